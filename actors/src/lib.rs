@@ -1,0 +1,2 @@
+//! Actors with supervision and network-transparent messaging, on their own work-stealing runtime.
+#![forbid(unsafe_code)]

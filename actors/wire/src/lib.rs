@@ -1,0 +1,2 @@
+//! The Posse node protocol as a sans-IO state machine.
+#![forbid(unsafe_code)]

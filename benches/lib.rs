@@ -1,0 +1,1 @@
+//! Benchmarks of Posse beside its rivals: the shared scaffolding.
