@@ -2,4 +2,16 @@
 //! synchronisation, and the mailbox primitive that actors are built on.
 #![allow(dead_code, unused_imports)]
 
+mod blocking;
+mod builder;
+mod context;
+pub mod io;
+pub mod mailbox;
+mod rng;
+pub mod runtime;
+mod scheduler;
 mod shim;
+pub mod signal;
+pub mod sync;
+pub mod task;
+pub mod time;

@@ -1,0 +1,5 @@
+//! The reactor.
+
+/// Placeholder.
+#[derive(Debug)]
+pub(crate) struct IoHandle;

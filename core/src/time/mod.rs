@@ -1,0 +1,8 @@
+//! Time.
+
+/// Placeholder.
+#[derive(Clone, Debug)]
+pub struct Clock;
+/// Placeholder.
+#[derive(Debug)]
+pub(crate) struct Timers;
