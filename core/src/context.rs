@@ -1,19 +1,137 @@
-//! The ambient runtime of the code that is running now: which handle, which worker, how much budget.
+//! The ambient runtime of the code that is running now: which handle, which worker, which task.
+//!
+//! It is switched per step, not per thread, so that many runtimes can share one thread. Invariant: the raw pointers kept
+//! here point to values borrowed by the scope that set them, and every scope restores the former value when it ends.
 
 use crate::runtime::Handle;
+use crate::scheduler::Shared;
+use crate::scheduler::worker::Lane;
+use crate::task::Id;
+use crate::task::raw::Header;
 use std::cell::{Cell, RefCell};
+use std::ptr;
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    static WORKER: Cell<Option<(*const Shared, *const Lane)>> = const { Cell::new(None) };
+    static TASK: Cell<*const Header> = const { Cell::new(ptr::null()) };
+    /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
+    static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls `f` with the current runtime's handle, if the code runs inside one.
 pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
-    HANDLE.with(|handle| f(handle.borrow().as_ref()))
+    // During the destruction of the thread's locals there is no current runtime any more.
+    let handle = HANDLE.try_with(|handle| handle.borrow().clone()).ok().flatten();
+    f(handle.as_ref())
 }
 
 /// The index of the worker this code runs on, if it is one of the current runtime's.
 pub(crate) fn shard() -> Option<usize> {
-    SHARD.get()
+    with_lane(|lane| lane.map(|(_, lane)| lane.index))
+}
+
+/// Calls `f` with the worker this code runs on and the scheduler it belongs to.
+#[inline]
+pub(crate) fn with_lane<R>(f: impl FnOnce(Option<(*const Shared, &Lane)>) -> R) -> R {
+    match WORKER.get() {
+        Some((shared, lane)) => {
+            // SAFETY: set by `enter_worker`, whose caller borrows the lane until the pointer is taken back.
+            let lane = unsafe { &*lane };
+            f(Some((shared, lane)))
+        }
+        None => f(None),
+    }
+}
+
+/// Runs `f` as code of the given worker.
+pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<(*const Shared, *const Lane)>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            WORKER.set(self.0);
+        }
+    }
+
+    let _driving = drive();
+    let _handle = enter(runtime.clone());
+    let shared: *const Shared = runtime.shared();
+    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(lane)))));
+    f()
+}
+
+/// Makes `handle` the current runtime until the guard is dropped.
+pub(crate) fn enter(handle: Handle) -> Entered {
+    Entered { former: HANDLE.with(|current| current.replace(Some(handle))) }
+}
+
+/// Restores the former current runtime.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    former: Option<Handle>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        // The replaced handle is dropped outside of the borrow: it may be the last one of its runtime.
+        let left = HANDLE.try_with(|current| current.replace(former));
+        drop(left);
+    }
+}
+
+/// Marks the thread as driving a runtime until the guard is dropped.
+pub(crate) fn drive() -> Driving {
+    Driving { former: DRIVING.replace(true) }
+}
+
+/// True inside a worker or a `block_on`.
+pub(crate) fn is_driving() -> bool {
+    DRIVING.get()
+}
+
+#[derive(Debug)]
+pub(crate) struct Driving {
+    former: bool,
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        DRIVING.set(self.former);
+    }
+}
+
+/// Marks `task` as the one whose code runs, until the guard is dropped.
+#[inline]
+pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
+    CurrentTask { former: TASK.replace(task) }
+}
+
+/// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
+#[inline]
+pub(crate) fn current_task() -> *const Header {
+    TASK.get()
+}
+
+/// The id of the task whose code runs.
+pub(crate) fn current_task_id() -> Option<Id> {
+    let task = TASK.get();
+    if task.is_null() {
+        return None;
+    }
+    // SAFETY: set by `enter_task` from within the task's run, which keeps it alive until the guard is dropped.
+    let header = unsafe { &*task };
+    Some(header.id())
+}
+
+pub(crate) struct CurrentTask {
+    former: *const Header,
+}
+
+impl Drop for CurrentTask {
+    #[inline]
+    fn drop(&mut self) {
+        TASK.set(self.former);
+    }
 }

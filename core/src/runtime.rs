@@ -1,88 +1,195 @@
 //! The runtime and the handle that reaches it from anywhere.
+//!
+//! # Shutdown
+//! In this order, each step once: new tasks are refused (their handles say *cancelled*); each worker ends after the poll
+//! it is in; the futures of all tasks are dropped, queued ones first, inside the runtime's context; queued blocking
+//! closures are dropped unrun, running ones go on until they end by themselves. Dropping the [`Runtime`] waits for the
+//! workers, but never for a blocking closure, and does not wait at all on a thread that drives a runtime.
 
+mod block_on;
+mod handle;
+#[cfg(all(test, not(posse_loom)))]
+mod tests;
+
+pub use crate::builder::Builder;
+pub use block_on::BlockOnError;
+pub use handle::{EnterGuard, Handle, NoRuntime};
+
+pub(crate) use handle::{Inner, Parts};
+
+use crate::context;
+use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
-use crate::{context, io, time};
 use std::future::Future;
-use std::sync::Arc;
+use std::io;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
 
-/// A cheap, clonable reference to a running runtime.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    clock: time::Clock,
-    timers: time::Timers,
-    io: io::IoHandle,
-}
-
-/// The code runs outside of any runtime.
+/// How a runtime gets its threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRuntime;
-
-impl std::fmt::Display for NoRuntime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no Posse runtime on this thread: call this inside `Runtime::block_on`, a task, or `Handle::enter`")
-    }
+#[non_exhaustive]
+pub enum Flavor {
+    /// Workers on threads of their own.
+    MultiThread,
+    /// One worker on the thread inside `block_on`.
+    CurrentThread,
+    /// Several logical workers, stepped one by one on one thread.
+    Stepped,
 }
 
-impl std::error::Error for NoRuntime {}
+/// An executor with its reactor, timers and blocking pool.
+///
+/// # Examples
+/// ```
+/// let runtime = posse_core::runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let a = posse_core::task::spawn(async { 1 });
+///     let b = posse_core::task::spawn(async { 2 });
+///     a.await.unwrap() + b.await.unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+    threads: Vec<thread::JoinHandle<()>>,
+    /// The logical workers of a stepped runtime, until a stepper takes them.
+    pub(crate) stepped: Mutex<Vec<WorkerParts>>,
+}
 
-impl Handle {
-    /// Returns the handle of the runtime this code runs in.
-    pub fn try_current() -> Result<Self, NoRuntime> {
-        context::with_current(|handle| handle.cloned().ok_or(NoRuntime))
+impl Runtime {
+    /// Builds a multi-thread runtime with default settings.
+    ///
+    /// # Errors
+    /// See [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new_multi_thread().build()
     }
 
-    /// Returns the handle of the runtime this code runs in.
-    #[track_caller]
-    pub fn current() -> Self {
-        match Self::try_current() {
-            Ok(handle) => handle,
-            Err(error) => panic!("{error}"),
+    pub(crate) fn start(
+        handle: Handle,
+        workers: Vec<Worker>,
+        name: &str,
+        stack_size: Option<usize>,
+    ) -> io::Result<Self> {
+        let mut runtime = Self { handle, threads: Vec::new(), stepped: Mutex::default() };
+        match runtime.handle.flavor() {
+            Flavor::Stepped => {
+                runtime.stepped = Mutex::new(workers.into_iter().map(Worker::into_parts).collect());
+            }
+            Flavor::CurrentThread => workers.into_iter().for_each(|worker| runtime.handle.put_worker(worker)),
+            Flavor::MultiThread => {
+                // The workers do not cross threads themselves: their queues do, and each is put together where it runs.
+                for worker in workers {
+                    let parts = worker.into_parts();
+                    let index = parts.index();
+                    let mut builder = thread::Builder::new().name(format!("{name}-{index}"));
+                    if let Some(size) = stack_size {
+                        builder = builder.stack_size(size);
+                    }
+                    match builder.spawn(move || worker_thread(parts.into_worker())) {
+                        Ok(thread) => runtime.threads.push(thread),
+                        Err(error) => {
+                            // Those that did not start will not leave either.
+                            (index..runtime.handle.shared().remotes.len())
+                                .for_each(|_| runtime.handle.shared().leave());
+                            return Err(error);
+                        }
+                    }
+                }
+            }
         }
+        Ok(runtime)
     }
 
-    /// Starts a task.
+    /// Returns a handle, which may be cloned and sent anywhere.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs a future to its end on this thread, with the runtime as the current one.
+    ///
+    /// # Panics
+    /// If called on a thread that drives a runtime already, where it would stall that runtime: from a task, or from inside
+    /// another `block_on`. [`Handle::try_block_on`] returns that as an error. A panic of the future passes through.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// Starts a task; see [`task::spawn`](crate::task::spawn).
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let _ = future;
-        unimplemented!()
+        self.handle.spawn(future)
     }
 
-    /// Runs a closure that may block on a thread of the blocking pool.
+    /// Runs a closure that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
     pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let _ = f;
-        unimplemented!()
+        self.handle.spawn_blocking(f)
     }
 
-    pub(crate) fn clock(&self) -> &time::Clock {
-        &self.inner.clock
+    /// Makes this the current runtime of the thread until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard {
+        self.handle.enter()
     }
 
-    pub(crate) fn timers(&self) -> &time::Timers {
-        &self.inner.timers
+    /// Shuts down, and waits up to `timeout` for the blocking closures that run. Returns how many pool threads did not
+    /// end in that time.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> usize {
+        self.shut_down(!context::is_driving());
+        self.handle.blocking().wait(timeout)
     }
 
-    pub(crate) fn io(&self) -> &io::IoHandle {
-        &self.inner.io
+    /// Shuts down without waiting for anything: the workers end on their own.
+    pub fn shutdown_background(mut self) {
+        self.shut_down(false);
     }
 
-    pub(crate) fn unpark_shard(&self, shard: usize) {
-        let _ = shard;
-    }
+    fn shut_down(&mut self, wait: bool) {
+        let shared = self.handle.shared();
+        if !shared.is_shut_down() {
+            shared.shut_down();
+        }
+        self.handle.blocking().shut_down();
 
-    /// Draws from the runtime's seeded generator.
-    pub fn random_u64(&self) -> u64 {
-        0
+        let stepped = std::mem::take(self.stepped.get_mut().unwrap_or_else(|e| e.into_inner()));
+        for mut worker in self.handle.take_worker().into_iter().chain(stepped.into_iter().map(WorkerParts::into_worker))
+        {
+            leave(&mut worker);
+        }
+        for thread in self.threads.drain(..) {
+            if wait && thread.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
+        }
     }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shut_down(!context::is_driving());
+    }
+}
+
+fn worker_thread(mut worker: Worker) {
+    worker.enter(Worker::run);
+    leave(&mut worker);
+}
+
+/// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
+pub(crate) fn leave(worker: &mut Worker) {
+    worker.enter(|worker| {
+        worker.drop_queued();
+        worker.shared().leave();
+        // Dropping a future may have woken tasks onto this queue again.
+        worker.drop_queued();
+    });
 }

@@ -1,1 +1,176 @@
-//! Scheduler.
+//! The scheduler's shared part: queues that others may reach, the sleeping protocol, the driver and the list of tasks.
+//!
+//! See `README.md` in this folder for why no wake-up is lost.
+
+pub(crate) mod choice;
+pub(crate) mod idle;
+pub(crate) mod owned;
+pub(crate) mod park;
+pub(crate) mod queue;
+pub(crate) mod worker;
+
+use self::idle::Idle;
+use self::owned::Owned;
+use self::park::Parker;
+use self::queue::{Injector, Local, Stealer};
+use crate::context;
+use crate::io::{Driver, IoHandle};
+use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::task::raw::Runnable;
+use std::sync::{Mutex, TryLockError};
+use std::time::Duration;
+
+/// What the other workers see of one worker.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) stealer: Stealer,
+    pub(crate) parker: Parker,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) injector: Injector,
+    pub(crate) remotes: Box<[Remote]>,
+    pub(crate) idle: Idle,
+    pub(crate) owned: Owned,
+    io: IoHandle,
+    driver: Mutex<Driver>,
+    shut_down: AtomicBool,
+    /// Workers that have not left for good.
+    present: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
+        let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
+        let remotes = locals.iter().map(|local| Remote { stealer: local.stealer(), parker: Parker::new() }).collect();
+        let shared = Self {
+            injector: Injector::new(),
+            remotes,
+            idle: Idle::new(workers),
+            owned: Owned::new(workers),
+            io,
+            driver: Mutex::new(driver),
+            shut_down: AtomicBool::new(false),
+            present: AtomicUsize::new(workers),
+        };
+        (shared, locals)
+    }
+
+    pub(crate) fn io(&self) -> &IoHandle {
+        &self.io
+    }
+
+    /// Queues a task that was woken: on the worker that runs this code if it is one of ours, else for anybody.
+    #[inline]
+    pub(crate) fn submit(&self, task: Runnable) {
+        let rest = context::with_lane(|lane| match lane {
+            Some((owner, lane)) if std::ptr::eq(owner, self) => {
+                if lane.push_lifo(task) {
+                    self.wake_one();
+                }
+                None
+            }
+            _ => Some(task),
+        });
+        if let Some(task) = rest {
+            self.inject(task);
+        }
+    }
+
+    fn inject(&self, task: Runnable) {
+        self.injector.push(task);
+
+        // Either the drain of the shutdown sees this task, or this load sees the shutdown. Partner: `shut_down`.
+        fence(Ordering::SeqCst);
+        if self.is_shut_down() {
+            self.drop_injected();
+        } else {
+            self.wake_one();
+        }
+    }
+
+    /// Wakes one sleeping worker to search, unless somebody searches already.
+    #[inline]
+    pub(crate) fn wake_one(&self) {
+        if let Some(worker) = self.idle.worker_to_wake() {
+            self.unpark(worker);
+        }
+    }
+
+    /// Ends the sleep of a worker.
+    pub(crate) fn unpark(&self, worker: usize) {
+        if let Some(remote) = self.remotes.get(worker) {
+            remote.parker.unpark(|| self.io.unpark());
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+    }
+
+    /// Sleeps as the given worker: in the driver if it is free, else on a condition variable.
+    fn park(&self, worker: usize, timeout: Option<Duration>) {
+        let parker = &self.remotes[worker].parker;
+        let Some(mut driver) = self.try_driver() else { return parker.park(timeout) };
+
+        parker.park_in_driver(|may_block| {
+            let timeout = if may_block { timeout } else { Some(Duration::ZERO) };
+            self.turn(&mut driver, timeout);
+        });
+    }
+
+    /// Lets the driver hand out what has become ready, unless another worker is in it.
+    pub(crate) fn poll_driver(&self) {
+        if self.io.len() == 0 {
+            return;
+        }
+        if let Some(mut driver) = self.try_driver() {
+            self.turn(&mut driver, Some(Duration::ZERO));
+        }
+    }
+
+    fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
+        if let Err(error) = driver.turn(&self.io, timeout) {
+            tracing::error!(%error, "the reactor could not ask the operating system for events");
+        }
+    }
+
+    fn try_driver(&self) -> Option<std::sync::MutexGuard<'_, Driver>> {
+        match self.driver.try_lock() {
+            Ok(driver) => Some(driver),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::SeqCst)
+    }
+
+    /// Begins the end: workers leave after the task they run now.
+    pub(crate) fn shut_down(&self) {
+        self.shut_down.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        for worker in 0..self.remotes.len() {
+            self.unpark(worker);
+        }
+    }
+
+    /// A worker leaves for good, its own queue already empty. The last one drops every task that is left.
+    pub(crate) fn leave(&self) {
+        if self.present.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.owned.close();
+            self.drop_injected();
+        }
+    }
+
+    fn drop_injected(&self) {
+        while let Some(task) = self.injector.pop() {
+            task.cancel();
+            let again = task.run();
+            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+        }
+    }
+}

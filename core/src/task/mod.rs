@@ -1,23 +1,124 @@
-//! Tasks.
+//! Tasks: futures that the runtime drives, and the handles to them.
+//!
+//! A task is one allocation ([`raw`]) whose life cycle is one atomic word ([`state`]):
+//!
+//! ```text
+//!           wake                    start                 ready / panic / cancelled
+//!   idle ----------> SCHEDULED ------------> RUNNING ------------------------------> COMPLETE
+//!     ^                  ^                      |
+//!     |                  | woken while running  | pending
+//!     +------------------+----------------------+
+//! ```
+//!
+//! Who may touch what: the future belongs to the worker between `start` and `pause`; the output belongs to the
+//! `JoinHandle` if there is one when the task completes, else to the worker; everything else is atomic or locked.
+//! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort`.
 
 pub mod coop;
+mod join;
+pub(crate) mod raw;
+mod state;
 
-/// The owned right to a task's output.
-#[derive(Debug)]
-pub struct JoinHandle<T> {
-    output: Option<T>,
+pub use join::{AbortHandle, JoinError, JoinHandle};
+
+use crate::context;
+use crate::runtime::Handle;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Identifies a task among all tasks of its runtime, past and present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub(crate) u64);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
-/// Why a task gave no output.
-#[derive(Debug)]
-pub struct JoinError {
-    _private: (),
+/// Starts a task on the current runtime. It runs even if the handle is dropped.
+///
+/// # Panics
+/// Outside of a runtime; see [`Handle::try_current`] for the version that does not.
+///
+/// # Examples
+/// ```
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let answer = posse_core::task::spawn(async { 6 * 7 });
+/// assert_eq!(answer.await.unwrap(), 42);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match context::with_current(|handle| handle.cloned()) {
+        Some(handle) => handle.spawn(future),
+        None => panic!("{}", crate::runtime::NoRuntime),
+    }
 }
 
-impl<T> std::future::Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
+/// Runs a closure that may block on a thread of the blocking pool.
+///
+/// Aborting the handle keeps a closure that has not started from running; one that runs is not interrupted.
+///
+/// # Panics
+/// Outside of a runtime.
+///
+/// # Examples
+/// ```
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let sum = posse_core::task::spawn_blocking(|| (1..=1000u64).sum::<u64>());
+/// assert_eq!(sum.await.unwrap(), 500_500);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Handle::current().spawn_blocking(f)
+}
 
-    fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::task::Poll::Pending
+/// Returns the id of the task that runs this code, if a task does.
+pub fn try_id() -> Option<Id> {
+    context::current_task_id()
+}
+
+/// Lets the other ready tasks run first, then goes on.
+///
+/// # Cancel safety
+/// Dropping the future has no effect.
+///
+/// # Examples
+/// ```
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// posse_core::task::yield_now().await;
+/// # });
+/// ```
+pub async fn yield_now() {
+    YieldNow { yielded: false }.await
+}
+
+struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

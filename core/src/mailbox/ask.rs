@@ -1,0 +1,279 @@
+//! The meeting point of an asker and the cell that answers, inside the message's own node.
+//!
+//! Two parties share an ask node: the *server* (first the queue, then the serving loop) and the *asker* (the [`Reply`]).
+//! `state` says who may touch the waker slot and who frees the node; each transition names its partner.
+//!
+//! ```text
+//!   EMPTY <----> WAITING          asker registers or takes back its waker
+//!   WAITING ---> TAKING           server moves the waker out
+//!   EMPTY | TAKING ---> DONE      server is done and has let go: the asker owns the node
+//!   EMPTY | TAKING ---> GONE      asker has let go: the server owns the node
+//!   WAITING ---> GONE_WAKER       the same, and the slot still holds a waker
+//! ```
+
+use crate::shim::cell::UnsafeCell;
+use crate::shim::sync::atomic::{AtomicU8, Ordering};
+use std::alloc::Layout;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+const EMPTY: u8 = 0;
+const WAITING: u8 = 1;
+const TAKING: u8 = 2;
+const DONE: u8 = 3;
+const GONE: u8 = 4;
+const GONE_WAKER: u8 = 5;
+
+/// Why an ask got no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The message was dropped before any work on it began.
+    Stopped,
+    /// The message was being handled when its handler panicked or was dropped.
+    Crashed,
+}
+
+/// The shared part of an ask node.
+#[derive(Debug)]
+pub(super) struct AskCore {
+    state: AtomicU8,
+    waker: UnsafeCell<Option<Waker>>,
+    /// Written by the server before it is done, read by the asker after.
+    outcome: UnsafeCell<Outcome>,
+    /// The start and layout of the whole node, for whoever frees it.
+    pub(super) base: NonNull<u8>,
+    pub(super) layout: Layout,
+    /// Where message, future and reply live, one after the other.
+    pub(super) payload: NonNull<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    None,
+    Value,
+    Lost(Lost),
+}
+
+/// Who frees the node after the server let go.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Asker,
+    /// The reply, if one was stored, must be dropped as well.
+    Server,
+}
+
+impl AskCore {
+    pub(super) fn new(base: NonNull<u8>, layout: Layout, payload: NonNull<u8>) -> Self {
+        Self {
+            state: AtomicU8::new(EMPTY),
+            waker: UnsafeCell::new(None),
+            outcome: UnsafeCell::new(Outcome::None),
+            base,
+            layout,
+            payload,
+        }
+    }
+
+    /// True once the asker has let go: nobody will read the reply.
+    pub(super) fn asker_is_gone(&self) -> bool {
+        matches!(self.state.load(Ordering::Acquire), GONE | GONE_WAKER)
+    }
+
+    /// The server is done: wakes the asker, and says who frees the node.
+    ///
+    /// # Safety
+    /// Called once, by the server, which must not touch the node afterwards unless it is told that it owns it. With
+    /// `Outcome::Value` the payload holds the reply.
+    pub(super) unsafe fn finish(&self, outcome: Outcome) -> Owner {
+        // SAFETY: before it is done only the server touches the outcome.
+        self.outcome.with_mut(|slot| unsafe { *slot = outcome });
+
+        loop {
+            // Release: publishes payload and outcome. Partner: the loads in `poll` and `let_go`.
+            match self.state.compare_exchange(EMPTY, DONE, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Owner::Asker,
+                Err(WAITING) => {
+                    if let Some(owner) = self.wake_asker() {
+                        return owner;
+                    }
+                }
+                Err(gone) => return self.inherit(gone),
+            }
+        }
+    }
+
+    /// Moves the waker out, lets go, wakes. `None` if the asker took its waker back meanwhile.
+    fn wake_asker(&self) -> Option<Owner> {
+        // Partner: the exchanges in `register` and `let_go`, which fail from here on.
+        self.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        // SAFETY: in state TAKING the slot is the server's alone.
+        let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
+
+        let owner = match self.state.compare_exchange(TAKING, DONE, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Owner::Asker,
+            Err(gone) => self.inherit(gone),
+        };
+        // The node may be gone by now: only the local waker is used.
+        if let (Some(waker), Owner::Asker) = (waker, &owner) {
+            waker.wake();
+        }
+        Some(owner)
+    }
+
+    /// The asker let go first: its waker, if one is left, is the server's to drop.
+    fn inherit(&self, gone: u8) -> Owner {
+        if gone == GONE_WAKER {
+            // SAFETY: the asker has let go, so the slot is the server's.
+            let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
+            drop(waker);
+        }
+        Owner::Server
+    }
+
+    /// Registers the asker's waker. True if the server is done instead.
+    fn register(&self, cx: &mut Context<'_>) -> bool {
+        // Takes back the slot from an earlier registration. Partner: `wake_asker`.
+        if let Err(DONE) = self.state.compare_exchange(WAITING, EMPTY, Ordering::AcqRel, Ordering::Acquire) {
+            return true;
+        }
+        if self.state.load(Ordering::Acquire) == TAKING {
+            // The server is about to be done with the former waker in hand: look again soon.
+            cx.waker().wake_by_ref();
+            return false;
+        }
+
+        let former = self.waker.with_mut(|slot| {
+            // SAFETY: in state EMPTY the slot is the asker's alone: the server takes wakers only in state WAITING.
+            let slot = unsafe { &mut *slot };
+            match slot {
+                Some(waker) if waker.will_wake(cx.waker()) => None,
+                _ => slot.replace(cx.waker().clone()),
+            }
+        });
+        drop(former);
+        // Partner: `finish`. If it was quicker it found no waker, and the reply is here.
+        self.state.compare_exchange(EMPTY, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err()
+    }
+
+    /// The asker lets go. True if the server is done: the node is the asker's.
+    fn let_go(&self) -> bool {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                DONE => return true,
+                WAITING => GONE_WAKER,
+                _ => GONE,
+            };
+            match self.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return false,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DONE
+    }
+}
+
+/// The reply to an ask, to be awaited. Dropping it tells the cell that nobody waits: work that has not begun is skipped.
+///
+/// # Cancel safety
+/// Dropping it cancels the message if no work on it has begun.
+///
+/// # Panics
+/// Polling again after it was ready.
+pub struct Reply<T> {
+    core: Option<NonNull<AskCore>>,
+    value: PhantomData<fn() -> T>,
+}
+
+// SAFETY: the reply moves to whoever awaits it, which `T: Send` allows; the shared node is guarded by its state word.
+unsafe impl<T: Send> Send for Reply<T> {}
+// SAFETY: a shared `Reply` offers nothing.
+unsafe impl<T: Send> Sync for Reply<T> {}
+
+impl<T> Unpin for Reply<T> {}
+
+impl<T> Reply<T> {
+    /// # Safety
+    /// `core` is the shared part of a fresh ask node whose reply type is `T`, and this is its only asker.
+    pub(super) unsafe fn new(core: NonNull<AskCore>) -> Self {
+        Self { core: Some(core), value: PhantomData }
+    }
+
+    /// Reads the outcome and frees the node, which the server has let go.
+    fn take(core: NonNull<AskCore>) -> Result<T, Lost> {
+        // SAFETY: the server is done, so the node is the asker's alone.
+        let node = unsafe { core.as_ref() };
+        // SAFETY: as above.
+        let outcome = node.outcome.with(|slot| unsafe { *slot });
+        let result = match outcome {
+            Outcome::Value => {
+                let value = node.payload.cast::<T>();
+                // SAFETY: the server stored a reply of this type, and it is read once.
+                Ok(unsafe { value.read() })
+            }
+            Outcome::Lost(lost) => Err(lost),
+            Outcome::None => Err(Lost::Crashed),
+        };
+        // SAFETY: as above; the payload has been moved out.
+        unsafe { free(core) };
+        result
+    }
+}
+
+impl<T> Future for Reply<T> {
+    type Output = Result<T, Lost>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let core = self.core.expect("invariant: a reply is not polled after it was ready");
+        let progress = std::task::ready!(crate::task::coop::poll_proceed(cx));
+        // SAFETY: the asker has not let go, so the node exists.
+        let node = unsafe { core.as_ref() };
+        if !node.is_done() && !node.register(cx) {
+            return Poll::Pending;
+        }
+
+        progress.made_progress();
+        self.core = None;
+        Poll::Ready(Self::take(core))
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        let Some(core) = self.core.take() else { return };
+        // SAFETY: the asker has not let go, so the node exists.
+        let done = unsafe { core.as_ref() }.let_go();
+        if done {
+            drop(Self::take(core));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("taken", &self.core.is_none()).finish()
+    }
+}
+
+/// Frees an ask node, whose payload has been moved out or dropped.
+///
+/// # Safety
+/// The caller alone owns the node.
+pub(super) unsafe fn free(core: NonNull<AskCore>) {
+    // SAFETY: by contract.
+    let node = unsafe { core.as_ref() };
+    // SAFETY: by contract, nobody else looks at the slot; a waker may be left in it.
+    let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
+    let (base, layout) = (node.base, node.layout);
+    // SAFETY: allocated with this layout; nothing in it needs dropping any more.
+    unsafe { std::alloc::dealloc(base.as_ptr(), layout) };
+    drop(waker);
+}

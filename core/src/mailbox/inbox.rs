@@ -1,0 +1,280 @@
+//! The consuming end of a cell: serve messages with their handlers, or take them out one by one.
+//!
+//! Invariants: there is one inbox per cell, so it alone pops. Messages that were accepted are counted until they are
+//! given out, so that a closed inbox knows exactly when nothing can arrive any more.
+
+use super::Receiver;
+use super::cell::CellRef;
+use super::node::{Message, Running};
+use super::queue::Pop;
+use crate::shim::hint;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
+const MESSAGES_PER_POLL: u32 = 64;
+
+/// Most messages given out before their room is given back; at most an eighth of the capacity. Guessed.
+const SETTLE_MAX: usize = 32;
+
+/// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
+pub struct Inbox<R: Receiver> {
+    cell: CellRef<R>,
+    /// Given out, room not given back yet.
+    unsettled: usize,
+    settle_at: usize,
+    handled: u64,
+    expired: u64,
+}
+
+/// A message that nobody has begun to handle. Dropping it tells its asker that the cell stopped.
+pub struct Envelope<R: Receiver>(Message<R>);
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// [`Receiver::interrupted`] said so.
+    Interrupted,
+    /// The cell is closed and every accepted message was handled.
+    Drained,
+}
+
+impl<R: Receiver> Inbox<R> {
+    pub(super) fn new(cell: CellRef<R>) -> Self {
+        let settle_at = cell.capacity().map_or(SETTLE_MAX, |capacity| (capacity / 8).clamp(1, SETTLE_MAX));
+        Self { cell, unsettled: 0, settle_at, handled: 0, expired: 0 }
+    }
+
+    /// Returns the cell that this is the inbox of.
+    pub fn cell(&self) -> &CellRef<R> {
+        &self.cell
+    }
+
+    /// Returns how many messages a handler has finished.
+    pub fn handled(&self) -> u64 {
+        self.handled
+    }
+
+    /// Returns how many asks were dropped before any work because nobody waited for the reply any more.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    /// Handles messages, one after the other, until it is interrupted or the closed inbox is empty.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the handler that is running, whose asker is told so; no other message is lost.
+    ///
+    /// # Panics
+    /// A handler's panic passes through, after its message was released.
+    pub fn serve<'a>(state: &'a mut R::State, context: &'a mut R::Context) -> Serve<'a, R> {
+        Serve { state, context, running: None, borrows: PhantomData }
+    }
+
+    /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
+        match self.pop() {
+            Pop::Node(link) => Poll::Ready(Some(Envelope(self.message(link)))),
+            Pop::Busy { crosses_edge } => {
+                if !crosses_edge {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+            Pop::Empty => {
+                self.settle();
+                if self.is_drained() { Poll::Ready(None) } else { Poll::Pending }
+            }
+        }
+    }
+
+    /// Takes the next message if there is one.
+    pub fn try_next(&mut self) -> Option<Envelope<R>> {
+        match self.pop() {
+            Pop::Node(link) => Some(Envelope(self.message(link))),
+            Pop::Busy { .. } | Pop::Empty => {
+                self.settle();
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Pop {
+        // SAFETY: there is one inbox per cell, borrowed mutably.
+        unsafe { self.cell.shared().queue.pop() }
+    }
+
+    #[inline]
+    fn message(&mut self, link: std::ptr::NonNull<super::queue::Link>) -> Message<R> {
+        self.unsettled += 1;
+        if self.unsettled >= self.settle_at {
+            self.settle();
+        }
+        // SAFETY: just popped from this cell's own queue.
+        unsafe { Message::from_link(link) }
+    }
+
+    /// Gives back the room of the messages given out.
+    #[inline]
+    fn settle(&mut self) {
+        if self.unsettled > 0 {
+            let unsettled = std::mem::take(&mut self.unsettled);
+            self.cell.shared().credit.release(unsettled);
+        }
+    }
+
+    /// Closed, and nothing accepted is still on its way.
+    fn is_drained(&self) -> bool {
+        let credit = &self.cell.shared().credit;
+        credit.is_closed() && credit.count() == 0
+    }
+}
+
+impl<R: Receiver> Drop for Inbox<R> {
+    fn drop(&mut self) {
+        self.cell.shared().credit.close();
+        self.settle();
+        // A message is accepted a few instructions before it is in the queue, so this waits for next to nothing.
+        while !self.is_drained() {
+            match self.try_next() {
+                Some(envelope) => drop(envelope),
+                None => hint::spin_loop(),
+            }
+        }
+    }
+}
+
+impl<R: Receiver> fmt::Debug for Inbox<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("cell", &self.cell).field("handled", &self.handled).finish()
+    }
+}
+
+impl<R: Receiver> Envelope<R> {
+    /// Returns the name of the message's type, for people.
+    pub fn type_name(&self) -> &'static str {
+        self.0.type_name()
+    }
+
+    /// Returns true if somebody asked, false if the message was told.
+    pub fn is_ask(&self) -> bool {
+        self.0.is_ask()
+    }
+
+    /// Returns true if this is an ask whose asker no longer waits.
+    pub fn asker_is_gone(&self) -> bool {
+        self.0.asker_is_gone()
+    }
+}
+
+impl<R: Receiver> fmt::Debug for Envelope<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("type", &self.type_name()).field("ask", &self.is_ask()).finish()
+    }
+}
+
+/// The future of [`Inbox::serve`].
+#[must_use = "nothing is served unless this is awaited"]
+pub struct Serve<'a, R: Receiver> {
+    state: *mut R::State,
+    context: *mut R::Context,
+    /// The handler that waits for something. It borrows `state` and `context`, which nobody touches meanwhile.
+    running: Option<Running<R>>,
+    borrows: PhantomData<(&'a mut R::State, &'a mut R::Context)>,
+}
+
+// SAFETY: stands for the two exclusive borrows and a handler's future, all of which are `Send`.
+unsafe impl<R: Receiver> Send for Serve<'_, R> {}
+
+impl<R: Receiver> Unpin for Serve<'_, R> {}
+
+impl<R: Receiver> Serve<'_, R> {
+    /// The inbox, between two handlers.
+    #[inline]
+    fn inbox(&mut self) -> &mut Inbox<R> {
+        debug_assert!(self.running.is_none());
+        // SAFETY: borrowed exclusively for the life of `self`, and no handler runs.
+        let context = unsafe { &mut *self.context };
+        R::inbox(context)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        debug_assert!(self.running.is_none());
+        // SAFETY: as in `inbox`.
+        let context = unsafe { &*self.context };
+        R::interrupted(context)
+    }
+
+    /// Starts the next message. `Err` says what to return instead.
+    #[inline]
+    fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<Served>> {
+        let inbox = self.inbox();
+        let message = match inbox.pop() {
+            Pop::Node(link) => inbox.message(link),
+            Pop::Busy { crosses_edge } => {
+                inbox.settle();
+                if !crosses_edge {
+                    cx.waker().wake_by_ref();
+                }
+                return Err(Poll::Pending);
+            }
+            Pop::Empty => {
+                inbox.settle();
+                return Err(if inbox.is_drained() { Poll::Ready(Served::Drained) } else { Poll::Pending });
+            }
+        };
+
+        if message.asker_is_gone() {
+            inbox.expired += 1;
+            return Ok(());
+        }
+        // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
+        self.running = unsafe { message.start(self.state, self.context, cx) };
+        if self.running.is_none() {
+            self.inbox().handled += 1;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Receiver> Future for Serve<'_, R> {
+    type Output = Served;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Served> {
+        let this = &mut *self;
+        if let Some(running) = this.running.take() {
+            this.running = running.poll(cx);
+            if this.running.is_some() {
+                return Poll::Pending;
+            }
+            this.inbox().handled += 1;
+        }
+
+        for _ in 0..MESSAGES_PER_POLL {
+            if this.is_interrupted() {
+                this.inbox().settle();
+                return Poll::Ready(Served::Interrupted);
+            }
+            if let Err(result) = this.start_next(cx) {
+                return result;
+            }
+            if this.running.is_some() {
+                return Poll::Pending;
+            }
+        }
+
+        // Out of turn: come back after the others.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<R: Receiver> fmt::Debug for Serve<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("handler_waits", &self.running.is_some()).finish()
+    }
+}

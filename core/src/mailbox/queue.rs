@@ -1,0 +1,121 @@
+//! The intrusive queue of an inbox: many producers, one consumer, empty in two words.
+//!
+//! Never allocates and never blocks. `tail` is null exactly when the queue is idle; the producer that finds it null has
+//! crossed the *idle edge* and alone must schedule the consumer. Source: the swap-based queue of D. Vyukov, without its
+//! stub node, so that emptiness itself is the scheduling signal.
+//!
+//! Invariants: only the producer that crossed the edge writes `head` while the queue leaves idle, only the consumer
+//! otherwise. A node belongs to the queue from `push` until `pop` returns it.
+
+use crate::shim::hint;
+use crate::shim::sync::atomic::{AtomicPtr, Ordering};
+use std::ptr::{self, NonNull};
+
+/// Looks at a link that another thread is about to write before giving up the turn. Guessed: the window is two
+/// instructions long, so only a preempted producer makes anybody wait longer.
+const LINK_SPINS: usize = 64;
+
+/// The head of every node.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Link {
+    next: AtomicPtr<Link>,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self { next: AtomicPtr::new(ptr::null_mut()) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// The last node; null when idle.
+    tail: AtomicPtr<Link>,
+    /// The first node; null when idle, and for an instant while the queue leaves idle.
+    head: AtomicPtr<Link>,
+}
+
+/// What the consumer found.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pop {
+    Node(NonNull<Link>),
+    /// Idle: the next push crosses the edge.
+    Empty,
+    /// A push is under way. If it `crosses_edge` its producer schedules the consumer, else the consumer must look again.
+    Busy {
+        crosses_edge: bool,
+    },
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self { tail: AtomicPtr::new(ptr::null_mut()), head: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Appends a node. True if it crossed the idle edge: the caller must schedule the consumer.
+    ///
+    /// # Safety
+    /// `node` is valid until it is popped, and in no queue.
+    #[inline]
+    #[must_use]
+    pub(super) unsafe fn push(&self, node: NonNull<Link>) -> bool {
+        // AcqRel: takes over `head` from the consumer that went idle, and hands the node's content to the consumer.
+        let last = self.tail.swap(node.as_ptr(), Ordering::AcqRel);
+        let Some(last) = NonNull::new(last) else {
+            // Partner: the load in `pop`.
+            self.head.store(node.as_ptr(), Ordering::Release);
+            return true;
+        };
+
+        // SAFETY: the consumer does not give out the last node before it has read this link.
+        let last = unsafe { last.as_ref() };
+        // Partner: the load of `next` in `pop`.
+        last.next.store(node.as_ptr(), Ordering::Release);
+        false
+    }
+
+    /// Takes the first node.
+    ///
+    /// # Safety
+    /// Only the one consumer may call this.
+    #[inline]
+    pub(super) unsafe fn pop(&self) -> Pop {
+        let Some(first) = NonNull::new(self.head.load(Ordering::Acquire)) else {
+            let leaving_idle = !self.tail.load(Ordering::Acquire).is_null();
+            return if leaving_idle { Pop::Busy { crosses_edge: true } } else { Pop::Empty };
+        };
+
+        // SAFETY: a node in the queue is valid.
+        let link = unsafe { first.as_ref() };
+        let next = link.next.load(Ordering::Acquire);
+        if !next.is_null() {
+            self.head.store(next, Ordering::Relaxed);
+            return Pop::Node(first);
+        }
+        self.pop_last(first, link)
+    }
+
+    /// Takes what seems to be the only node, which makes the queue idle.
+    fn pop_last(&self, first: NonNull<Link>, link: &Link) -> Pop {
+        // Before the exchange: the producer that finds the queue idle writes `head` after it.
+        self.head.store(ptr::null_mut(), Ordering::Relaxed);
+        let idle =
+            self.tail.compare_exchange(first.as_ptr(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if idle {
+            return Pop::Node(first);
+        }
+
+        for _ in 0..LINK_SPINS {
+            let next = link.next.load(Ordering::Acquire);
+            if !next.is_null() {
+                self.head.store(next, Ordering::Relaxed);
+                return Pop::Node(first);
+            }
+            hint::spin_loop();
+        }
+        self.head.store(first.as_ptr(), Ordering::Relaxed);
+        Pop::Busy { crosses_edge: false }
+    }
+}

@@ -1,0 +1,296 @@
+//! The handle: everything of a runtime that code inside and outside of it may reach.
+
+use crate::blocking::{Blocking, Pool};
+use crate::context;
+use crate::io::{Driver, IoHandle};
+use crate::rng::{SharedRng, split};
+use crate::runtime::Flavor;
+use crate::scheduler::Shared;
+use crate::scheduler::queue::Local;
+use crate::scheduler::worker::{Worker, WorkerParts};
+use crate::shim::sync::atomic::{AtomicU64, Ordering};
+use crate::task::raw::{self, Runnable};
+use crate::task::{Id, JoinHandle};
+use crate::time::{Clock, Timers};
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A cheap, clonable reference to a running runtime.
+///
+/// It does not keep the runtime running: after the [`Runtime`](crate::runtime::Runtime) was dropped, new tasks are
+/// cancelled at once.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    shared: Shared,
+    flavor: Flavor,
+    clock: Clock,
+    timers: Timers,
+    blocking: Pool,
+    rng: SharedRng,
+    task_ids: AtomicU64,
+    extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    /// The worker of a current-thread runtime while nobody is inside `block_on`.
+    pub(super) parked_worker: super::block_on::WorkerSlot,
+}
+
+/// What a runtime is put together from, besides its scheduler.
+pub(crate) struct Parts {
+    pub(crate) flavor: Flavor,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    pub(crate) pool: Pool,
+    pub(crate) seed: u64,
+}
+
+impl Inner {
+    pub(crate) fn assemble(parts: Parts, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
+        let (shared, locals) = Shared::new(workers, driver, io);
+        let inner = Self {
+            shared,
+            flavor: parts.flavor,
+            clock: parts.clock,
+            timers: parts.timers,
+            blocking: parts.pool,
+            rng: SharedRng::new(split(parts.seed, 0)),
+            task_ids: AtomicU64::new(1),
+            extensions: Mutex::default(),
+            parked_worker: super::block_on::WorkerSlot::default(),
+        };
+        (Handle { inner: Arc::new(inner) }, locals)
+    }
+}
+
+/// The code runs outside of any runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRuntime;
+
+impl fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no Posse runtime on this thread: call this inside `Runtime::block_on`, a task, or `Handle::enter`")
+    }
+}
+
+impl std::error::Error for NoRuntime {}
+
+impl Handle {
+    /// Returns the handle of the runtime this code runs in.
+    ///
+    /// # Errors
+    /// [`NoRuntime`] outside of any runtime.
+    pub fn try_current() -> Result<Self, NoRuntime> {
+        context::with_current(|handle| handle.cloned().ok_or(NoRuntime))
+    }
+
+    /// Returns the handle of the runtime this code runs in.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
+    pub fn current() -> Self {
+        match Self::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts a task; see [`task::spawn`](crate::task::spawn). If the runtime has shut down the task is cancelled at once.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| future);
+        self.launch(runnable);
+        JoinHandle::new(task)
+    }
+
+    /// Lists and submits a new task.
+    pub(crate) fn launch(&self, task: Runnable) {
+        let shard = context::shard().unwrap_or(0);
+        if self.inner.shared.owned.insert(shard, &task) {
+            self.inner.shared.submit(task);
+        } else {
+            task.cancel();
+            let again = task.run();
+            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+        }
+    }
+
+    /// Runs a closure that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
+        match self.inner.flavor {
+            // In a stepped runtime nothing may happen on another thread.
+            Flavor::Stepped => self.launch(runnable),
+            _ => self.inner.blocking.submit(self, runnable),
+        }
+        JoinHandle::new(task)
+    }
+
+    /// Makes this the current runtime of the thread until the guard is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = posse_core::runtime::Runtime::new()?;
+    /// let _guard = runtime.enter();
+    /// posse_core::task::spawn(async { /* runs on `runtime` */ });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn enter(&self) -> EnterGuard {
+        EnterGuard { _entered: context::enter(self.clone()), _not_send: std::marker::PhantomData }
+    }
+
+    /// Turns a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
+    ///
+    /// Returns false, and does nothing, if the runtime has a real clock.
+    pub fn advance(&self, time: Duration) -> bool {
+        if !self.inner.clock.is_manual() {
+            return false;
+        }
+        self.inner.clock.advance(time);
+        self.fire_all_timers();
+        true
+    }
+
+    pub(crate) fn fire_all_timers(&self) {
+        let now = self.inner.clock.now();
+        for shard in 0..self.inner.shared.remotes.len() {
+            self.inner.timers.fire(shard, now);
+        }
+    }
+
+    /// Returns the value of type `T` that hangs on this runtime, made by `init` at the first call.
+    ///
+    /// This is where what would elsewhere be a global lives. `init` runs without a lock held; of two racing values one is
+    /// kept.
+    pub fn extension<T: Send + Sync + 'static>(&self, init: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(found) = self.find_extension::<T>() {
+            return found;
+        }
+
+        let made: Arc<dyn Any + Send + Sync> = Arc::new(init());
+        let mut extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
+        let id = TypeId::of::<T>();
+        let kept = match extensions.iter().find(|(other, _)| *other == id) {
+            Some((_, winner)) => winner.clone(),
+            None => {
+                extensions.push((id, made.clone()));
+                made.clone()
+            }
+        };
+        drop(extensions);
+        kept.downcast().expect("invariant: stored under its own type id")
+    }
+
+    fn find_extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
+        let found = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone());
+        drop(extensions);
+        found?.downcast().ok()
+    }
+
+    /// Returns which flavor the runtime is.
+    pub fn flavor(&self) -> Flavor {
+        self.inner.flavor
+    }
+
+    /// Returns the number of workers.
+    pub fn workers(&self) -> usize {
+        self.inner.shared.remotes.len()
+    }
+
+    /// Returns the number of tasks that have not completed, those of actors included.
+    pub fn alive_tasks(&self) -> usize {
+        self.inner.shared.owned.len()
+    }
+
+    /// Returns true once the runtime began to shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.inner.shared.is_shut_down()
+    }
+
+    /// Draws from the runtime's seeded generator. Not secure.
+    pub fn random_u64(&self) -> u64 {
+        self.inner.rng.next()
+    }
+
+    /// Returns the wall-clock time since the Unix epoch. With a manual clock it is the time that clock shows.
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks for the wall-clock time")]
+    pub fn unix_time(&self) -> Duration {
+        if self.inner.clock.is_manual() {
+            return self.inner.clock.now().since_origin();
+        }
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    }
+
+    /// Returns true if both handles are of the same runtime.
+    pub fn same_runtime(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.inner.timers
+    }
+
+    pub(crate) fn io(&self) -> &IoHandle {
+        self.inner.shared.io()
+    }
+
+    pub(crate) fn blocking(&self) -> &Pool {
+        &self.inner.blocking
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Wakes the worker that owns a shard of the timers, so that it looks at its next deadline again.
+    pub(crate) fn unpark_shard(&self, shard: usize) {
+        self.inner.shared.unpark(shard);
+    }
+
+    /// Relaxed: only uniqueness matters.
+    pub(crate) fn next_task_id(&self) -> Id {
+        Id(self.inner.task_ids.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn put_worker(&self, worker: Worker) {
+        self.inner.parked_worker.put(worker.into_parts());
+    }
+
+    pub(crate) fn take_worker(&self) -> Option<Worker> {
+        self.inner.parked_worker.take().map(WorkerParts::into_worker)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("flavor", &self.flavor()).field("workers", &self.workers()).finish()
+    }
+}
+
+/// Restores the thread's former current runtime when dropped. Guards must be dropped in reverse order.
+#[derive(Debug)]
+pub struct EnterGuard {
+    _entered: context::Entered,
+    _not_send: std::marker::PhantomData<*const ()>,
+}

@@ -1,0 +1,94 @@
+//! Who sleeps, who searches, and whom to wake: the protocol that loses no wake-up and wakes no more than one searcher.
+//!
+//! `README.md` in this folder gives the argument. `state` packs two counts so that one load answers "is anybody needed?".
+
+use crate::shim::sync::Mutex;
+use crate::shim::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// Low half: workers that look for work and have found none yet.
+const SEARCHING: usize = 1;
+/// High half: workers that are not asleep.
+const AWAKE: usize = 1 << 16;
+const SEARCHING_MASK: usize = AWAKE - 1;
+
+#[derive(Debug)]
+pub(crate) struct Idle {
+    state: AtomicUsize,
+    sleepers: Mutex<Vec<usize>>,
+    workers: usize,
+}
+
+impl Idle {
+    /// All workers start awake and not searching.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { state: AtomicUsize::new(workers * AWAKE), sleepers: Mutex::new(Vec::with_capacity(workers)), workers }
+    }
+
+    /// After work was pushed: the worker to wake, if nobody is searching and somebody sleeps. It is counted as searching.
+    ///
+    /// The fence orders the push before the load; partner is the decrement in `to_sleep`, after which a sleeper that
+    /// leaves no searcher behind looks at the queues once more.
+    #[inline]
+    pub(crate) fn worker_to_wake(&self) -> Option<usize> {
+        fence(Ordering::SeqCst);
+        if !self.should_wake() {
+            return None;
+        }
+
+        let mut sleepers = self.lock();
+        if !self.should_wake() {
+            return None;
+        }
+        let worker = sleepers.pop()?;
+        self.state.fetch_add(AWAKE + SEARCHING, Ordering::SeqCst);
+        Some(worker)
+    }
+
+    #[inline]
+    fn should_wake(&self) -> bool {
+        let state = self.state.load(Ordering::SeqCst);
+        state & SEARCHING_MASK == 0 && state / AWAKE < self.workers
+    }
+
+    /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
+    #[must_use]
+    pub(crate) fn to_sleep(&self, worker: usize, was_searching: bool) -> bool {
+        let mut sleepers = self.lock();
+        let change = if was_searching { AWAKE + SEARCHING } else { AWAKE };
+        let after = self.state.fetch_sub(change, Ordering::SeqCst) - change;
+        sleepers.push(worker);
+        after & SEARCHING_MASK == 0
+    }
+
+    /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
+    pub(crate) fn woke_up(&self, worker: usize) -> bool {
+        let mut sleepers = self.lock();
+        match sleepers.iter().position(|&sleeper| sleeper == worker) {
+            Some(position) => {
+                sleepers.swap_remove(position);
+                self.state.fetch_add(AWAKE, Ordering::SeqCst);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Asks to search. At most half of the workers search at once, the rest would only fight over the same queues.
+    pub(crate) fn start_searching(&self) -> bool {
+        let state = self.state.load(Ordering::SeqCst);
+        if 2 * (state & SEARCHING_MASK) >= self.workers.max(2) {
+            return false;
+        }
+        self.state.fetch_add(SEARCHING, Ordering::SeqCst);
+        true
+    }
+
+    /// The worker found something. True if nobody searches now: another one must be woken, there may be more.
+    pub(crate) fn stop_searching(&self) -> bool {
+        self.state.fetch_sub(SEARCHING, Ordering::SeqCst) & SEARCHING_MASK == SEARCHING
+    }
+
+    fn lock(&self) -> crate::shim::sync::MutexGuard<'_, Vec<usize>> {
+        self.sleepers.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

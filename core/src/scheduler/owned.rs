@@ -1,0 +1,116 @@
+//! The list of a runtime's living tasks, so that shutting down can drop each of them.
+//!
+//! Sharded by the worker that spawned the task; each shard is a slab behind a lock that is nearly always uncontended.
+
+use crate::shim::sync::atomic::Ordering;
+use crate::shim::sync::{Mutex, MutexGuard};
+use crate::task::raw::{Header, Runnable, TaskRef};
+
+#[derive(Debug)]
+pub(crate) struct Owned {
+    shards: Box<[Mutex<Shard>]>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    free: Option<u32>,
+    len: usize,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Task(Living),
+    Free(Option<u32>),
+}
+
+/// A task in the list: alive, because it leaves the list before it gives its life reference back.
+#[derive(Debug)]
+struct Living(*const Header);
+
+// SAFETY: only a name for the task; it is turned into a reference under the shard's lock.
+unsafe impl Send for Living {}
+
+impl Owned {
+    pub(crate) fn new(shards: usize) -> Self {
+        Self { shards: (0..shards.max(1)).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Adds a new task. False if the runtime is shutting down: the caller must cancel and run it at once.
+    #[must_use]
+    pub(crate) fn insert(&self, shard_index: usize, task: &Runnable) -> bool {
+        let shard_index = shard_index % self.shards.len();
+        let mut shard = self.lock(shard_index);
+        if shard.closed {
+            return false;
+        }
+
+        let living = Slot::Task(Living(task.as_ptr()));
+        let index = match shard.free {
+            Some(index) => {
+                let former = std::mem::replace(&mut shard.slots[index as usize], living);
+                shard.free = match former {
+                    Slot::Free(next) => next,
+                    Slot::Task(_) => None,
+                };
+                index
+            }
+            None => {
+                shard.slots.push(living);
+                (shard.slots.len() - 1) as u32
+            }
+        };
+        shard.len += 1;
+
+        // Relaxed: written before the task is submitted, read by the run that completes it.
+        let place = ((shard_index as u64) << 32) | u64::from(index);
+        task.header().owned.store(place + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Removes a task that completes, if it was ever added.
+    pub(crate) fn remove(&self, task: &Header) {
+        let Some(place) = task.owned.load(Ordering::Relaxed).checked_sub(1) else { return };
+        let mut shard = self.lock((place >> 32) as usize);
+        let index = place as u32;
+
+        let next = shard.free;
+        shard.slots[index as usize] = Slot::Free(next);
+        shard.free = Some(index);
+        shard.len -= 1;
+    }
+
+    /// Refuses new tasks and drops the futures of those that sleep. The queued ones are left to who drains the queues.
+    pub(crate) fn close(&self) {
+        for shard_index in 0..self.shards.len() {
+            self.lock(shard_index).closed = true;
+
+            let mut index = 0;
+            while let Some(task) = self.task_at(shard_index, &mut index) {
+                task.cancel_now();
+            }
+        }
+    }
+
+    fn task_at(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
+        let shard = self.lock(shard_index);
+        while let Some(slot) = shard.slots.get(*index) {
+            *index += 1;
+            if let Slot::Task(living) = slot {
+                // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
+                return Some(unsafe { TaskRef::retain(living.0) });
+            }
+        }
+        None
+    }
+
+    /// Number of tasks that have not completed.
+    pub(crate) fn len(&self) -> usize {
+        (0..self.shards.len()).map(|index| self.lock(index).len).sum()
+    }
+
+    fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
+        self.shards[index].lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

@@ -1,0 +1,85 @@
+//! How one worker sleeps and how it is woken: on a condition variable, or inside the driver.
+//!
+//! Invariant: an `unpark` that happens before or during a `park` ends it (at most one token is kept). Partner of the
+//! swap in `unpark` is the compare-exchange at the start of each park and the swap at its end.
+
+use crate::shim::sync::atomic::{AtomicU8, Ordering};
+use crate::shim::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+const AWAKE: u8 = 0;
+const ON_CONDVAR: u8 = 1;
+const IN_DRIVER: u8 = 2;
+const NOTIFIED: u8 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Parker {
+    state: AtomicU8,
+    lock: Mutex<()>,
+    condvar: Condvar,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicU8::new(AWAKE), lock: Mutex::new(()), condvar: Condvar::new() }
+    }
+
+    /// Wakes the owner, or keeps its next park from sleeping. `wake_driver` interrupts the driver's turn.
+    pub(crate) fn unpark(&self, wake_driver: impl FnOnce()) {
+        match self.state.swap(NOTIFIED, Ordering::AcqRel) {
+            ON_CONDVAR => {
+                // Taking the lock makes sure the owner is inside `wait`, not on its way there.
+                drop(self.lock.lock().unwrap_or_else(|e| e.into_inner()));
+                self.condvar.notify_one();
+            }
+            IN_DRIVER => wake_driver(),
+            _ => {}
+        }
+    }
+
+    /// Sleeps until `unpark`, or for the given time.
+    pub(crate) fn park(&self, timeout: Option<Duration>) {
+        if timeout == Some(Duration::ZERO) {
+            self.state.swap(AWAKE, Ordering::AcqRel);
+            return;
+        }
+
+        let mut guard = self.lock.lock().unwrap_or_else(|e| e.into_inner());
+        if self.fall_asleep(ON_CONDVAR) {
+            loop {
+                guard = match timeout {
+                    None => self.condvar.wait(guard).unwrap_or_else(|e| e.into_inner()),
+                    Some(timeout) => self.condvar.wait_timeout(guard, timeout).unwrap_or_else(|e| e.into_inner()).0,
+                };
+                // With a time-out a spurious wake-up is as good as a late one: the caller looks at the clock.
+                if timeout.is_some() || self.state.load(Ordering::Acquire) == NOTIFIED {
+                    break;
+                }
+            }
+        }
+        self.state.swap(AWAKE, Ordering::AcqRel);
+    }
+
+    /// Runs a turn of the driver as the way to sleep. `turn` gets false if it must not block.
+    pub(crate) fn park_in_driver<R>(&self, turn: impl FnOnce(bool) -> R) -> R {
+        let may_block = self.fall_asleep(IN_DRIVER);
+        let result = turn(may_block);
+        self.state.swap(AWAKE, Ordering::AcqRel);
+        result
+    }
+
+    /// Takes the token if there is one, without sleeping.
+    pub(crate) fn take_token(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::AcqRel) == NOTIFIED
+    }
+
+    /// Whether the next park would return at once.
+    pub(crate) fn has_token(&self) -> bool {
+        self.state.load(Ordering::Acquire) == NOTIFIED
+    }
+
+    /// False if a token was waiting.
+    fn fall_asleep(&self, how: u8) -> bool {
+        self.state.compare_exchange(AWAKE, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}

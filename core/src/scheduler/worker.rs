@@ -1,0 +1,314 @@
+//! One worker: what it runs next, when it steals, how it goes to sleep. The loop is a step function.
+//!
+//! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
+//! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
+
+use super::Shared;
+use super::choice::Choice;
+use super::queue::Local;
+use crate::context;
+use crate::runtime::Handle;
+use crate::task::raw::Runnable;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Steps between two looks at the injector, the driver and the timers while local work lasts. Prime, so that it does
+/// not fall in step with a workload; 61 is what the field uses, the figure itself was not tuned.
+pub(crate) const MAINTENANCE_INTERVAL: u32 = 61;
+
+/// Most tasks taken over from the injector in one maintenance. Measured: with 512, 1,000 injected tasks beside a
+/// ping-pong pair wait 0.95 ms at p99, with 32 2.9 ms.
+const INJECTED_MAX: usize = 512;
+
+/// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
+pub(crate) struct Lane {
+    pub(crate) index: usize,
+    queue: Local,
+    lifo: Cell<Option<Runnable>>,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("index", &self.index).field("queued", &self.queue.len()).finish()
+    }
+}
+
+impl Lane {
+    /// Puts a task that was just woken into the LIFO slot. True if that moved another one to the queue.
+    #[inline]
+    pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
+        match self.lifo.replace(Some(task)) {
+            Some(former) => {
+                self.queue.push(former);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let lifo = self.lifo.take();
+        let empty = lifo.is_none() && self.queue.is_empty();
+        self.lifo.set(lifo);
+        empty
+    }
+}
+
+/// What a step did.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A task ran.
+    Ran,
+    /// Nothing to do: the worker should sleep.
+    Idle,
+}
+
+/// A worker on its way to the thread that will run it.
+#[derive(Debug)]
+pub(crate) struct WorkerParts {
+    runtime: Handle,
+    index: usize,
+    queue: Local,
+    lifo: Option<Runnable>,
+    choice: Choice,
+}
+
+impl WorkerParts {
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn into_worker(self) -> Worker {
+        let worker = Worker::new(self.runtime, self.index, self.queue, self.choice);
+        worker.lane.lifo.set(self.lifo);
+        worker
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    runtime: Handle,
+    lane: Rc<Lane>,
+    choice: Choice,
+    tick: u32,
+    lifo_polls: u8,
+    searching: bool,
+    asleep: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(runtime: Handle, index: usize, queue: Local, choice: Choice) -> Self {
+        let lane = Rc::new(Lane { index, queue, lifo: Cell::new(None) });
+        Self { runtime, lane, choice, tick: 0, lifo_polls: 0, searching: false, asleep: false }
+    }
+
+    /// Takes the worker apart, so that it can cross to another thread. It must not be entered, searching or asleep.
+    pub(crate) fn into_parts(self) -> WorkerParts {
+        let lane = Rc::try_unwrap(self.lane).expect("invariant: nobody is inside a worker that moves");
+        WorkerParts {
+            runtime: self.runtime,
+            index: lane.index,
+            queue: lane.queue,
+            lifo: lane.lifo.take(),
+            choice: self.choice,
+        }
+    }
+
+    /// Runs `f` with this worker as the one that running code reaches.
+    pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        let lane = self.lane.clone();
+        let runtime = self.runtime.clone();
+        context::enter_worker(&runtime, &lane, || f(self))
+    }
+
+    /// The life of a worker on a thread of its own, until the runtime shuts down.
+    pub(crate) fn run(&mut self) {
+        while !self.shared().is_shut_down() {
+            if self.step() == Step::Idle {
+                self.park();
+            }
+        }
+    }
+
+    /// Runs one task if there is any to be had.
+    pub(crate) fn step(&mut self) -> Step {
+        self.tick = self.tick.wrapping_add(1);
+        if self.tick % MAINTENANCE_INTERVAL == 0 {
+            self.maintain();
+        }
+
+        let task = match self.next_local() {
+            Some(task) => Some(task),
+            None => self.search(),
+        };
+        let Some(task) = task else { return Step::Idle };
+
+        if self.searching {
+            self.searching = false;
+            if self.shared().idle.stop_searching() {
+                self.shared().wake_one();
+            }
+        }
+        if let Some(woken) = task.run() {
+            self.lane.queue.push(woken);
+        }
+        Step::Ran
+    }
+
+    /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.
+    fn maintain(&mut self) {
+        self.fire_timers();
+        self.shared().poll_driver();
+    }
+
+    fn next_local(&mut self) -> Option<Runnable> {
+        if self.choice.injector_first(self.tick) && !self.shared().injector.is_empty() {
+            self.take_over_injected();
+        }
+
+        if let Some(task) = self.lane.lifo.take() {
+            if self.choice.lifo_first(self.lifo_polls, self.lane.queue.is_empty()) {
+                self.lifo_polls = self.lifo_polls.saturating_add(1);
+                return Some(task);
+            }
+            self.lane.queue.push(task);
+        }
+
+        self.lifo_polls = 0;
+        self.lane.queue.pop()
+    }
+
+    /// Moves a fair share of the injected tasks to the local queue.
+    fn take_over_injected(&mut self) {
+        let shared = self.shared();
+        let mut moved = 0;
+        while moved < INJECTED_MAX {
+            let before = self.lane.queue.len();
+            let Some(task) = shared.injector.pop_into(&self.lane.queue) else { break };
+            self.lane.queue.push(task);
+            moved += self.lane.queue.len().saturating_sub(before).max(1);
+        }
+        if moved > 1 {
+            shared.wake_one();
+        }
+    }
+
+    /// Looks for work elsewhere: the injector, then the other workers.
+    fn search(&mut self) -> Option<Runnable> {
+        let shared = self.runtime.shared();
+        if let Some(task) = shared.injector.pop_into(&self.lane.queue) {
+            if !self.lane.queue.is_empty() {
+                shared.wake_one();
+            }
+            return Some(task);
+        }
+
+        let workers = shared.remotes.len();
+        if workers < 2 {
+            return None;
+        }
+        if !self.searching {
+            self.searching = shared.idle.start_searching();
+            if !self.searching {
+                return None;
+            }
+        }
+        let first = self.choice.victim(workers);
+        (0..workers)
+            .map(|offset| (first + offset) % workers)
+            .filter(|&victim| victim != self.lane.index)
+            .find_map(|victim| shared.remotes[victim].stealer.steal_into(&self.lane.queue))
+            .or_else(|| shared.injector.pop_into(&self.lane.queue))
+    }
+
+    /// Sleeps until there may be something to do.
+    pub(crate) fn park(&mut self) {
+        if !self.fall_asleep() {
+            return;
+        }
+
+        let timeout = self.time_to_next_timer();
+        self.shared().park(self.lane.index, timeout);
+        self.wake_up();
+    }
+
+    /// Announces that the worker sleeps. False if it must not: there is work after all.
+    fn fall_asleep(&mut self) -> bool {
+        let nobody_searches = self.shared().idle.to_sleep(self.lane.index, self.searching);
+        self.searching = false;
+        self.asleep = true;
+
+        // Work may have been pushed after this worker looked and before it was counted as asleep.
+        if nobody_searches && self.shared().has_work() {
+            self.shared().wake_one();
+        }
+        if self.shared().is_shut_down() {
+            self.wake_up();
+            return false;
+        }
+        true
+    }
+
+    fn wake_up(&mut self) {
+        self.asleep = false;
+        self.searching = self.shared().idle.woke_up(self.lane.index);
+        self.fire_timers();
+    }
+
+    fn fire_timers(&mut self) {
+        let timers = self.runtime.timers();
+        if timers.next_deadline(self.lane.index).is_some() {
+            timers.fire(self.lane.index, self.runtime.clock().now());
+        }
+    }
+
+    /// `None`: no timer, or a clock that only a hand turns (which fires them itself).
+    fn time_to_next_timer(&self) -> Option<Duration> {
+        let clock = self.runtime.clock();
+        if clock.is_manual() {
+            return None;
+        }
+        let deadline = self.runtime.timers().next_deadline(self.lane.index)?;
+        Some(deadline.saturating_duration_since(clock.now()))
+    }
+
+    /// One step of a logical worker: sleeping is only noted. Returns false if it slept on.
+    pub(crate) fn logical_step(&mut self) -> bool {
+        if self.asleep {
+            if !self.shared().remotes[self.lane.index].parker.take_token() {
+                return false;
+            }
+            self.wake_up();
+        }
+        if self.step() == Step::Idle {
+            return self.fall_asleep() && self.shared().remotes[self.lane.index].parker.has_token();
+        }
+        true
+    }
+
+    /// The decisions taken so far by a seeded worker.
+    pub(crate) fn trace(&self) -> &[u32] {
+        match &self.choice {
+            Choice::Seeded { trace, .. } => trace,
+            Choice::Production(_) => &[],
+        }
+    }
+
+    /// Drops the futures of the tasks in this worker's queue. Called once, when the runtime shuts down.
+    pub(crate) fn drop_queued(&mut self) {
+        while !self.lane.is_empty() {
+            let next = self.lane.lifo.take().or_else(|| self.lane.queue.pop());
+            if let Some(task) = next {
+                task.cancel();
+                let again = task.run();
+                debug_assert!(again.is_none(), "a cancelled task completes in one run");
+            }
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.runtime.shared()
+    }
+}

@@ -1,0 +1,186 @@
+//! Handles to a task: await its output, abort it, learn why it gave none.
+
+use super::Id;
+use super::coop;
+use super::raw::TaskRef;
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
+
+/// The owned right to a task's output. Dropping it detaches the task, which runs on.
+///
+/// # Cancel safety
+/// Awaiting `&mut handle` can be dropped and repeated; the output is not lost.
+///
+/// # Panics
+/// Polling again after it was ready.
+///
+/// # Examples
+/// ```
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let task = posse_core::task::spawn(async { panic!("on purpose") });
+/// let error = task.await.unwrap_err();
+/// assert!(error.is_panic());
+/// # });
+/// ```
+pub struct JoinHandle<T> {
+    task: TaskRef,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(task: TaskRef) -> Self {
+        Self { task, output: PhantomData }
+    }
+
+    /// Cancels the task: its future is dropped by a worker instead of being polled again, at its present await point.
+    ///
+    /// A task that is being polled finishes that poll first; one that has completed is not affected.
+    pub fn abort(&self) {
+        self.task.cancel();
+    }
+
+    /// Returns a handle that can only abort the task.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle { task: self.task.clone() }
+    }
+
+    /// Returns true once the task has completed, panicked or been cancelled.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_complete()
+    }
+
+    /// Returns the id of the task.
+    pub fn id(&self) -> Id {
+        self.task.id()
+    }
+}
+
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let progress = ready!(coop::poll_proceed(cx));
+        // SAFETY: a `JoinHandle<T>` is made only for a joined task with output `T`, and it is the only one.
+        let output = ready!(unsafe { self.task.poll_join::<T>(cx) });
+        progress.made_progress();
+        Poll::Ready(output)
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.task.detach();
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id()).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// The right to abort a task, without a right to its output.
+#[derive(Clone, Debug)]
+pub struct AbortHandle {
+    task: TaskRef,
+}
+
+impl AbortHandle {
+    /// Cancels the task; see [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        self.task.cancel();
+    }
+
+    /// Returns true once the task has completed, panicked or been cancelled.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_complete()
+    }
+
+    /// Returns the id of the task.
+    pub fn id(&self) -> Id {
+        self.task.id()
+    }
+}
+
+/// Why a task gave no output.
+pub struct JoinError {
+    id: Id,
+    cause: Cause,
+}
+
+enum Cause {
+    Cancelled,
+    /// In a lock only to make the error `Sync`.
+    Panicked(Mutex<Box<dyn Any + Send>>),
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(id: Id) -> Self {
+        Self { id, cause: Cause::Cancelled }
+    }
+
+    pub(crate) fn panicked(id: Id, payload: Box<dyn Any + Send>) -> Self {
+        Self { id, cause: Cause::Panicked(Mutex::new(payload)) }
+    }
+
+    /// Returns true if the task was aborted, or its runtime shut down.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.cause, Cause::Cancelled)
+    }
+
+    /// Returns true if the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panicked(_))
+    }
+
+    /// Returns the payload of the panic, or the error itself if there was none.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.cause {
+            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(|e| e.into_inner())),
+            Cause::Cancelled => Err(self),
+        }
+    }
+
+    /// Returns the id of the task.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    fn panic_text(&self) -> Option<String> {
+        let Cause::Panicked(payload) = &self.cause else { return None };
+        let payload = payload.lock().unwrap_or_else(|e| e.into_inner());
+        Some(panic_text(&**payload).to_owned())
+    }
+}
+
+/// Returns the text of a panic payload, if it carries one.
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        return text;
+    }
+    payload.downcast_ref::<String>().map_or("a panic without a text", String::as_str)
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.panic_text() {
+            Some(text) => write!(f, "task {} panicked: {text}", self.id),
+            None => write!(f, "task {} was cancelled", self.id),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -1,0 +1,485 @@
+//! The memory of a task: header, shared data and future in one allocation, reached through untyped pointers.
+//!
+//! Layout of every task, whatever its future: `Cell { prefix: Prefix { header, shared }, stage }`, all `repr(C)`, so that
+//! a pointer to the header is a pointer to the prefix and to the cell.
+//!
+//! Invariants: the *life reference* belongs to the task itself and is given back when it completes, so a task that is in
+//! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
+//! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
+
+use super::state::{Output, Pause, Start, State, Wake};
+use super::{Id, JoinError};
+use crate::context;
+use crate::runtime::Handle;
+use crate::shim::cell::UnsafeCell;
+use crate::shim::sync::Mutex;
+use crate::shim::sync::atomic::{AtomicU64, Ordering};
+use std::any::Any;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+/// The untyped head of a task.
+pub(crate) struct Header {
+    state: State,
+    vtable: &'static VTable,
+    runtime: Handle,
+    id: Id,
+    /// Where the runtime's list of living tasks keeps it; see `scheduler::owned`.
+    pub(crate) owned: AtomicU64,
+    /// Who waits for the output. A lock: it is taken once per join, off the hot path.
+    joiner: Mutex<Option<Waker>>,
+}
+
+impl Header {
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+}
+
+/// The head of a task together with the data that its references share.
+#[repr(C)]
+pub(crate) struct Prefix<X> {
+    header: Header,
+    shared: X,
+}
+
+#[repr(C)]
+struct Cell<F: Future, X> {
+    prefix: Prefix<X>,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Future(F),
+    Output(Result<F::Output, JoinError>),
+    Taken,
+}
+
+struct VTable {
+    /// True when the task was woken while it ran: the caller must submit it again.
+    run: unsafe fn(NonNull<Header>) -> bool,
+    /// Moves the output into the `Option<Result<T, JoinError>>` behind the pointer.
+    take_output: unsafe fn(NonNull<Header>, *mut ()),
+    drop_output: unsafe fn(NonNull<Header>),
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// A counted reference to a task, whatever its type.
+pub(crate) struct TaskRef(NonNull<Header>);
+
+// SAFETY: the header is shared through atomics and locks only; the future inside is `Send` by the bounds of `new`.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+
+/// The right and the duty to run a task once. Holds no reference: the task's life reference keeps it.
+#[derive(Debug)]
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: as for `TaskRef`; running on another thread is what `F: Send` allows.
+unsafe impl Send for Runnable {}
+
+/// Allocates a task that is already marked as scheduled: the caller must launch the `Runnable`.
+///
+/// `make` builds the future from a reference to its own task. Wake-ups before the launch do nothing more.
+pub(crate) fn new<F, X>(
+    runtime: Handle,
+    shared: X,
+    joined: bool,
+    make: impl FnOnce(TaskRef) -> F,
+) -> (TaskRef, Runnable)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    X: Send + Sync + 'static,
+{
+    let id = runtime.next_task_id();
+    let state = if joined { State::scheduled_with_handle() } else { State::scheduled() };
+    let header =
+        Header { state, vtable: vtable::<F, X>(), runtime, id, owned: AtomicU64::new(0), joiner: Mutex::new(None) };
+    let cell = Cell::<F, X> { prefix: Prefix { header, shared }, stage: UnsafeCell::new(Stage::Taken) };
+    let cell = NonNull::from(Box::leak(Box::new(cell)));
+    let task = TaskRef(cell.cast());
+    let unmade = Unmade(Some(Runnable(cell.cast())));
+
+    let future = make(task.clone());
+    // SAFETY: the task has not been launched, so nobody else looks at the stage.
+    let stage = unsafe { &cell.as_ref().stage };
+    // SAFETY: as above.
+    stage.with_mut(|stage| unsafe { *stage = Stage::Future(future) });
+    (task, unmade.into_runnable())
+}
+
+/// A task without its future. If that is never made, the task completes as cancelled and is freed.
+struct Unmade(Option<Runnable>);
+
+impl Unmade {
+    fn into_runnable(mut self) -> Runnable {
+        self.0.take().expect("invariant: present until taken or dropped")
+    }
+}
+
+impl Drop for Unmade {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.cancel();
+            let again = task.run();
+            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+        }
+    }
+}
+
+fn vtable<F, X>() -> &'static VTable
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    X: Send + Sync + 'static,
+{
+    &VTable { run: run::<F, X>, take_output: take_output::<F, X>, drop_output: drop_output::<F, X>, free: free::<F, X> }
+}
+
+impl TaskRef {
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: a `TaskRef` holds a reference, so the task has not been freed.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Schedules the task unless it is scheduled already.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        // SAFETY: a `TaskRef` holds a reference.
+        unsafe { wake_by_ref(self.0.as_ptr().cast_const().cast()) }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.header().id
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const Header {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.header().state.is_complete()
+    }
+
+    /// Makes the next run drop the future.
+    pub(crate) fn cancel(&self) {
+        if self.header().state.cancel() == Wake::Submit {
+            self.header().runtime.shared().submit(Runnable(self.0));
+        }
+    }
+
+    /// Drops the future here and now if the task sleeps; one that is queued or runs is only marked.
+    pub(crate) fn cancel_now(&self) {
+        if self.header().state.cancel() == Wake::Submit {
+            let again = Runnable(self.0).run();
+            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+        }
+    }
+
+    /// Makes a counted reference.
+    ///
+    /// # Safety
+    /// `task` points to a living task, made by `new`, that cannot be freed during the call.
+    pub(crate) unsafe fn retain(task: *const Header) -> Self {
+        // SAFETY: by contract.
+        let header = unsafe { &*task };
+        header.state.retain();
+        // SAFETY: by contract not null.
+        Self(unsafe { NonNull::new_unchecked(task.cast_mut()) })
+    }
+
+    /// Returns the data shared by all references.
+    ///
+    /// # Safety
+    /// The task was made by `new` with this very `X`.
+    #[inline]
+    pub(crate) unsafe fn shared<X>(&self) -> &X {
+        let prefix = self.0.cast::<Prefix<X>>();
+        // SAFETY: the caller vouches for `X`, so a `Prefix<X>` is at this address; the reference keeps it alive.
+        let prefix = unsafe { prefix.as_ref() };
+        &prefix.shared
+    }
+
+    /// Polls for the output of a task whose handle this is.
+    ///
+    /// # Safety
+    /// The task was made with `joined` and output type `T`, and this is its only joiner.
+    pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        if !self.is_complete() {
+            let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
+            match &mut *joiner {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            drop(joiner);
+
+            if !self.is_complete() {
+                return Poll::Pending;
+            }
+        }
+
+        let mut output: Option<Result<T, JoinError>> = None;
+        let take = self.header().vtable.take_output;
+        // SAFETY: complete, and the handle owns the output; the caller vouches for `T`.
+        unsafe { take(self.0, (&raw mut output).cast()) };
+        Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
+    }
+
+    /// Gives up the output; drops it here if the task has completed already.
+    pub(crate) fn detach(&self) {
+        if self.header().state.release_output() == Output::Mine {
+            let drop_output = self.header().vtable.drop_output;
+            // SAFETY: the state word made this side the owner of the output.
+            unsafe { drop_output(self.0) }
+        }
+    }
+}
+
+impl std::fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TaskRef").field(&self.id()).finish()
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.header().state.retain();
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: gives back the reference that this value holds.
+        unsafe { release(self.0) }
+    }
+}
+
+impl Runnable {
+    /// Runs the task: polls it once, or drops its future if it was cancelled. Returns it if it was woken meanwhile.
+    #[inline]
+    #[must_use]
+    pub(crate) fn run(self) -> Option<Self> {
+        // SAFETY: the task is alive: its life reference is given back only by the run that completes it.
+        let header = unsafe { self.0.as_ref() };
+        let run = header.vtable.run;
+        // SAFETY: owning the `Runnable` is the right to run.
+        let again = unsafe { run(self.0) };
+        again.then_some(self)
+    }
+
+    /// Makes the coming run drop the future.
+    pub(crate) fn cancel(&self) {
+        // It is scheduled already, so nothing needs to be submitted.
+        let _ = self.header().state.cancel();
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const Header {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: see `run`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// An extra reference to the task.
+    pub(crate) fn task_ref(&self) -> TaskRef {
+        self.header().state.retain();
+        TaskRef(self.0)
+    }
+}
+
+/// # Safety
+/// `ptr` is a `Cell<F, X>` and the caller owns its `Runnable`.
+unsafe fn run<F, X>(ptr: NonNull<Header>) -> bool
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    X: Send + Sync + 'static,
+{
+    // SAFETY: made by `new::<F, X>`, alive by its life reference.
+    let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
+    let header = &cell.prefix.header;
+
+    let output = match header.state.start() {
+        Start::Poll => match poll(cell, ptr) {
+            Some(output) => output,
+            None => return header.state.pause() == Pause::Submit,
+        },
+        Start::DropFuture => Err(JoinError::cancelled(header.id)),
+    };
+
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        let _current = context::enter_task(ptr.as_ptr());
+        // SAFETY: between `start` and `complete` this worker has exclusive access to the stage.
+        cell.stage.with_mut(|stage| unsafe { *stage = Stage::Taken });
+    }));
+    let output = match dropped {
+        Ok(()) => output,
+        Err(panic) => Err(JoinError::panicked(header.id, panic)),
+    };
+    // SAFETY: as above.
+    cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+
+    finish(header, ptr);
+    false
+}
+
+/// Polls the future; `None` when it is pending.
+fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<F::Output, JoinError>> {
+    let waker = ManuallyDrop::new(raw_waker(ptr));
+    let mut cx = Context::from_waker(&waker);
+
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        let _current = context::enter_task(ptr.as_ptr());
+        cell.stage.with_mut(|stage| {
+            // SAFETY: called between `start` and `pause`/`complete`: exclusive access.
+            let stage = unsafe { &mut *stage };
+            let Stage::Future(future) = stage else { unreachable!("invariant: a running task holds its future") };
+            // SAFETY: the cell is on the heap and the future stays where it is until it is dropped in place.
+            let future = unsafe { Pin::new_unchecked(future) };
+            super::coop::budget(|| future.poll(&mut cx))
+        })
+    }));
+
+    match polled {
+        Ok(Poll::Pending) => None,
+        Ok(Poll::Ready(output)) => Some(Ok(output)),
+        Err(panic) => Some(Err(JoinError::panicked(cell.prefix.header.id, panic))),
+    }
+}
+
+/// Publishes the output that was stored, tells the joiner and gives the life reference back.
+fn finish(header: &Header, ptr: NonNull<Header>) {
+    match header.state.complete() {
+        Output::Theirs => {
+            let joiner = header.joiner.lock().unwrap_or_else(|e| e.into_inner()).take();
+            if let Some(waker) = joiner {
+                waker.wake();
+            }
+        }
+        Output::Mine => {
+            let drop_output = header.vtable.drop_output;
+            // SAFETY: the state word made this side the owner of the output.
+            unsafe { drop_output(ptr) };
+        }
+    }
+
+    header.runtime.shared().owned.remove(header);
+    // SAFETY: the life reference, given back once, by the run that completed the task.
+    unsafe { release(ptr) };
+}
+
+/// # Safety
+/// `ptr` is a completed `Cell<F, X>`, the caller owns its output, `out` is a valid `Option<Result<F::Output, _>>`.
+unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
+    // SAFETY: by contract.
+    let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
+    let stage = cell.stage.with_mut(|stage| {
+        // SAFETY: the caller owns the output, nobody else looks at the stage.
+        let stage = unsafe { &mut *stage };
+        std::mem::replace(stage, Stage::Taken)
+    });
+
+    if let Stage::Output(output) = stage {
+        // SAFETY: by contract.
+        unsafe { *out.cast::<Option<Result<F::Output, JoinError>>>() = Some(output) };
+    }
+}
+
+/// # Safety
+/// `ptr` is a completed `Cell<F, X>` and the caller owns its output.
+unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
+    let mut output: Option<Result<F::Output, JoinError>> = None;
+    // SAFETY: by contract.
+    unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
+    drop_quietly(output);
+}
+
+/// Drops what a user made; its panic ends here, and so do the panics of the payloads' own drops.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value))).err();
+    // A payload may itself panic when dropped, and so may the next one: bounded, then leaked.
+    for _ in 0..4 {
+        let Some(payload) = panic.take() else { return };
+        panic = catch_unwind(AssertUnwindSafe(|| drop::<Box<dyn Any + Send>>(payload))).err();
+    }
+    std::mem::forget(panic);
+}
+
+/// # Safety
+/// `ptr` is a `Cell<F, X>` without any reference left.
+unsafe fn free<F: Future, X>(ptr: NonNull<Header>) {
+    // SAFETY: it came from a `Box` in `new`.
+    let cell = unsafe { Box::from_raw(ptr.cast::<Cell<F, X>>().as_ptr()) };
+    drop_quietly(cell);
+}
+
+/// # Safety
+/// The caller owns a reference and gives it up.
+unsafe fn release(ptr: NonNull<Header>) {
+    // SAFETY: the reference keeps the task alive.
+    let header = unsafe { ptr.as_ref() };
+    let free = header.vtable.free;
+    if header.state.release() {
+        // SAFETY: that was the last reference.
+        unsafe { free(ptr) };
+    }
+}
+
+static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+fn raw_waker(ptr: NonNull<Header>) -> Waker {
+    let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), &WAKER);
+    // SAFETY: the functions of `WAKER` keep the contract of `RawWaker` for a pointer to a live header.
+    unsafe { Waker::from_raw(raw) }
+}
+
+/// # Safety
+/// `ptr` is a header kept alive by the waker that calls this.
+unsafe fn clone_waker(ptr: *const ()) -> RawWaker {
+    // SAFETY: by contract.
+    let header = unsafe { &*ptr.cast::<Header>() };
+    header.state.retain();
+    RawWaker::new(ptr, &WAKER)
+}
+
+/// # Safety
+/// As `clone_waker`; the waker's reference is given up.
+unsafe fn wake(ptr: *const ()) {
+    // SAFETY: by contract.
+    unsafe { wake_by_ref(ptr) };
+    // SAFETY: by contract.
+    unsafe { drop_waker(ptr) };
+}
+
+/// # Safety
+/// `ptr` is a header kept alive by the caller.
+#[inline]
+unsafe fn wake_by_ref(ptr: *const ()) {
+    // SAFETY: by contract.
+    let header = unsafe { &*ptr.cast::<Header>() };
+    if header.state.wake() == Wake::Submit {
+        // The pointer itself, not one made from `header`: it reaches the whole task.
+        let Some(task) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
+        header.runtime.shared().submit(Runnable(task));
+    }
+}
+
+/// # Safety
+/// As `clone_waker`; the waker's reference is given up.
+unsafe fn drop_waker(ptr: *const ()) {
+    let Some(ptr) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
+    // SAFETY: by contract.
+    unsafe { release(ptr) };
+}

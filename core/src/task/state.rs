@@ -1,0 +1,137 @@
+//! The state word of a task: life cycle bits and the reference count in one atomic.
+//!
+//! Never touches the task's future or output: it only says who may. Every transition is one read-modify-write, so that
+//! of two racing parties exactly one is told to act. Its partner is always another method of this file on the same word.
+
+use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+
+/// Somebody owes the task a run: it is in a queue, about to be, or will be put there when the present run ends.
+const SCHEDULED: usize = 1;
+/// A worker has exclusive access to the future.
+const RUNNING: usize = 1 << 1;
+/// The future is gone and the output (if anybody wants it) is stored.
+const COMPLETE: usize = 1 << 2;
+/// The next run must drop the future instead of polling it.
+const CANCELLED: usize = 1 << 3;
+/// A `JoinHandle` exists and wants the output.
+const JOIN: usize = 1 << 4;
+
+const REF_ONE: usize = 1 << 6;
+/// Beyond this the count could overflow into nonsense; like `Arc`, the process ends first.
+const REF_MAX: usize = usize::MAX / 2;
+
+#[derive(Debug)]
+pub(crate) struct State(AtomicUsize);
+
+/// What a waker must do.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// The caller alone must put the task into a queue.
+    Submit,
+    /// Somebody else will run it, or nobody needs to.
+    Nothing,
+}
+
+/// What a worker that took the task from a queue must do.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Poll,
+    DropFuture,
+}
+
+/// What follows a poll that returned `Pending`.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The task sleeps; the caller must not touch it any more.
+    Idle,
+    /// It was woken while it ran: the caller must put it into a queue.
+    Submit,
+}
+
+/// Who owns the output of a task that just completed, or of a handle that is dropped.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// The caller must drop it.
+    Mine,
+    /// The other side has it.
+    Theirs,
+}
+
+impl State {
+    /// A new task: scheduled, with one reference for its life and one for its handle.
+    pub(crate) fn scheduled_with_handle() -> Self {
+        Self(AtomicUsize::new(SCHEDULED | JOIN | (2 * REF_ONE)))
+    }
+
+    /// A new task whose outside reference does not want the output.
+    pub(crate) fn scheduled() -> Self {
+        Self(AtomicUsize::new(SCHEDULED | (2 * REF_ONE)))
+    }
+
+    /// Asks for a run. Release: what the caller wrote is seen by the run; partner is `start` and `pause`.
+    #[inline]
+    pub(crate) fn wake(&self) -> Wake {
+        Self::submit_if_idle(self.0.fetch_or(SCHEDULED, Ordering::AcqRel))
+    }
+
+    /// Asks that the future be dropped instead of polled.
+    pub(crate) fn cancel(&self) -> Wake {
+        Self::submit_if_idle(self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel))
+    }
+
+    fn submit_if_idle(before: usize) -> Wake {
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Nothing }
+    }
+
+    /// Takes exclusive access to the future. The caller must have taken the task from a queue.
+    #[inline]
+    pub(crate) fn start(&self) -> Start {
+        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED, "a task was taken from a queue twice");
+
+        if before & CANCELLED == 0 { Start::Poll } else { Start::DropFuture }
+    }
+
+    /// Gives exclusive access back after `Pending`.
+    #[inline]
+    pub(crate) fn pause(&self) -> Pause {
+        let before = self.0.fetch_and(!RUNNING, Ordering::AcqRel);
+        if before & SCHEDULED == 0 { Pause::Idle } else { Pause::Submit }
+    }
+
+    /// Publishes the stored output. Partner is `release_output` and `is_complete`.
+    pub(crate) fn complete(&self) -> Output {
+        let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
+        if before & JOIN == 0 { Output::Mine } else { Output::Theirs }
+    }
+
+    /// The handle no longer wants the output. Partner is `complete`.
+    pub(crate) fn release_output(&self) -> Output {
+        let before = self.0.fetch_and(!JOIN, Ordering::AcqRel);
+        if before & COMPLETE == 0 { Output::Theirs } else { Output::Mine }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// Adds a reference. Relaxed: the caller already holds one.
+    #[inline]
+    pub(crate) fn retain(&self) {
+        if self.0.fetch_add(REF_ONE, Ordering::Relaxed) > REF_MAX {
+            std::process::abort();
+        }
+    }
+
+    /// Gives a reference back; true for the last one, whose owner must free the task.
+    #[inline]
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        let before = self.0.fetch_sub(REF_ONE, Ordering::AcqRel);
+        before / REF_ONE == 1
+    }
+}
