@@ -4,6 +4,8 @@
 
 pub(crate) mod choice;
 pub(crate) mod idle;
+#[cfg(all(test, posse_loom))]
+mod loom_models;
 pub(crate) mod owned;
 pub(crate) mod park;
 pub(crate) mod queue;

@@ -16,6 +16,8 @@
 
 pub mod coop;
 mod join;
+#[cfg(all(test, posse_loom))]
+mod loom_models;
 pub(crate) mod raw;
 mod state;
 

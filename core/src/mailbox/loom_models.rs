@@ -1,0 +1,263 @@
+//! Models of the inbox: queue and idle edge, room and closing, the ask node.
+
+use super::ask::{Lost, Reply};
+use super::credit::{Capacity, Credit, Place};
+use super::node;
+use super::queue::{Link, Pop, Queue};
+use super::{Inbox, Receive, Receiver};
+use crate::shim::sync::Arc;
+use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Wake, Waker};
+
+struct Model {
+    queue: Queue,
+    /// Crossings of the idle edge that the consumer has not answered yet.
+    signals: AtomicUsize,
+}
+
+// SAFETY: the test keeps every node until all threads have ended, and pops on one thread.
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+impl Model {
+    fn push(&self, node: usize) {
+        let link = NonNull::new(node as *mut Link).unwrap();
+        // SAFETY: a fresh node that outlives the model.
+        if unsafe { self.queue.push(link) } {
+            self.signals.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Pops until the queue is idle. Only called for a signal, as the scheduler would.
+    fn drain(&self, out: &mut Vec<usize>) {
+        loop {
+            // SAFETY: one consumer.
+            match unsafe { self.queue.pop() } {
+                Pop::Node(link) => out.push(link.as_ptr() as usize),
+                Pop::Empty | Pop::Busy { crosses_edge: true } => return,
+                Pop::Busy { crosses_edge: false } => loom::thread::yield_now(),
+            }
+        }
+    }
+}
+
+fn new_node() -> usize {
+    Box::into_raw(Box::new(Link::new())) as usize
+}
+
+#[test]
+fn loom_every_message_is_popped_once_and_each_idle_edge_signals() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let model = Arc::new(Model { queue: Queue::new(), signals: AtomicUsize::new(0) });
+        let nodes = [new_node(), new_node(), new_node()];
+        let first = {
+            let model = model.clone();
+            loom::thread::spawn(move || {
+                model.push(nodes[0]);
+                model.push(nodes[1]);
+            })
+        };
+        let second = {
+            let model = model.clone();
+            loom::thread::spawn(move || model.push(nodes[2]))
+        };
+
+        let mut popped = Vec::new();
+        if model.signals.swap(0, Ordering::AcqRel) > 0 {
+            model.drain(&mut popped);
+        }
+        first.join().unwrap();
+        second.join().unwrap();
+        if model.signals.swap(0, Ordering::AcqRel) > 0 {
+            model.drain(&mut popped);
+        }
+
+        assert_eq!(popped.len(), 3, "a message was left behind without a signal");
+        let order: Vec<_> = popped.iter().filter(|&&node| node != nodes[2]).collect();
+        assert_eq!(order, [&nodes[0], &nodes[1]]);
+        for node in nodes {
+            // SAFETY: popped, and made by `new_node`.
+            drop(unsafe { Box::from_raw(node as *mut Link) });
+        }
+    });
+}
+
+#[derive(Default)]
+struct CountWakes(std::sync::atomic::AtomicUsize);
+
+impl Wake for CountWakes {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+fn counting_waker() -> (std::sync::Arc<CountWakes>, Waker) {
+    let count = std::sync::Arc::new(CountWakes::default());
+    (count.clone(), Waker::from(count))
+}
+
+fn one() -> Capacity {
+    Capacity::Bounded(NonZeroUsize::MIN)
+}
+
+#[test]
+fn loom_room_that_becomes_free_reaches_the_waiter() {
+    loom::model(|| {
+        let credit = Arc::new(Credit::new(one()));
+        credit.acquire().unwrap();
+        let consumer = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || credit.release(1))
+        };
+
+        let (wakes, waker) = counting_waker();
+        let mut place = Place::default();
+        let polled = credit.poll_room(&mut place, &mut Context::from_waker(&waker));
+        consumer.join().unwrap();
+        if polled.is_pending() {
+            assert_eq!(wakes.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+        }
+        assert!(credit.take_granted(&mut place));
+        assert_eq!(credit.count(), 1);
+    });
+}
+
+#[test]
+fn loom_closing_counts_exactly_what_was_accepted() {
+    loom::model(|| {
+        let credit = Arc::new(Credit::new(Capacity::Unbounded));
+        let senders: Vec<_> = (0..2)
+            .map(|_| {
+                let credit = credit.clone();
+                loom::thread::spawn(move || usize::from(credit.acquire().is_ok()))
+            })
+            .collect();
+        credit.close();
+        let accepted: usize = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+        assert_eq!(credit.count(), accepted);
+    });
+}
+
+#[test]
+fn loom_closing_takes_unused_grants_back() {
+    loom::model(|| {
+        let credit = Arc::new(Credit::new(one()));
+        credit.acquire().unwrap();
+        let (_, waker) = counting_waker();
+        let mut place = Place::default();
+        assert!(credit.poll_room(&mut place, &mut Context::from_waker(&waker)).is_pending());
+
+        let consumer = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || {
+                credit.release(1);
+                credit.close();
+            })
+        };
+        let used = credit.take_granted(&mut place);
+        consumer.join().unwrap();
+        assert_eq!(credit.count(), usize::from(used));
+    });
+}
+
+enum Dummy {}
+
+impl Receiver for Dummy {
+    type State = ();
+    type Context = Inbox<Self>;
+    type Shared = ();
+
+    fn interrupted(_: &Inbox<Self>) -> bool {
+        false
+    }
+
+    fn inbox(context: &mut Inbox<Self>) -> &mut Inbox<Self> {
+        context
+    }
+}
+
+impl Receive<Box<u32>> for Dummy {
+    type Reply = Box<u32>;
+
+    async fn receive(_: &mut (), _: &mut Inbox<Self>, message: Box<u32>) -> Box<u32> {
+        message
+    }
+}
+
+fn ask() -> (node::Message<Dummy>, Reply<Box<u32>>) {
+    let (message, core) = node::new_ask::<Dummy, Box<u32>>(Box::new(7));
+    // SAFETY: a fresh ask node with this reply type.
+    (message, unsafe { Reply::new(core) })
+}
+
+/// Handles the message as the serving loop would. The handler looks at neither state nor context.
+fn handle(message: node::Message<Dummy>) {
+    let (_, waker) = counting_waker();
+    let mut state = ();
+    let context = NonNull::<Inbox<Dummy>>::dangling().as_ptr();
+    if message.asker_is_gone() {
+        return;
+    }
+    // SAFETY: the handler of `Dummy` never follows its context.
+    let running = unsafe { message.start(&mut state, context, &mut Context::from_waker(&waker)) };
+    assert!(running.is_none());
+}
+
+#[test]
+fn loom_a_reply_against_polls_with_changing_wakers() {
+    loom::model(|| {
+        let (message, mut reply) = ask();
+        let server = loom::thread::spawn(move || handle(message));
+
+        let mut last = None;
+        for _ in 0..2 {
+            let (wakes, waker) = counting_waker();
+            if let Poll::Ready(result) = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker)) {
+                assert_eq!(result, Ok(Box::new(7)));
+                server.join().unwrap();
+                return;
+            }
+            last = Some(wakes);
+        }
+
+        server.join().unwrap();
+        assert_eq!(last.unwrap().0.load(std::sync::atomic::Ordering::SeqCst), 1, "the last waker was not woken");
+        let (_, waker) = counting_waker();
+        let result = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
+        assert_eq!(result, Poll::Ready(Ok(Box::new(7))));
+    });
+}
+
+#[test]
+fn loom_a_reply_against_an_asker_that_leaves() {
+    loom::model(|| {
+        let (message, mut reply) = ask();
+        let server = loom::thread::spawn(move || handle(message));
+        let (_, waker) = counting_waker();
+        let _ = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
+        drop(reply);
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_discarded_ask_answers_or_is_freed() {
+    loom::model(|| {
+        let (message, mut reply) = ask();
+        let server = loom::thread::spawn(move || drop(message));
+        let (_, waker) = counting_waker();
+        let polled = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(result) = polled {
+            assert_eq!(result, Err(Lost::Stopped));
+        }
+        drop(reply);
+        server.join().unwrap();
+    });
+}

@@ -1,0 +1,145 @@
+//! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
+
+use super::state::{Output, Pause, Start, State, Wake};
+use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::shim::sync::{Arc, Mutex};
+
+/// A task reduced to its state word, a queue, and what it is waiting for.
+struct Task {
+    state: State,
+    queued: Mutex<usize>,
+    event: AtomicBool,
+    dropped: AtomicUsize,
+}
+
+impl Task {
+    fn new(state: State) -> Arc<Self> {
+        Arc::new(Self { state, queued: Mutex::new(1), event: AtomicBool::new(false), dropped: AtomicUsize::new(0) })
+    }
+
+    fn submit(&self) {
+        *self.queued.lock().unwrap() += 1;
+    }
+
+    fn take(&self) -> bool {
+        let mut queued = self.queued.lock().unwrap();
+        let any = *queued > 0;
+        *queued -= usize::from(any);
+        any
+    }
+
+    /// Runs it while it is queued; it completes when the event has come. True if it completed.
+    fn run(&self) -> bool {
+        while self.take() {
+            match self.state.start() {
+                Start::Poll if !self.event.load(Ordering::Acquire) => {
+                    if self.state.pause() == Pause::Submit {
+                        self.submit();
+                    }
+                    continue;
+                }
+                Start::Poll | Start::DropFuture => {}
+            }
+            self.dropped.fetch_add(1, Ordering::AcqRel);
+            let _ = self.state.complete();
+            return true;
+        }
+        false
+    }
+}
+
+#[test]
+fn loom_a_wake_is_never_lost() {
+    loom::model(|| {
+        let task = Task::new(State::scheduled());
+        let wakers: Vec<_> = (0..2)
+            .map(|_| {
+                let task = task.clone();
+                loom::thread::spawn(move || {
+                    task.event.store(true, Ordering::Release);
+                    if task.state.wake() == Wake::Submit {
+                        task.submit();
+                    }
+                })
+            })
+            .collect();
+
+        let mut completed = task.run();
+        wakers.into_iter().for_each(|waker| waker.join().unwrap());
+        completed |= task.run();
+        assert!(completed);
+        assert!(!task.take(), "queued after it completed");
+    });
+}
+
+#[test]
+fn loom_an_output_has_exactly_one_owner() {
+    loom::model(|| {
+        let state = Arc::new(State::scheduled_with_handle());
+        let handle = {
+            let state = state.clone();
+            loom::thread::spawn(move || state.release_output() == Output::Mine)
+        };
+        let _ = state.start();
+        let worker = state.complete() == Output::Mine;
+        let joiner = handle.join().unwrap();
+        assert!(worker != joiner);
+    });
+}
+
+#[test]
+fn loom_abort_against_completion_drops_the_future_once() {
+    loom::model(|| {
+        let task = Task::new(State::scheduled());
+        task.event.store(true, Ordering::Release);
+        let aborter = {
+            let task = task.clone();
+            loom::thread::spawn(move || {
+                if task.state.cancel() == Wake::Submit {
+                    task.submit();
+                }
+            })
+        };
+        task.run();
+        aborter.join().unwrap();
+        task.run();
+        assert_eq!(task.dropped.load(Ordering::Acquire), 1);
+    });
+}
+
+#[test]
+fn loom_an_abort_reaches_a_sleeping_task() {
+    loom::model(|| {
+        let task = Task::new(State::scheduled());
+        let aborter = {
+            let task = task.clone();
+            loom::thread::spawn(move || {
+                if task.state.cancel() == Wake::Submit {
+                    task.submit();
+                }
+            })
+        };
+        let mut completed = task.run();
+        aborter.join().unwrap();
+        completed |= task.run();
+        assert!(completed);
+        assert_eq!(task.dropped.load(Ordering::Acquire), 1);
+    });
+}
+
+#[test]
+fn loom_the_last_reference_is_seen_once() {
+    loom::model(|| {
+        let state = Arc::new(State::scheduled());
+        state.retain();
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let state = state.clone();
+                loom::thread::spawn(move || usize::from(state.release()))
+            })
+            .collect();
+        let mine = usize::from(state.release());
+        let last: usize = others.into_iter().map(|other| other.join().unwrap()).sum();
+        assert_eq!(mine + last, 1);
+    });
+}
