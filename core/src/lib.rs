@@ -12,6 +12,7 @@ pub mod runtime;
 mod scheduler;
 mod shim;
 pub mod signal;
+pub mod sim;
 pub mod sync;
 pub mod task;
 pub mod time;

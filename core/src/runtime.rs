@@ -153,6 +153,10 @@ impl Runtime {
         self.shut_down(false);
     }
 
+    pub(crate) fn take_stepped(&mut self) -> Vec<WorkerParts> {
+        std::mem::take(self.stepped.get_mut().unwrap_or_else(|e| e.into_inner()))
+    }
+
     fn shut_down(&mut self, wait: bool) {
         let shared = self.handle.shared();
         if !shared.is_shut_down() {
@@ -160,7 +164,7 @@ impl Runtime {
         }
         self.handle.blocking().shut_down();
 
-        let stepped = std::mem::take(self.stepped.get_mut().unwrap_or_else(|e| e.into_inner()));
+        let stepped = self.take_stepped();
         for mut worker in self.handle.take_worker().into_iter().chain(stepped.into_iter().map(WorkerParts::into_worker))
         {
             leave(&mut worker);

@@ -274,18 +274,20 @@ impl Worker {
         Some(deadline.saturating_duration_since(clock.now()))
     }
 
-    /// One step of a logical worker: sleeping is only noted. Returns false if it slept on.
-    pub(crate) fn logical_step(&mut self) -> bool {
+    /// Whether a logical worker could take a step.
+    pub(crate) fn is_runnable(&self) -> bool {
+        !self.asleep || self.shared().remotes[self.lane.index].parker.has_token()
+    }
+
+    /// One step of a logical worker, which only notes that it sleeps.
+    pub(crate) fn logical_step(&mut self) {
         if self.asleep {
-            if !self.shared().remotes[self.lane.index].parker.take_token() {
-                return false;
-            }
+            self.shared().remotes[self.lane.index].parker.take_token();
             self.wake_up();
         }
         if self.step() == Step::Idle {
-            return self.fall_asleep() && self.shared().remotes[self.lane.index].parker.has_token();
+            self.fall_asleep();
         }
-        true
     }
 
     /// The decisions taken so far by a seeded worker.
