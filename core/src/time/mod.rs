@@ -1,43 +1,123 @@
-//! stub
-#![allow(missing_docs)]
-use std::time::Duration;
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(u64);
-impl Instant {
-    pub fn since_origin(self) -> Duration {
-        Duration::from_nanos(self.0)
+//! Time on the runtime's clock: sleeping, deadlines, ticks.
+//!
+//! Timers never fire early. With a manual clock nothing fires until
+//! [`Handle::advance`](crate::runtime::Handle::advance) turns it.
+
+mod clock;
+mod instant;
+mod interval;
+mod sleep;
+mod timeout;
+mod timers;
+mod wheel;
+
+pub use clock::Clock;
+pub use instant::Instant;
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use std::time::Duration;
+pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
+
+pub(crate) use timers::Timers;
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::runtime::{Builder, Handle};
+    use crate::sim::Stepper;
+    use crate::task;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn sleeps_end_in_order_on_a_hand_turned_clock() {
+        let mut stepper = Stepper::new(2, 3).expect("a runtime");
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        for hours in [5u32, 1, 3, 2, 4] {
+            let log = log.clone();
+            stepper.handle().spawn(async move {
+                sleep(HOUR * hours).await;
+                log.lock().unwrap().push(hours);
+            });
+        }
+        stepper.run_until_stalled();
+        assert!(log.lock().unwrap().is_empty());
+        for _ in 0..5 {
+            stepper.advance(HOUR);
+        }
+        assert_eq!(*log.lock().unwrap(), [1, 2, 3, 4, 5]);
     }
-    pub fn saturating_duration_since(self, o: Instant) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(o.0))
+
+    #[test]
+    fn a_sleep_is_never_early_and_a_dropped_one_leaves_nothing() {
+        let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        runtime.block_on(async {
+            let done = Arc::new(AtomicUsize::new(0));
+            let seen = done.clone();
+            let task = task::spawn(async move {
+                sleep(HOUR).await;
+                seen.store(1, Ordering::Release);
+            });
+            task::yield_now().await;
+            assert!(handle.advance(HOUR - Duration::from_nanos(1)));
+            task::yield_now().await;
+            assert_eq!(done.load(Ordering::Acquire), 0);
+            handle.advance(Duration::from_millis(1));
+            task.await.unwrap();
+
+            let forgotten = task::spawn(sleep(HOUR));
+            task::yield_now().await;
+            assert_eq!(handle.timers().len(), 1);
+            forgotten.abort();
+            assert!(forgotten.await.is_err());
+            assert_eq!(handle.timers().len(), 0);
+        });
     }
-}
-#[derive(Clone, Debug)]
-pub struct Clock;
-impl Clock {
-    pub fn real() -> Self {
-        Clock
+
+    #[test]
+    fn a_timeout_ends_on_a_hand_turned_clock() {
+        let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
+        runtime.block_on(async {
+            let task = task::spawn(timeout(HOUR, std::future::pending::<()>()));
+            task::yield_now().await;
+            Handle::current().advance(HOUR + Duration::from_millis(1));
+            assert_eq!(task.await.unwrap(), Err(Elapsed));
+        });
     }
-    pub fn manual() -> Self {
-        Clock
+
+    #[test]
+    fn an_interval_skips_or_delays_missed_ticks_as_told() {
+        let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
+        runtime.block_on(async {
+            let start = Instant::now();
+            for (behavior, expected) in
+                [(MissedTickBehavior::Burst, 2), (MissedTickBehavior::Skip, 4), (MissedTickBehavior::Delay, 5)]
+            {
+                let mut ticks = interval_at(start + HOUR, HOUR);
+                ticks.set_missed_tick_behavior(behavior);
+                let next = ticks.after(start + HOUR, start + HOUR * 3 + HOUR / 2);
+                let hours = if behavior == MissedTickBehavior::Delay { HOUR * 4 + HOUR / 2 } else { HOUR * expected };
+                assert_eq!(next - start, hours);
+            }
+        });
     }
-    pub fn now(&self) -> Instant {
-        Instant(0)
-    }
-    pub fn is_manual(&self) -> bool {
-        false
-    }
-    pub fn advance(&self, _: Duration) {}
-}
-#[derive(Debug)]
-pub(crate) struct Timers;
-impl Timers {
-    pub fn new(_: usize) -> Self {
-        Timers
-    }
-    pub fn fire(&self, _: usize, _: Instant) -> usize {
-        0
-    }
-    pub fn next_deadline(&self, _: usize) -> Option<Instant> {
-        None
+
+    #[test]
+    fn real_time_sleeps_wake_every_flavor() {
+        for runtime in [Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
+            let runtime = runtime.build().expect("a runtime");
+            runtime.block_on(async {
+                let start = Instant::now();
+                let tasks: Vec<_> = (1..20u64).map(|ms| task::spawn(sleep(Duration::from_millis(ms)))).collect();
+                sleep(Duration::from_millis(5)).await;
+                for task in tasks {
+                    task.await.unwrap();
+                }
+                assert!(start.elapsed() >= Duration::from_millis(19));
+            });
+        }
     }
 }

@@ -1,0 +1,72 @@
+//! A point in time on a runtime's clock.
+
+use crate::context;
+use crate::time::Clock;
+use std::ops::{Add, AddAssign, Sub};
+use std::time::Duration;
+
+/// A point in time, in nanoseconds since the origin of its clock.
+///
+/// Instants of runtimes with real clocks can be compared with each other; those of a manual clock only with their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub(super) u64);
+
+impl Instant {
+    /// Returns the time on the current runtime's clock, or on the real clock outside of any runtime.
+    pub fn now() -> Self {
+        context::with_current(|handle| match handle {
+            Some(handle) => handle.clock().now(),
+            None => Clock::real().now(),
+        })
+    }
+
+    /// Returns the time since the clock's origin.
+    pub fn since_origin(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    /// Returns how much later this is than `earlier`, zero if it is not.
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Returns the time that has passed since, zero if it lies ahead.
+    pub fn elapsed(self) -> Duration {
+        Self::now().saturating_duration_since(self)
+    }
+
+    /// Returns the instant `duration` later; `None` beyond the end of time, some 584 years after the origin.
+    pub fn checked_add(self, duration: Duration) -> Option<Self> {
+        let nanos = u64::try_from(duration.as_nanos()).ok()?;
+        self.0.checked_add(nanos).map(Self)
+    }
+
+    /// Returns the instant `duration` later, or the end of time.
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        self.checked_add(duration).unwrap_or(Self(u64::MAX))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    /// Saturates at the end of time.
+    fn add(self, duration: Duration) -> Self {
+        self.saturating_add(duration)
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    /// Saturates at zero.
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}

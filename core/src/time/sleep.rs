@@ -1,0 +1,135 @@
+//! Waiting for a point in time.
+
+use super::Instant;
+use super::timers::Entry;
+use crate::context;
+use crate::runtime::Handle;
+use crate::task::coop;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Waits for a while. The timer is set at the first poll; dropping the future cancels it.
+///
+/// Never early; late by what else the worker has to do. A zero duration is ready at once.
+///
+/// # Cancel safety
+/// Dropping it cancels the timer.
+///
+/// # Panics
+/// Outside of a runtime.
+///
+/// # Examples
+/// ```
+/// use posse_core::time::{Instant, sleep};
+/// use std::time::Duration;
+///
+/// posse_core::runtime::Runtime::new()?.block_on(async {
+///     let start = Instant::now();
+///     sleep(Duration::from_millis(2)).await;
+///     assert!(start.elapsed() >= Duration::from_millis(2));
+/// });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    let handle = Handle::current();
+    let deadline = handle.clock().now().saturating_add(duration);
+    Sleep { handle, deadline, entry: None }
+}
+
+/// Waits until a point in time; see [`sleep`].
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { handle: Handle::current(), deadline, entry: None }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+#[must_use = "a sleep does nothing unless it is awaited"]
+pub struct Sleep {
+    handle: Handle,
+    deadline: Instant,
+    entry: Option<Entry>,
+}
+
+impl Sleep {
+    /// Returns when it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Returns true once the time has come.
+    pub fn is_elapsed(&self) -> bool {
+        self.handle.clock().now() >= self.deadline
+    }
+
+    /// Sets another end. It must be polled again to be woken then.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.cancel();
+        self.deadline = deadline;
+    }
+
+    fn cancel(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.handle.timers().cancel(&entry);
+        }
+    }
+
+    fn register(&mut self, cx: &mut Context<'_>) {
+        let known = self.entry.as_ref().is_some_and(|entry| self.handle.timers().update(entry, cx.waker()));
+        if known {
+            return;
+        }
+
+        // A thread that is no worker of this runtime borrows the first worker's shard, and tells it.
+        let own = context::with_lane(|lane| match lane {
+            Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
+            _ => None,
+        });
+        let shard = own.unwrap_or(0);
+        let (entry, earliest) = self.handle.timers().insert(shard, self.deadline, cx.waker().clone());
+        self.entry = Some(entry);
+        if earliest && own.is_none() {
+            self.handle.unpark_shard(shard);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let progress = ready!(coop::poll_proceed(cx));
+        if self.is_elapsed() {
+            self.cancel();
+            progress.made_progress();
+            return Poll::Ready(());
+        }
+
+        self.register(cx);
+        // A manual clock may have been turned, and its timers fired, between the look and the registration.
+        if self.handle.clock().is_manual() && self.is_elapsed() {
+            self.cancel();
+            progress.made_progress();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline).field("set", &self.entry.is_some()).finish()
+    }
+}

@@ -1,0 +1,111 @@
+//! The timers of a runtime: one wheel per worker, each behind a lock that is nearly always uncontended.
+//!
+//! A timer lives in the shard of the worker that first polled it; that worker fires it and sleeps no longer than its
+//! deadline. Wakers run outside of the lock.
+
+use super::Instant;
+use super::wheel::{Key, Wheel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::task::Waker;
+
+/// The `next` of a shard without timers.
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Timers {
+    shards: Box<[Shard]>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    wheel: Mutex<Wheel<Waker>>,
+    /// When `fire` has something to do, readable without the lock. Written under it.
+    next: AtomicU64,
+}
+
+/// Where a timer waits.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    shard: usize,
+    key: Key,
+}
+
+impl Timers {
+    pub(crate) fn new(shards: usize) -> Self {
+        let shard = |_| Shard { wheel: Mutex::new(Wheel::new()), next: AtomicU64::new(NEVER) };
+        Self { shards: (0..shards.max(1)).map(shard).collect() }
+    }
+
+    /// Adds a timer. True if it became the earliest of its shard.
+    pub(crate) fn insert(&self, shard: usize, deadline: Instant, waker: Waker) -> (Entry, bool) {
+        let shard = shard % self.shards.len();
+        let mut wheel = self.shards[shard].lock();
+        let before = self.shards[shard].next.load(Ordering::Relaxed);
+        let key = wheel.insert(deadline.0, waker);
+        self.shards[shard].publish(&wheel);
+        (Entry { shard, key }, self.shards[shard].next.load(Ordering::Relaxed) < before)
+    }
+
+    /// Makes a timer wake `waker`. False if it has fired.
+    pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
+        let mut wheel = self.shards[entry.shard].lock();
+        let former = match wheel.get_mut(entry.key) {
+            Some(known) if known.will_wake(waker) => return true,
+            Some(known) => std::mem::replace(known, waker.clone()),
+            None => return false,
+        };
+        drop(wheel);
+        drop(former);
+        true
+    }
+
+    pub(crate) fn cancel(&self, entry: &Entry) {
+        let mut wheel = self.shards[entry.shard].lock();
+        let waker = wheel.cancel(entry.key);
+        // `next` may stay too early: that costs one look, cheaper than finding the new earliest at each cancel.
+        if wheel.len() == 0 {
+            self.shards[entry.shard].next.store(NEVER, Ordering::Release);
+        }
+        drop(wheel);
+        drop(waker);
+    }
+
+    /// Wakes everybody in the shard whose time has come. Returns how many.
+    pub(crate) fn fire(&self, shard: usize, now: Instant) -> usize {
+        let shard = &self.shards[shard];
+        if shard.next.load(Ordering::Acquire) > now.0 {
+            return 0;
+        }
+
+        let mut due = Vec::new();
+        let mut wheel = shard.lock();
+        wheel.fire(now.0, |waker| due.push(waker));
+        shard.publish(&wheel);
+        drop(wheel);
+        let count = due.len();
+        due.into_iter().for_each(Waker::wake);
+        count
+    }
+
+    /// When `fire` may have something to do for the shard.
+    pub(crate) fn next_deadline(&self, shard: usize) -> Option<Instant> {
+        let next = self.shards[shard].next.load(Ordering::Acquire);
+        (next != NEVER).then_some(Instant(next))
+    }
+
+    /// Number of timers that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, Wheel<Waker>> {
+        self.wheel.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn publish(&self, wheel: &Wheel<Waker>) {
+        self.next.store(wheel.next_deadline().unwrap_or(NEVER), Ordering::Release);
+    }
+}
