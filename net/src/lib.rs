@@ -1,2 +1,17 @@
-//! Async TCP and UDP sockets, I/O traits and framing on the Posse runtime.
+//! Async TCP, UDP and Unix sockets, I/O traits and framing on the Posse runtime.
+//!
+//! The traits are those of `futures-io`, so streams fit everything that speaks them; the extension traits of [`io`] have
+//! the method names that users of Tokio know.
 #![forbid(unsafe_code)]
+
+mod addr;
+pub mod frame;
+pub mod io;
+mod tcp;
+mod udp;
+mod unix;
+
+pub use addr::{ToSocketAddrs, lookup_host};
+pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf};
+pub use udp::UdpSocket;
+pub use unix::{UnixListener, UnixStream};

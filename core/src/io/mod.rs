@@ -1,27 +1,18 @@
-//! stub
-#![allow(missing_docs)]
-use std::sync::Arc;
-use std::time::Duration;
-#[derive(Debug)]
-pub(crate) struct IoHandle(Arc<mio::Waker>);
-impl IoHandle {
-    pub fn unpark(&self) {
-        let _ = self.0.wake();
-    }
-    pub fn len(&self) -> usize {
-        0
-    }
-}
-#[derive(Debug)]
-pub(crate) struct Driver(mio::Poll, mio::Events);
-impl Driver {
-    pub fn new() -> std::io::Result<(Driver, IoHandle)> {
-        let p = mio::Poll::new()?;
-        let w = mio::Waker::new(p.registry(), mio::Token(0))?;
-        Ok((Driver(p, mio::Events::with_capacity(16)), IoHandle(Arc::new(w))))
-    }
-    pub fn turn(&mut self, _: &IoHandle, t: Option<Duration>) -> std::io::Result<usize> {
-        self.0.poll(&mut self.1, t)?;
-        Ok(0)
-    }
-}
+//! The reactor and the sockets that stand on it.
+//!
+//! Everything above talks to the operating system's sockets through the types of this module and no others, so that a
+//! simulated network can take their place in one room: [`os`] alone names mio and socket2.
+
+mod driver;
+mod os;
+mod registration;
+mod resolve;
+mod socket;
+mod table;
+
+pub use os::{Interest, TcpOptions};
+pub use resolve::resolve;
+pub use socket::{Readable, Socket, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+
+pub(crate) use driver::{Driver, IoHandle};
+pub(crate) use socket::SignalPipe;

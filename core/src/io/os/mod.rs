@@ -1,0 +1,136 @@
+//! The operating system's event queue and sockets: the only room that names mio and socket2.
+
+use mio::{Events, Poll, Token, Waker};
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::time::Duration;
+
+pub(super) use mio::event::Source;
+pub(super) use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+
+/// Events taken from the queue at once. The field uses 1,024; the figure was not tuned.
+const EVENTS_MAX: usize = 1024;
+
+/// The waker's own token; the table never gives it out.
+const INTERRUPT: Token = Token(usize::MAX);
+
+/// Connections the kernel holds for a listener before it refuses more.
+const BACKLOG: i32 = 1024;
+
+/// Which directions of a socket to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Data, or the end of it, can be read.
+    Readable,
+    /// There is room to write.
+    Writable,
+}
+
+#[derive(Debug)]
+pub(super) struct EventQueue {
+    poll: Poll,
+    events: Events,
+}
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    registry: mio::Registry,
+    waker: Waker,
+}
+
+/// One event, in the words of the reactor.
+pub(super) struct Event {
+    pub(super) token: usize,
+    pub(super) read: bool,
+    pub(super) read_closed: bool,
+    pub(super) write: bool,
+    pub(super) write_closed: bool,
+}
+
+pub(super) fn event_queue() -> io::Result<(EventQueue, Registry)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), INTERRUPT)?;
+    let registry = poll.registry().try_clone()?;
+    Ok((EventQueue { poll, events: Events::with_capacity(EVENTS_MAX) }, Registry { registry, waker }))
+}
+
+impl EventQueue {
+    /// Waits. An interrupted system call counts as no events.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Event> + '_ {
+        self.events.iter().filter(|event| event.token() != INTERRUPT).map(|event| Event {
+            token: event.token().0,
+            read: event.is_readable(),
+            // An error is found by trying: it ends both directions.
+            read_closed: event.is_read_closed() || event.is_error(),
+            write: event.is_writable(),
+            write_closed: event.is_write_closed() || event.is_error(),
+        })
+    }
+}
+
+impl Registry {
+    pub(super) fn register(&self, source: &mut impl Source, token: usize) -> io::Result<()> {
+        self.registry.register(source, Token(token), mio::Interest::READABLE | mio::Interest::WRITABLE)
+    }
+
+    pub(super) fn deregister(&self, source: &mut impl Source) -> io::Result<()> {
+        self.registry.deregister(source)
+    }
+
+    pub(super) fn interrupt(&self) -> io::Result<()> {
+        self.waker.wake()
+    }
+}
+
+/// Binds and listens; the address may be used again at once after a restart.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Options of a TCP connection that std does not offer.
+pub trait TcpOptions {
+    /// Sets how long closing waits for unsent data; `Some(ZERO)` resets the connection.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn set_linger(&self, time: Option<Duration>) -> io::Result<()>;
+
+    /// Asks for keep-alive probes after the connection was idle for `time`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn set_keepalive(&self, time: Duration) -> io::Result<()>;
+}
+
+impl TcpOptions for TcpStream {
+    fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
+        socket2::SockRef::from(self).set_linger(time)
+    }
+
+    fn set_keepalive(&self, time: Duration) -> io::Result<()> {
+        socket2::SockRef::from(self).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(time))
+    }
+}
+
+/// Makes a std socket ready for the reactor.
+pub(super) fn from_std(stream: StdTcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    Ok(TcpStream::from_std(stream))
+}

@@ -1,0 +1,17 @@
+//! Name resolution, off the workers: one driver call, so that a simulation can answer it.
+
+use crate::runtime::Handle;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// Resolves `host:port` on the blocking pool.
+///
+/// # Errors
+/// What the system's resolver says; `Other` if the runtime shuts down meanwhile.
+///
+/// # Cancel safety
+/// Dropping the future gives the answer up; nothing else happens.
+pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
+    let lookup = Handle::current().spawn_blocking(move || name.to_socket_addrs().map(Vec::from_iter));
+    lookup.await.map_err(io::Error::other)?
+}

@@ -1,0 +1,373 @@
+//! Non-blocking sockets tied to the runtime they were made in.
+//!
+//! A [`Socket`] joins an operating-system socket with its registration. Every operation has the same shape: wait until
+//! the direction is ready, try, and if it would block say so and wait again.
+
+use super::driver::Registration;
+use super::os;
+use super::registration::{Direction, Readiness};
+use crate::runtime::Handle;
+use crate::task::coop;
+use bytes::BufMut;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::task::{Context, Poll, ready};
+
+/// A socket of kind `S` in the reactor.
+#[derive(Debug)]
+pub struct Socket<S: os::Source> {
+    /// Present until the socket is dropped or given back.
+    source: Option<S>,
+    registration: Registration,
+}
+
+/// A TCP connection.
+pub type TcpStream = Socket<os::TcpStream>;
+/// A TCP listener.
+pub type TcpListener = Socket<os::TcpListener>;
+/// A UDP socket.
+pub type UdpSocket = Socket<os::UdpSocket>;
+/// A Unix-domain connection.
+pub type UnixStream = Socket<os::UnixStream>;
+/// A Unix-domain listener.
+pub type UnixListener = Socket<os::UnixListener>;
+/// The readable end of the pipe through which signals come.
+pub(crate) type SignalPipe = Socket<os::UnixStream>;
+
+impl<S: os::Source> Socket<S> {
+    fn register(source: S, readiness: Readiness) -> io::Result<Self> {
+        let handle = Handle::try_current().map_err(io::Error::other)?;
+        let mut source = source;
+        let registration = handle.io().register(&mut source, readiness)?;
+        Ok(Self { source: Some(source), registration })
+    }
+
+    /// Puts a non-blocking socket into the current runtime's reactor, taking it to be ready until it says otherwise.
+    fn new(source: S) -> io::Result<Self> {
+        Self::register(source, Readiness::new())
+    }
+
+    /// Waits, tries, waits again. `drained` looks at a result and says whether the next try would block for sure.
+    fn poll_io<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+        drained: impl FnOnce(&R) -> bool,
+    ) -> Poll<io::Result<R>> {
+        let progress = ready!(coop::poll_proceed(cx));
+        loop {
+            let seen = ready!(self.registration.readiness.poll(direction, cx));
+            match operation(self) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.readiness.clear(direction, seen);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    if matches!(&result, Ok(value) if drained(value)) {
+                        self.registration.readiness.clear_drained(direction, seen);
+                    }
+                    progress.made_progress();
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    /// Polls an operation that reads: tries when readable, waits when it would block.
+    pub fn poll_read_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(Direction::Read, cx, operation, |_| false)
+    }
+
+    /// Polls an operation that writes: tries when writable, waits when it would block.
+    pub fn poll_write_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(Direction::Write, cx, operation, |_| false)
+    }
+
+    /// Waits until the socket is ready. The next operation may still block: readiness is a hint.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn ready(&self, interest: os::Interest) -> io::Result<()> {
+        let direction = direction(interest);
+        poll_fn(|cx| self.registration.readiness.poll(direction, cx).map(|_| Ok(()))).await
+    }
+
+    /// Tries an operation without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the socket is not ready, and what the operation says.
+    pub fn try_io<R>(&self, interest: os::Interest, operation: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
+        let direction = direction(interest);
+        let Some(seen) = self.registration.readiness.seen(direction) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let result = operation(self);
+        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            self.registration.readiness.clear(direction, seen);
+        }
+        result
+    }
+
+    /// Takes the socket out of the reactor; it stays non-blocking.
+    fn into_source(mut self) -> Option<S> {
+        let mut source = self.source.take()?;
+        self.registration.deregister(&mut source);
+        Some(source)
+    }
+}
+
+fn direction(interest: os::Interest) -> Direction {
+    match interest {
+        os::Interest::Readable => Direction::Read,
+        os::Interest::Writable => Direction::Write,
+    }
+}
+
+impl<S: os::Source> Deref for Socket<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        self.source.as_ref().expect("invariant: present until dropped")
+    }
+}
+
+impl<S: os::Source> Drop for Socket<S> {
+    fn drop(&mut self) {
+        if let Some(mut source) = self.source.take() {
+            self.registration.deregister(&mut source);
+        }
+    }
+}
+
+/// A socket whose bytes can be read and written through a shared reference.
+pub trait Readable {
+    /// Reads without waiting.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads into several buffers without waiting.
+    fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize>;
+    /// Writes without waiting.
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes from several buffers without waiting.
+    fn write_vectored_now(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize>;
+}
+
+macro_rules! readable {
+    ($source:ty) => {
+        impl Readable for $source {
+            fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                (&*self).read(buffer)
+            }
+
+            fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+                (&*self).read_vectored(buffers)
+            }
+
+            fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+                (&*self).write(bytes)
+            }
+
+            fn write_vectored_now(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+                (&*self).write_vectored(buffers)
+            }
+        }
+    };
+}
+
+readable!(os::TcpStream);
+readable!(os::UnixStream);
+
+impl<S: os::Source + Readable> Socket<S> {
+    /// Polls for bytes into `buffer`; zero bytes mean the end.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Edge-triggered: a read that did not fill the buffer has emptied the socket, and more will be a new event.
+        let len = buffer.len();
+        self.poll_io(Direction::Read, cx, |source| source.read_now(buffer), |&read| 0 < read && read < len)
+    }
+
+    /// Polls for bytes into the free part of a buffer that grows.
+    pub fn poll_read_buf<B: BufMut + ?Sized>(&self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>> {
+        if !buffer.has_remaining_mut() {
+            return Poll::Ready(Ok(0));
+        }
+        let len = buffer.chunk_mut().len().min(READ_MAX);
+        self.poll_io(Direction::Read, cx, |source| read_uninit(source, buffer), |&read| 0 < read && read < len)
+    }
+
+    /// Polls for bytes into several buffers.
+    pub fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [io::IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_io(cx, |source| source.read_vectored_now(buffers))
+    }
+
+    /// Polls for room to write.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(Direction::Write, cx, |source| source.write_now(bytes), |&written| written < bytes.len())
+    }
+
+    /// Polls for room to write from several buffers.
+    pub fn poll_write_vectored(&self, cx: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_write_io(cx, |source| source.write_vectored_now(buffers))
+    }
+
+    /// Reads into the free part of a buffer without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`, and what the operating system says.
+    pub fn try_read_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> io::Result<usize> {
+        self.try_io(os::Interest::Readable, |source| read_uninit(source, buffer))
+    }
+}
+
+/// Bytes prepared for one read into a buffer that has room for more.
+const READ_MAX: usize = 64 * 1024;
+
+/// Reads into the free part of a buffer. The part is cleared first: `Read` may look at what it is given.
+fn read_uninit<S: Readable, B: BufMut + ?Sized>(source: &S, buffer: &mut B) -> io::Result<usize> {
+    let chunk = buffer.chunk_mut();
+    let len = chunk.len().min(READ_MAX);
+    let chunk = &mut chunk[..len];
+    // SAFETY: zeroing makes every byte of the chunk initialised, and nothing uninitialised is written back.
+    let spare = unsafe { chunk.as_uninit_slice_mut() };
+    spare.fill(std::mem::MaybeUninit::new(0));
+    let (start, len) = (spare.as_mut_ptr().cast::<u8>(), spare.len());
+    // SAFETY: the same bytes, all initialised, borrowed for as long.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(start, len) };
+    let read = source.read_now(bytes)?;
+    // SAFETY: `read` bytes were just written; a reader never reports more than it was given.
+    unsafe { buffer.advance_mut(read.min(len)) };
+    Ok(read)
+}
+
+impl TcpListener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// What the operating system says, for example that the address is in use; an error outside of a runtime.
+    pub fn listen(address: SocketAddr) -> io::Result<Self> {
+        Self::new(os::listen(address)?)
+    }
+
+    /// Takes over a listener from std.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Self::new(os::TcpListener::from_std(listener))
+    }
+
+    /// Polls for a connection.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.poll_read_io(cx, |listener| listener.accept()))?;
+        Poll::Ready(TcpStream::new(stream).map(|stream| (stream, peer)))
+    }
+}
+
+impl TcpStream {
+    /// Connects to one address.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection up.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        // The first event that counts is the one that the handshake causes.
+        let stream = Self::register(os::TcpStream::connect(address)?, Readiness::unready())?;
+        poll_fn(|cx| {
+            stream.poll_write_io(cx, |stream| match stream.take_error()? {
+                Some(error) => Err(error),
+                None => match stream.peer_addr() {
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(io::ErrorKind::WouldBlock.into()),
+                    other => other.map(drop),
+                },
+            })
+        })
+        .await?;
+        Ok(stream)
+    }
+
+    /// Takes over a connection from std.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        Self::new(os::from_std(stream)?)
+    }
+
+    /// Gives the connection to std; it stays non-blocking.
+    ///
+    /// # Errors
+    /// Never today; the signature leaves room for other drivers.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        self.into_source().map(Into::into).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl UdpSocket {
+    /// Binds to an address.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::new(os::UdpSocket::bind(address)?)
+    }
+
+    /// Takes over a socket from std.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Self::new(os::UdpSocket::from_std(socket))
+    }
+}
+
+impl UnixStream {
+    /// Connects to a path.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn connect_unix(path: &std::path::Path) -> io::Result<Self> {
+        Self::new(os::UnixStream::connect(path)?)
+    }
+
+    /// Takes over a connection from std.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn from_std_unix(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Self::new(os::UnixStream::from_std(stream))
+    }
+}
+
+impl UnixListener {
+    /// Binds to a path and listens.
+    ///
+    /// # Errors
+    /// What the operating system says; an error outside of a runtime.
+    pub fn listen_unix(path: &std::path::Path) -> io::Result<Self> {
+        Self::new(os::UnixListener::bind(path)?)
+    }
+
+    /// Polls for a connection.
+    pub fn poll_accept_unix(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        let (stream, _) = ready!(self.poll_read_io(cx, |listener| listener.accept()))?;
+        Poll::Ready(UnixStream::new(stream))
+    }
+}

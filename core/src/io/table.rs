@@ -1,0 +1,95 @@
+//! The living registrations, found by token. A token is an index and a generation, never a pointer.
+
+use super::registration::Readiness;
+use std::sync::Arc;
+
+/// Registrations a runtime can have at once: the width of a token's index.
+const REGISTRATIONS_MAX: usize = 1 << 24;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    readiness: Option<Arc<Readiness>>,
+}
+
+/// Names a registration to the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token(pub(super) usize);
+
+impl Token {
+    fn new(index: u32, generation: u32) -> Self {
+        Self(((generation as usize) << 24) | index as usize)
+    }
+
+    fn index(self) -> usize {
+        self.0 & (REGISTRATIONS_MAX - 1)
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 24) as u32
+    }
+}
+
+impl Table {
+    /// Adds a registration; `None` if there are too many.
+    pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.slots.len() < REGISTRATIONS_MAX => {
+                self.slots.push(Slot::default());
+                (self.slots.len() - 1) as u32
+            }
+            None => return None,
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.readiness = Some(readiness);
+        self.len += 1;
+        Some(Token::new(index, slot.generation))
+    }
+
+    /// The registration of a token; `None` if it is gone, even if its place is taken by another one.
+    pub(super) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
+        let slot = self.slots.get(token.index())?;
+        if slot.generation == token.generation() { slot.readiness.as_ref() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, token: Token) {
+        let Some(slot) = self.slots.get_mut(token.index()) else { return };
+        if slot.generation != token.generation() || slot.readiness.is_none() {
+            return;
+        }
+        slot.readiness = None;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(token.index() as u32);
+        self.len -= 1;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_token_finds_nothing() {
+        let mut table = Table::default();
+        let first = table.insert(Arc::new(Readiness::new())).unwrap();
+        table.remove(first);
+        let second = table.insert(Arc::new(Readiness::new())).unwrap();
+        assert_ne!(first, second);
+        assert!(table.get(first).is_none());
+        assert!(table.get(second).is_some());
+        table.remove(first);
+        assert_eq!(table.len(), 1);
+    }
+}

@@ -1,0 +1,115 @@
+//! Moving everything from one stream to another.
+
+use futures_io::{AsyncRead, AsyncWrite};
+use std::future::poll_fn;
+use std::io::{ErrorKind, Result};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Bytes on their way at once, in each direction.
+const CAPACITY: usize = 8 * 1024;
+
+/// One direction of a copy.
+struct Pipe {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    at_end: bool,
+    unflushed: bool,
+    total: u64,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        Self { buffer: vec![0; CAPACITY].into(), start: 0, end: 0, at_end: false, unflushed: false, total: 0 }
+    }
+
+    /// Copies until the end of the source, and flushes whenever the source has nothing for now.
+    fn poll<R, W>(&mut self, cx: &mut Context<'_>, reader: &mut R, writer: &mut W) -> Poll<Result<u64>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        loop {
+            while self.start < self.end {
+                match ready!(Pin::new(&mut *writer).poll_write(cx, &self.buffer[self.start..self.end]))? {
+                    0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                    written => self.start += written,
+                }
+                self.unflushed = true;
+            }
+            if self.at_end {
+                ready!(Pin::new(&mut *writer).poll_flush(cx))?;
+                return Poll::Ready(Ok(self.total));
+            }
+
+            match Pin::new(&mut *reader).poll_read(cx, &mut self.buffer)? {
+                Poll::Ready(0) => self.at_end = true,
+                Poll::Ready(read) => {
+                    (self.start, self.end) = (0, read);
+                    self.total += read as u64;
+                }
+                Poll::Pending => {
+                    if self.unflushed {
+                        ready!(Pin::new(&mut *writer).poll_flush(cx))?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+/// Copies from `reader` to `writer` up to the end. Returns the number of bytes. The writer is flushed, not shut down.
+///
+/// # Errors
+/// What either side says.
+///
+/// # Cancel safety
+/// Not cancel safe: up to 8 KiB may have been read and not written.
+pub async fn copy<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
+where
+    R: AsyncRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut pipe = Pipe::new();
+    poll_fn(|cx| pipe.poll(cx, reader, writer)).await
+}
+
+/// Copies both ways until both directions have ended; each end is passed on. Returns the bytes from `a` and from `b`.
+///
+/// # Errors
+/// What either side says.
+///
+/// # Cancel safety
+/// Not cancel safe: up to 8 KiB in each direction may have been read and not written.
+pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let (mut forth, mut back) = (Pipe::new(), Pipe::new());
+    let (mut sent, mut received) = (None, None);
+    poll_fn(|cx| {
+        if sent.is_none() {
+            if let Poll::Ready(total) = forth.poll(cx, a, b)? {
+                if let Poll::Ready(()) = Pin::new(&mut *b).poll_close(cx)? {
+                    sent = Some(total);
+                }
+            }
+        }
+        if received.is_none() {
+            if let Poll::Ready(total) = back.poll(cx, b, a)? {
+                if let Poll::Ready(()) = Pin::new(&mut *a).poll_close(cx)? {
+                    received = Some(total);
+                }
+            }
+        }
+        match (sent, received) {
+            (Some(sent), Some(received)) => Poll::Ready(Ok((sent, received))),
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,163 @@
+//! UDP datagrams.
+
+use crate::addr::{ToSocketAddrs, first_of};
+use posse_core::io::{self, Interest};
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// A UDP socket.
+///
+/// # Cancel safety
+/// A send or receive that is dropped has sent or received nothing.
+///
+/// # Examples
+/// ```
+/// use posse_net::UdpSocket;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let a = UdpSocket::bind("127.0.0.1:0").await?;
+/// let b = UdpSocket::bind("127.0.0.1:0").await?;
+/// a.send_to(b"hello", b.local_addr()?).await?;
+/// let mut buffer = [0; 16];
+/// let (len, from) = b.recv_from(&mut buffer).await?;
+/// assert_eq!((&buffer[..len], from), (&b"hello"[..], a.local_addr()?));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: io::UdpSocket,
+}
+
+impl UdpSocket {
+    /// Binds to the first address that works. Port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// What the system says of the last address.
+    pub async fn bind(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
+        let socket = first_of(addresses, |address| async move { io::UdpSocket::bind(address) }).await?;
+        Ok(Self { socket })
+    }
+
+    /// Takes over a socket from std.
+    ///
+    /// # Errors
+    /// What the system says; an error outside of a runtime.
+    pub fn from_std(socket: std::net::UdpSocket) -> std::io::Result<Self> {
+        Ok(Self { socket: io::UdpSocket::from_std(socket)? })
+    }
+
+    /// Sets the address that `send` sends to and `recv` receives from.
+    ///
+    /// # Errors
+    /// What the system says of the last address.
+    pub async fn connect(&self, addresses: impl ToSocketAddrs) -> std::io::Result<()> {
+        first_of(addresses, |address| async move { self.socket.connect(address) }).await
+    }
+
+    /// Sends to the connected address. Returns the number of bytes, always all of them.
+    ///
+    /// # Errors
+    /// What the system says; `NotConnected` before [`connect`](Self::connect).
+    pub async fn send(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        poll_fn(|cx| self.socket.poll_write_io(cx, |socket| socket.send(bytes))).await
+    }
+
+    /// Receives from the connected address. What does not fit the buffer is lost.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.recv(buffer))).await
+    }
+
+    /// Sends to the first of the given addresses.
+    ///
+    /// # Errors
+    /// What the system says; `InvalidInput` if the name has no address.
+    pub async fn send_to(&self, bytes: &[u8], addresses: impl ToSocketAddrs) -> std::io::Result<usize> {
+        let addresses = addresses.to_socket_addrs().await?;
+        let none = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
+        let address = *addresses.first().ok_or_else(none)?;
+        poll_fn(|cx| self.socket.poll_write_io(cx, |socket| socket.send_to(bytes, address))).await
+    }
+
+    /// Receives from anybody. What does not fit the buffer is lost.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.recv_from(buffer))).await
+    }
+
+    /// Receives without taking the datagram out.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.peek_from(buffer))).await
+    }
+
+    /// Sends to an address without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no room.
+    pub fn try_send_to(&self, bytes: &[u8], address: SocketAddr) -> std::io::Result<usize> {
+        self.socket.try_io(Interest::Writable, |socket| socket.send_to(bytes, address))
+    }
+
+    /// Receives without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there.
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        self.socket.try_io(Interest::Readable, |socket| socket.recv_from(buffer))
+    }
+
+    /// Sets whether broadcasts may be sent.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_broadcast(&self, on: bool) -> std::io::Result<()> {
+        self.socket.set_broadcast(on)
+    }
+
+    /// Sets how many hops a packet may take.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_ttl(&self, hops: u32) -> std::io::Result<()> {
+        self.socket.set_ttl(hops)
+    }
+
+    /// Joins an IPv4 multicast group on an interface.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> std::io::Result<()> {
+        self.socket.join_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves an IPv4 multicast group.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> std::io::Result<()> {
+        self.socket.leave_multicast_v4(&group, &interface)
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Returns the connected address.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn peer_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.peer_addr()
+    }
+}
