@@ -26,6 +26,7 @@ pub struct Inbox<R: Receiver> {
     /// Given out, room not given back yet.
     unsettled: usize,
     settle_at: usize,
+    taken: u64,
     handled: u64,
     expired: u64,
 }
@@ -45,12 +46,17 @@ pub enum Served {
 impl<R: Receiver> Inbox<R> {
     pub(super) fn new(cell: CellRef<R>) -> Self {
         let settle_at = cell.capacity().map_or(SETTLE_MAX, |capacity| (capacity / 8).clamp(1, SETTLE_MAX));
-        Self { cell, unsettled: 0, settle_at, handled: 0, expired: 0 }
+        Self { cell, unsettled: 0, settle_at, taken: 0, handled: 0, expired: 0 }
     }
 
     /// Returns the cell that this is the inbox of.
     pub fn cell(&self) -> &CellRef<R> {
         &self.cell
+    }
+
+    /// Returns how many messages were taken out: handled, expired, being handled, lost with a handler, or as envelopes.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Returns how many messages a handler has finished.
@@ -110,6 +116,7 @@ impl<R: Receiver> Inbox<R> {
 
     #[inline]
     fn message(&mut self, link: std::ptr::NonNull<super::queue::Link>) -> Message<R> {
+        self.taken += 1;
         self.unsettled += 1;
         if self.unsettled >= self.settle_at {
             self.settle();

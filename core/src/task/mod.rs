@@ -21,7 +21,7 @@ mod loom_models;
 pub(crate) mod raw;
 mod state;
 
-pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use join::{AbortHandle, JoinError, JoinHandle, panic_text};
 
 use crate::context;
 use crate::runtime::Handle;

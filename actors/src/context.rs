@@ -1,0 +1,221 @@
+//! What an actor's callbacks can reach: itself, its children, its timers.
+
+use crate::actor::Actor;
+use crate::cell::{self, Child, Local, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::error::{Error, Result};
+use crate::exit::{ActorId, ExitReason};
+use crate::link::{Down, Monitor};
+use crate::message::{Handler, Message};
+use crate::refs::LocalRef;
+use crate::system::System;
+use posse_core::mailbox::Inbox;
+use posse_core::runtime::Handle;
+use posse_core::task::AbortHandle;
+use posse_core::time::{interval_at, sleep};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What an actor's callbacks can reach. Everything here belongs to the one actor.
+pub struct Context<A: Actor> {
+    pub(crate) inbox: Inbox<Local<A>>,
+    runtime: Handle,
+    children: Vec<Child>,
+    /// A supervisor's children end one after the other, others all at once.
+    pub(crate) children_ordered: bool,
+    timers: Vec<AbortHandle>,
+    pub(crate) failure: Option<Arc<str>>,
+}
+
+impl<A: Actor> Context<A> {
+    pub(crate) fn new(inbox: Inbox<Local<A>>, runtime: Handle) -> Self {
+        Self { inbox, runtime, children: Vec::new(), children_ordered: false, timers: Vec::new(), failure: None }
+    }
+
+    /// Returns a reference to the actor itself.
+    pub fn me(&self) -> LocalRef<A> {
+        LocalRef(self.inbox.cell().clone())
+    }
+
+    /// Returns the actor's id.
+    pub fn id(&self) -> ActorId {
+        self.inbox.cell().id()
+    }
+
+    /// Returns the system of all actors of this runtime.
+    pub fn system(&self) -> &Arc<System> {
+        self.inbox.cell().system()
+    }
+
+    /// Returns the runtime's handle.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Ends the actor after the message it handles now.
+    pub fn stop(&mut self) {
+        self.inbox.cell().signal(Signal::Stop);
+    }
+
+    /// Ends the actor once it has handled what is queued; later messages are refused.
+    pub fn drain(&mut self) {
+        self.inbox.cell().close();
+    }
+
+    /// Ends the actor as failed after the message it handles now. A supervisor decides whether it is restarted.
+    pub fn fail(&mut self, error: impl Into<Error>) {
+        self.failure = Some(error.into().full_text().into());
+    }
+
+    /// Handles messages until the actor is told to end. This is what `run` does by default.
+    pub fn serve<'a>(&'a mut self, actor: &'a mut A) -> impl Future<Output = Result> + Send + 'a {
+        self.inbox.cell().cooperate();
+        let serve = Inbox::<Local<A>>::serve(actor, self);
+        async move {
+            serve.await;
+            Ok(())
+        }
+    }
+
+    /// Waits until the actor is asked to stop. For an actor in process style that wants to end in its own way: once it has
+    /// called this, a stop no longer ends its `run` at the next await.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let cell = self.inbox.cell().clone();
+        cell.cooperate();
+        // A signal wakes the actor's own task, in which this is awaited.
+        poll_fn(move |_| if cell.has_any() || cell.is_closed() { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    pub(crate) fn must_leave(&self) -> bool {
+        self.failure.is_some() || self.inbox.cell().has_any()
+    }
+
+    /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
+    pub fn spawn<B: Actor>(&mut self, recipe: impl FnMut() -> B + Send + 'static) -> LocalRef<B> {
+        self.start(Options::default(), Recipe::Again(Box::new(recipe)))
+    }
+
+    /// Starts a child from a value that cannot be made again.
+    pub fn spawn_once<B: Actor>(&mut self, actor: B) -> LocalRef<B> {
+        self.start(Options::default(), Recipe::Once(Some(actor)))
+    }
+
+    fn start<B: Actor>(&mut self, options: Options, recipe: Recipe<B>) -> LocalRef<B> {
+        let child = cell::start(&self.runtime, options, recipe);
+        self.adopt(child.child());
+        child
+    }
+
+    /// Takes a child over. Those that ended are forgotten now and then, so that the list stays in proportion.
+    pub(crate) fn adopt(&mut self, child: Child) {
+        if self.children.len() == self.children.capacity() {
+            self.children.retain(Child::is_alive);
+        }
+        self.children.push(child);
+    }
+
+    /// Takes a child over and keeps its place in the list for good.
+    pub(crate) fn adopt_in_order(&mut self, child: Child) {
+        self.children.push(child);
+    }
+
+    /// Returns how many children are alive.
+    pub fn children(&self) -> usize {
+        self.children.iter().filter(|child| child.is_alive()).count()
+    }
+
+    /// Watches another actor: a [`Down`] message comes exactly once when it has ended for good, after every message it
+    /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
+    pub fn monitor<B: Actor>(&self, other: &LocalRef<B>) -> Monitor
+    where
+        A: Handler<Down>,
+    {
+        let reserved = self.inbox.cell().reserve::<Down>();
+        let actor = other.id();
+        let watched = other.0.monitors.clone();
+        let key = watched.add(Box::new(move |reason: &ExitReason| {
+            // A watcher that has ended has no use for it.
+            let _ = reserved.tell(Down { actor, reason: reason.clone() });
+        }));
+        Monitor { actor, watched, key }
+    }
+
+    /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.
+    pub fn send_after<M: Message>(&mut self, delay: Duration, message: M) -> AbortHandle
+    where
+        A: Handler<M>,
+    {
+        let me = self.me();
+        self.timer(async move {
+            sleep(delay).await;
+            let _ = me.tell(message).await;
+        })
+    }
+
+    /// Tells the actor itself a message at every period, the first time after one. The timer ends with this incarnation.
+    pub fn send_every<M: Message>(
+        &mut self,
+        period: Duration,
+        mut message: impl FnMut() -> M + Send + 'static,
+    ) -> AbortHandle
+    where
+        A: Handler<M>,
+    {
+        let me = self.me();
+        let start = posse_core::time::Instant::now() + period;
+        self.timer(async move {
+            let mut ticks = interval_at(start, period);
+            loop {
+                ticks.tick().await;
+                if me.tell(message()).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn timer(&mut self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.timers.retain(|timer| !timer.is_finished());
+        let timer = self.runtime.spawn(future).abort_handle();
+        self.timers.push(timer.clone());
+        timer
+    }
+
+    pub(crate) fn end_timers(&mut self) {
+        self.timers.drain(..).for_each(|timer| timer.abort());
+    }
+
+    /// Ends all children, the youngest first, and waits for them.
+    pub(crate) async fn end_children(&mut self, ordered: bool) {
+        let children = std::mem::take(&mut self.children);
+        if !ordered {
+            children.iter().rev().for_each(|child| child.signal(Signal::Shutdown));
+        }
+        for child in children.iter().rev() {
+            child.signal(Signal::Shutdown);
+            child.end(SHUTDOWN_TIME).await;
+        }
+    }
+
+    pub(crate) fn child_list(&self) -> &[Child] {
+        &self.children
+    }
+}
+
+impl<A: Actor> Drop for Context<A> {
+    fn drop(&mut self) {
+        self.end_timers();
+        self.children.iter().for_each(|child| child.signal(Signal::Kill));
+    }
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context<{}>({})", cell::name_of::<A>(), self.id())
+    }
+}

@@ -1,0 +1,101 @@
+//! Death watch: a monitor tells its owner once that an actor has ended.
+
+use crate::exit::{ActorId, ExitReason};
+use crate::message::Message;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Says that a monitored actor has ended. It comes after every message that actor sent before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// The actor that has ended.
+    pub actor: ActorId,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+impl Message for Down {
+    type Reply = ();
+}
+
+type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
+
+/// Those who want to know when an actor ends.
+#[derive(Default)]
+pub(crate) struct Monitors(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    waiting: BTreeMap<u64, Notify>,
+    ended: Option<ExitReason>,
+}
+
+impl Monitors {
+    /// Adds somebody. If the actor has ended they are told at once.
+    pub(crate) fn add(&self, notify: Notify) -> u64 {
+        let mut state = self.lock();
+        let key = state.next;
+        state.next += 1;
+        match state.ended.clone() {
+            Some(reason) => {
+                drop(state);
+                notify(&reason);
+            }
+            None => {
+                state.waiting.insert(key, notify);
+            }
+        }
+        key
+    }
+
+    /// Takes somebody off the list. False if they were told already.
+    pub(crate) fn remove(&self, key: u64) -> bool {
+        let removed = self.lock().waiting.remove(&key);
+        removed.is_some()
+    }
+
+    /// The actor has ended: tells everybody, once, in the order they came.
+    pub(crate) fn fire(&self, reason: &ExitReason) {
+        let mut state = self.lock();
+        state.ended.get_or_insert_with(|| reason.clone());
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(|notify| notify(reason));
+    }
+
+    pub(crate) fn ended(&self) -> Option<ExitReason> {
+        self.lock().ended.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl fmt::Debug for Monitors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitors").field("waiting", &self.lock().waiting.len()).finish()
+    }
+}
+
+/// A monitor that was set; see [`Context::monitor`](crate::Context::monitor). Dropping it does not end it.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    pub(crate) actor: ActorId,
+    pub(crate) watched: Arc<Monitors>,
+    pub(crate) key: u64,
+}
+
+impl Monitor {
+    /// Returns whom it watches.
+    pub fn actor(&self) -> ActorId {
+        self.actor
+    }
+
+    /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
+    pub fn cancel(self) -> bool {
+        self.watched.remove(self.key)
+    }
+}

@@ -1,0 +1,140 @@
+//! A listener that starts an actor for each connection.
+
+use crate::actor::Actor;
+use crate::context::Context;
+use crate::error::Result;
+use crate::supervisor::{IntoChild, StartFn};
+use posse_net::{TcpListener, TcpStream};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+/// Connections at once unless it is said otherwise. Guessed.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Describes a listener; [`each`](Self::each) says what serves a connection.
+///
+/// # Examples
+/// ```no_run
+/// use posse::prelude::*;
+///
+/// struct Echo(TcpStream);
+/// impl Actor for Echo {
+///     async fn run(&mut self, _: &mut Context<Self>) -> posse::Result {
+///         let (mut r, mut w) = self.0.split();
+///         io::copy(&mut r, &mut w).await?;
+///         Ok(())
+///     }
+/// }
+///
+/// Supervisor::one_for_one().child("echo", Listener::tcp("127.0.0.1:7000").each(Echo)).main()?;
+/// # posse::Result::Ok(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a listener does nothing until it is supervised"]
+pub struct Listener {
+    address: String,
+    max: usize,
+    on_bound: Arc<dyn Fn(SocketAddr) + Send + Sync>,
+}
+
+impl Listener {
+    /// Listens on a TCP address, or a name with a port. Port 0 lets the system choose.
+    pub fn tcp(address: impl Into<String>) -> Self {
+        Self { address: address.into(), max: CONNECTIONS_MAX, on_bound: Arc::new(|_| {}) }
+    }
+
+    /// Sets how many connections there may be at once; beyond, new ones wait in the system's queue. Default: 10,000.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max = connections.max(1);
+        self
+    }
+
+    /// Sets what is called with the address once the listener is bound.
+    pub fn on_bound(mut self, f: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        self.on_bound = Arc::new(f);
+        self
+    }
+
+    /// Starts an actor for each connection. It is the listener's child, and is not restarted.
+    pub fn each<A, F>(self, make: F) -> Each<F>
+    where
+        A: Actor,
+        F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+    {
+        Each { listener: self, make }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("address", &self.address).field("max", &self.max).finish()
+    }
+}
+
+/// A listener with what serves its connections; a child for a supervisor.
+#[derive(Clone, Debug)]
+#[must_use = "a listener does nothing until it is supervised"]
+pub struct Each<F> {
+    listener: Listener,
+    make: F,
+}
+
+impl<A, F> IntoChild<(A, F)> for Each<F>
+where
+    A: Actor,
+    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+{
+    fn into_start(self) -> StartFn {
+        StartFn::new(move || Accepting { listener: self.listener.clone(), make: self.make.clone() })
+    }
+}
+
+/// A supervisor as a child of another one: it starts over with all its children.
+impl<F: FnMut() -> crate::Supervisor + Send + 'static> IntoChild<(crate::Supervisor,)> for Nested<F> {
+    fn into_start(self) -> StartFn {
+        let mut make = self.0;
+        StartFn::new(move || crate::supervisor::nested(make()))
+    }
+}
+
+/// Wraps a recipe for a supervisor, so that it can be a child of another one.
+#[derive(Clone, Debug)]
+pub struct Nested<F>(pub F);
+
+/// The accepting actor.
+struct Accepting<F> {
+    listener: Listener,
+    make: F,
+}
+
+impl<A, F> Actor for Accepting<F>
+where
+    A: Actor,
+    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+{
+    async fn run(&mut self, ctx: &mut Context<Self>) -> Result {
+        let socket = TcpListener::bind(self.listener.address.as_str()).await?;
+        (self.listener.on_bound)(socket.local_addr()?);
+
+        let connections = Arc::new(AtomicUsize::new(0));
+        let max = self.listener.max;
+        loop {
+            let accepted = poll_fn(|cx| {
+                // The end of a connection wakes this actor, which then looks here again.
+                if connections.load(Ordering::Acquire) >= max { Poll::Pending } else { socket.poll_accept(cx) }
+            });
+            let (stream, _) = accepted.await?;
+            connections.fetch_add(1, Ordering::AcqRel);
+            let child = ctx.spawn_once((self.make)(stream)).child();
+            let (me, connections) = (ctx.me(), connections.clone());
+            child.when_ended(move |_| {
+                connections.fetch_sub(1, Ordering::AcqRel);
+                me.0.wake();
+            });
+        }
+    }
+}

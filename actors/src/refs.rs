@@ -1,0 +1,232 @@
+//! References to actors of this process.
+
+use crate::actor::Actor;
+use crate::ask::{Ask, Target};
+use crate::cell::{Child, Local, Signal};
+use crate::error::TellError;
+use crate::exit::{ActorId, ExitReason};
+use crate::message::{HandledBy, Handler, Message};
+use crate::tell::Tell;
+use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
+use std::fmt;
+use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A reference to an actor of this process, which accepts every message the actor handles.
+///
+/// It is one pointer. It outlives restarts, and never keeps an actor alive.
+pub struct LocalRef<A: Actor>(pub(crate) CellRef<Local<A>>);
+
+impl<A: Actor> LocalRef<A> {
+    /// Sends a message without a reply; waits while the mailbox is full. Nothing happens until it is awaited.
+    ///
+    /// `Ok` means that the message is in the mailbox. An actor that tells itself never waits, it gets `Full`.
+    ///
+    /// # Ordering
+    /// Messages from one sender are handled in the order they were accepted.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message.
+    ///
+    /// # Cancel safety
+    /// A tell that is dropped was not sent, unless it was ready.
+    pub fn tell<M: HandledBy<A>>(&self, message: M) -> Tell<M, Self>
+    where
+        A: Handler<M>,
+    {
+        Tell::new(self.clone(), message)
+    }
+
+    /// Sends a message without a reply and without waiting.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message.
+    pub fn try_tell<M: HandledBy<A>>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        self.0.try_tell(message).map_err(TellError::from)
+    }
+
+    /// Sends a message and waits for the reply, at most 5 seconds unless [`Ask::within`] says otherwise.
+    ///
+    /// # Errors
+    /// [`AskError`](crate::AskError).
+    ///
+    /// # Cancel safety
+    /// An ask that is dropped is not handled any more, if work on it has not begun.
+    pub fn ask<M: HandledBy<A>>(&self, message: M) -> Ask<M, Self>
+    where
+        A: Handler<M>,
+    {
+        Ask::new(self.clone(), message)
+    }
+
+    /// Returns a reference that only knows one type of message.
+    pub fn recipient<M: HandledBy<A>>(&self) -> Recipient<M>
+    where
+        A: Handler<M>,
+    {
+        Recipient(Arc::new(self.clone()))
+    }
+
+    /// Returns the id of the actor.
+    pub fn id(&self) -> ActorId {
+        self.0.id()
+    }
+
+    /// Asks the actor to end after the message it handles now. What is queued becomes dead letters.
+    pub fn stop(&self) {
+        self.0.signal(Signal::Stop);
+        self.0.wake();
+    }
+
+    /// Asks the actor to handle what is queued and then end. Later messages are refused.
+    pub fn drain(&self) {
+        self.0.close();
+    }
+
+    /// Ends the actor at its next await. Its handler's future is dropped, and `stopped` does not run.
+    pub fn kill(&self) {
+        self.0.signal(Signal::Kill);
+        self.0.wake();
+    }
+
+    /// Returns true until the actor has ended for good.
+    pub fn is_alive(&self) -> bool {
+        self.0.ended().is_none()
+    }
+
+    /// Waits until the actor has ended for good, and returns why.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn closed(&self) -> ExitReason {
+        poll_fn(|cx| self.0.poll_ended(cx)).await
+    }
+
+    /// Returns how many messages wait in the mailbox, give or take a batch.
+    pub fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
+    pub(crate) fn child(&self) -> Child {
+        Child::new(self.clone())
+    }
+}
+
+impl<M> From<Refused<M>> for TellError<M> {
+    fn from(refused: Refused<M>) -> Self {
+        match refused {
+            Refused::Full(message) => Self::Full(message),
+            Refused::Closed(message) => Self::Stopped(message),
+        }
+    }
+}
+
+impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
+    fn try_tell_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>> {
+        self.0.try_tell_with(waiter, message)
+    }
+
+    fn try_ask_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>> {
+        self.0.try_ask_with(waiter, message)
+    }
+
+    fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool> {
+        self.0.poll_room(waiter, cx)
+    }
+
+    fn leave_line(&self, waiter: &mut RoomWaiter) {
+        self.0.leave_line(waiter);
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+}
+
+impl<A: Actor> Clone for LocalRef<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<A: Actor> PartialEq for LocalRef<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_cell(&other.0)
+    }
+}
+
+impl<A: Actor> Eq for LocalRef<A> {}
+
+impl<A: Actor> Hash for LocalRef<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl<A: Actor> fmt::Debug for LocalRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalRef<{}>({})", std::any::type_name::<A>(), self.id())
+    }
+}
+
+/// A reference to any actor of this process that handles `M`.
+pub struct Recipient<M: Message>(Arc<dyn Target<M>>);
+
+impl<M: Message> Recipient<M> {
+    /// Sends a message without a reply; see [`LocalRef::tell`].
+    pub fn tell(&self, message: M) -> Tell<M, Self> {
+        Tell::new(self.clone(), message)
+    }
+
+    /// Sends a message without a reply and without waiting.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message.
+    pub fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
+        self.0.try_tell_with(&mut RoomWaiter::default(), message).map_err(TellError::from)
+    }
+
+    /// Sends a message and waits for the reply; see [`LocalRef::ask`].
+    pub fn ask(&self, message: M) -> Ask<M, Self> {
+        Ask::new(self.clone(), message)
+    }
+}
+
+impl<M: Message> Target<M> for Recipient<M> {
+    fn try_tell_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>> {
+        self.0.try_tell_with(waiter, message)
+    }
+
+    fn try_ask_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>> {
+        self.0.try_ask_with(waiter, message)
+    }
+
+    fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool> {
+        self.0.poll_room(waiter, cx)
+    }
+
+    fn leave_line(&self, waiter: &mut RoomWaiter) {
+        self.0.leave_line(waiter);
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+}
+
+impl<M: Message> Clone for Recipient<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: Message> fmt::Debug for Recipient<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient<{}>", std::any::type_name::<M>())
+    }
+}
