@@ -1,0 +1,102 @@
+//! Actors and messages that several areas use.
+
+use posse::prelude::*;
+use std::sync::{Arc, Mutex};
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn add(&self, entry: impl Into<String>) {
+        self.0.lock().unwrap().push(entry.into());
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Counts, logs its life, and breaks on demand.
+pub struct Worker {
+    pub name: &'static str,
+    pub log: Log,
+    pub total: u64,
+}
+
+impl Worker {
+    pub fn new(name: &'static str, log: &Log) -> Self {
+        Self { name, log: log.clone(), total: 0 }
+    }
+}
+
+impl Actor for Worker {
+    async fn started(&mut self, _: &mut Context<Self>) -> posse::Result {
+        self.log.add(format!("{} started", self.name));
+        Ok(())
+    }
+
+    async fn stopped(&mut self, why: &ExitReason, _: &mut Context<Self>) {
+        self.log.add(format!("{} stopped: {why}", self.name));
+    }
+}
+
+#[derive(Message)]
+#[message(reply = u64)]
+pub struct Add(pub u64);
+
+impl Handler<Add> for Worker {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+        self.total += n;
+        self.total
+    }
+}
+
+#[derive(Message)]
+pub struct Break;
+
+impl Handler<Break> for Worker {
+    async fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("broken on purpose");
+    }
+}
+
+#[derive(Message)]
+pub struct Fail;
+
+impl Handler<Fail> for Worker {
+    async fn handle(&mut self, _: Fail, ctx: &mut Context<Self>) {
+        ctx.fail(posse::Error::msg("failed on purpose"));
+    }
+}
+
+/// Never ends; logs when it is dropped.
+#[derive(Message)]
+pub struct Hang;
+
+struct LogDrop(Log, &'static str);
+
+impl Drop for LogDrop {
+    fn drop(&mut self) {
+        self.0.add(format!("{} handler dropped", self.1));
+    }
+}
+
+impl Handler<Hang> for Worker {
+    async fn handle(&mut self, _: Hang, _: &mut Context<Self>) {
+        let _log = LogDrop(self.log.clone(), self.name);
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Lets everything that is ready run.
+pub async fn settle() {
+    for _ in 0..50 {
+        posse::task::yield_now().await;
+    }
+}
+
+/// A runtime whose clock only a hand turns.
+pub fn manual() -> posse::runtime::Runtime {
+    posse::runtime::Builder::new_current_thread().manual_clock().seed(7).build().unwrap()
+}

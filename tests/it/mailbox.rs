@@ -1,0 +1,88 @@
+//! Bounds, deadlines, recipients, names.
+
+use crate::common::{Add, Hang, Log, Worker, manual, settle};
+use posse::prelude::*;
+use posse::{Capacity, RegisterError, System};
+use std::num::NonZeroUsize;
+
+fn bounded(capacity: usize) -> Capacity {
+    Capacity::Bounded(NonZeroUsize::new(capacity).unwrap())
+}
+
+#[posse::test]
+async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {
+    let worker = posse::spawn_with(bounded(1), || Worker::new("a", &Log::default()));
+    worker.try_tell(Add(1)).unwrap();
+    assert!(matches!(worker.try_tell(Add(7)), Err(TellError::Full(Add(7)))));
+    worker.tell(Add(2)).await.unwrap();
+    assert_eq!(worker.ask(Add(0)).await, Ok(3));
+}
+
+struct Selfish;
+impl Actor for Selfish {}
+
+#[derive(Message)]
+#[message(reply = (bool, Result<u64, AskError>))]
+struct TellYourself;
+
+impl Handler<Add> for Selfish {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+        n
+    }
+}
+
+impl Handler<TellYourself> for Selfish {
+    async fn handle(&mut self, _: TellYourself, ctx: &mut Context<Self>) -> (bool, Result<u64, AskError>) {
+        let me = ctx.me();
+        while me.try_tell(Add(1)).is_ok() {}
+        let full = matches!(me.tell(Add(1)).await, Err(TellError::Full(_)));
+        (full, me.ask(Add(1)).await)
+    }
+}
+
+#[posse::test]
+async fn an_actor_never_waits_for_itself() {
+    let selfish = posse::spawn_with(bounded(4), || Selfish);
+    assert_eq!(selfish.ask(TellYourself).await, Ok((true, Err(AskError::Deadlock))));
+}
+
+#[test]
+fn an_ask_ends_at_its_deadline_and_the_message_is_not_handled_any_more() {
+    let runtime = manual();
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let worker = posse::spawn(|| Worker::new("a", &Log::default()));
+        let hanging = posse::task::spawn(worker.ask(Hang));
+        settle().await;
+        let waiting = posse::task::spawn(worker.ask(Add(100)).within(secs(2)));
+        settle().await;
+        handle.advance(secs(2));
+        assert_eq!(waiting.await.unwrap(), Err(AskError::Timeout));
+        handle.advance(secs(3));
+        assert_eq!(hanging.await.unwrap(), Err(AskError::Timeout));
+    });
+}
+
+#[posse::test]
+async fn a_recipient_sends_without_knowing_the_actor() {
+    let worker = posse::spawn(|| Worker::new("a", &Log::default()));
+    let recipients: Vec<Recipient<Add>> = vec![worker.recipient(), posse::spawn(|| Selfish).recipient()];
+    assert_eq!(recipients[0].ask(Add(4)).await, Ok(4));
+    recipients[1].tell(Add(4)).await.unwrap();
+    assert_eq!(recipients[1].ask(Add(9)).await, Ok(9));
+}
+
+#[posse::test]
+async fn names_are_unique_and_end_with_their_actor() {
+    let system = System::current();
+    let first = posse::spawn(|| Worker::new("a", &Log::default()));
+    let second = posse::spawn(|| Worker::new("b", &Log::default()));
+    system.registry().register("worker", &first).unwrap();
+    assert_eq!(system.registry().register("worker", &second), Err(RegisterError::Taken(first.id())));
+    assert_eq!(system.registry().whereis::<Worker>("worker"), Some(first.clone()));
+    assert_eq!(system.registry().whereis::<Selfish>("worker"), None);
+    first.stop();
+    first.closed().await;
+    system.registry().register("worker", &second).unwrap();
+    assert_eq!(system.registry().register("other", &first), Err(RegisterError::Stopped));
+}

@@ -1,0 +1,9 @@
+//! Integration tests: one binary, modules by area.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod accounting;
+mod common;
+mod lifecycle;
+mod mailbox;
+mod monitors;
+mod supervision;
