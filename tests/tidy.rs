@@ -1,1 +1,156 @@
-//! House rules as ordinary tests.
+//! House rules as ordinary tests: size, shape, and which crate may be named where.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const CODE_LINES_MAX: usize = 500;
+
+/// The files that may hold `unsafe`, by the end of their path.
+const UNSAFE_FILES: [&str; 13] = [
+    "core/src/context.rs",
+    "core/src/io/socket.rs",
+    "core/src/mailbox/ask.rs",
+    "core/src/mailbox/cell.rs",
+    "core/src/mailbox/inbox.rs",
+    "core/src/mailbox/loom_models.rs",
+    "core/src/mailbox/node.rs",
+    "core/src/mailbox/queue.rs",
+    "core/src/scheduler/owned.rs",
+    "core/src/task/join.rs",
+    "core/src/task/raw.rs",
+    "core/src/task/mod.rs",
+    "core/src/shim.rs",
+];
+
+/// An outside crate, the start of the paths that may name it.
+const ROOMS: [(&str, &[&str]); 5] = [
+    ("crossbeam_deque", &["core/src/scheduler/queue.rs"]),
+    ("mio", &["core/src/io/os/"]),
+    ("socket2", &["core/src/io/os/"]),
+    ("signal_hook", &["core/src/signal.rs"]),
+    ("dashmap", &["actors/src/registry.rs"]),
+];
+
+/// A package's folder, and the packages of ours it must not name.
+const ARROWS: [(&str, &[&str]); 3] = [
+    ("core/src/", &["posse_net", "posse_wire", "posse_macros", "posse::"]),
+    ("net/src/", &["posse_wire", "posse_macros", "posse::"]),
+    ("actors/wire/src/", &["posse_core", "posse_net", "posse_macros", "posse::"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of ours, with its path from the root and its text.
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in ["core", "net", "actors", "examples", "tests", "benches"] {
+        collect(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 50, "the tree was not found");
+    files
+}
+
+fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            files.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn is_code(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with("//")
+}
+
+/// The code of a file without its comments and without the tests at its end.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test")).filter(|line| is_code(line))
+}
+
+fn names(line: &str, word: &str) -> bool {
+    let boundary = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| {
+        let after = line[at + word.len()..].chars().next();
+        boundary(line[..at].chars().next_back()) && (word.ends_with(':') || boundary(after))
+    })
+}
+
+/// The rules. Each returns what is wrong with a file, if anything.
+const RULES: [(&str, fn(&str, &str) -> Option<String>); 7] = [
+    ("a file is at most 500 lines of code", |_, text| {
+        let lines = text.lines().filter(|line| is_code(line)).count();
+        (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
+    }),
+    ("a file says first what it is", |_, text| (!text.starts_with("//!")).then(|| "no `//!`".to_owned())),
+    ("unsafe code lives in a closed list of files", |path, text| {
+        let listed = UNSAFE_FILES.contains(&path) || path == "tests/tidy.rs";
+        let found = code(text).any(|line| names(line, "unsafe"));
+        (found && !listed).then(|| "`unsafe`".to_owned())
+    }),
+    ("an outside crate is named in its room alone", |path, text| {
+        let strayed = ROOMS.iter().find(|(name, rooms)| {
+            let word = format!("{name}::");
+            !rooms.iter().any(|room| path.starts_with(room)) && code(text).any(|line| names(line, &word))
+        });
+        strayed.filter(|_| !path.starts_with("tests/") && !path.starts_with("benches/")).map(|(name, _)| format!("names {name}"))
+    }),
+    ("no package names one above it", |path, text| {
+        let (_, above) = ARROWS.iter().find(|(folder, _)| path.starts_with(folder))?;
+        above.iter().find(|name| code(text).any(|line| names(line, name))).map(|name| format!("names {name}"))
+    }),
+    ("no unfinished or chatty code in the packages", |path, text| {
+        let packages = ["core/src/", "net/src/", "actors/src/", "actors/wire/src/", "actors/macros/src/"];
+        let banned = ["todo!", "unimplemented!", "dbg!", "println!", "eprintln!"];
+        let found = banned.iter().find(|banned| code(text).any(|line| line.contains(*banned)));
+        found.filter(|_| packages.iter().any(|package| path.starts_with(package))).map(|banned| (*banned).to_owned())
+    }),
+    ("an example says how it is run", |path, text| {
+        let example = path.strip_prefix("examples/")?.strip_suffix(".rs")?.trim_end_matches("/main");
+        let line = format!("//! Run: cargo run --example {example}");
+        (!example.contains('/') && !text.contains(&line)).then(|| format!("no line {line:?}"))
+    }),
+];
+
+#[test]
+fn every_file_keeps_every_rule() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for (rule, check) in RULES {
+            wrong.extend(check(&path, &text).map(|what| format!("{path}: {what} ({rule})")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_rule_refuses_a_bad_sample() {
+    let long = format!("//! x\n{}", "let a = 1;\n".repeat(501));
+    let samples = [
+        ("core/src/a.rs", long.as_str()),
+        ("core/src/a.rs", "fn a() {}"),
+        ("core/src/a.rs", "//! x\nunsafe { a() }"),
+        ("core/src/a.rs", "//! x\nuse mio::Poll;"),
+        ("net/src/a.rs", "//! x\nuse posse::Actor;"),
+        ("actors/src/a.rs", "//! x\nprintln!();"),
+        ("examples/a.rs", "//! x"),
+    ];
+    for ((rule, check), (path, text)) in RULES.iter().zip(samples) {
+        assert!(check(path, text).is_some(), "accepted: {rule}");
+    }
+}
+
+#[test]
+fn packages_without_unsafe_code_forbid_it() {
+    for package in ["net", "actors", "actors/wire", "actors/macros"] {
+        let text = fs::read_to_string(root().join(package).join("src/lib.rs")).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{package}");
+    }
+}

@@ -124,3 +124,8 @@ pub mod prelude {
         Restart, Supervisor, TellError, ms, secs,
     };
 }
+
+/// The programs of the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 
 mod accounting;
 mod common;
+mod examples;
 mod lifecycle;
 mod mailbox;
 mod monitors;
