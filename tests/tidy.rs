@@ -72,7 +72,9 @@ fn is_code(line: &str) -> bool {
 
 /// The code of a file without its comments and without the tests at its end.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test")).filter(|line| is_code(line))
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test"))
+        .filter(|line| is_code(line))
 }
 
 fn names(line: &str, word: &str) -> bool {
@@ -83,8 +85,10 @@ fn names(line: &str, word: &str) -> bool {
     })
 }
 
-/// The rules. Each returns what is wrong with a file, if anything.
-const RULES: [(&str, fn(&str, &str) -> Option<String>); 7] = [
+/// Looks at the path and the text of a file and says what is wrong with it, if anything.
+type Check = fn(&str, &str) -> Option<String>;
+
+const RULES: [(&str, Check); 7] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -100,7 +104,9 @@ const RULES: [(&str, fn(&str, &str) -> Option<String>); 7] = [
             let word = format!("{name}::");
             !rooms.iter().any(|room| path.starts_with(room)) && code(text).any(|line| names(line, &word))
         });
-        strayed.filter(|_| !path.starts_with("tests/") && !path.starts_with("benches/")).map(|(name, _)| format!("names {name}"))
+        strayed
+            .filter(|_| !path.starts_with("tests/") && !path.starts_with("benches/"))
+            .map(|(name, _)| format!("names {name}"))
     }),
     ("no package names one above it", |path, text| {
         let (_, above) = ARROWS.iter().find(|(folder, _)| path.starts_with(folder))?;

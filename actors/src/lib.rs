@@ -60,7 +60,7 @@ pub use supervisor::{Backoff, IntoChild, Restart, Strategy, Supervisor, Supervis
 pub use system::System;
 pub use tell::Tell;
 
-pub use posse_core::{runtime, signal, sim, sync, task, time};
+pub use posse_core::{runtime, signal, sim, task, time};
 pub use posse_net as net;
 pub use posse_net::io;
 

@@ -3,7 +3,7 @@
 use crate::blocking::Pool;
 use crate::io;
 use crate::rng;
-use crate::runtime::{Flavor, Handle, Inner, Parts, Runtime};
+use crate::runtime::{Flavor, Inner, Parts, Runtime};
 use crate::scheduler::choice::Choice;
 use crate::scheduler::worker::Worker;
 use crate::time::{Clock, Timers};

@@ -1,6 +1,5 @@
 //! The runtime under Posse: a work-stealing executor, a reactor on the operating system's event queue, timers,
 //! synchronisation, and the mailbox primitive that actors are built on.
-#![allow(dead_code, unused_imports)]
 
 mod blocking;
 mod builder;
@@ -13,6 +12,5 @@ mod scheduler;
 mod shim;
 pub mod signal;
 pub mod sim;
-pub mod sync;
 pub mod task;
 pub mod time;

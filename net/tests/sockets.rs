@@ -250,13 +250,9 @@ fn unix_sockets_connect() {
 
 #[test]
 fn a_socket_outside_of_a_runtime_is_an_error() {
-    let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from({
-        let runtime = Runtime::new().unwrap();
-        let stream = runtime.block_on(async {
-            let address = echo_server().await;
-            TcpStream::connect(address).await.unwrap().into_std().unwrap()
-        });
-        stream
-    }));
+    let stream = Runtime::new()
+        .unwrap()
+        .block_on(async { TcpStream::connect(echo_server().await).await.unwrap().into_std().unwrap() });
+    let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from(stream));
     assert!(TcpListener::from_std(listener).is_err());
 }

@@ -19,7 +19,8 @@ impl Server {
         let mut child = Command::new(binary).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").expect("the first line says where it listens").to_owned();
+        let address =
+            line.trim().strip_prefix("listening on ").expect("the first line says where it listens").to_owned();
         Self { child, address }
     }
 

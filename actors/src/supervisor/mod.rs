@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::exit::ExitReason;
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
-use policy::{Decision, Policy};
+use policy::{Decision, End, Policy};
 use posse_core::runtime::{Handle, Runtime};
 use posse_core::signal;
 use posse_core::time::Instant;
@@ -309,8 +309,8 @@ impl Handler<Ended> for Supervising {
     async fn handle(&mut self, ended: Ended, ctx: &mut Context<Self>) -> Verdict {
         let Some((name, restart)) = self.children.get(ended.index) else { return Verdict::Leave };
         let random = ctx.runtime().random_u64();
-        let (now, count) = (Instant::now(), self.children.len());
-        let decision = self.policy.decide(*restart, &ended.reason, ended.index, count, &mut self.history, now, random);
+        let end = End { restart: *restart, reason: &ended.reason, child: ended.index, children: self.children.len() };
+        let decision = self.policy.decide(&end, &mut self.history, Instant::now(), random);
         match decision {
             Decision::Leave => Verdict::Leave,
             Decision::Escalate => {

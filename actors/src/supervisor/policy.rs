@@ -68,6 +68,15 @@ pub(crate) enum Decision {
     Escalate,
 }
 
+/// A child that has ended: how it is restarted, why it ended, its index, and how many children there are.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) restart: Restart,
+    pub(crate) reason: &'a ExitReason,
+    pub(crate) child: usize,
+    pub(crate) children: usize,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) strategy: Strategy,
@@ -78,16 +87,8 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// Decides, and notes a restart in `history`, which holds the times of those within the period.
-    pub(crate) fn decide(
-        &self,
-        restart: Restart,
-        reason: &ExitReason,
-        child: usize,
-        children: usize,
-        history: &mut VecDeque<Instant>,
-        now: Instant,
-        random: u64,
-    ) -> Decision {
+    pub(crate) fn decide(&self, end: &End<'_>, history: &mut VecDeque<Instant>, now: Instant, random: u64) -> Decision {
+        let &End { restart, reason, child, children } = end;
         let wanted = match restart {
             Restart::Permanent => true,
             Restart::Transient => reason.is_abnormal(),
@@ -117,7 +118,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::{prop_assert, proptest};
 
     fn policy(limit: usize) -> Policy {
         Policy {
@@ -141,7 +142,8 @@ mod tests {
             for gap in gaps {
                 now += Duration::from_millis(gap);
                 let failed = ExitReason::failed("x");
-                match policy.decide(Restart::Permanent, &failed, 0, 1, &mut history, now, gap) {
+                let end = End { restart: Restart::Permanent, reason: &failed, child: 0, children: 1 };
+                match policy.decide(&end, &mut history, now, gap) {
                     Decision::Restart { after, .. } => {
                         prop_assert!(after <= Duration::from_secs(5));
                         restarts.push(now);
@@ -173,7 +175,8 @@ mod tests {
         let mut history = VecDeque::new();
         let now = Instant::now();
         let mut decide = |restart, reason: &ExitReason| {
-            Policy { strategy: Strategy::RestForOne, ..policy(9) }.decide(restart, reason, 1, 4, &mut history, now, 0)
+            let end = End { restart, reason, child: 1, children: 4 };
+            Policy { strategy: Strategy::RestForOne, ..policy(9) }.decide(&end, &mut history, now, 0)
         };
         let failed = ExitReason::failed("x");
         assert_eq!(decide(Restart::Temporary, &failed), Decision::Leave);

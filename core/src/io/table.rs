@@ -71,6 +71,7 @@ impl Table {
         self.len -= 1;
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -28,8 +28,15 @@ struct AskHead<R: Receiver> {
     core: AskCore,
 }
 
+type Start<R> = unsafe fn(
+    NonNull<Head<R>>,
+    *mut <R as Receiver>::State,
+    *mut <R as Receiver>::Context,
+    &mut Context<'_>,
+) -> Option<Running<R>>;
+
 struct VTable<R: Receiver> {
-    start: unsafe fn(NonNull<Head<R>>, *mut R::State, *mut R::Context, &mut Context<'_>) -> Option<Running<R>>,
+    start: Start<R>,
     discard: unsafe fn(NonNull<Head<R>>),
     asker_is_gone: unsafe fn(NonNull<Head<R>>) -> bool,
     type_name: fn() -> &'static str,
@@ -119,8 +126,10 @@ impl<R: Receive<M>, M: Send + 'static> Blank<R, M> {
     #[inline]
     pub(super) fn fill(self, message: M) -> Message<R> {
         let node = ManuallyDrop::new(self).node;
-        // SAFETY: the node was laid out for an `M`.
-        unsafe { payload::<R, M, false>(node).cast::<M>().write(message) };
+        // SAFETY: the node was laid out for a tell with an `M`.
+        let place = unsafe { payload::<R, M, false>(node) };
+        // SAFETY: as above, and it is empty.
+        unsafe { place.cast::<M>().write(message) };
         Message(node)
     }
 }

@@ -203,7 +203,7 @@ async fn send(cell: &CellRef<Log>, n: u64) -> bool {
 async fn ask_get(cell: &CellRef<Log>) -> Vec<u64> {
     loop {
         if let Ok(reply) = cell.try_ask(Get) {
-            return reply.await.unwrap();
+            return reply.await.expect("a reply");
         }
         task::yield_now().await;
     }

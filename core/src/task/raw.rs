@@ -13,7 +13,7 @@ use crate::context;
 use crate::runtime::Handle;
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::Mutex;
-use crate::shim::sync::atomic::{AtomicU64, Ordering};
+use crate::shim::sync::atomic::AtomicU64;
 use std::any::Any;
 use std::future::Future;
 use std::mem::ManuallyDrop;
@@ -290,12 +290,6 @@ impl Runnable {
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: see `run`.
         unsafe { self.0.as_ref() }
-    }
-
-    /// An extra reference to the task.
-    pub(crate) fn task_ref(&self) -> TaskRef {
-        self.header().state.retain();
-        TaskRef(self.0)
     }
 }
 

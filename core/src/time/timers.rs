@@ -95,6 +95,7 @@ impl Timers {
     }
 
     /// Number of timers that wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
