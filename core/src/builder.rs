@@ -115,7 +115,8 @@ impl Builder {
         self
     }
 
-    /// Gives the runtime a clock that stands still until [`Handle::advance`] turns it. Default: the real clock.
+    /// Gives the runtime a clock that stands still until
+    /// [`Handle::advance`](crate::runtime::Handle::advance) turns it. Default: the real clock.
     #[must_use]
     pub fn manual_clock(mut self) -> Self {
         self.manual_clock = true;

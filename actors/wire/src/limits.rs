@@ -1,0 +1,144 @@
+//! Every bound of the protocol, by name. The smaller value of the two sides counts where both have a say.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Bytes of the name of a cluster.
+pub const CLUSTER_NAME_BYTES_MAX: usize = 64;
+/// Bytes of the name of a node, and of a published name.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of an advertised address.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+/// Bytes of the list of fields in a HELLO.
+pub const HELLO_BYTES_MAX: usize = 1024;
+/// Bytes of the text of an error, a goodbye or a reason; longer ones are cut.
+pub const TEXT_BYTES_MAX: usize = 1024;
+/// Bytes of a frame before the handshake is through.
+pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
+/// Entries of a TYPES frame: 16 bytes each, so that a frame fits into the handshake's bound.
+pub const TYPES_PER_FRAME_MAX: usize = 4000;
+/// Entries of the table of types: the index has 16 bits and its last value says "none".
+pub const TYPES_MAX: usize = 65_535;
+
+/// What may be said in a frame besides its body: header and all extensions. Specified.
+pub const FRAME_OVERHEAD_BYTES: u32 = 256;
+
+/// The bounds of a node, with their defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
+    pub message_bytes_max: u32,
+    /// Bytes of messages that were sent and neither taken nor refused by the other side. Default 4 MiB.
+    pub window_bytes: u32,
+    /// Bytes of messages that wait to be sent to one node. Default 8 MiB.
+    pub out_bytes_max: usize,
+    /// Messages that wait to be sent to one node. Default 65,536.
+    pub out_frames_max: usize,
+    /// Bytes of replies and control frames that wait to be sent; beyond, the connection is given up. Default 32 MiB.
+    pub control_bytes_max: usize,
+    /// Questions to one node that wait for their reply. Default 1,048,576.
+    pub asks_max: usize,
+    /// Monitors that one node holds on another's actors. Default 262,144.
+    pub monitors_max: usize,
+    /// How long a connection may take to introduce itself, from its first moment on. Default 5 s.
+    pub handshake: Duration,
+    /// Connections that have not introduced themselves yet; of more the oldest goes. Default 256.
+    pub half_open_max: usize,
+    /// After so much silence the other side is asked whether it is there. Default 1 s.
+    pub heartbeat: Duration,
+    /// After so much silence the connection is given up. Default 4 s.
+    pub silence_max: Duration,
+    /// A node that cannot be reached for so long is down. Default 10 s.
+    pub grace: Duration,
+    /// How long what was taken may go unacknowledged. Default 5 ms.
+    pub ack_delay: Duration,
+    /// The shortest pause before a second attempt to connect. Default 50 ms.
+    pub redial_min: Duration,
+    /// The longest pause between attempts to connect. Default 5 s.
+    pub redial_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 16 * 1024 * 1024,
+            window_bytes: 4 * 1024 * 1024,
+            out_bytes_max: 8 * 1024 * 1024,
+            out_frames_max: 65_536,
+            control_bytes_max: 32 * 1024 * 1024,
+            asks_max: 1_048_576,
+            monitors_max: 262_144,
+            handshake: Duration::from_secs(5),
+            half_open_max: 256,
+            heartbeat: Duration::from_secs(1),
+            silence_max: Duration::from_secs(4),
+            grace: Duration::from_secs(10),
+            ack_delay: Duration::from_millis(5),
+            redial_min: Duration::from_millis(50),
+            redial_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The codec's own ceiling for one message.
+pub const MESSAGE_BYTES_CEILING: u32 = 64 * 1024 * 1024;
+
+impl Limits {
+    /// Checks that the bounds make sense together.
+    ///
+    /// # Errors
+    /// [`LimitError`] names the first one that does not.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let rules = [
+            ("message_bytes_max must be 1 to 64 MiB", (1..=MESSAGE_BYTES_CEILING).contains(&self.message_bytes_max)),
+            ("window_bytes must be at least 1,024", self.window_bytes >= 1024),
+            ("out_bytes_max must be at least 1,024", self.out_bytes_max >= 1024),
+            ("out_frames_max must be at least 1", self.out_frames_max >= 1),
+            ("control_bytes_max must be at least 65,536", self.control_bytes_max >= 65_536),
+            ("asks_max must be at least 1", self.asks_max >= 1),
+            ("half_open_max must be at least 1", self.half_open_max >= 1),
+            ("handshake must not be zero", !self.handshake.is_zero()),
+            ("heartbeat must not be zero", !self.heartbeat.is_zero()),
+            ("silence_max must be longer than heartbeat", self.silence_max > self.heartbeat),
+            ("redial_min must not be zero", !self.redial_min.is_zero()),
+            ("redial_max must not be shorter than redial_min", self.redial_max >= self.redial_min),
+        ];
+        rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(LimitError(rule)))
+    }
+
+    /// Bytes of the longest frame this side takes.
+    pub(crate) fn frame_bytes_max(&self) -> u32 {
+        self.message_bytes_max.saturating_add(FRAME_OVERHEAD_BYTES).max(HANDSHAKE_FRAME_BYTES_MAX)
+    }
+}
+
+/// A bound that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitError(&'static str);
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for LimitError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_pass_their_own_check() {
+        assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_that_contradict_each_other_are_named() {
+        let limits = Limits { silence_max: Duration::from_millis(1), ..Limits::default() };
+        assert_eq!(limits.check().unwrap_err().to_string(), "silence_max must be longer than heartbeat");
+        let limits = Limits { message_bytes_max: MESSAGE_BYTES_CEILING + 1, ..Limits::default() };
+        assert!(limits.check().is_err());
+    }
+}
