@@ -1,12 +1,30 @@
 //! Errors: one small type per operation. A message that was not taken comes back.
+//!
+//! [`Error`] is any error, for programs and for actors that only pass errors on. It is no `std::error::Error` itself, so
+//! that everything that is one, and any text, converts into it with `?`.
 
+use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// The result of programs and actors; the error is any error.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 /// Any error, with its chain of causes.
+///
+/// # Examples
+/// ```
+/// fn port(text: &str) -> posse::Result<u16> {
+///     if text.is_empty() {
+///         return Err("no port was given".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+/// assert_eq!(port("7000").unwrap(), 7000);
+/// assert_eq!(port("").unwrap_err().to_string(), "no port was given");
+/// assert!(port("x").unwrap_err().downcast_ref::<std::num::ParseIntError>().is_some());
+/// ```
 pub struct Error(Box<dyn StdError + Send + Sync + 'static>);
 
 impl Error {
@@ -20,27 +38,42 @@ impl Error {
         &*self.0
     }
 
+    /// Returns the error inside.
+    pub fn into_inner(self) -> Box<dyn StdError + Send + Sync + 'static> {
+        self.0
+    }
+
     /// Returns the error inside if it is of type `E`.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()
     }
 
-    /// The text with all causes.
+    /// The text with all causes, at most `CAUSES_MAX` of them.
     pub(crate) fn full_text(&self) -> String {
         let mut text = self.0.to_string();
         let mut cause = self.0.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+        for _ in 0..CAUSES_MAX {
+            let Some(error) = cause else { break };
+            text = format!("{text}: {error}");
             cause = error.source();
         }
         text
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+/// Causes that are shown. A chain longer than this is most likely a circle. Guessed.
+const CAUSES_MAX: usize = 32;
+
+impl<E: Into<Box<dyn StdError + Send + Sync + 'static>>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self(Box::new(error))
+        Self(error.into())
+    }
+}
+
+/// Lets `?` pass it on where the error is a `Box<dyn Error>`.
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Self {
+        error.0
     }
 }
 
@@ -57,75 +90,172 @@ impl fmt::Debug for Error {
 }
 
 /// Why a message was not taken; it is given back.
+///
+/// It converts into [`Error`] and into boxed errors with `?`, whatever the message is; the message is dropped then.
+///
+/// # Examples
+/// ```
+/// use posse::prelude::*;
+/// use std::cell::Cell;
+///
+/// struct Notes;
+/// impl Actor for Notes {}
+///
+/// // Neither `Sync` nor `Debug`.
+/// #[derive(Message)]
+/// struct Note(Cell<u8>);
+/// impl Handler<Note> for Notes {
+///     async fn handle(&mut self, _: Note, _: &mut Context<Self>) {}
+/// }
+///
+/// posse::run(async {
+///     let notes = posse::spawn(|| Notes);
+///     notes.tell(Note(Cell::new(1))).await?;
+///
+///     notes.kill();
+///     notes.closed().await;
+///     let refused = notes.try_tell(Note(Cell::new(2))).unwrap_err();
+///     assert_eq!(refused.to_string(), "the actor has stopped");
+///     assert_eq!(refused.into_message().0.get(), 2);
+///     Ok(())
+/// })?;
+/// # posse::Result::Ok(())
+/// ```
 #[non_exhaustive]
 pub enum TellError<M> {
     /// The mailbox is full: nothing waits for room in `try_tell`, nor does an actor that tells itself.
     Full(M),
     /// The actor has ended, or accepts nothing more.
     Stopped(M),
+    /// Nobody is at the address: the actor ended long ago, or never was.
+    NoSuchActor(M),
+    /// The actor's node is down.
+    NodeDown(M),
+    /// Encoded, the message is longer than the nodes allow.
+    TooLarge(M),
+    /// The actor's node defines this type of message in another way, or does not know it.
+    Incompatible(M),
+    /// The message could not be encoded; the text says why.
+    Encode(M, Box<str>),
 }
 
 impl<M> TellError<M> {
     /// Returns the message.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full(message) | Self::Stopped(message) => message,
+            Self::Full(message)
+            | Self::Stopped(message)
+            | Self::NoSuchActor(message)
+            | Self::NodeDown(message)
+            | Self::TooLarge(message)
+            | Self::Incompatible(message)
+            | Self::Encode(message, _) => message,
         }
     }
 
+    /// The same words as [`AskError`] has.
     fn text(&self) -> &'static str {
         match self {
-            Self::Full(_) => "the mailbox is full",
-            Self::Stopped(_) => "the actor has stopped",
+            Self::Full(_) => FULL,
+            Self::Stopped(_) => STOPPED,
+            Self::NoSuchActor(_) => NO_SUCH_ACTOR,
+            Self::NodeDown(_) => NODE_DOWN,
+            Self::TooLarge(_) => TOO_LARGE,
+            Self::Incompatible(_) => INCOMPATIBLE,
+            Self::Encode(..) => ENCODE,
         }
     }
 }
 
 impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        match self {
+            Self::Encode(_, why) => write!(f, "{ENCODE}: {why}"),
+            _ => f.write_str(self.text()),
+        }
     }
 }
 
 impl<M> fmt::Debug for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TellError({})", self.text())
+        write!(f, "TellError<{}>({self})", std::any::type_name::<M>())
     }
 }
 
-/// Lets `?` turn it into [`Error`] whatever the message is; the message is dropped then.
-impl<M> From<TellError<M>> for Error {
+/// Drops the message. From here on [`Error`] follows.
+impl<M> From<TellError<M>> for Box<dyn StdError + Send + Sync> {
     fn from(error: TellError<M>) -> Self {
-        Self::msg(error.text())
+        error.to_string().into()
+    }
+}
+
+/// Drops the message.
+impl<M> From<TellError<M>> for Box<dyn StdError> {
+    fn from(error: TellError<M>) -> Self {
+        error.to_string().into()
     }
 }
 
 /// Why an ask got no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// It can be part of a reply, also of one that crosses the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AskError {
+    /// The mailbox is full, and waiting for room was not possible.
+    Full,
     /// The actor ended before it began with the message, or accepts nothing more.
     Stopped,
+    /// Nobody is at the address: the actor ended long ago, or never was.
+    NoSuchActor,
     /// The actor failed, or was killed, while it handled the message.
     Crashed,
+    /// The actor's node is down. The message may have been handled.
+    NodeDown,
     /// The deadline passed. The message is not handled any more if work on it has not begun.
     Timeout,
     /// An actor asked itself from its own handler, which could never be answered.
     Deadlock,
+    /// The handler gave its duty to reply away, and nobody fulfilled it.
+    NoReply,
+    /// The actor's node defines this type of message in another way, or does not know it.
+    Incompatible,
+    /// Encoded, the message or its reply is longer than the nodes allow.
+    TooLarge,
+    /// The message or its reply could not be encoded; the text says why.
+    Encode(Box<str>),
+    /// The message or its reply could not be decoded; the text says why.
+    Decode(Box<str>),
 }
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Stopped => "the actor has stopped",
+            Self::Full => FULL,
+            Self::Stopped => STOPPED,
+            Self::NoSuchActor => NO_SUCH_ACTOR,
             Self::Crashed => "the actor crashed while it handled the message",
+            Self::NodeDown => NODE_DOWN,
             Self::Timeout => "no reply before the deadline",
             Self::Deadlock => "an actor that asks itself waits for itself for ever",
+            Self::NoReply => "the actor dropped the reply",
+            Self::Incompatible => INCOMPATIBLE,
+            Self::TooLarge => TOO_LARGE,
+            Self::Encode(why) => return write!(f, "{ENCODE}: {why}"),
+            Self::Decode(why) => return write!(f, "could not be decoded: {why}"),
         })
     }
 }
 
 impl StdError for AskError {}
+
+const FULL: &str = "the mailbox is full";
+const STOPPED: &str = "the actor has stopped";
+const NO_SUCH_ACTOR: &str = "there is no such actor";
+const NODE_DOWN: &str = "the actor's node is down";
+const TOO_LARGE: &str = "encoded, the message is too large";
+const INCOMPATIBLE: &str = "the actor's node defines the message in another way or not at all";
+const ENCODE: &str = "could not be encoded";
 
 /// Why an actor was not given a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,9 +271,169 @@ impl fmt::Display for RegisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(by) => write!(f, "the name is taken by actor {by}"),
-            Self::Stopped => f.write_str("the actor has stopped"),
+            Self::Stopped => f.write_str(STOPPED),
         }
     }
 }
 
 impl StdError for RegisterError {}
+
+/// Why an actor was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// There is no runtime here.
+    NoRuntime,
+    /// The parent has ended, or is about to.
+    ParentStopped,
+    /// The parent has a living child of this name.
+    NameTaken,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRuntime => "there is no runtime here",
+            Self::ParentStopped => "the parent has stopped",
+            Self::NameTaken => "the parent has a living child of this name",
+        })
+    }
+}
+
+impl StdError for SpawnError {}
+
+/// Why a name did not lead to an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FindError {
+    /// Nobody has published the name.
+    NotFound,
+    /// The name belongs to an actor that speaks another protocol.
+    WrongProtocol,
+    /// The node that was asked is down.
+    NodeDown,
+    /// No answer before the deadline.
+    Timeout,
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "nobody has published the name",
+            Self::WrongProtocol => "the name belongs to an actor that speaks another protocol",
+            Self::NodeDown => "the node is down",
+            Self::Timeout => "no answer before the deadline",
+        })
+    }
+}
+
+impl StdError for FindError {}
+
+/// Why a node did not start, or did not reach another one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The address could not be resolved or bound.
+    Bind(std::io::Error),
+    /// The other node could not be connected to.
+    Connect(std::io::Error),
+    /// The address can be reached from other machines, and there are no credentials that keep strangers out.
+    Open(SocketAddr),
+    /// The other node was reached but is not one to talk to; the text says why.
+    Handshake(Box<str>),
+    /// The other node did not answer in time.
+    Timeout,
+    /// A published name is taken, by a living actor.
+    NameTaken,
+    /// A setting makes no sense; the text names it.
+    Setting(Box<str>),
+    /// This node has been shut down.
+    Closed,
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(_) => f.write_str("the address cannot be listened on"),
+            Self::Connect(_) => f.write_str("the node cannot be reached"),
+            Self::Open(address) => write!(
+                f,
+                "{address} can be reached from other machines, and without credentials anybody could command the actors; \
+                 listen on a loopback address such as 127.0.0.1"
+            ),
+            Self::Handshake(why) => write!(f, "the handshake failed: {why}"),
+            Self::Timeout => f.write_str("the node did not answer in time"),
+            Self::NameTaken => f.write_str("the name is taken"),
+            Self::Setting(what) => write!(f, "the setting makes no sense: {what}"),
+            Self::Closed => f.write_str("this node has been shut down"),
+        }
+    }
+}
+
+impl StdError for NodeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Bind(error) | Self::Connect(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// Neither `Send`, `Sync` nor `Debug`.
+    struct Opaque(#[expect(dead_code, reason = "only its type matters")] Rc<Cell<u8>>);
+
+    #[test]
+    fn a_tell_error_converts_with_any_message() {
+        fn plain() -> Result {
+            Err(TellError::Full(Opaque(Rc::default())))?
+        }
+        fn boxed() -> std::result::Result<(), Box<dyn StdError>> {
+            Err(TellError::Full(Opaque(Rc::default())))?
+        }
+        assert_eq!(plain().unwrap_err().to_string(), FULL);
+        assert_eq!(boxed().unwrap_err().to_string(), FULL);
+        let text = format!("{:?}", TellError::Stopped(Opaque(Rc::default())));
+        assert!(text.contains("Opaque") && text.contains(STOPPED), "{text}");
+    }
+
+    #[test]
+    fn an_error_shows_its_causes_when_debugged_and_only_itself_when_displayed() {
+        let error = Error::from(NodeError::Bind(std::io::Error::other("no such device")));
+        assert_eq!(error.to_string(), "the address cannot be listened on");
+        assert_eq!(format!("{error:?}"), "the address cannot be listened on: no such device");
+        assert!(error.downcast_ref::<NodeError>().is_some());
+    }
+
+    #[test]
+    fn an_error_passes_through_a_boxed_one() {
+        fn inner() -> Result {
+            Err("it broke")?
+        }
+        fn outer() -> std::result::Result<(), Box<dyn StdError>> {
+            Ok(inner()?)
+        }
+        assert_eq!(outer().unwrap_err().to_string(), "it broke");
+    }
+
+    #[test]
+    fn texts_are_lower_case_without_full_stop() {
+        let texts = [
+            TellError::Incompatible(()).to_string(),
+            TellError::Encode((), "depth".into()).to_string(),
+            AskError::Deadlock.to_string(),
+            AskError::Decode("depth".into()).to_string(),
+            FindError::WrongProtocol.to_string(),
+            SpawnError::NameTaken.to_string(),
+            NodeError::Handshake("another cluster".into()).to_string(),
+        ];
+        for text in texts {
+            assert!(text.starts_with(char::is_lowercase) && !text.ends_with('.'), "{text}");
+        }
+    }
+}

@@ -46,7 +46,7 @@ pub use ask::{ASK_DEADLINE, Ask, Target};
 pub use cell::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
 pub use context::Context;
 pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
-pub use error::{AskError, Error, RegisterError, Result, TellError};
+pub use error::{AskError, Error, FindError, NodeError, RegisterError, Result, SpawnError, TellError};
 pub use exit::{ActorId, ExitReason};
 pub use link::{Down, Monitor};
 pub use listener::{Each, Listener, Nested};
@@ -60,7 +60,7 @@ pub use supervisor::{Backoff, IntoChild, Restart, Strategy, Supervisor, Supervis
 pub use system::System;
 pub use tell::Tell;
 
-pub use posse_core::{runtime, signal, sim, task, time};
+pub use posse_core::{runtime, signal, sim, sync, task, time};
 pub use posse_net as net;
 pub use posse_net::io;
 

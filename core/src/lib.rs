@@ -12,5 +12,6 @@ mod scheduler;
 mod shim;
 pub mod signal;
 pub mod sim;
+pub mod sync;
 pub mod task;
 pub mod time;

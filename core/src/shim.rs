@@ -5,7 +5,7 @@
 #[cfg(not(posse_loom))]
 mod imp {
     pub(crate) mod sync {
-        pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+        pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
         pub(crate) mod atomic {
             pub(crate) use std::sync::atomic::{

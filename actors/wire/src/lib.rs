@@ -43,7 +43,7 @@ pub mod testing;
 mod types;
 
 pub use admission::{Admission, Known};
-pub use body::{DownBody, Introduction};
+pub use body::{DownBody, Introduction, Resolution};
 pub use code::{DownCode, Goodbye, Refused, ReplyCode};
 pub use frame::{Flags, FrameError, Header, Kind};
 pub use handshake::{Agreeing, Agreement, Connected, Deciding, Greeting, HandshakeError, Judging, Progress, Role};

@@ -17,6 +17,7 @@
 pub struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -28,7 +29,7 @@ struct Entry<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self { entries: Vec::new(), free: Vec::new(), len: 0 }
     }
 }
 
@@ -38,6 +39,7 @@ impl<T> Slab<T> {
     /// # Panics
     /// If it holds more than 4 billion values.
     pub fn insert(&mut self, value: T) -> (u32, u32) {
+        self.len += 1;
         if let Some(slot) = self.free.pop() {
             let entry = &mut self.entries[slot as usize];
             entry.generation += 1;
@@ -69,6 +71,7 @@ impl<T> Slab<T> {
             return None;
         }
         let value = entry.value.take()?;
+        self.len -= 1;
         // A slot whose generations are used up is never used again.
         if generation < u32::MAX {
             self.free.push(slot);
@@ -94,12 +97,12 @@ impl<T> Slab<T> {
 
     /// Returns the number of values.
     pub fn len(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.value.is_some()).count()
+        self.len
     }
 
     /// Returns true if there are no values.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 }
 

@@ -1,1 +1,20 @@
-//! Sync.
+//! Synchronisation between tasks: channels, permits, locks, signals. All of it takes part in the cooperative budget.
+//!
+//! Each primitive is a small state behind a lock that is held for a few instructions, never across a wake, an await or
+//! a drop of user data. Waiters are served in the order they came.
+
+mod cancel;
+mod line;
+mod mutex;
+mod notify;
+mod semaphore;
+#[cfg(all(test, not(posse_loom)))]
+mod tests;
+
+pub mod mpsc;
+pub mod oneshot;
+
+pub use cancel::{CancellationToken, Cancelled, DropGuard};
+pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
+pub use notify::{Notified, Notify};
+pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};

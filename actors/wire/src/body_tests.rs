@@ -1,0 +1,120 @@
+//! Golden bytes and round trips of the bodies of control frames.
+
+use super::*;
+use crate::ids::ActorKey;
+use proptest::prelude::*;
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
+}
+
+#[test]
+fn farewell_has_its_golden_bytes() {
+    let farewell = Farewell { code: Goodbye::Stale, detail: 0x0102, text: "old".into() };
+    let golden = [5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, b'o', b'l', b'd'];
+    assert_eq!(written(|out| farewell.write(out)), golden);
+}
+
+#[test]
+fn ready_has_its_golden_bytes() {
+    let ready = Ready { version: 1, codec: 1, features: 0, epoch: 3 };
+    let golden = [&[1, 1, 0, 0, 0, 0, 0, 0][..], &[0; 8], &[3, 0, 0, 0, 0, 0, 0, 0]].concat();
+    assert_eq!(written(|out| ready.write(out)), golden);
+}
+
+#[test]
+fn ack_has_its_golden_bytes() {
+    let ack = Ack { settled: 1, bytes: 2, refused: [3, 4, 5, 6] };
+    let golden: Vec<u8> = (1..=6_u64).flat_map(u64::to_le_bytes).collect();
+    assert_eq!(written(|out| ack.write(out)), golden);
+}
+
+#[test]
+fn introduction_has_its_golden_bytes() {
+    let node = NodeId { name_hash: 1, incarnation: 2 };
+    let introduction = Introduction { node, name: "n".into(), address: "a:1".into() };
+    let golden = [&1_u64.to_le_bytes()[..], &2_u64.to_le_bytes(), &[1, 0], b"n", b"a:1"].concat();
+    assert_eq!(written(|out| introduction.write(out)), golden);
+}
+
+#[test]
+fn resolution_has_its_golden_bytes() {
+    assert_eq!(written(|out| Resolution::NotFound.write(out)), [1, 0, 0, 0, 0, 0, 0, 0]);
+    let reference = WireRef::from_bytes([7; 32]);
+    assert_eq!(written(|out| Resolution::Found(reference).write(out)), [&[0; 8][..], &[7; 32]].concat());
+}
+
+#[test]
+fn text_that_is_too_long_is_cut_between_characters() {
+    let text = "ä".repeat(TEXT_BYTES_MAX);
+    let body = written(|out| write_coded(4, &text, out));
+    assert_eq!(read_reply_err(&body).unwrap(), (ReplyCode::Crashed, "ä".repeat(TEXT_BYTES_MAX / 2)));
+    assert_eq!(cut("aä", 2), "a");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter)
+}
+
+proptest! {
+    #[test]
+    fn farewells_come_back(code in any::<u16>(), detail in any::<u64>(), text in text()) {
+        let farewell = Farewell { code: Goodbye::from_u16(code), detail, text };
+        prop_assert_eq!(Farewell::read(&written(|out| farewell.write(out))).unwrap(), farewell);
+    }
+
+    #[test]
+    fn readies_come_back(version in any::<u8>(), codec in any::<u8>(), features in any::<u64>(), epoch in any::<u64>()) {
+        let ready = Ready { version, codec, features, epoch };
+        prop_assert_eq!(Ready::read(&written(|out| ready.write(out))).unwrap(), ready);
+    }
+
+    #[test]
+    fn acks_come_back(settled in any::<u64>(), bytes in any::<u64>(), refused in any::<[u64; 4]>()) {
+        let ack = Ack { settled, bytes, refused };
+        prop_assert_eq!(Ack::read(&written(|out| ack.write(out))).unwrap(), ack);
+    }
+
+    #[test]
+    fn heartbeats_come_back(time_ns in any::<u64>(), number in any::<u64>()) {
+        let beat = Heartbeat { time_ns, number };
+        prop_assert_eq!(Heartbeat::read(&written(|out| beat.write(out))).unwrap(), beat);
+    }
+
+    #[test]
+    fn types_come_back(entries in prop::collection::vec(any::<(u64, u64)>(), 0..50), start in 0..1000_usize) {
+        let types: Vec<_> = entries.into_iter().map(|(id, schema)| TypeInfo { id, schema }).collect();
+        let total = start + types.len();
+        let body = written(|out| write_types(start, total, &types, out));
+        prop_assert_eq!(read_types(&body).unwrap(), (start as u32, total as u32, types));
+    }
+
+    #[test]
+    fn introductions_come_back(name_hash in any::<u64>(), incarnation in any::<u64>(), name in text(), address in text()) {
+        let introduction = Introduction { node: NodeId { name_hash, incarnation }, name, address };
+        prop_assert_eq!(Introduction::read(&written(|out| introduction.write(out))).unwrap(), introduction);
+    }
+
+    #[test]
+    fn questions_for_names_come_back(protocol in any::<u64>(), name in text()) {
+        prop_assert_eq!(read_resolve(&written(|out| write_resolve(protocol, &name, out))).unwrap(), (protocol, name));
+    }
+
+    #[test]
+    fn resolutions_come_back(bytes in any::<[u8; 32]>()) {
+        let reference = WireRef::from_bytes(bytes);
+        prop_assert_ne!(reference.key, ActorKey::NODE);
+        for resolution in [Resolution::Found(reference), Resolution::NotFound, Resolution::WrongProtocol] {
+            prop_assert_eq!(Resolution::read(&written(|out| resolution.write(out))).unwrap(), resolution);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = (read_reply_err(&body), DownBody::read(&body), Farewell::read(&body), Ready::read(&body), Ack::read(&body));
+        let _ = (Heartbeat::read(&body), read_types(&body), Introduction::read(&body), read_resolve(&body));
+        let _ = Resolution::read(&body);
+    }
+}

@@ -1,0 +1,169 @@
+//! A wish to end, shared by many.
+
+use crate::shim::sync::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+/// A token that can be cancelled once; clones and children see it.
+///
+/// # Examples
+/// ```
+/// use posse_core::sync::CancellationToken;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let token = CancellationToken::new();
+/// let child = token.child_token();
+/// let task = posse_core::task::spawn(async move { child.cancelled().await });
+/// token.cancel();
+/// task.await.unwrap();
+/// # });
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CancellationToken {
+    node: Arc<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cancelled: bool,
+    children: Vec<Weak<Node>>,
+    waiting: BTreeMap<u64, Waker>,
+    next: u64,
+}
+
+impl Node {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl CancellationToken {
+    /// A token that is not cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token that is cancelled with this one, and may be cancelled alone.
+    pub fn child_token(&self) -> Self {
+        let child = Self::new();
+        let mut state = self.node.lock();
+        if state.cancelled {
+            child.node.lock().cancelled = true;
+        } else {
+            state.children.retain(|child| child.strong_count() > 0);
+            state.children.push(Arc::downgrade(&child.node));
+        }
+        drop(state);
+        child
+    }
+
+    /// Cancels this token and all its children, however deep; without recursion.
+    pub fn cancel(&self) {
+        let mut nodes = vec![self.node.clone()];
+        let mut woken = Vec::new();
+        while let Some(node) = nodes.pop() {
+            let mut state = node.lock();
+            state.cancelled = true;
+            nodes.extend(std::mem::take(&mut state.children).iter().filter_map(Weak::upgrade));
+            woken.extend(std::mem::take(&mut state.waiting).into_values());
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns true once it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.node.lock().cancelled
+    }
+
+    /// Waits until it is cancelled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled { node: self.node.clone(), key: None }
+    }
+
+    /// Runs a future until it is ready or this is cancelled, which gives `None`. The future is polled first.
+    ///
+    /// # Cancel safety
+    /// As the future.
+    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        let (mut future, mut cancelled) = (pin!(future), self.cancelled());
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Pin::new(&mut cancelled).poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Cancels the token when the guard is dropped.
+    pub fn drop_guard(self) -> DropGuard {
+        DropGuard(Some(self))
+    }
+}
+
+/// The future of [`CancellationToken::cancelled`].
+#[derive(Debug)]
+#[must_use = "waits for nothing unless it is awaited"]
+pub struct Cancelled {
+    node: Arc<Node>,
+    key: Option<u64>,
+}
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.node.lock();
+        if state.cancelled {
+            this.key = None;
+            return Poll::Ready(());
+        }
+        let key = match this.key {
+            Some(key) => key,
+            None => {
+                state.next += 1;
+                *this.key.insert(state.next)
+            }
+        };
+        state.waiting.insert(key, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let waker = self.node.lock().waiting.remove(&key);
+            drop(waker);
+        }
+    }
+}
+
+/// Cancels its token when it is dropped; see [`CancellationToken::drop_guard`].
+#[derive(Debug)]
+pub struct DropGuard(Option<CancellationToken>);
+
+impl DropGuard {
+    /// Returns the token without cancelling it.
+    pub fn disarm(mut self) -> CancellationToken {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        if let Some(token) = self.0.take() {
+            token.cancel();
+        }
+    }
+}

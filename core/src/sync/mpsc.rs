@@ -1,0 +1,325 @@
+//! A channel from many senders to one receiver, bounded unless its name says otherwise.
+
+use super::semaphore::{Semaphore, TryAcquireError};
+use crate::shim::sync::{Mutex, MutexGuard};
+use crate::task::coop;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+/// Makes a channel with room for so many values, at least one.
+///
+/// # Examples
+/// ```
+/// use posse_core::sync::mpsc;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let (send, mut receive) = mpsc::channel(2);
+/// let task = posse_core::task::spawn(async move {
+///     for n in 0..10 {
+///         send.send(n).await.unwrap();
+///     }
+/// });
+/// for n in 0..10 {
+///     assert_eq!(receive.recv().await, Some(n));
+/// }
+/// assert_eq!(receive.recv().await, None);
+/// # task.await.unwrap();
+/// # });
+/// ```
+pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    make(Some(capacity.max(1)))
+}
+
+/// Makes a channel that takes values until memory is full. Prefer [`channel`].
+pub fn unbounded_channel<T>() -> (UnboundedSender<T>, Receiver<T>) {
+    let (sender, receiver) = make(None);
+    (UnboundedSender(sender), receiver)
+}
+
+fn make<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let state = State { queue: VecDeque::new(), senders: 1, closed: false, receiver: None };
+    let shared = Arc::new(Shared { state: Mutex::new(state), room: capacity.map(Semaphore::new) });
+    (Sender { shared: shared.clone() }, Receiver { shared })
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    room: Option<Semaphore>,
+}
+
+struct State<T> {
+    queue: VecDeque<T>,
+    senders: usize,
+    closed: bool,
+    receiver: Option<Waker>,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Puts a value into the queue, for which room was taken.
+    fn push(&self, value: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(value);
+        }
+        state.queue.push_back(value);
+        let woken = state.receiver.take();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+}
+
+/// The receiver is gone or closed; the value comes back.
+pub struct SendError<T>(pub T);
+
+/// Why a value was not sent at once; it comes back.
+pub enum TrySendError<T> {
+    /// There is no room.
+    Full(T),
+    /// The receiver is gone or closed.
+    Closed(T),
+}
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendError(..)")
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the channel is closed")
+    }
+}
+
+impl<T> std::error::Error for SendError<T> {}
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the channel is full",
+            Self::Closed(_) => "the channel is closed",
+        })
+    }
+}
+
+impl<T> std::error::Error for TrySendError<T> {}
+
+/// A sending end of a bounded channel.
+pub struct Sender<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends a value, waiting for room.
+    ///
+    /// # Errors
+    /// [`SendError`] with the value.
+    ///
+    /// # Cancel safety
+    /// A send that is dropped has not sent; its value is dropped with it. [`reserve`](Self::reserve) keeps the value out of it.
+    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        match self.reserve().await {
+            Ok(permit) => permit.send(value).map_err(SendError),
+            Err(SendError(())) => Err(SendError(value)),
+        }
+    }
+
+    /// Waits for room for one value.
+    ///
+    /// # Errors
+    /// [`SendError`] if the channel is closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the line.
+    pub async fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
+        if let Some(room) = &self.shared.room {
+            room.wait(1).await.map_err(|_| SendError(()))?;
+        }
+        Ok(Permit { shared: &self.shared, used: false })
+    }
+
+    /// Sends a value without waiting.
+    ///
+    /// # Errors
+    /// [`TrySendError`] with the value.
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        match self.shared.room.as_ref().map_or(Ok(()), |room| room.try_take(1)) {
+            Ok(()) => self.shared.push(value).map_err(TrySendError::Closed),
+            Err(TryAcquireError::NoPermits) => Err(TrySendError::Full(value)),
+            Err(TryAcquireError::Closed) => Err(TrySendError::Closed(value)),
+        }
+    }
+
+    /// Returns true once the receiver is gone or closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.shared.lock().senders += 1;
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.senders -= 1;
+        let woken = if state.senders == 0 { state.receiver.take() } else { None };
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("mpsc::Sender").field("closed", &self.is_closed()).finish()
+    }
+}
+
+/// Room for one value; given back if it is not used.
+pub struct Permit<'a, T> {
+    shared: &'a Shared<T>,
+    used: bool,
+}
+
+impl<T> Permit<'_, T> {
+    /// Sends the value.
+    ///
+    /// # Errors
+    /// The value, if the channel was closed meanwhile.
+    pub fn send(mut self, value: T) -> Result<(), T> {
+        self.used = true;
+        self.shared.push(value)
+    }
+}
+
+impl<T> Drop for Permit<'_, T> {
+    fn drop(&mut self) {
+        if let (false, Some(room)) = (self.used, &self.shared.room) {
+            room.add_permits(1);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Permit<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mpsc::Permit")
+    }
+}
+
+/// A sending end of a channel without a bound.
+#[derive(Debug)]
+pub struct UnboundedSender<T>(Sender<T>);
+
+impl<T> UnboundedSender<T> {
+    /// Sends a value.
+    ///
+    /// # Errors
+    /// [`SendError`] with the value.
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.0.shared.push(value).map_err(SendError)
+    }
+
+    /// Returns true once the receiver is gone or closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+impl<T> Clone for UnboundedSender<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The receiving end. Dropping it drops what was not received.
+pub struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Receiver<T> {
+    /// Receives the next value; `None` when every sender is gone, or the channel closed, and it is empty.
+    ///
+    /// # Cancel safety
+    /// No value is lost by dropping the future.
+    pub async fn recv(&mut self) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Polls for the next value.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let progress = ready!(coop::poll_proceed(cx));
+        let mut state = self.shared.lock();
+        if let Some(value) = state.queue.pop_front() {
+            drop(state);
+            self.give_room(1);
+            progress.made_progress();
+            return Poll::Ready(Some(value));
+        }
+        if state.senders == 0 || state.closed {
+            progress.made_progress();
+            return Poll::Ready(None);
+        }
+        let former = state.receiver.replace(cx.waker().clone());
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+
+    /// Receives a value without waiting; `None` if there is none now.
+    pub fn try_recv(&mut self) -> Option<T> {
+        let value = self.shared.lock().queue.pop_front();
+        if value.is_some() {
+            self.give_room(1);
+        }
+        value
+    }
+
+    /// Refuses further values; those in the channel can still be received.
+    pub fn close(&mut self) {
+        self.shared.lock().closed = true;
+        if let Some(room) = &self.shared.room {
+            room.close();
+        }
+    }
+
+    fn give_room(&self, count: usize) {
+        if let Some(room) = &self.shared.room {
+            room.add_permits(count);
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.close();
+        let unread = std::mem::take(&mut self.shared.lock().queue);
+        drop(unread);
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mpsc::Receiver")
+    }
+}

@@ -1,0 +1,237 @@
+//! A channel for one value.
+
+use crate::shim::sync::{Arc, Mutex, MutexGuard};
+use crate::task::coop;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+/// Makes a channel for one value.
+///
+/// # Examples
+/// ```
+/// use posse_core::sync::oneshot;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let (send, receive) = oneshot::channel();
+/// posse_core::task::spawn(async move { send.send(7) });
+/// assert_eq!(receive.await, Ok(7));
+/// # });
+/// ```
+pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared { state: Mutex::new(State::new()) });
+    (Sender { shared: shared.clone(), sent: false }, Receiver { shared })
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    value: Option<T>,
+    sender_gone: bool,
+    receiver_gone: bool,
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+}
+
+impl<T> State<T> {
+    fn new() -> Self {
+        Self { value: None, sender_gone: false, receiver_gone: false, receiver: None, sender: None }
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// The sending end.
+pub struct Sender<T> {
+    shared: Arc<Shared<T>>,
+    sent: bool,
+}
+
+impl<T> Sender<T> {
+    /// Sends the value.
+    ///
+    /// # Errors
+    /// The value, if the receiver is gone.
+    pub fn send(mut self, value: T) -> Result<(), T> {
+        let mut state = self.shared.lock();
+        if state.receiver_gone {
+            return Err(value);
+        }
+        state.value = Some(value);
+        state.sender_gone = true;
+        let woken = state.receiver.take();
+        drop(state);
+        self.sent = true;
+        woken.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Returns true if the receiver is gone.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().receiver_gone
+    }
+
+    /// Waits until the receiver is gone.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn closed(&mut self) {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if state.receiver_gone {
+                return Poll::Ready(());
+            }
+            state.sender = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.sent {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.sender_gone = true;
+        let woken = state.receiver.take();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("oneshot::Sender").field("closed", &self.is_closed()).finish()
+    }
+}
+
+/// The receiving end: a future of the value.
+///
+/// # Cancel safety
+/// Awaiting `&mut receiver` may be dropped and repeated.
+pub struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The sender was dropped without sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecvError;
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the sender was dropped without sending")
+    }
+}
+
+impl std::error::Error for RecvError {}
+
+impl<T> Receiver<T> {
+    /// Takes the value if it is there; `Ok(None)` if it may still come.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn try_recv(&mut self) -> Result<Option<T>, RecvError> {
+        let mut state = self.shared.lock();
+        match state.value.take() {
+            Some(value) => Ok(Some(value)),
+            None if state.sender_gone => Err(RecvError),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps the sender from sending; a value already sent can still be received.
+    pub fn close(&mut self) {
+        let mut state = self.shared.lock();
+        state.receiver_gone = true;
+        let woken = state.sender.take();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let progress = ready!(coop::poll_proceed(cx));
+        let mut state = self.shared.lock();
+        if let Some(value) = state.value.take() {
+            progress.made_progress();
+            return Poll::Ready(Ok(value));
+        }
+        if state.sender_gone || state.receiver_gone {
+            progress.made_progress();
+            return Poll::Ready(Err(RecvError));
+        }
+        let former = state.receiver.replace(cx.waker().clone());
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.close();
+        let unread = self.shared.lock().value.take();
+        drop(unread);
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("oneshot::Receiver")
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn loom_a_value_or_the_end_reaches_the_receiver() {
+        for sends in [true, false] {
+            loom::model(move || {
+                let (send, mut receive) = channel();
+                let sender = loom::thread::spawn(move || {
+                    if sends {
+                        let _ = send.send(7);
+                    }
+                });
+                let count = std::sync::Arc::new(Count(AtomicUsize::new(0)));
+                let waker = Waker::from(count.clone());
+                let mut cx = Context::from_waker(&waker);
+                let first = Pin::new(&mut receive).poll(&mut cx);
+                sender.join().unwrap();
+                let result = match first {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+                        let Poll::Ready(result) = Pin::new(&mut receive).poll(&mut cx) else { panic!("lost") };
+                        result
+                    }
+                };
+                assert_eq!(result.is_ok(), sends);
+            });
+        }
+    }
+}
