@@ -117,13 +117,11 @@ impl Farewell {
 /// | 1 | 1 | codec of messages |
 /// | 2 | 6 | zero |
 /// | 8 | 8 | features |
-/// | 16 | 8 | epoch: from the node with the larger id the last one it saw, from the other the one that begins |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) version: u8,
     pub(crate) codec: u8,
     pub(crate) features: u64,
-    pub(crate) epoch: u64,
 }
 
 impl Ready {
@@ -132,19 +130,17 @@ impl Ready {
         out.put_u8(self.codec);
         out.put_bytes(0, 6);
         out.put_u64_le(self.features);
-        out.put_u64_le(self.epoch);
     }
 
     pub(crate) fn read(body: &[u8]) -> Result<Self, FrameError> {
         let mut body = body;
-        let start: [u8; 8] = array(&mut body, "READY has 24 bytes")?;
-        let features = body.try_get_u64_le().map_err(short("READY has 24 bytes"))?;
-        let epoch = body.try_get_u64_le().map_err(short("READY has 24 bytes"))?;
+        let start: [u8; 8] = array(&mut body, "READY has 16 bytes")?;
+        let features = body.try_get_u64_le().map_err(short("READY has 16 bytes"))?;
         nothing_left(body)?;
         if start[2..] != [0; 6] {
             return Err(FrameError::Malformed("the padding of READY is zero"));
         }
-        Ok(Self { version: start[0], codec: start[1], features, epoch })
+        Ok(Self { version: start[0], codec: start[1], features })
     }
 }
 

@@ -18,8 +18,11 @@ fn fails(bytes: &[u8]) -> FrameError {
 
 #[test]
 fn tell_has_its_golden_bytes() {
-    let header =
-        Header { type_ix: 0x0302, to: ActorKey { slot: 0x0706_0504, generation: 0x0b0a_0908 }, ..Header::new(Kind::Tell) };
+    let header = Header {
+        type_ix: 0x0302,
+        to: ActorKey { slot: 0x0706_0504, generation: 0x0b0a_0908 },
+        ..Header::new(Kind::Tell)
+    };
     let mut out = BytesMut::new();
     header.write(b"hi", &mut out);
     assert_eq!(out[..], [18, 0, 0, 0, 0x01, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, b'h', b'i']);
@@ -93,18 +96,20 @@ fn headers() -> impl Strategy<Value = Header> {
     let kinds = prop::sample::select(Kind::ALL);
     let ids = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     let parts = (any::<u16>(), prop::option::of(any::<u32>()), any::<bool>(), any::<bool>());
-    (kinds, ids, parts).prop_map(|(kind, (to, from, correlation, id, schema), (type_ix, deadline_ms, says_from, full))| {
-        let type_key = (full && kind.needs_type()).then_some(TypeKey { id, schema: Some(schema) });
-        Header {
-            kind,
-            type_ix: if type_key.is_some() { NO_INDEX } else { type_ix },
-            to: ActorKey::from_bits(to),
-            from: says_from.then_some(ActorKey::from_bits(from)),
-            correlation: kind.needs_correlation().then_some(CorrelationId::from_bits(correlation)),
-            deadline_ms,
-            type_key,
-        }
-    })
+    (kinds, ids, parts).prop_map(
+        |(kind, (to, from, correlation, id, schema), (type_ix, deadline_ms, says_from, full))| {
+            let type_key = (full && kind.needs_type()).then_some(TypeKey { id, schema: Some(schema) });
+            Header {
+                kind,
+                type_ix: if type_key.is_some() { NO_INDEX } else { type_ix },
+                to: ActorKey::from_bits(to),
+                from: says_from.then_some(ActorKey::from_bits(from)),
+                correlation: kind.needs_correlation().then_some(CorrelationId::from_bits(correlation)),
+                deadline_ms,
+                type_key,
+            }
+        },
+    )
 }
 
 proptest! {

@@ -3,9 +3,9 @@
 //! It opens no socket, reads no clock, starts no thread and awaits nothing, so that the same code runs over TCP, under a
 //! simulated network and in a fuzzer. `docs/protocol.md` of the repository is its specification, byte by byte.
 //!
-//! - A *connection* is one stream of bytes. It begins with a handshake: [`Greeting`], [`Judging`], [`Agreeing`],
-//!   [`Deciding`], and at last [`Connected`]. Each is a type of its own that only the former one yields, so a stranger's
-//!   connection has no way to a message.
+//! - A *connection* is one stream of bytes. It begins with a handshake: [`Greeting`], [`Introduced`], [`Agreeing`], and
+//!   at last [`Connected`]. Each is a type of its own that only the former one yields, so a stranger's connection has no
+//!   way to a message.
 //! - A [`Session`] is the relation between two incarnations of nodes. It outlives connections: [`Session::attach`] takes
 //!   a [`Connected`], [`Session::detach`] says that it broke.
 //!
@@ -13,21 +13,31 @@
 //!
 //! # Examples
 //! ```
-//! use posse_wire::{ActorKey, Event, Session, testing};
+//! use posse_wire::{ActorKey, Event, Greeting, Hello, Limits, Role, Session, TypeInfo};
 //! use std::time::Duration;
 //!
+//! let (now, limits) = (Duration::ZERO, Limits::default());
+//! let add = TypeInfo { id: 1, schema: 1 };
+//! let mut alice: Session<&str> = Session::new(limits.clone(), &[]);
+//! let mut bob: Session<&str> = Session::new(limits.clone(), &[add]);
+//!
 //! // Two nodes, joined in memory.
-//! let now = Duration::ZERO;
-//! let (mut alice, mut bob) = testing::joined("alice", "bob", now);
+//! let (greeting_a, mut to_bob) = Greeting::new(Role::Initiator, Hello::new("c", "alice", 1, "", &limits)?);
+//! let (greeting_b, _) = Greeting::new(Role::Acceptor, Hello::new("c", "bob", 1, "", &limits)?);
+//! let (mut at_bob, mut to_alice) = greeting_b.read(&mut to_bob)?.expect("all of it").admit(&[add]);
+//! let (mut at_alice, mut to_bob) = greeting_a.read(&mut to_alice)?.expect("all of it").admit(&[]);
+//! alice.attach(at_alice.read(&mut to_alice)?.expect("all of it"), now);
+//! bob.attach(at_bob.read(&mut to_bob)?.expect("all of it"), now);
+//!
 //! let to = ActorKey { slot: 7, generation: 1 };
-//! alice.tell(to, 1, 2, b"hello").unwrap();
-//! testing::carry(&mut alice, &mut bob, now);
-//! let Some(Event::Tell(message)) = bob.poll_event() else { panic!("expected a tell") };
+//! alice.tell(to, add, b"hello").expect("there is room");
+//! let mut bytes = alice.output(now).expect("a message");
+//! let Ok(Some(Event::Tell(message))) = bob.next(&mut bytes, now) else { panic!("expected a tell") };
 //! assert_eq!((message.to, &message.body[..]), (to, &b"hello"[..]));
+//! # Ok::<(), posse_wire::HandshakeError>(())
 //! ```
 #![forbid(unsafe_code)]
 
-mod admission;
 mod body;
 mod code;
 mod frame;
@@ -36,22 +46,18 @@ mod hello;
 mod ids;
 mod limits;
 mod outbox;
-mod redial;
 mod session;
 mod slab;
-pub mod testing;
 mod types;
 
-pub use admission::{Admission, Known};
 pub use body::{DownBody, Introduction, Resolution};
 pub use code::{DownCode, Goodbye, Refused, ReplyCode};
-pub use frame::{Flags, FrameError, Header, Kind};
-pub use handshake::{Agreeing, Agreement, Connected, Deciding, Greeting, HandshakeError, Judging, Progress, Role};
-pub use hello::{Hello, Identity};
+pub use frame::{FrameError, Kind};
+pub use handshake::{Agreeing, Connected, Greeting, HandshakeError, Introduced, Role};
+pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
-pub use limits::{LimitError, Limits};
+pub use limits::{LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
 pub use outbox::Counters;
-pub use redial::Redial;
-pub use session::{Event, Inbound, Refusal, Session, State, Violation};
+pub use session::{Event, Inbound, SendError, Session, Violation, goodbye};
 pub use slab::Slab;
 pub use types::{TypeInfo, TypeKey};

@@ -29,12 +29,11 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 pub struct Limits {
     /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
     pub message_bytes_max: u32,
-    /// Bytes of messages that were sent and neither taken nor refused by the other side. Default 4 MiB.
-    pub window_bytes: u32,
-    /// Bytes of messages that wait to be sent to one node. Default 8 MiB.
-    pub out_bytes_max: usize,
-    /// Messages that wait to be sent to one node. Default 65,536.
-    pub out_frames_max: usize,
+    /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way.
+    /// Default 8 MiB.
+    pub unsettled_bytes_max: usize,
+    /// As above, messages. Default 65,536.
+    pub unsettled_max: usize,
     /// Bytes of replies and control frames that wait to be sent; beyond, the connection is given up. Default 32 MiB.
     pub control_bytes_max: usize,
     /// Questions to one node that wait for their reply. Default 1,048,576.
@@ -63,9 +62,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 * 1024 * 1024,
-            window_bytes: 4 * 1024 * 1024,
-            out_bytes_max: 8 * 1024 * 1024,
-            out_frames_max: 65_536,
+            unsettled_bytes_max: 8 * 1024 * 1024,
+            unsettled_max: 65_536,
             control_bytes_max: 32 * 1024 * 1024,
             asks_max: 1_048_576,
             monitors_max: 262_144,
@@ -92,9 +90,8 @@ impl Limits {
     pub fn check(&self) -> Result<(), LimitError> {
         let rules = [
             ("message_bytes_max must be 1 to 64 MiB", (1..=MESSAGE_BYTES_CEILING).contains(&self.message_bytes_max)),
-            ("window_bytes must be at least 1,024", self.window_bytes >= 1024),
-            ("out_bytes_max must be at least 1,024", self.out_bytes_max >= 1024),
-            ("out_frames_max must be at least 1", self.out_frames_max >= 1),
+            ("unsettled_bytes_max must be at least 1,024", self.unsettled_bytes_max >= 1024),
+            ("unsettled_max must be at least 1", self.unsettled_max >= 1),
             ("control_bytes_max must be at least 65,536", self.control_bytes_max >= 65_536),
             ("asks_max must be at least 1", self.asks_max >= 1),
             ("half_open_max must be at least 1", self.half_open_max >= 1),

@@ -1,0 +1,268 @@
+//! From the first byte of a connection to the moment when messages may pass.
+//!
+//! Each stage is a type that only the one before yields: [`Greeting`] reads the other side's HELLO, [`Introduced`] holds
+//! it until the node has decided, [`Agreeing`] waits for READY, [`Connected`] opens the way to a
+//! [`Session`](crate::Session). Whoever drives it puts one deadline over all of it:
+//! [`Limits::handshake`](crate::Limits::handshake).
+//!
+//! ```text
+//! initiator                         acceptor
+//! preamble, HELLO  ───────────────▶
+//!                  ◀───────────────  preamble, HELLO, then REJECT or TYPES.. and READY
+//! TYPES.., READY   ───────────────▶
+//! ```
+
+use crate::body::{Farewell, Ready, read_types, write_types};
+use crate::code::Goodbye;
+use crate::frame::{FrameError, Header, Kind, Parsed, parse};
+use crate::hello::{CODEC, Hello, VERSION};
+use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
+use crate::types::{PeerTypes, TypeInfo};
+use bytes::BytesMut;
+use std::fmt;
+
+/// Which side of a connection a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It connected.
+    Initiator,
+    /// It accepted.
+    Acceptor,
+}
+
+/// Why a connection did not come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The other side does not speak this protocol.
+    NotPosse,
+    /// The other side wants to speak TLS.
+    Tls,
+    /// No version that both speak.
+    Version {
+        /// The lowest the other side speaks.
+        min: u8,
+        /// The highest the other side speaks.
+        max: u8,
+    },
+    /// The other side is a node of another cluster.
+    Cluster(String),
+    /// The other side requires what this one does not know.
+    Unsupported(&'static str),
+    /// A part of the introduction breaks the rules.
+    Malformed(&'static str),
+    /// A frame that breaks the rules.
+    Frame(FrameError),
+    /// The other side has refused.
+    Rejected {
+        /// Why.
+        code: Goodbye,
+        /// With [`Goodbye::Stale`] the latest incarnation that is known.
+        detail: u64,
+        /// What it says about it.
+        text: String,
+    },
+}
+
+impl HandshakeError {
+    /// What to tell the other side, if it is one that would understand.
+    pub fn answer(&self) -> Option<Goodbye> {
+        match self {
+            Self::Version { .. } => Some(Goodbye::Version),
+            Self::Cluster(_) => Some(Goodbye::Cluster),
+            Self::Unsupported(_) => Some(Goodbye::Unsupported),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPosse => f.write_str("the other side does not speak the node protocol"),
+            Self::Tls => f.write_str("the other side speaks TLS, which this node does not"),
+            Self::Version { min, max } => {
+                write!(f, "no common version: the other side speaks {min} to {max}, this one {VERSION}")
+            }
+            Self::Cluster(theirs) => write!(f, "the other side is a node of cluster `{theirs}`"),
+            Self::Unsupported(what) => write!(f, "not supported: {what}"),
+            Self::Malformed(what) => f.write_str(what),
+            Self::Frame(error) => write!(f, "{error}"),
+            Self::Rejected { code, text, .. } if text.is_empty() => write!(f, "the other side refused: {code}"),
+            Self::Rejected { code, text, .. } => write!(f, "the other side refused: {code}: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for HandshakeError {}
+
+impl From<FrameError> for HandshakeError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+/// Waits for the other side's introduction.
+#[derive(Debug)]
+pub struct Greeting {
+    role: Role,
+    own: Hello,
+}
+
+impl Greeting {
+    /// Begins a connection. The bytes are to be sent at once; an acceptor has none.
+    pub fn new(role: Role, own: Hello) -> (Self, BytesMut) {
+        let mut out = BytesMut::new();
+        if role == Role::Initiator {
+            own.write(&mut out);
+        }
+        (Self { role, own }, out)
+    }
+
+    /// Takes the introduction off the input; `None` if it has not arrived in full.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the connection is to be closed. [`refusal`](Self::refusal) may say why to the other side.
+    pub fn read(&self, input: &mut BytesMut) -> Result<Option<Introduced>, HandshakeError> {
+        let Some(peer) = Hello::read(input)? else { return Ok(None) };
+        if peer.cluster != self.own.cluster {
+            return Err(HandshakeError::Cluster(peer.cluster));
+        }
+        Ok(Some(Introduced { role: self.role, own: self.own.clone(), peer }))
+    }
+
+    /// The last bytes to send before closing.
+    pub fn refusal(&self, error: &HandshakeError) -> Option<BytesMut> {
+        let code = error.answer()?;
+        Some(reject(self.role, &self.own, code, 0, &error.to_string()))
+    }
+}
+
+fn reject(role: Role, own: &Hello, code: Goodbye, detail: u64, text: &str) -> BytesMut {
+    let mut out = BytesMut::new();
+    if role == Role::Acceptor {
+        own.write(&mut out);
+    }
+    write_farewell(Kind::Reject, code, detail, text, &mut out);
+    out
+}
+
+pub(crate) fn write_farewell(kind: Kind, code: Goodbye, detail: u64, text: &str, out: &mut BytesMut) {
+    let mut body = Vec::new();
+    Farewell { code, detail, text: text.to_owned() }.write(&mut body);
+    Header::new(kind).write(&body, out);
+}
+
+/// Knows who the other side says it is, and has not answered yet.
+#[derive(Debug)]
+pub struct Introduced {
+    role: Role,
+    own: Hello,
+    peer: Hello,
+}
+
+impl Introduced {
+    /// Who the other side is.
+    pub fn peer(&self) -> &Hello {
+        &self.peer
+    }
+
+    /// Goes on. The bytes are to be sent; `types` are those this side receives.
+    pub fn admit(self, types: &[TypeInfo]) -> (Agreeing, BytesMut) {
+        let mut out = BytesMut::new();
+        if self.role == Role::Acceptor {
+            self.own.write(&mut out);
+        }
+        write_all_types(0, types, &mut out);
+        let mut body = Vec::new();
+        Ready { version: VERSION, codec: CODEC, features: 0 }.write(&mut body);
+        Header::new(Kind::Ready).write(&body, &mut out);
+        (Agreeing { peer: self.peer, types: PeerTypes::default(), told: types.len() }, out)
+    }
+
+    /// Ends it. The bytes are to be sent before closing. `detail` matters with [`Goodbye::Stale`] only.
+    pub fn refuse(self, code: Goodbye, detail: u64, text: &str) -> BytesMut {
+        reject(self.role, &self.own, code, detail, text)
+    }
+}
+
+/// Writes a table of types, as many frames as it takes.
+pub(crate) fn write_all_types(start: usize, types: &[TypeInfo], out: &mut BytesMut) {
+    let total = start + types.len();
+    for (n, part) in types.chunks(TYPES_PER_FRAME_MAX).enumerate() {
+        let mut body = Vec::new();
+        write_types(start + n * TYPES_PER_FRAME_MAX, total, part, &mut body);
+        Header::new(Kind::Types).write(&body, out);
+    }
+}
+
+/// Adds what a TYPES frame says to the table of the other side.
+pub(crate) fn add_types(types: &mut PeerTypes, body: &[u8]) -> Result<(), FrameError> {
+    let (start, total, part) = read_types(body)?;
+    let count = types.count();
+    if start as usize != count || total as usize > TYPES_MAX || count + part.len() > total as usize {
+        return Err(FrameError::Malformed("a table of types has a gap, or too many entries"));
+    }
+    types.add(&part);
+    Ok(())
+}
+
+/// Waits until the other side is ready.
+#[derive(Debug)]
+pub struct Agreeing {
+    peer: Hello,
+    types: PeerTypes,
+    told: usize,
+}
+
+impl Agreeing {
+    /// Takes frames off the input until READY; `None` if that has not arrived. What follows it stays in the input.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the connection is to be closed.
+    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Connected>, HandshakeError> {
+        loop {
+            let (header, body) = match parse(input, HANDSHAKE_FRAME_BYTES_MAX)? {
+                Parsed::Incomplete => return Ok(None),
+                Parsed::Skipped => continue,
+                Parsed::Frame(header, body, _) => (header, body),
+            };
+            match header.kind {
+                Kind::Types => add_types(&mut self.types, &body)?,
+                Kind::Reject | Kind::GoAway => {
+                    let Farewell { code, detail, text } = Farewell::read(&body)?;
+                    return Err(HandshakeError::Rejected { code, detail, text });
+                }
+                Kind::Ready => {
+                    let ready = Ready::read(&body)?;
+                    if ready != (Ready { version: VERSION, codec: CODEC, features: 0 }) {
+                        return Err(HandshakeError::Unsupported("the version, the codec or the features"));
+                    }
+                    let types = std::mem::take(&mut self.types);
+                    return Ok(Some(Connected { peer: self.peer.clone(), types, told: self.told }));
+                }
+                _ => return Err(HandshakeError::Malformed("a message before the handshake is through")),
+            }
+        }
+    }
+}
+
+/// A connection over which messages may pass. Give it to [`Session::attach`](crate::Session::attach).
+#[derive(Debug)]
+pub struct Connected {
+    pub(crate) peer: Hello,
+    pub(crate) types: PeerTypes,
+    /// Entries of our own table that the other side knows.
+    pub(crate) told: usize,
+}
+
+impl Connected {
+    /// Who the other side is.
+    pub fn peer(&self) -> &Hello {
+        &self.peer
+    }
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

@@ -1,0 +1,283 @@
+//! Two sessions joined in memory, and one that gets any bytes.
+
+use super::*;
+use crate::handshake::{Greeting, Role};
+use crate::hello::Hello;
+use crate::ids::WireRef;
+use proptest::prelude::*;
+
+const T0: Duration = Duration::ZERO;
+const ADD: TypeInfo = TypeInfo { id: 1, schema: 11 };
+const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
+
+type Pair = (Session<u32>, Session<u32>);
+
+fn connect((a, b): &mut Pair, now: Duration) -> (u64, u64) {
+    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
+    let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("a"));
+    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("b"));
+    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().admit(&b.own_types);
+    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().admit(&a.own_types);
+    let connected_a = at_a.read(&mut to_a).unwrap().unwrap();
+    let connected_b = at_b.read(&mut to_b).unwrap().unwrap();
+    (a.attach(connected_a, now), b.attach(connected_b, now))
+}
+
+fn joined(limits: &Limits) -> Pair {
+    let mut pair = (Session::new(limits.clone(), &[]), Session::new(limits.clone(), &[ADD]));
+    connect(&mut pair, T0);
+    pair
+}
+
+/// Carries everything from one side to the other.
+fn carry(from: &mut Session<u32>, to: &mut Session<u32>, now: Duration) -> Vec<Event<u32>> {
+    let mut wire = BytesMut::new();
+    while let Some(bytes) = from.output(now) {
+        wire.extend_from_slice(&bytes);
+        from.recycle(bytes);
+    }
+    let mut events = Vec::new();
+    while let Some(event) = to.next(&mut wire, now).unwrap() {
+        events.push(event);
+    }
+    assert!(wire.is_empty());
+    events
+}
+
+#[test]
+fn ask_is_answered_with_its_token() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let id = a.ask(KEY, ADD, b"5", Duration::from_secs(2), 77).unwrap();
+    let events = carry(&mut a, &mut b, T0);
+    let [Event::Ask(message, at_b, left)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((message.to, &message.body[..], *at_b, *left), (KEY, &b"5"[..], id, Duration::from_secs(2)));
+    assert_eq!(message.type_key, TypeKey { id: 1, schema: None });
+
+    b.reply(*at_b, b"6").unwrap();
+    assert_eq!(carry(&mut b, &mut a, T0), [Event::Reply(77, BytesMut::from(&b"6"[..]))]);
+    b.reply(*at_b, b"again").unwrap();
+    assert_eq!(carry(&mut b, &mut a, T0), []);
+}
+
+#[test]
+fn what_was_taken_and_refused_is_told_and_adds_up() {
+    let (mut a, mut b) = joined(&Limits::default());
+    for _ in 0..3 {
+        a.tell(KEY, ADD, b"x").unwrap();
+    }
+    let refusals = [None, Some(Refused::Full), None];
+    for (event, refused) in carry(&mut a, &mut b, T0).into_iter().zip(refusals) {
+        let Event::Tell(message) = event else { panic!("{event:?}") };
+        b.settle(1, message.frame_bytes, refused, T0);
+    }
+    assert_eq!(b.output(T0), None);
+    let later = b.deadline().unwrap();
+    assert_eq!(later, Limits::default().ack_delay);
+    assert_eq!(carry(&mut b, &mut a, later), [Event::Settled]);
+    let counters = a.counters();
+    assert_eq!((counters.accepted, counters.acked, counters.refused, counters.unsettled), (3, 2, [0, 1, 0, 0], 0));
+}
+
+#[test]
+fn sender_is_refused_when_too_much_is_unsettled() {
+    let limits = Limits { unsettled_bytes_max: 2048, ..Limits::default() };
+    let (mut a, mut b) = joined(&limits);
+    let body = [0; 1000];
+    assert_eq!(a.tell(KEY, ADD, &body), Ok(()));
+    assert_eq!(a.tell(KEY, ADD, &body), Ok(()));
+    assert_eq!(a.tell(KEY, ADD, &body), Err(SendError::Full));
+    for event in carry(&mut a, &mut b, T0) {
+        let Event::Tell(message) = event else { panic!("{event:?}") };
+        b.settle(1, message.frame_bytes, None, T0);
+    }
+    carry(&mut b, &mut a, T0);
+    assert_eq!(a.tell(KEY, ADD, &[0; 5000]), Ok(()));
+    assert_eq!(a.tell(KEY, ADD, &vec![0; 16 * 1024 * 1024 + 1]), Err(SendError::TooLarge));
+}
+
+#[test]
+fn type_of_another_schema_is_not_sent_and_an_unknown_one_is_sent_in_full() {
+    let (mut a, mut b) = joined(&Limits::default());
+    assert_eq!(a.tell(KEY, TypeInfo { schema: 12, ..ADD }, b""), Err(SendError::Incompatible));
+    let other = TypeInfo { id: 2, schema: 22 };
+    a.tell(KEY, other, b"").unwrap();
+    b.add_types(&[other]);
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Tell(m)] if m.type_key == TypeKey { id: 2, schema: Some(22) }), "{events:?}");
+    carry(&mut b, &mut a, T0);
+    a.tell(KEY, other, b"").unwrap();
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Tell(m)] if m.type_key == TypeKey { id: 2, schema: None }), "{events:?}");
+}
+
+#[test]
+fn number_out_of_the_table_costs_that_message_alone() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let mut wire = BytesMut::new();
+    let id = CorrelationId { slot: 9, generation: 9 };
+    let ask = Header { type_ix: 999, correlation: Some(id), ..Header::new(Kind::Ask) };
+    ask.write(b"", &mut wire);
+    assert_eq!(b.next(&mut wire, T0), Ok(None));
+    let id_at_a = a.ask(KEY, ADD, b"", Duration::MAX, 5).unwrap();
+    carry(&mut a, &mut b, T0);
+    b.reply_err(id_at_a, ReplyCode::Stopped, "");
+    let mut wire = BytesMut::new();
+    while let Some(bytes) = b.output(Duration::from_millis(5)) {
+        wire.extend_from_slice(&bytes);
+    }
+    let Parsed::Frame(header, body, _) = parse(&mut wire, u32::MAX).unwrap() else { panic!("no frame") };
+    assert_eq!((header.kind, header.correlation), (Kind::ReplyErr, Some(id)));
+    assert_eq!(body::read_reply_err(&body).unwrap().0, ReplyCode::Incompatible);
+}
+
+#[test]
+fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
+    let mut pair = joined(&Limits::default());
+    pair.0.tell(KEY, ADD, b"lost").unwrap();
+    drop(pair.0.output(T0));
+    pair.0.tell(KEY, ADD, b"kept").unwrap();
+    pair.0.detach();
+    pair.1.detach();
+    pair.0.tell(KEY, ADD, b"late").unwrap();
+    assert_eq!(pair.0.output(T0), None);
+    let counters = pair.0.counters();
+    assert_eq!((counters.accepted, counters.lost, counters.unsettled), (3, 1, 2));
+
+    assert_eq!(connect(&mut pair, T0), (2, 2));
+    let (mut a, mut b) = pair;
+    let bodies: Vec<_> = carry(&mut a, &mut b, T0)
+        .into_iter()
+        .map(|event| match event {
+            Event::Tell(message) => message.body,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(bodies, [&b"kept"[..], b"late"]);
+
+    // What belongs to the former connection settles nothing on this one.
+    b.settle(1, 20, None, T0);
+    assert_eq!(b.output(Duration::from_millis(5)), None);
+}
+
+#[test]
+fn monitors_and_questions_for_names_are_asked_again() {
+    let mut pair = joined(&Limits::default());
+    let watch = pair.0.watch(KEY, 1).unwrap();
+    let resolve = pair.0.resolve(42, "tally", 2).unwrap();
+    drop(pair.0.output(T0));
+    connect(&mut pair, T0);
+    let (mut a, mut b) = pair;
+    let asked = carry(&mut a, &mut b, T0);
+    assert_eq!(asked, [Event::Watch(watch, KEY), Event::Resolve(resolve, 42, "tally".into())]);
+
+    let found = Resolution::Found(WireRef { node: NodeId::new("b", 1), key: KEY, protocol: 42 });
+    b.resolved(resolve, found);
+    b.down(watch, DownCode::Failed, "oh");
+    let down = DownBody { code: DownCode::Failed, text: "oh".into() };
+    assert_eq!(carry(&mut b, &mut a, T0), [Event::Resolved(2, found), Event::Down(1, down)]);
+}
+
+#[test]
+fn down_comes_after_every_message_before_it() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let watch = a.watch(KEY, 1).unwrap();
+    carry(&mut a, &mut b, T0);
+    a.add_types(&[ADD]);
+    for _ in 0..100 {
+        b.tell(KEY, ADD, &[0; 2000]).unwrap();
+    }
+    b.down(watch, DownCode::Normal, "");
+    let events = carry(&mut b, &mut a, T0);
+    assert_eq!(events.len(), 101);
+    assert!(matches!(events[100], Event::Down(1, _)));
+}
+
+#[test]
+fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let ask = a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
+    let watch = a.watch(KEY, 2).unwrap();
+    carry(&mut a, &mut b, T0);
+    assert_eq!((a.cancel(ask), a.cancel(ask), a.cancel(watch)), (Some(1), None, Some(2)));
+    assert_eq!(carry(&mut a, &mut b, T0), [Event::Cancel(ask), Event::Unwatch(watch)]);
+}
+
+#[test]
+fn silence_is_answered_by_a_ping_and_then_by_the_end() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let limits = Limits::default();
+    assert_eq!(a.deadline(), Some(limits.heartbeat));
+    assert_eq!(carry(&mut a, &mut b, limits.heartbeat), []);
+    assert_eq!(carry(&mut b, &mut a, limits.heartbeat), []);
+    assert_eq!(a.check(limits.silence_max), Ok(()));
+    assert_eq!(a.check(limits.heartbeat + limits.silence_max), Err(Violation::Silent));
+}
+
+#[test]
+fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
+    let (mut a, _) = joined(&Limits::default());
+    a.tell(KEY, ADD, b"").unwrap();
+    a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
+    a.watch(KEY, 2).unwrap();
+    assert_eq!(a.close(), [1, 2]);
+    assert_eq!(a.tell(KEY, ADD, b""), Err(SendError::Closed));
+    assert_eq!(a.watch(KEY, 3), Err((SendError::Closed, 3)));
+    assert_eq!((a.counters().lost, a.counters().unsettled), (2, 0));
+}
+
+#[test]
+fn side_that_takes_no_answers_is_given_up() {
+    let limits = Limits { control_bytes_max: 65_536, ..Limits::default() };
+    let (_, mut b) = joined(&limits);
+    let id = CorrelationId { slot: 0, generation: 1 };
+    for _ in 0..100 {
+        b.reply(id, &[0; 1000]).unwrap();
+    }
+    assert_eq!(b.check(T0), Err(Violation::Overflow));
+}
+
+#[test]
+fn ack_of_what_was_not_sent_ends_the_connection() {
+    let (mut a, _) = joined(&Limits::default());
+    let mut body = Vec::new();
+    Ack { settled: 1, bytes: 1, refused: [0; 4] }.write(&mut body);
+    let mut wire = BytesMut::new();
+    Header::new(Kind::Ack).write(&body, &mut wire);
+    assert_eq!(a.next(&mut wire, T0), Err(Violation::Ack));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_understood_or_refused(frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..80)), 0..20)) {
+        let (mut a, _) = joined(&Limits::default());
+        a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
+        drop(a.output(T0));
+        let mut wire = BytesMut::new();
+        for (kind, flags, body) in frames {
+            let kind = Kind::ALL[usize::from(kind) % Kind::ALL.len()];
+            wire.extend_from_slice(&(16 + body.len() as u32).to_le_bytes());
+            wire.extend_from_slice(&[kind as u8, flags & 0x17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            wire.extend_from_slice(&body);
+        }
+        while let Ok(Some(_)) = a.next(&mut wire, T0) {}
+    }
+
+    #[test]
+    fn messages_come_over_in_order_in_any_pieces(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..30), cut in 1..64_usize) {
+        let (mut a, mut b) = joined(&Limits::default());
+        for body in &bodies {
+            a.tell(KEY, ADD, body).unwrap();
+        }
+        let bytes = a.output(T0).unwrap();
+        let mut input = BytesMut::new();
+        let mut arrived = Vec::new();
+        for piece in bytes.chunks(cut) {
+            input.extend_from_slice(piece);
+            while let Some(event) = b.next(&mut input, T0).unwrap() {
+                let Event::Tell(message) = event else { panic!("{event:?}") };
+                arrived.push(message.body.to_vec());
+            }
+        }
+        prop_assert_eq!(arrived, bodies);
+    }
+}
