@@ -1,8 +1,8 @@
 //! The future of an ask: the reply, or the reason why there is none, before the deadline.
 
-use crate::error::AskError;
+use crate::error::{AskError, TellError};
 use crate::message::Message;
-use posse_core::mailbox::{Lost, Refused, Reply, RoomWaiter};
+use crate::target::{Pending, Target, Waiter};
 use posse_core::time::{Sleep, sleep};
 use std::fmt;
 use std::future::Future;
@@ -13,50 +13,25 @@ use std::time::Duration;
 /// How long an ask waits unless it says otherwise. Specified; Erlang's default too.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a message of type `M` can be sent to.
-pub trait Target<M: Message>: Send + Sync + 'static {
-    /// Sends without waiting, using room that was granted to `waiter`.
-    #[doc(hidden)]
-    fn try_tell_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>>;
-    /// Asks without waiting for room, using room that was granted to `waiter`.
-    #[doc(hidden)]
-    fn try_ask_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>>;
-    /// Waits in line for room.
-    #[doc(hidden)]
-    fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool>;
-    /// Gives up the place in the line.
-    #[doc(hidden)]
-    fn leave_line(&self, waiter: &mut RoomWaiter);
-    /// True inside the very actor this refers to.
-    #[doc(hidden)]
-    fn is_current(&self) -> bool;
-}
-
 /// A question on its way; see [`LocalRef::ask`](crate::LocalRef::ask).
 #[must_use = "nothing is sent unless this is awaited"]
 pub struct Ask<M: Message, T: Target<M>> {
     target: T,
     stage: Stage<M>,
-    waiter: RoomWaiter,
+    waiter: Waiter,
     within: Duration,
     deadline: Option<Sleep>,
 }
 
 enum Stage<M: Message> {
     Unsent(M),
-    Sent(Reply<M::Reply>),
+    Sent(Pending<M::Reply>),
     Done,
 }
 
 impl<M: Message, T: Target<M>> Ask<M, T> {
     pub(crate) fn new(target: T, message: M) -> Self {
-        Self {
-            target,
-            stage: Stage::Unsent(message),
-            waiter: RoomWaiter::default(),
-            within: ASK_DEADLINE,
-            deadline: None,
-        }
+        Self { target, stage: Stage::Unsent(message), waiter: Waiter::default(), within: ASK_DEADLINE, deadline: None }
     }
 
     /// Sets how long to wait for the reply, from the first poll on. Default: 5 seconds.
@@ -70,25 +45,22 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Unsent(_) if self.target.is_current() => return Poll::Ready(Err(AskError::Deadlock)),
-                Stage::Unsent(message) => match self.target.try_ask_with(&mut self.waiter, message) {
+                Stage::Unsent(message) => match self.target.try_ask_with(&mut self.waiter, message, self.within) {
                     Ok(reply) => self.stage = Stage::Sent(reply),
-                    Err(Refused::Closed(_)) => return Poll::Ready(Err(AskError::Stopped)),
-                    Err(Refused::Full(message)) => {
+                    Err(TellError::Full(message)) => {
                         self.stage = Stage::Unsent(message);
                         if self.target.poll_room(&mut self.waiter, cx).is_pending() {
                             return Poll::Pending;
                         }
                     }
+                    Err(error) => return Poll::Ready(Err(error.into())),
                 },
                 Stage::Sent(mut reply) => {
                     let Poll::Ready(result) = Pin::new(&mut reply).poll(cx) else {
                         self.stage = Stage::Sent(reply);
                         return Poll::Pending;
                     };
-                    return Poll::Ready(result.map_err(|lost| match lost {
-                        Lost::Stopped => AskError::Stopped,
-                        Lost::Crashed => AskError::Crashed,
-                    }));
+                    return Poll::Ready(result);
                 }
                 Stage::Done => unreachable!("invariant: an ask is not polled after it was ready"),
             }

@@ -4,7 +4,7 @@ use crate::actor::Actor;
 use crate::cell::{self, Child, Local, Options, Recipe, SHUTDOWN_TIME, Signal};
 use crate::error::{Error, Result};
 use crate::exit::{ActorId, ExitReason};
-use crate::link::{Down, Monitor};
+use crate::link::{Down, Monitor, Watchable};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::system::System;
@@ -131,18 +131,18 @@ impl<A: Actor> Context<A> {
 
     /// Watches another actor: a [`Down`] message comes exactly once when it has ended for good, after every message it
     /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
-    pub fn monitor<B: Actor>(&self, other: &LocalRef<B>) -> Monitor
+    ///
+    /// An actor of another node is down with its node as well, after the messages of it that have arrived.
+    pub fn monitor(&self, other: &impl Watchable) -> Monitor
     where
         A: Handler<Down>,
     {
         let reserved = self.inbox.cell().reserve::<Down>();
-        let actor = other.id();
-        let watched = other.0.monitors.clone();
-        let key = watched.add(Box::new(move |reason: &ExitReason| {
+        let actor = other.watched();
+        other.watch(Box::new(move |reason: &ExitReason| {
             // A watcher that has ended has no use for it.
             let _ = reserved.tell(Down { actor, reason: reason.clone() });
-        }));
-        Monitor { actor, watched, key }
+        }))
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.

@@ -1,15 +1,43 @@
 //! Who an actor was and why it ended.
 
+use posse_wire::{ActorKey, NodeId};
 use std::fmt;
 use std::sync::Arc;
 
-/// Identifies an actor among all actors of its runtime, past and present. It outlives restarts.
+/// Identifies an actor among all actors, past and present. It outlives restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActorId(pub(crate) u64);
+pub struct ActorId {
+    /// `None` for actors of this runtime.
+    node: Option<NodeId>,
+    number: u64,
+}
+
+impl ActorId {
+    pub(crate) fn local(number: u64) -> Self {
+        Self { node: None, number }
+    }
+
+    pub(crate) fn remote(node: NodeId, key: ActorKey) -> Self {
+        Self { node: Some(node), number: u64::from(key.slot) | (u64::from(key.generation) << 32) }
+    }
+
+    /// Tells the actors of one runtime apart.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the node of an actor that lives at another one.
+    pub fn node(&self) -> Option<NodeId> {
+        self.node
+    }
+}
 
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
+        match self.node {
+            Some(node) => write!(f, "#{}@{node}", self.number),
+            None => write!(f, "#{}", self.number),
+        }
     }
 }
 
@@ -27,6 +55,8 @@ pub enum ExitReason {
     Failed(Arc<str>),
     /// Its node is gone.
     NodeDown,
+    /// It had ended, or never was, when it was asked for at its node.
+    NoSuchActor,
 }
 
 impl ExitReason {
@@ -48,6 +78,7 @@ impl fmt::Display for ExitReason {
             Self::Killed => f.write_str("it was killed"),
             Self::Failed(text) => write!(f, "it failed: {text}"),
             Self::NodeDown => f.write_str("its node is down"),
+            Self::NoSuchActor => f.write_str("there was no such actor"),
         }
     }
 }

@@ -26,8 +26,10 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod actor_ref;
 mod ask;
 mod cell;
+pub mod cluster;
 mod context;
 mod dead_letter;
 mod error;
@@ -35,29 +37,35 @@ mod exit;
 mod link;
 mod listener;
 mod message;
+mod protocol;
 mod refs;
 mod registry;
 mod supervisor;
 mod system;
+mod target;
 mod tell;
 
 pub use actor::Actor;
-pub use ask::{ASK_DEADLINE, Ask, Target};
+pub use actor_ref::{ActorRef, RawRef};
+pub use ask::{ASK_DEADLINE, Ask};
 pub use cell::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
+pub use cluster::{Node, NodeId};
 pub use context::Context;
 pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
 pub use error::{AskError, Error, FindError, NodeError, RegisterError, Result, SpawnError, TellError};
 pub use exit::{ActorId, ExitReason};
-pub use link::{Down, Monitor};
+pub use link::{Down, Monitor, Watchable};
 pub use listener::{Each, Listener, Nested};
 pub use message::{HandledBy, Handler, Message, Reader};
 pub use posse_core::mailbox::Capacity;
 #[cfg(feature = "macros")]
-pub use posse_macros::{Message, main, test};
+pub use posse_macros::{Message, main, protocol, test};
+pub use protocol::{Accepts, MessageType, Portable, Protocol, ServedBy, Wire};
 pub use refs::{LocalRef, Recipient};
 pub use registry::Registry;
 pub use supervisor::{Backoff, IntoChild, Restart, Strategy, Supervisor, SupervisorRef};
 pub use system::System;
+pub use target::Target;
 pub use tell::Tell;
 
 pub use posse_core::{runtime, signal, sim, sync, task, time};
@@ -120,9 +128,16 @@ pub mod prelude {
     pub use crate::io::{self, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
-        Actor, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message, Reader, Recipient,
-        Restart, Supervisor, TellError, ms, secs,
+        Actor, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message, Node,
+        Reader, Recipient, Restart, Supervisor, TellError, ms, secs,
     };
+}
+
+/// What the macros write down.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::protocol::{Entry, assert_distinct};
+    pub use serde;
 }
 
 /// The programs of the README are compiled as tests.

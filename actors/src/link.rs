@@ -1,5 +1,7 @@
 //! Death watch: a monitor tells its owner once that an actor has ended.
 
+use crate::cell::Shared;
+use crate::cluster::RemoteMonitor;
 use crate::exit::{ActorId, ExitReason};
 use crate::message::Message;
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ impl Message for Down {
     type Reply = ();
 }
 
-type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
+pub(crate) type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
 
 /// Those who want to know when an actor ends.
 #[derive(Default)]
@@ -80,15 +82,44 @@ impl fmt::Debug for Monitors {
     }
 }
 
+/// What can be monitored: [`LocalRef`](crate::LocalRef) and [`ActorRef`](crate::ActorRef).
+pub trait Watchable {
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn watch(&self, notify: Notify) -> Monitor;
+    #[doc(hidden)]
+    fn watched(&self) -> ActorId;
+}
+
 /// A monitor that was set; see [`Context::monitor`](crate::Context::monitor). Dropping it does not end it.
 #[derive(Clone, Debug)]
 pub struct Monitor {
-    pub(crate) actor: ActorId,
-    pub(crate) watched: Arc<Monitors>,
-    pub(crate) key: u64,
+    actor: ActorId,
+    set: Set,
+}
+
+#[derive(Clone, Debug)]
+enum Set {
+    Local(Arc<Monitors>, u64),
+    Remote(RemoteMonitor),
+    Ended,
 }
 
 impl Monitor {
+    pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
+        let watched = shared.monitors.clone();
+        let key = watched.add(notify);
+        Self { actor: shared.id(), set: Set::Local(watched, key) }
+    }
+
+    pub(crate) fn remote(actor: ActorId, monitor: RemoteMonitor) -> Self {
+        Self { actor, set: Set::Remote(monitor) }
+    }
+
+    pub(crate) fn ended(actor: ActorId) -> Self {
+        Self { actor, set: Set::Ended }
+    }
+
     /// Returns whom it watches.
     pub fn actor(&self) -> ActorId {
         self.actor
@@ -96,6 +127,10 @@ impl Monitor {
 
     /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
     pub fn cancel(self) -> bool {
-        self.watched.remove(self.key)
+        match self.set {
+            Set::Local(watched, key) => watched.remove(key),
+            Set::Remote(monitor) => monitor.cancel(),
+            Set::Ended => false,
+        }
     }
 }

@@ -1,18 +1,21 @@
 //! References to actors of this process.
 
 use crate::actor::Actor;
-use crate::ask::{Ask, Target};
+use crate::ask::Ask;
 use crate::cell::{Child, Local, Signal};
 use crate::error::TellError;
 use crate::exit::{ActorId, ExitReason};
+use crate::link::{Monitor, Notify, Watchable};
 use crate::message::{HandledBy, Handler, Message};
+use crate::target::{Pending, Target, Waiter};
 use crate::tell::Tell;
-use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
+use posse_core::mailbox::CellRef;
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A reference to an actor of this process, which accepts every message the actor handles.
 ///
@@ -69,7 +72,7 @@ impl<A: Actor> LocalRef<A> {
     where
         A: Handler<M>,
     {
-        Recipient(Arc::new(self.clone()))
+        Recipient::new(Arc::new(self.clone()))
     }
 
     /// Returns the id of the actor.
@@ -117,34 +120,35 @@ impl<A: Actor> LocalRef<A> {
     }
 }
 
-impl<M> From<Refused<M>> for TellError<M> {
-    fn from(refused: Refused<M>) -> Self {
-        match refused {
-            Refused::Full(message) => Self::Full(message),
-            Refused::Closed(message) => Self::Stopped(message),
-        }
-    }
-}
-
 impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
-    fn try_tell_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>> {
-        self.0.try_tell_with(waiter, message)
+    fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
+        Ok(self.0.try_tell_with(&mut waiter.local, message)?)
     }
 
-    fn try_ask_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>> {
-        self.0.try_ask_with(waiter, message)
+    fn try_ask_with(&self, waiter: &mut Waiter, message: M, _: Duration) -> Result<Pending<M::Reply>, TellError<M>> {
+        Ok(Pending::Local(self.0.try_ask_with(&mut waiter.local, message)?))
     }
 
-    fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool> {
-        self.0.poll_room(waiter, cx)
+    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_room(&mut waiter.local, cx).map(drop)
     }
 
-    fn leave_line(&self, waiter: &mut RoomWaiter) {
-        self.0.leave_line(waiter);
+    fn leave_line(&self, waiter: &mut Waiter) {
+        self.0.leave_line(&mut waiter.local);
     }
 
     fn is_current(&self) -> bool {
         self.0.is_current()
+    }
+}
+
+impl<A: Actor> Watchable for LocalRef<A> {
+    fn watch(&self, notify: Notify) -> Monitor {
+        Monitor::local(&self.0, notify)
+    }
+
+    fn watched(&self) -> ActorId {
+        self.id()
     }
 }
 
@@ -174,10 +178,14 @@ impl<A: Actor> fmt::Debug for LocalRef<A> {
     }
 }
 
-/// A reference to any actor of this process that handles `M`.
+/// A reference to any actor, here or at another node, that handles `M`.
 pub struct Recipient<M: Message>(Arc<dyn Target<M>>);
 
 impl<M: Message> Recipient<M> {
+    pub(crate) fn new(target: Arc<dyn Target<M>>) -> Self {
+        Self(target)
+    }
+
     /// Sends a message without a reply; see [`LocalRef::tell`].
     pub fn tell(&self, message: M) -> Tell<M, Self> {
         Tell::new(self.clone(), message)
@@ -188,7 +196,7 @@ impl<M: Message> Recipient<M> {
     /// # Errors
     /// [`TellError`] with the message.
     pub fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
-        self.0.try_tell_with(&mut RoomWaiter::default(), message).map_err(TellError::from)
+        self.0.try_tell_with(&mut Waiter::default(), message)
     }
 
     /// Sends a message and waits for the reply; see [`LocalRef::ask`].
@@ -198,19 +206,24 @@ impl<M: Message> Recipient<M> {
 }
 
 impl<M: Message> Target<M> for Recipient<M> {
-    fn try_tell_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>> {
+    fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         self.0.try_tell_with(waiter, message)
     }
 
-    fn try_ask_with(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>> {
-        self.0.try_ask_with(waiter, message)
+    fn try_ask_with(
+        &self,
+        waiter: &mut Waiter,
+        message: M,
+        within: Duration,
+    ) -> Result<Pending<M::Reply>, TellError<M>> {
+        self.0.try_ask_with(waiter, message, within)
     }
 
-    fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_room(waiter, cx)
     }
 
-    fn leave_line(&self, waiter: &mut RoomWaiter) {
+    fn leave_line(&self, waiter: &mut Waiter) {
         self.0.leave_line(waiter);
     }
 

@@ -60,7 +60,7 @@ impl System {
 
     pub(crate) fn begin_actor(&self) -> ActorId {
         self.alive.fetch_add(1, Ordering::AcqRel);
-        ActorId(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
+        ActorId::local(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(crate) fn end_actor(&self) {

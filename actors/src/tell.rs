@@ -1,9 +1,8 @@
 //! The future of a tell: in the mailbox, or back with the sender.
 
-use crate::ask::Target;
 use crate::error::TellError;
 use crate::message::Message;
-use posse_core::mailbox::{Refused, RoomWaiter};
+use crate::target::{Target, Waiter};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,12 +13,12 @@ use std::task::{Context, Poll};
 pub struct Tell<M: Message, T: Target<M>> {
     target: T,
     message: Option<M>,
-    waiter: RoomWaiter,
+    waiter: Waiter,
 }
 
 impl<M: Message, T: Target<M>> Tell<M, T> {
     pub(crate) fn new(target: T, message: M) -> Self {
-        Self { target, message: Some(message), waiter: RoomWaiter::default() }
+        Self { target, message: Some(message), waiter: Waiter::default() }
     }
 }
 
@@ -34,8 +33,8 @@ impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
         loop {
             message = match this.target.try_tell_with(&mut this.waiter, message) {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(Refused::Full(message)) if !this.target.is_current() => message,
-                Err(refused) => return Poll::Ready(Err(refused.into())),
+                Err(TellError::Full(message)) if !this.target.is_current() => message,
+                Err(refused) => return Poll::Ready(Err(refused)),
             };
             if this.target.poll_room(&mut this.waiter, cx).is_pending() {
                 this.message = Some(message);

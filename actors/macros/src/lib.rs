@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod entry;
+mod layout;
 mod message;
+mod protocol;
 
 use proc_macro::TokenStream;
 
 /// Derives `Message`. `#[message(reply = T)]` names what an ask returns; default `()`.
+///
+/// With `name = "area/what"` the message may leave the process: it needs serde's derives, and its name must stay the
+/// same for as long as two programs talk. `version = N` tells layouts apart that look the same.
 #[proc_macro_derive(Message, attributes(message))]
 pub fn derive_message(input: TokenStream) -> TokenStream {
     message::derive(input.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -22,4 +27,14 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(args.into(), item.into(), true).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Turns a trait of `async fn` into a protocol: a type that lists messages, a struct for each message, a method for each.
+///
+/// `async fn add(n: u64) -> u64;` becomes `struct Add { pub n: u64 }`, and a method `add` that asks. A function without a
+/// return type becomes a method that tells. `name = ".."` sets the name that other programs know the protocol by; default:
+/// the trait's. Attributes on a function, such as `#[derive(Debug)]`, go to its struct.
+#[proc_macro_attribute]
+pub fn protocol(args: TokenStream, item: TokenStream) -> TokenStream {
+    protocol::expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -143,14 +143,10 @@ fn reject(role: Role, own: &Hello, code: Goodbye, detail: u64, text: &str) -> By
     if role == Role::Acceptor {
         own.write(&mut out);
     }
-    write_farewell(Kind::Reject, code, detail, text, &mut out);
-    out
-}
-
-pub(crate) fn write_farewell(kind: Kind, code: Goodbye, detail: u64, text: &str, out: &mut BytesMut) {
     let mut body = Vec::new();
     Farewell { code, detail, text: text.to_owned() }.write(&mut body);
-    Header::new(kind).write(&body, out);
+    Header::new(Kind::Reject).write(&body, &mut out);
+    out
 }
 
 /// Knows who the other side says it is, and has not answered yet.

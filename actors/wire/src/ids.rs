@@ -126,6 +126,16 @@ impl WireRef {
         join(self.node.to_bytes(), join::<8, 16>(self.key.to_bits().to_le_bytes(), self.protocol.to_le_bytes()))
     }
 
+    /// The same 32 bytes as four little-endian words.
+    pub fn to_words(self) -> [u64; 4] {
+        [self.node.name_hash, self.node.incarnation, self.key.to_bits(), self.protocol]
+    }
+
+    /// The same 32 bytes as four little-endian words.
+    pub fn from_words([name_hash, incarnation, key, protocol]: [u64; 4]) -> Self {
+        Self { node: NodeId { name_hash, incarnation }, key: ActorKey::from_bits(key), protocol }
+    }
+
     /// The layout of the table above. Any bytes are a reference, perhaps to nobody.
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         let (node, rest): ([u8; 16], [u8; 16]) = cut(bytes);
@@ -190,7 +200,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_reference(bytes in any::<[u8; 32]>()) {
-            prop_assert_eq!(WireRef::from_bytes(bytes).to_bytes(), bytes);
+            let reference = WireRef::from_bytes(bytes);
+            prop_assert_eq!(reference.to_bytes(), bytes);
+            prop_assert_eq!(reference.to_words().map(u64::to_le_bytes).concat(), bytes);
+            prop_assert_eq!(WireRef::from_words(reference.to_words()), reference);
         }
 
         #[test]

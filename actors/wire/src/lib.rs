@@ -58,6 +58,6 @@ pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
 pub use limits::{LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
 pub use outbox::Counters;
-pub use session::{Event, Inbound, SendError, Session, Violation, goodbye};
+pub use session::{Event, Inbound, SendError, Session, Violation};
 pub use slab::Slab;
 pub use types::{TypeInfo, TypeKey};

@@ -7,7 +7,7 @@
 use crate::body::{self, Ack, DownBody, Farewell, Heartbeat, Introduction, Resolution, write_coded, write_resolve};
 use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
 use crate::frame::{FrameError, Header, Kind, Parsed, parse};
-use crate::handshake::{Connected, add_types, write_all_types, write_farewell};
+use crate::handshake::{Connected, add_types, write_all_types};
 use crate::ids::{ActorKey, CorrelationId, NodeId};
 use crate::limits::Limits;
 use crate::outbox::{Counters, Outbox};
@@ -132,6 +132,7 @@ struct Link {
     ack: Ack,
     ack_told: Ack,
     ack_since: Option<Duration>,
+    leaving: bool,
 }
 
 /// The relation of this node to another one.
@@ -184,6 +185,7 @@ impl<T> Session<T> {
             ack: Ack::default(),
             ack_told: Ack::default(),
             ack_since: None,
+            leaving: false,
         });
         self.announce(connected.told);
 
@@ -271,8 +273,7 @@ impl<T> Session<T> {
         token: T,
     ) -> Result<CorrelationId, (SendError, T)> {
         let header = match self.message_header(Kind::Ask, to, message, body) {
-            Ok(header) if self.questions.len() < self.limits.asks_max => header,
-            Ok(_) => return Err((SendError::Full, token)),
+            Ok(header) => header,
             Err(error) => return Err((error, token)),
         };
         let id = self.question(Question::Ask, token);
@@ -281,17 +282,23 @@ impl<T> Session<T> {
         Ok(id)
     }
 
-    fn message_header(&self, kind: Kind, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<Header, SendError> {
+    /// Returns true if a message is not refused for want of room: the bound may be overstepped by one message.
+    pub fn has_room(&self) -> bool {
         let (unsettled, unsettled_bytes) = self.out.unsettled();
+        self.closed
+            || (unsettled_bytes < self.limits.unsettled_bytes_max as u64
+                && unsettled < self.limits.unsettled_max as u64
+                && self.questions.len() < self.limits.asks_max)
+    }
+
+    fn message_header(&self, kind: Kind, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<Header, SendError> {
         if self.closed {
             return Err(SendError::Closed);
         }
         if body.len() > self.peer_bytes_max as usize {
             return Err(SendError::TooLarge);
         }
-        // A message that is larger than all room there is passes alone.
-        let fits = unsettled == 0 || unsettled_bytes as usize + body.len() <= self.limits.unsettled_bytes_max;
-        if !fits || unsettled >= self.limits.unsettled_max as u64 {
+        if !self.has_room() {
             return Err(SendError::Full);
         }
         let header = Header { to, ..Header::new(kind) };
@@ -430,7 +437,7 @@ impl<T> Session<T> {
     /// Takes the next frame off the input and says what it was; `None` if there is no whole frame.
     ///
     /// # Errors
-    /// [`Violation`]; the connection is to be closed, with [`goodbye`].
+    /// [`Violation`]; the connection is to be closed, after [`leave`](Self::leave).
     pub fn next(&mut self, input: &mut BytesMut, now: Duration) -> Result<Option<Event<T>>, Violation> {
         loop {
             let Some(link) = self.link.as_mut() else { return Ok(None) };
@@ -538,9 +545,8 @@ impl<T> Session<T> {
 
     /// Returns the next bytes to write. Acknowledgements and signs of life ride along.
     pub fn output(&mut self, now: Duration) -> Option<BytesMut> {
+        let ack_is_due = self.ack_is_due(now);
         let link = self.link.as_mut()?;
-        let ack_is_due = link.ack_since.is_some_and(|since| now >= since + self.limits.ack_delay)
-            || link.ack.bytes - link.ack_told.bytes >= self.limits.unsettled_bytes_max as u64 / 4;
         let ping_is_due = now >= link.heard.max(link.pinged_at) + self.limits.heartbeat;
         if self.out.is_empty() && !ack_is_due && !ping_is_due && link.pong.is_none() {
             return None;
@@ -566,6 +572,38 @@ impl<T> Session<T> {
             Header::new(Kind::Ping).write(&body, &mut bytes);
         }
         Some(bytes)
+    }
+
+    /// Says goodbye behind everything that waits. The connection is to be closed once that is written.
+    pub fn leave(&mut self, code: Goodbye, text: &str) {
+        let Some(link) = self.link.as_mut().filter(|link| !link.leaving) else { return };
+        link.leaving = true;
+        let mut body = Vec::new();
+        Farewell { code, detail: 0, text: text.to_owned() }.write(&mut body);
+        self.out.push_exempt(&Header::new(Kind::GoAway), &body);
+    }
+
+    /// Returns true after [`leave`](Self::leave).
+    pub fn is_leaving(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.leaving)
+    }
+
+    /// Returns true if somebody waits for an answer.
+    pub fn waits(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// Returns true if [`output`](Self::output) has an acknowledgement that cannot wait.
+    pub fn ack_is_due(&self, now: Duration) -> bool {
+        let Some(link) = &self.link else { return false };
+        link.ack_since.is_some_and(|since| now >= since + self.limits.ack_delay)
+            || link.ack.bytes - link.ack_told.bytes >= self.limits.unsettled_bytes_max as u64 / 4
+            || link.ack.settled - link.ack_told.settled >= self.limits.unsettled_max as u64 / 4
+    }
+
+    /// Returns true if frames wait to be written.
+    pub fn has_output(&self) -> bool {
+        self.link.is_some() && !self.out.is_empty()
     }
 
     /// Gives back a buffer of [`output`](Self::output) after it was written.
@@ -596,13 +634,6 @@ impl<T> Session<T> {
 
 fn question_header(kind: Kind, id: CorrelationId) -> Header {
     Header { correlation: Some(id), ..Header::new(kind) }
-}
-
-/// The last words of a connection.
-pub fn goodbye(code: Goodbye, text: &str) -> BytesMut {
-    let mut out = BytesMut::new();
-    write_farewell(Kind::GoAway, code, 0, text, &mut out);
-    out
 }
 
 #[cfg(test)]

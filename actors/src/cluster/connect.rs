@@ -1,0 +1,265 @@
+//! How connections come about: dialling, accepting, the handshake, and doing it again when one breaks.
+
+use super::converse::{self, Connection, End};
+use super::core::{Admission, Core};
+use super::peer::Peer;
+use super::{First, race};
+use bytes::BytesMut;
+use posse_core::time::{Instant, sleep, timeout};
+use posse_net::io::AsyncWriteExt;
+use posse_net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+use posse_wire::{Connected, Goodbye, Greeting, HandshakeError, Introduced, Role};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes that may arrive before a node has introduced itself.
+const GREETING_BYTES: usize = 4096;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// It could not be reached.
+    Io(io::Error),
+    /// It could be reached from other machines.
+    Open(SocketAddr),
+    /// It is not one to talk to.
+    Handshake(HandshakeError),
+    /// We refused it.
+    Refused(Goodbye, &'static str),
+    /// It took too long.
+    Timeout,
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<HandshakeError> for ConnectError {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+/// The addresses of a name, all of them on this machine: without credentials nobody else may command the actors.
+pub(super) async fn loopback(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, ConnectError> {
+    let addresses = lookup_host(address).await?;
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        Some(open) => Err(ConnectError::Open(*open)),
+        None => Ok(addresses),
+    }
+}
+
+/// Connects and shakes hands. The connection is with the peer then.
+pub(super) async fn dial(core: &Arc<Core>, addresses: &[SocketAddr]) -> Result<Arc<Peer>, ConnectError> {
+    let dialling = async {
+        let stream = connect_to(addresses).await?;
+        shake_hands(core, stream, Role::Initiator).await
+    };
+    timeout(core.limits.handshake, dialling).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+async fn connect_to(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Accepts connections until the node closes.
+pub(super) async fn accept(core: Arc<Core>, listener: TcpListener) {
+    loop {
+        let stream = match race(core.closing.cancelled(), listener.accept()).await {
+            First::Left(()) => return,
+            First::Right(Ok((stream, _))) => stream,
+            First::Right(Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                continue;
+            }
+        };
+        let greeter = core.clone();
+        let handshake = core.handle.spawn(async move {
+            let limit = greeter.limits.handshake;
+            let shaking = timeout(limit, shake_hands(&greeter, stream, Role::Acceptor)).await;
+            if let Ok(Err(error)) = shaking {
+                tracing::debug!(?error, "a connection was refused");
+            }
+        });
+        core.half_open(handshake.abort_handle());
+    }
+}
+
+/// Frees the peer for another attempt unless the handshake succeeds.
+struct Attempt(Option<Arc<Peer>>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(peer) = self.0.take() {
+            peer.abandon_connection();
+        }
+    }
+}
+
+async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Result<Arc<Peer>, ConnectError> {
+    stream.set_nodelay(true)?;
+    let mut input = BytesMut::with_capacity(GREETING_BYTES);
+    let (greeting, hello) = Greeting::new(role, core.hello().clone());
+    stream.write_all(&hello).await?;
+
+    let introduced = introduced(&greeting, &mut stream, &mut input).await?;
+    let peer = match core.admit(introduced.peer(), role == Role::Acceptor) {
+        Admission::Welcome(peer) => peer,
+        Admission::Refused(code, detail, text) => {
+            let last_words = introduced.refuse(code, detail, text);
+            stream.write_all(&last_words).await?;
+            return Err(ConnectError::Refused(code, text));
+        }
+    };
+
+    let mut attempt = Attempt(Some(peer.clone()));
+    let connected = agree(core, introduced, &mut stream, &mut input).await?;
+    attempt.0 = None;
+    peer.offer(Connection { stream, input, connected });
+    Ok(peer)
+}
+
+async fn introduced(
+    greeting: &Greeting,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Result<Introduced, ConnectError> {
+    loop {
+        match greeting.read(input) {
+            Ok(Some(introduced)) => return Ok(introduced),
+            Ok(None) => more(stream, input).await?,
+            Err(error) => {
+                if let Some(last_words) = greeting.refusal(&error) {
+                    stream.write_all(&last_words).await?;
+                }
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+async fn agree(
+    core: &Core,
+    introduced: Introduced,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Result<Connected, ConnectError> {
+    let (mut agreeing, ready) = introduced.admit(&core.types());
+    stream.write_all(&ready).await?;
+    loop {
+        if let Some(connected) = agreeing.read(input)? {
+            return Ok(connected);
+        }
+        more(stream, input).await?;
+    }
+}
+
+async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), ConnectError> {
+    input.reserve(GREETING_BYTES);
+    match stream.read_buf(input).await? {
+        0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),
+        _ => Ok(()),
+    }
+}
+
+/// Starts the life of a relation: connection after connection, until the node is down.
+pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
+    let handle = core.handle.clone();
+    handle.spawn(async move {
+        live(&core, &peer).await;
+        peer.down();
+    });
+}
+
+async fn live(core: &Arc<Core>, peer: &Arc<Peer>) {
+    wait_for_need(core, peer).await;
+    while let Some(connection) = reconnect(core, peer).await {
+        let end = converse::run(core, peer, connection).await;
+        peer.part();
+        if let End::Down = end {
+            return;
+        }
+    }
+}
+
+/// A relation that begins with a mention waits until something is to be sent.
+async fn wait_for_need(core: &Core, peer: &Peer) {
+    loop {
+        let needed = peer.on_session(|session| session.counters().unsettled > 0 || session.waits());
+        if needed || peer.has_offer() || peer.is_down() || core.closing.is_cancelled() {
+            return;
+        }
+        race(core.closing.cancelled(), race(peer.offered.notified(), peer.wanted.notified())).await;
+    }
+}
+
+/// Dials, or is dialled, until there is a connection. `None` if the node is down.
+async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
+    let give_up = Instant::now() + core.limits.grace;
+    let mut pause = Duration::ZERO;
+    loop {
+        if let Some(connection) = peer.take_offer() {
+            return Some(connection);
+        }
+        if peer.is_down() || core.closing.is_cancelled() || Instant::now() >= give_up {
+            return None;
+        }
+        if !pause.is_zero() {
+            // Half of a pause is left to chance, so that many nodes do not dial at once.
+            let jittered = pause / 2 + pause.mul_f64((core.handle.random_u64() % 1024) as f64 / 2048.0);
+            let left = give_up.saturating_duration_since(Instant::now());
+            let rest = race(peer.offered.notified(), sleep(jittered.min(left)));
+            race(core.closing.cancelled(), rest).await;
+        }
+        pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
+
+        if peer.address().is_empty() || peer.begin_connection(false, false).is_err() {
+            continue;
+        }
+        match redial(core, peer).await {
+            Redial::Offered => {}
+            Redial::Failed => peer.abandon_connection(),
+            Redial::Gone => return None,
+        }
+    }
+}
+
+enum Redial {
+    Offered,
+    Failed,
+    /// Nobody is there, or another incarnation.
+    Gone,
+}
+
+async fn redial(core: &Arc<Core>, peer: &Arc<Peer>) -> Redial {
+    let dialling = async {
+        let addresses = loopback(peer.address()).await?;
+        dial(core, &addresses).await
+    };
+    let dialled = match race(core.closing.cancelled(), dialling).await {
+        First::Left(()) => return Redial::Gone,
+        First::Right(dialled) => dialled,
+    };
+    match dialled {
+        Ok(reached) if reached.id() == peer.id() => Redial::Offered,
+        Ok(_) => Redial::Gone,
+        Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Redial::Gone,
+        Err(ConnectError::Open(_)) => Redial::Gone,
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
+            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
+            _ => Redial::Gone,
+        },
+        Err(_) => Redial::Failed,
+    }
+}

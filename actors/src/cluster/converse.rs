@@ -1,0 +1,205 @@
+//! One connection from READY to its end: a reader that understands frames, a writer that sends what has gathered.
+
+use super::core::Core;
+use super::inbound::Inbound;
+use super::peer::Peer;
+use bytes::BytesMut;
+use posse_core::task::AbortHandle;
+use posse_core::time::{Instant, sleep_until, timeout};
+use posse_net::io::AsyncWriteExt;
+use posse_net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use posse_wire::{Connected, Goodbye, Violation};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Room made for a read: what a batch of small messages takes, and a frame grows beyond it as it arrives.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Frames that are understood before they are acted upon and the session's lock is taken again. Guessed.
+const BATCH_MAX: usize = 256;
+
+/// How long the last words may take. Guessed.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
+/// A connection after its handshake.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    /// What arrived after READY.
+    pub(super) input: BytesMut,
+    pub(super) connected: Connected,
+}
+
+/// What the end of a connection means.
+pub(super) enum End {
+    /// It may come back.
+    Broken,
+    /// The other node, or this one, is gone for good.
+    Down,
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs a connection to its end.
+pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connection) -> End {
+    let Connection { stream, input, connected } = connection;
+    tracing::info!(node = %peer.id(), name = peer.name(), "connected");
+    let epoch = peer.on_session(|session| session.attach(connected, core.now()));
+    peer.wake_line();
+
+    let (read, write) = stream.into_split();
+    let writer = core.handle.spawn(write_all(core.clone(), peer.clone(), write));
+    let writer = AbortOnDrop(writer.abort_handle());
+    peer.output.notify_one();
+
+    let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
+    let (code, text) = match reader.converse(&read).await {
+        Ok(end) => return end,
+        Err(last_words) => last_words,
+    };
+    peer.on_session(|session| session.leave(code, &text));
+    peer.output.notify_one();
+    // The other side may be past hearing it.
+    let _ = timeout(GOODBYE_TIME, hang_up(&read)).await;
+    drop(writer);
+    if code == Goodbye::Shutdown { End::Down } else { End::Broken }
+}
+
+/// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
+async fn hang_up(read: &OwnedReadHalf) {
+    let mut rest = BytesMut::with_capacity(READ_BYTES);
+    while read.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
+        rest.clear();
+    }
+}
+
+async fn write_all(core: Arc<Core>, peer: Arc<Peer>, mut write: OwnedWriteHalf) {
+    loop {
+        while let Some(bytes) = peer.on_session(|session| session.output(core.now())) {
+            if write.write_all(&bytes).await.is_err() {
+                // The reader sees the end of the connection as well, and acts.
+                let _ = write.as_ref().shutdown_now(std::net::Shutdown::Both);
+                return;
+            }
+            peer.on_session(|session| session.recycle(bytes));
+        }
+        if peer.on_session(|session| session.is_leaving()) {
+            // Dropping this half says that nothing follows.
+            return;
+        }
+        peer.output.notified().await;
+    }
+}
+
+/// The reading end of a connection.
+struct Reader<'a> {
+    core: &'a Arc<Core>,
+    peer: &'a Arc<Peer>,
+    input: BytesMut,
+    inbound: Inbound,
+}
+
+type LastWords = (Goodbye, String);
+
+impl Reader<'_> {
+    /// Reads until the connection ends. `Err` if we end it, with what to say.
+    async fn converse(&mut self, read: &OwnedReadHalf) -> Result<End, LastWords> {
+        let closing = self.core.closing.cancelled();
+        let mut closing = pin!(closing);
+        let mut timer = sleep_until(Instant::now());
+        loop {
+            if let Some(end) = self.understand()? {
+                return Ok(end);
+            }
+
+            self.arm(&mut timer);
+            self.input.reserve(READ_BYTES);
+            let mut reading = pin!(read.read_buf(&mut self.input));
+            let (inbound, core, peer) = (&mut self.inbound, self.core, self.peer);
+            let woken = poll_fn(|cx| {
+                if closing.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Woken::Closing);
+                }
+                if let Poll::Ready(result) = reading.as_mut().poll(cx) {
+                    return Poll::Ready(Woken::Read(result));
+                }
+                if inbound.poll_held(cx) {
+                    return Poll::Ready(Woken::Delivered);
+                }
+                Pin::new(&mut timer).poll(cx).map(|()| Woken::Time)
+            })
+            .await;
+            match woken {
+                Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
+                Woken::Read(Ok(0) | Err(_)) => return Ok(End::Broken),
+                Woken::Read(Ok(_)) | Woken::Delivered => {}
+                Woken::Time => {
+                    peer.on_session(|session| session.check(core.now())).map_err(last_words)?;
+                    peer.output.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Sets the timer to when the session has something to say or to check.
+    fn arm(&self, timer: &mut posse_core::time::Sleep) {
+        let now = self.core.now();
+        let due = self.peer.on_session(|session| session.deadline()).unwrap_or(now);
+        let deadline = Instant::now() + due.saturating_sub(now).max(Duration::from_millis(1));
+        if timer.is_elapsed() || deadline < timer.deadline() {
+            timer.reset(deadline);
+        }
+    }
+
+    /// Acts upon all frames that have arrived in full.
+    fn understand(&mut self) -> Result<Option<End>, LastWords> {
+        let (core, peer) = (self.core, self.peer);
+        let mut batch = Vec::new();
+        loop {
+            let now = core.now();
+            let understood = peer.on_session(|session| {
+                while batch.len() < BATCH_MAX {
+                    match session.next(&mut self.input, now)? {
+                        Some(event) => batch.push(event),
+                        None => break,
+                    }
+                }
+                Ok::<_, Violation>(())
+            });
+            let full = batch.len() == BATCH_MAX;
+            let end = self.inbound.act(batch.drain(..));
+            self.inbound.settle();
+            understood.map_err(last_words)?;
+            if let Some(end) = end? {
+                return Ok(Some(end));
+            }
+            if !full {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+enum Woken {
+    Closing,
+    Read(std::io::Result<usize>),
+    Delivered,
+    Time,
+}
+
+fn last_words(violation: Violation) -> LastWords {
+    let code = match violation {
+        Violation::Overflow => Goodbye::Overloaded,
+        _ => Goodbye::Protocol,
+    };
+    tracing::warn!(%violation, "a connection ends");
+    (code, violation.to_string())
+}

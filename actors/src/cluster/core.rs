@@ -1,0 +1,280 @@
+//! What a node knows: itself, its exported actors and their names, and the other nodes.
+//!
+//! Locks are taken in the order types, exports, peers, session, and never held while user code or a waker runs.
+
+use super::connect;
+use super::peer::Peer;
+use crate::protocol::Served;
+use posse_core::runtime::Handle;
+use posse_core::sync::CancellationToken;
+use posse_core::task::AbortHandle;
+use posse_core::time::Instant;
+use posse_wire::{ActorKey, Goodbye, Hello, Introduction, Limits, NodeId, Resolution, Slab, TypeInfo, WireRef};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+/// Nodes that are remembered; beyond, those that are down are forgotten, the lowest hash first. Guessed.
+const PEERS_MAX: usize = 10_000;
+
+/// Third nodes that are remembered before anybody speaks to them. Guessed.
+const INTRODUCTIONS_MAX: usize = 65_536;
+
+pub(crate) struct Core {
+    me: Weak<Core>,
+    id: NodeId,
+    hello: Hello,
+    pub(super) limits: Limits,
+    pub(super) handle: Handle,
+    /// Everything that the node runs ends with it.
+    pub(super) closing: CancellationToken,
+    types: Mutex<Types>,
+    exports: Mutex<Exports>,
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    introductions: Mutex<BTreeMap<NodeId, Introduction>>,
+    half_open: Mutex<VecDeque<AbortHandle>>,
+}
+
+/// Types this node receives, in the order in which other nodes number them.
+#[derive(Default)]
+struct Types {
+    list: Vec<TypeInfo>,
+    known: BTreeSet<u64>,
+}
+
+#[derive(Default)]
+struct Exports {
+    actors: Slab<Arc<dyn Served>>,
+    /// By the number of the actor and the protocol.
+    keys: BTreeMap<(u64, u64), ActorKey>,
+    names: BTreeMap<String, ActorKey>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Who asks to be let in, and what to do with it.
+pub(super) enum Admission {
+    Welcome(Arc<Peer>),
+    Refused(Goodbye, u64, &'static str),
+}
+
+impl Core {
+    pub(super) fn new(handle: Handle, hello: Hello, limits: Limits) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            id: hello.node(),
+            hello,
+            limits,
+            handle,
+            closing: CancellationToken::new(),
+            types: Mutex::default(),
+            exports: Mutex::default(),
+            peers: Mutex::default(),
+            introductions: Mutex::default(),
+            half_open: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(super) fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Time as the sessions count it.
+    pub(super) fn now(&self) -> Duration {
+        Instant::now().since_origin()
+    }
+
+    /// A strong reference to itself, as long as the node lives.
+    fn me(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// Gives an actor an address, the same one each time.
+    pub(super) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
+        self.learn_types(served);
+        let (number, protocol) = (served.shared().id().number(), served.protocol());
+        let mut exports = lock(&self.exports);
+        if let Some(key) = exports.keys.get(&(number, protocol)) {
+            return WireRef { node: self.id, key: *key, protocol };
+        }
+        let (slot, generation) = exports.actors.insert(served.clone());
+        let key = ActorKey { slot, generation };
+        exports.keys.insert((number, protocol), key);
+        drop(exports);
+
+        let core = self.me.clone();
+        served.shared().monitors.add(Box::new(move |_| {
+            if let Some(core) = core.upgrade() {
+                core.withdraw(key, number, protocol);
+            }
+        }));
+        WireRef { node: self.id, key, protocol }
+    }
+
+    /// The actor has ended: its address and names lead nowhere.
+    fn withdraw(&self, key: ActorKey, number: u64, protocol: u64) {
+        let mut exports = lock(&self.exports);
+        exports.keys.remove(&(number, protocol));
+        exports.names.retain(|_, named| *named != key);
+        let ended = exports.actors.remove(key.slot, key.generation);
+        drop(exports);
+        drop(ended);
+    }
+
+    /// Tells all nodes the numbers of the messages of an actor's protocol.
+    fn learn_types(&self, served: &Arc<dyn Served>) {
+        let mut types = lock(&self.types);
+        let new: Vec<_> = served
+            .messages()
+            .iter()
+            .filter(|message| types.known.insert(message.id))
+            .map(|message| TypeInfo { id: message.id, schema: message.schema })
+            .collect();
+        if !new.is_empty() {
+            types.list.extend_from_slice(&new);
+            let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
+            peers.iter().for_each(|peer| peer.with_session(|session| session.add_types(&new)));
+        }
+    }
+
+    pub(super) fn types(&self) -> Vec<TypeInfo> {
+        lock(&self.types).list.clone()
+    }
+
+    pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+        lock(&self.exports).actors.get(key.slot, key.generation).cloned()
+    }
+
+    /// Gives a name to an exported actor. False if a living actor has it.
+    pub(super) fn publish(&self, name: &str, served: &Arc<dyn Served>) -> bool {
+        let key = self.export(served).key;
+        let mut exports = lock(&self.exports);
+        if exports.names.get(name).is_some_and(|taken| *taken != key) {
+            return false;
+        }
+        // An actor that has ended meanwhile has no address any more, and keeps no name.
+        if exports.actors.get(key.slot, key.generation).is_some() {
+            exports.names.insert(name.to_owned(), key);
+        }
+        true
+    }
+
+    pub(super) fn unpublish(&self, name: &str) -> bool {
+        lock(&self.exports).names.remove(name).is_some()
+    }
+
+    /// Looks for a name among the actors of this node.
+    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Served>, ActorKey), Resolution> {
+        let exports = lock(&self.exports);
+        let Some(key) = exports.names.get(name) else { return Err(Resolution::NotFound) };
+        match exports.actors.get(key.slot, key.generation) {
+            Some(served) if served.protocol() == protocol => Ok((served.clone(), *key)),
+            Some(_) => Err(Resolution::WrongProtocol),
+            None => Err(Resolution::NotFound),
+        }
+    }
+
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.peers).values().cloned().collect()
+    }
+
+    /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
+    pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
+        let introduction = lock(&self.introductions).get(&node).cloned();
+        let types = lock(&self.types);
+        let mut peers = lock(&self.peers);
+        match peers.get(&node.name_hash) {
+            Some(peer) if peer.id() == node => peer.clone(),
+            // A later incarnation is known: the one that is meant is gone.
+            Some(peer) if peer.id().incarnation > node.incarnation => Arc::new(Peer::gone(self.me.clone(), node)),
+            former => match (introduction, self.me()) {
+                (Some(introduction), Some(core)) if former.is_none() => {
+                    let peer = Arc::new(Peer::new(&core, introduction, &types.list));
+                    self.remember(&mut peers, peer.clone());
+                    drop((types, peers));
+                    connect::begin(core, peer.clone());
+                    peer
+                }
+                _ => Arc::new(Peer::gone(self.me.clone(), node)),
+            },
+        }
+    }
+
+    /// Decides about a node that has introduced itself. `accepted`: it connected to us.
+    pub(super) fn admit(&self, hello: &Hello, accepted: bool) -> Admission {
+        let node = hello.node();
+        if node == self.id {
+            return Admission::Refused(Goodbye::Itself, 0, "");
+        }
+        if node.same_name(&self.id) {
+            return Admission::Refused(Goodbye::Already, 0, "this node has the same name");
+        }
+        let Some(core) = self.me() else { return Admission::Refused(Goodbye::Shutdown, 0, "") };
+
+        let types = lock(&self.types);
+        let mut peers = lock(&self.peers);
+        let former = peers.get(&node.name_hash).cloned();
+        if let Some(known) = former.as_ref().filter(|known| known.id().incarnation > node.incarnation) {
+            return Admission::Refused(Goodbye::Stale, known.id().incarnation, "");
+        }
+        if let Some(peer) = former.as_ref().filter(|known| known.id() == node) {
+            let admitted = peer.begin_connection(accepted, self.id < node);
+            return match admitted {
+                Ok(()) => Admission::Welcome(peer.clone()),
+                Err(code) => Admission::Refused(code, 0, ""),
+            };
+        }
+
+        let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
+        let peer = Arc::new(Peer::new(&core, introduction, &types.list));
+        // It is nobody else's yet, so this cannot be refused.
+        let _ = peer.begin_connection(accepted, false);
+        self.remember(&mut peers, peer.clone());
+        drop((types, peers));
+        if let Some(former) = former {
+            former.down();
+        }
+        connect::begin(core, peer.clone());
+        Admission::Welcome(peer)
+    }
+
+    fn remember(&self, peers: &mut BTreeMap<u64, Arc<Peer>>, peer: Arc<Peer>) {
+        if peers.len() >= PEERS_MAX {
+            let down = peers.iter().find(|(_, peer)| peer.is_down()).map(|(hash, _)| *hash);
+            down.and_then(|hash| peers.remove(&hash));
+        }
+        peers.insert(peer.id().name_hash, peer);
+    }
+
+    /// Another node says where a third one is.
+    pub(super) fn introduce(&self, introduction: Introduction) {
+        let mut introductions = lock(&self.introductions);
+        if introduction.node != self.id && introductions.len() < INTRODUCTIONS_MAX {
+            introductions.insert(introduction.node, introduction);
+        }
+    }
+
+    /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
+    pub(super) fn half_open(&self, handshake: AbortHandle) {
+        let mut half_open = lock(&self.half_open);
+        half_open.retain(|handshake| !handshake.is_finished());
+        half_open.push_back(handshake);
+        let oldest = if half_open.len() > self.limits.half_open_max { half_open.pop_front() } else { None };
+        drop(half_open);
+        if let Some(oldest) = oldest {
+            oldest.abort();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+        let half_open = std::mem::take(&mut *lock(&self.half_open));
+        half_open.into_iter().for_each(|handshake| handshake.abort());
+    }
+}

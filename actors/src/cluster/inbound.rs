@@ -1,0 +1,334 @@
+//! What another node sends, given to the actors of this one. One slow actor never holds up the others: what its mailbox
+//! has no room for is held here, in order, up to a bound.
+
+use super::codec;
+use super::converse::End;
+use super::core::Core;
+use super::peer::{Answer, Peer};
+use crate::error::AskError;
+use crate::exit::ExitReason;
+use crate::protocol::{EncodedReply, Served, Undelivered};
+use posse_core::mailbox::RoomWaiter;
+use posse_core::time::Instant;
+use posse_wire::{
+    ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Refused, ReplyCode, Resolution,
+    SendError, TypeKey, WireRef,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A message on its way into a mailbox.
+struct Arrival {
+    type_key: TypeKey,
+    body: Vec<u8>,
+    frame_bytes: u32,
+    ask: Option<(CorrelationId, Option<Instant>)>,
+}
+
+/// Messages for one actor whose mailbox is full.
+struct Held {
+    served: Arc<dyn Served>,
+    waiter: RoomWaiter,
+    line: VecDeque<Arrival>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.served.leave_line(&mut self.waiter);
+    }
+}
+
+pub(super) struct Inbound {
+    core: Arc<Core>,
+    peer: Arc<Peer>,
+    /// Of the connection: what belongs to a former one settles nothing.
+    epoch: u64,
+    held: BTreeMap<ActorKey, Held>,
+    held_bytes: usize,
+    settled: Vec<(u32, Option<Refused>)>,
+}
+
+/// Why a message did not get into a mailbox, if it did not.
+enum Fate {
+    Taken,
+    Wait,
+    Refused(Refused, ReplyCode, String),
+}
+
+impl Inbound {
+    pub(super) fn new(core: Arc<Core>, peer: Arc<Peer>, epoch: u64) -> Self {
+        Self { core, peer, epoch, held: BTreeMap::new(), held_bytes: 0, settled: Vec::new() }
+    }
+
+    /// Acts upon what has arrived. `Ok(Some(_))` if the other side ended the connection, `Err` if it has to be ended.
+    pub(super) fn act(
+        &mut self,
+        events: impl Iterator<Item = Event<Answer>>,
+    ) -> Result<Option<End>, (Goodbye, String)> {
+        let mut room = false;
+        let mut end = None;
+        for event in events {
+            match event {
+                Event::Tell(message) => self.arrive(message, None),
+                Event::Ask(message, id, left) => {
+                    let deadline = Instant::now().checked_add(left);
+                    self.arrive(message, Some((id, deadline)));
+                }
+                Event::Settled => room = true,
+                Event::Goodbye(code, text) => {
+                    tracing::info!(%code, text, node = %self.peer.id(), "the other node ends the connection");
+                    end = Some(if code == Goodbye::Shutdown { End::Down } else { End::Broken });
+                }
+                Event::Watch(id, to) => self.watch(id, to)?,
+                Event::Reply(..) | Event::ReplyErr(..) => {
+                    room = true;
+                    self.answer(event);
+                }
+                event => self.answer(event),
+            }
+        }
+        if room {
+            self.peer.wake_line();
+        }
+        Ok(end)
+    }
+
+    /// Everything that is neither a message nor the end.
+    fn answer(&mut self, event: Event<Answer>) {
+        // Who asked may have left meanwhile: then nobody hears it.
+        match event {
+            Event::Reply(Answer::Ask(asker), body) => drop(asker.send(Ok(body))),
+            Event::ReplyErr(Answer::Ask(asker), code, text) => drop(asker.send(Err(ask_error(code, text)))),
+            Event::Down(Answer::Watch(notify), down) => notify(&exit_reason(down)),
+            Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
+            Event::Cancel(id) => {
+                let task = self.peer.serving.lock().unwrap_or_else(|e| e.into_inner()).remove(&id);
+                if let Some(task) = task {
+                    task.abort();
+                }
+            }
+            Event::Unwatch(id) => self.peer.unwatch(id),
+            Event::Resolve(id, protocol, name) => {
+                let answer = match self.core.find(&name, protocol) {
+                    Ok((_, key)) => Resolution::Found(WireRef { node: self.core.id(), key, protocol }),
+                    Err(answer) => answer,
+                };
+                self.peer.with_session(|session| session.resolved(id, answer));
+            }
+            Event::NodeInfo(introduction) => self.core.introduce(introduction),
+            _ => {}
+        }
+    }
+
+    fn watch(&mut self, id: CorrelationId, to: ActorKey) -> Result<(), (Goodbye, String)> {
+        if self.peer.watcher_count() >= self.core.limits.monitors_max {
+            return Err((Goodbye::Overloaded, "too many monitors".to_owned()));
+        }
+        match self.core.exported(to) {
+            Some(served) => self.peer.watched_by(id, served.shared()),
+            None => self.peer.with_session(|session| session.down(id, DownCode::NoSuchActor, "")),
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, message: Message, ask: Option<(CorrelationId, Option<Instant>)>) {
+        let Message { to, type_key, body, frame_bytes } = message;
+        if let Some(held) = self.held.get_mut(&to) {
+            let bytes = body.len();
+            let arrival = Arrival { type_key, body: body.to_vec(), frame_bytes, ask };
+            if self.held_bytes + bytes > self.core.limits.unsettled_bytes_max
+                || held.line.len() >= self.core.limits.unsettled_max
+            {
+                self.refuse(&arrival, Refused::Full, ReplyCode::Full, "");
+                return;
+            }
+            self.held_bytes += bytes;
+            held.line.push_back(arrival);
+            return;
+        }
+
+        let Some(served) = self.core.exported(to) else {
+            let arrival = Arrival { type_key, body: Vec::new(), frame_bytes, ask };
+            self.refuse(&arrival, Refused::Stopped, ReplyCode::NoSuchActor, "");
+            return;
+        };
+        let mut waiter = RoomWaiter::default();
+        let fate = self.deliver(&served, &mut waiter, type_key, &body, ask);
+        match fate {
+            Fate::Taken => self.settled.push((frame_bytes, None)),
+            Fate::Wait => {
+                self.held_bytes += body.len();
+                let arrival = Arrival { type_key, body: body.to_vec(), frame_bytes, ask };
+                self.held.insert(to, Held { served, waiter, line: VecDeque::from([arrival]) });
+            }
+            Fate::Refused(refused, code, text) => {
+                let arrival = Arrival { type_key, body: Vec::new(), frame_bytes, ask };
+                self.refuse(&arrival, refused, code, &text);
+            }
+        }
+    }
+
+    fn refuse(&mut self, arrival: &Arrival, refused: Refused, code: ReplyCode, text: &str) {
+        self.settled.push((arrival.frame_bytes, Some(refused)));
+        if let Some((id, _)) = arrival.ask {
+            self.peer.with_session(|session| session.reply_err(id, code, text));
+        }
+    }
+
+    /// Puts a message into the actor's mailbox, if there is room.
+    fn deliver(
+        &self,
+        served: &Arc<dyn Served>,
+        waiter: &mut RoomWaiter,
+        type_key: TypeKey,
+        body: &[u8],
+        ask: Option<(CorrelationId, Option<Instant>)>,
+    ) -> Fate {
+        let known = served.messages().iter().enumerate().find(|(_, message)| message.id == type_key.id);
+        let Some((index, _)) =
+            known.filter(|(_, message)| type_key.schema.is_none_or(|theirs| theirs == message.schema))
+        else {
+            return Fate::Refused(Refused::Unreadable, ReplyCode::Incompatible, String::new());
+        };
+        if ask.is_some_and(|(_, deadline)| deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
+            return Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new());
+        }
+
+        let (delivered, _) = codec::within(&self.core, || match ask {
+            Some((id, _)) => served.ask(index, waiter, body).map(|reply| Some((id, reply))),
+            None => served.tell(index, waiter, body).map(|()| None),
+        });
+        match delivered {
+            Ok(None) => Fate::Taken,
+            Ok(Some((id, reply))) => {
+                self.serve(id, reply);
+                Fate::Taken
+            }
+            Err(Undelivered::Full) => Fate::Wait,
+            Err(Undelivered::Stopped) => Fate::Refused(Refused::Stopped, ReplyCode::Stopped, String::new()),
+            Err(Undelivered::Decode(text)) => Fate::Refused(Refused::Unreadable, ReplyCode::Decode, text),
+        }
+    }
+
+    /// Waits for the actor's reply and sends it back. A cancelled ask ends this, which drops the message if it can.
+    fn serve(&self, id: CorrelationId, mut reply: EncodedReply) {
+        let (core, peer) = (self.core.clone(), self.peer.clone());
+        let mut serving = self.peer.serving.lock().unwrap_or_else(|e| e.into_inner());
+        let task = self.core.handle.spawn(async move {
+            let (result, mentioned) = poll_fn(|cx| match codec::within(&core, || reply.as_mut().poll(cx)) {
+                (Poll::Ready(result), mentioned) => Poll::Ready((result, mentioned)),
+                (Poll::Pending, _) => Poll::Pending,
+            })
+            .await;
+            peer.serving.lock().unwrap_or_else(|e| e.into_inner()).remove(&id);
+            peer.with_session(|session| {
+                mentioned.iter().for_each(|node| session.introduce(node));
+                match result {
+                    Ok(body) => {
+                        if session.reply(id, &body) == Err(SendError::TooLarge) {
+                            session.reply_err(id, ReplyCode::Encode, "the reply is too large");
+                        }
+                    }
+                    Err(error) => {
+                        let (code, text) = reply_code(&error);
+                        session.reply_err(id, code, text);
+                    }
+                }
+            });
+        });
+        serving.insert(id, task.abort_handle());
+    }
+
+    /// Delivers what was held to mailboxes that have room again. True if anything was settled.
+    pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|_, held| {
+            while held.served.poll_room(&mut held.waiter, cx).is_ready() {
+                let Some(arrival) = held.line.pop_front() else { return false };
+                let served = held.served.clone();
+                match self.deliver(&served, &mut held.waiter, arrival.type_key, &arrival.body, arrival.ask) {
+                    Fate::Wait => {
+                        held.line.push_front(arrival);
+                        continue;
+                    }
+                    Fate::Taken => self.settled.push((arrival.frame_bytes, None)),
+                    Fate::Refused(refused, code, text) => self.refuse(&arrival, refused, code, &text),
+                }
+                self.held_bytes -= arrival.body.len();
+                if held.line.is_empty() {
+                    return false;
+                }
+            }
+            true
+        });
+        self.held = held;
+        let settled = !self.settled.is_empty();
+        self.settle();
+        settled
+    }
+
+    /// Tells the session what became of the messages.
+    pub(super) fn settle(&mut self) {
+        if self.settled.is_empty() {
+            return;
+        }
+        let (now, epoch) = (self.core.now(), self.epoch);
+        let settled = &mut self.settled;
+        let due = self.peer.on_session(|session| {
+            for (frame_bytes, refused) in settled.drain(..) {
+                session.settle(epoch, frame_bytes, refused, now);
+            }
+            session.ack_is_due(now)
+        });
+        if due {
+            self.peer.output.notify_one();
+        }
+    }
+}
+
+fn ask_error(code: ReplyCode, text: String) -> AskError {
+    match code {
+        ReplyCode::Full => AskError::Full,
+        ReplyCode::Stopped => AskError::Stopped,
+        ReplyCode::NoSuchActor => AskError::NoSuchActor,
+        ReplyCode::Crashed => AskError::Crashed,
+        ReplyCode::Expired => AskError::Timeout,
+        ReplyCode::Incompatible => AskError::Incompatible,
+        ReplyCode::Decode => AskError::Decode(text.into()),
+        ReplyCode::Encode => AskError::Encode(text.into()),
+        ReplyCode::Deadlock => AskError::Deadlock,
+        _ => AskError::NoReply,
+    }
+}
+
+fn reply_code(error: &AskError) -> (ReplyCode, &str) {
+    match error {
+        AskError::Full => (ReplyCode::Full, ""),
+        AskError::Stopped => (ReplyCode::Stopped, ""),
+        AskError::NoSuchActor => (ReplyCode::NoSuchActor, ""),
+        AskError::Crashed => (ReplyCode::Crashed, ""),
+        AskError::Timeout => (ReplyCode::Expired, ""),
+        AskError::Deadlock => (ReplyCode::Deadlock, ""),
+        AskError::Incompatible => (ReplyCode::Incompatible, ""),
+        AskError::Encode(text) => (ReplyCode::Encode, text),
+        AskError::Decode(text) => (ReplyCode::Decode, text),
+        AskError::TooLarge => (ReplyCode::Encode, "it is too large"),
+        AskError::NoReply | AskError::NodeDown => (ReplyCode::NoReply, ""),
+    }
+}
+
+fn exit_reason(down: DownBody) -> ExitReason {
+    match down.code {
+        DownCode::Normal => ExitReason::Normal,
+        DownCode::Shutdown => ExitReason::Shutdown,
+        DownCode::Killed => ExitReason::Killed,
+        DownCode::NodeDown => ExitReason::NodeDown,
+        DownCode::NoSuchActor => ExitReason::NoSuchActor,
+        _ => ExitReason::failed(down.text),
+    }
+}

@@ -1,0 +1,48 @@
+//! Nodes: processes whose actors talk to each other over TCP.
+//!
+//! A [`Node`] listens, connects, publishes actors under names and finds those of others. Behind it: `core` is what a node
+//! knows, `peer` the relation to one other node, `remote` a reference to an actor there, `connect` how connections come
+//! about, `converse` what happens on one. Only those last two touch sockets; the protocol itself is `posse-wire`.
+//!
+//! # Delivery
+//! At most once, in the order of sending from one actor to another. A connection that breaks is made again; what was on
+//! its way then is lost and counted. A node that stays away for [`Limits::grace`] is *down*, for good: references to it
+//! answer `NodeDown`, monitors fire. The same name started again is another node.
+
+pub(crate) mod codec;
+mod connect;
+mod converse;
+mod core;
+mod depth;
+mod inbound;
+mod node;
+mod peer;
+mod remote;
+
+pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
+pub(crate) use peer::Place;
+pub use posse_wire::{Counters, Limits, NodeId};
+pub(crate) use remote::RemoteRef;
+pub use remote::{RemoteMonitor, RemoteReply};
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Which of two futures was ready first.
+enum First<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Waits for the first of two futures and drops the other. If both are ready it is the left one.
+async fn race<A: Future, B: Future>(left: A, right: B) -> First<A::Output, B::Output> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = left.as_mut().poll(cx) {
+            return Poll::Ready(First::Left(output));
+        }
+        right.as_mut().poll(cx).map(First::Right)
+    })
+    .await
+}

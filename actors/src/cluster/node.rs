@@ -1,0 +1,429 @@
+//! A node: one process, or one runtime, among those whose actors talk to each other.
+
+use super::connect::{self, ConnectError};
+use super::core::Core;
+use super::peer::{Answer, Peer};
+use super::remote::RemoteRef;
+use super::{First, race};
+use crate::actor_ref::{ActorRef, RawRef, Repr};
+use crate::error::{FindError, NodeError};
+use crate::protocol::{Protocol, protocol_id};
+use posse_core::runtime::Handle;
+use posse_core::sync::oneshot;
+use posse_core::time::{sleep, timeout};
+use posse_net::{TcpListener, ToSocketAddrs};
+use posse_wire::{CorrelationId, Counters, Goodbye, HandshakeError, Hello, Limits, NAME_BYTES_MAX, NodeId, Resolution};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// How long a name is looked for. Specified; the default deadline of an ask.
+const FIND_TIME: Duration = Duration::from_secs(5);
+
+/// How long joining a node may take in all. Guessed.
+const JOIN_TIME: Duration = Duration::from_secs(10);
+
+/// How long a node that shuts down waits for its last words to be written. Specified, with room for what wakes late.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
+
+/// A node of a cluster: what lets actors of this runtime be found by, and find, those of others.
+///
+/// Cloning is cheap. When the last clone is dropped the node leaves; its actors live on.
+///
+/// Nodes know each other by a name and an *incarnation*: a process that starts again under the same name is another node.
+/// Today a node listens on, and connects to, loopback addresses only: there are no credentials yet that would keep
+/// strangers out.
+///
+/// # Examples
+/// ```
+/// use posse::prelude::*;
+///
+/// #[posse::protocol]
+/// pub trait Counting {
+///     async fn add(n: u64) -> u64;
+/// }
+///
+/// #[derive(Default)]
+/// struct Tally(u64);
+/// impl Actor for Tally {}
+/// impl Handler<Add> for Tally {
+///     async fn handle(&mut self, Add { n }: Add, _: &mut Context<Self>) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// posse::run(async {
+///     let server = Node::listen("127.0.0.1:0").await?;
+///     server.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
+///
+///     // Most of the time this is another process.
+///     let client = Node::connect(server.local_addr().unwrap()).await?;
+///     let tally: ActorRef<Counting> = client.find("tally").await?;
+///     assert!(!tally.is_local());
+///     assert_eq!(tally.add(5).await?, 5);
+///     Ok(())
+/// })?;
+/// # posse::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    local_addr: Option<SocketAddr>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+/// Another node, as this one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// Which incarnation it is.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it listens; empty if nowhere.
+    pub address: String,
+    /// Whether it is there.
+    pub state: PeerState,
+    /// What became of the messages to it.
+    pub counters: Counters,
+}
+
+/// Whether another node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// There is a connection.
+    Connected,
+    /// There is none; messages wait.
+    Disconnected,
+    /// It is gone for good.
+    Down,
+}
+
+/// Settings of a node. Made by [`Node::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `listen` or `connect`"]
+pub struct NodeBuilder {
+    name: Option<String>,
+    cluster: String,
+    limits: Limits,
+}
+
+impl NodeBuilder {
+    /// Names the node, 1 to 255 bytes. Default: a random name. Two living nodes of one cluster must not share a name.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Names the cluster, at most 64 bytes. Nodes of other clusters are refused. Default: `default`.
+    pub fn cluster(mut self, cluster: &str) -> Self {
+        self.cluster = cluster.to_owned();
+        self
+    }
+
+    /// Sets the bounds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Starts the node, and listens.
+    ///
+    /// # Errors
+    /// [`NodeError`]: a setting that makes no sense, an address that can be reached from other machines or is taken.
+    pub async fn listen(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
+        let addresses = connect::loopback(address).await.map_err(bind_error)?;
+        let listener = TcpListener::bind(&addresses[..]).await.map_err(NodeError::Bind)?;
+        let local_addr = listener.local_addr().map_err(NodeError::Bind)?;
+        let core = self.core(&local_addr.to_string())?;
+        core.handle.spawn(connect::accept(core.clone(), listener));
+        Ok(Node(Arc::new(Inner { core, local_addr: Some(local_addr) })))
+    }
+
+    /// Starts a node that does not listen, and joins another one.
+    ///
+    /// # Errors
+    /// As [`Node::join`], and a setting that makes no sense.
+    pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
+        let node = Node(Arc::new(Inner { core: self.core("")?, local_addr: None }));
+        node.join(address).await?;
+        Ok(node)
+    }
+
+    fn core(self, address: &str) -> Result<Arc<Core>, NodeError> {
+        let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
+        self.limits.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
+        let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
+        let incarnation = u64::try_from(handle.unix_time().as_micros()).unwrap_or(u64::MAX);
+        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.limits)
+            .map_err(|error| NodeError::Setting(error.to_string().into()))?;
+        Ok(Core::new(handle, hello, self.limits))
+    }
+}
+
+impl Node {
+    /// Returns the settings of a node to be.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder { name: None, cluster: "default".to_owned(), limits: Limits::default() }
+    }
+
+    /// Starts a node that listens; see [`NodeBuilder::listen`].
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn listen(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
+        Self::builder().listen(address).await
+    }
+
+    /// Starts a node that joins another one; see [`NodeBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn connect(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
+        Self::builder().connect(address).await
+    }
+
+    /// Connects to another node. When this returns, names of that node can be found.
+    ///
+    /// The address is kept: if the node goes down and another starts there, this one joins it by itself.
+    ///
+    /// # Errors
+    /// [`NodeError::Connect`] and the other variants that say why not.
+    ///
+    /// # Cancel safety
+    /// A connection that has come about stays.
+    pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
+        let core = &self.0.core;
+        let addresses = connect::loopback(address).await.map_err(node_error)?;
+        let joining = async {
+            loop {
+                match connect::dial(core, &addresses).await {
+                    Err(error) if is_collision(&error) => {
+                        if let Some(peer) = core.peers().into_iter().find(|peer| is_at(peer, &addresses)) {
+                            return Ok(peer);
+                        }
+                        sleep(core.limits.redial_min).await;
+                    }
+                    result => return result.map_err(node_error),
+                }
+            }
+        };
+        let peer = timeout(JOIN_TIME, joining).await.unwrap_or(Err(NodeError::Timeout))?;
+        let id = peer.id();
+        core.handle.spawn(keep(core.clone(), addresses, peer));
+        Ok(id)
+    }
+
+    /// Gives an actor of this process a name that other nodes find it by. The name ends with the actor.
+    ///
+    /// # Errors
+    /// [`NodeError::NameTaken`], and [`NodeError::Setting`] for a name that is empty or longer than 255 bytes, or an actor
+    /// of another node.
+    pub async fn publish<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
+        }
+        let Repr::Local(served) = actor.repr() else {
+            return Err(NodeError::Setting("only an actor of this process can be published".into()));
+        };
+        if self.0.core.publish(name, served) { Ok(()) } else { Err(NodeError::NameTaken) }
+    }
+
+    /// Takes a name back. False if nobody had it.
+    pub fn unpublish(&self, name: &str) -> bool {
+        self.0.core.unpublish(name)
+    }
+
+    /// Looks for a published name, at this node first, then at all nodes it knows, for up to 5 seconds.
+    ///
+    /// # Errors
+    /// [`FindError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the answer up.
+    pub async fn find<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, FindError> {
+        let protocol = protocol_id::<P>();
+        let core = &self.0.core;
+        let here = match core.find(name, protocol) {
+            Ok((served, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(served)))),
+            Err(answer) => answer,
+        };
+        let lookups: Vec<_> = core.peers().iter().filter_map(|peer| Lookup::begin(peer, protocol, name)).collect();
+        let found = timeout(FIND_TIME, first_found(lookups, here)).await.unwrap_or(Err(FindError::Timeout))?;
+        Ok(ActorRef::from_raw(RawRef(Repr::Remote(found))))
+    }
+
+    /// Returns the id of this incarnation of the node.
+    pub fn id(&self) -> NodeId {
+        self.0.core.id()
+    }
+
+    /// Returns the name of the node.
+    pub fn name(&self) -> &str {
+        &self.0.core.hello().name
+    }
+
+    /// Returns where the node listens.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.local_addr
+    }
+
+    /// Returns the other nodes this one knows of, those that are down included.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        self.0.core.peers().iter().map(|peer| peer_info(peer)).collect()
+    }
+
+    /// Leaves: writes what waits to be written, says goodbye, closes all connections. Takes at most 3 seconds.
+    pub async fn shutdown(&self) {
+        let core = &self.0.core;
+        core.close();
+        let gone = async {
+            for peer in core.peers() {
+                let ended = peer.ended.notified();
+                if !peer.is_down() {
+                    ended.await;
+                }
+            }
+        };
+        // Whoever does not take the last words does without them.
+        let _ = timeout(SHUTDOWN_TIME, gone).await;
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({}, {})", self.name(), self.id())
+    }
+}
+
+fn peer_info(peer: &Peer) -> PeerInfo {
+    let state = match () {
+        () if peer.is_down() => PeerState::Down,
+        () if peer.is_together() => PeerState::Connected,
+        () => PeerState::Disconnected,
+    };
+    PeerInfo {
+        id: peer.id(),
+        name: peer.name().to_owned(),
+        address: peer.address().to_owned(),
+        state,
+        counters: peer.counters(),
+    }
+}
+
+fn bind_error(error: ConnectError) -> NodeError {
+    match error {
+        ConnectError::Io(error) => NodeError::Bind(error),
+        other => node_error(other),
+    }
+}
+
+fn node_error(error: ConnectError) -> NodeError {
+    match error {
+        ConnectError::Io(error) => NodeError::Connect(error),
+        ConnectError::Open(address) => NodeError::Open(address),
+        ConnectError::Handshake(error) => NodeError::Handshake(error.to_string().into()),
+        ConnectError::Refused(code, "") => NodeError::Handshake(code.to_string().into()),
+        ConnectError::Refused(_, text) => NodeError::Handshake(text.into()),
+        ConnectError::Timeout => NodeError::Timeout,
+    }
+}
+
+/// Another connection between the two nodes was quicker.
+fn is_collision(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::Refused(Goodbye::Already | Goodbye::Simultaneous, "")
+            | ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Already | Goodbye::Simultaneous, .. })
+    )
+}
+
+fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
+    peer.is_together() && peer.address().parse().is_ok_and(|address| addresses.contains(&address))
+}
+
+/// Joins whoever comes after a node that went down.
+async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
+    loop {
+        {
+            let ended = peer.ended.notified();
+            if !peer.is_down() {
+                race(core.closing.cancelled(), ended).await;
+            }
+        }
+        let mut pause = core.limits.redial_min;
+        peer = loop {
+            if core.closing.is_cancelled() {
+                return;
+            }
+            if let First::Right(Ok(next)) = race(core.closing.cancelled(), connect::dial(&core, &addresses)).await {
+                break next;
+            }
+            race(core.closing.cancelled(), sleep(pause)).await;
+            pause = (pause * 2).min(core.limits.redial_max);
+        };
+    }
+}
+
+/// A question for a name on its way.
+struct Lookup {
+    peer: Arc<Peer>,
+    id: CorrelationId,
+    answer: oneshot::Receiver<Result<Resolution, FindError>>,
+    answered: bool,
+}
+
+impl Lookup {
+    fn begin(peer: &Arc<Peer>, protocol: u64, name: &str) -> Option<Self> {
+        let (asker, answer) = oneshot::channel();
+        let id = peer.with_session(|session| session.resolve(protocol, name, Answer::Resolve(asker)));
+        Some(Self { peer: peer.clone(), id: id.ok()?, answer, answered: false })
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.peer.with_session(|session| session.cancel(self.id));
+        }
+    }
+}
+
+/// The first who has the name. If nobody has it, why.
+async fn first_found(mut lookups: Vec<Lookup>, here: Resolution) -> Result<RemoteRef, FindError> {
+    let mut failure = if here == Resolution::WrongProtocol { FindError::WrongProtocol } else { FindError::NotFound };
+    poll_fn(|cx| {
+        let mut found = None;
+        lookups.retain_mut(|lookup| {
+            let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
+            lookup.answered = true;
+            match answer {
+                Ok(Ok(Resolution::Found(wire))) if wire.node == lookup.peer.id() => {
+                    found = Some(RemoteRef::new(lookup.peer.clone(), wire.key, wire.protocol));
+                }
+                Ok(Ok(Resolution::WrongProtocol)) => failure = FindError::WrongProtocol,
+                Ok(Err(_)) if failure == FindError::NotFound => failure = FindError::NodeDown,
+                _ => {}
+            }
+            false
+        });
+        match found {
+            Some(found) => Poll::Ready(Ok(found)),
+            None if lookups.is_empty() => Poll::Ready(Err(failure)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,339 @@
+//! The relation to one other node: its session, who waits for room, and whether it is there.
+
+use super::converse::Connection;
+use super::core::Core;
+use crate::cell::Shared;
+use crate::error::{AskError, FindError};
+use crate::exit::ExitReason;
+use crate::link::{Monitors, Notify as Told};
+use bytes::BytesMut;
+use posse_core::sync::{Notify, oneshot};
+use posse_core::task::AbortHandle;
+use posse_wire::{CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Waker};
+
+/// Who waits for an answer from the other node.
+pub(super) enum Answer {
+    Ask(oneshot::Sender<Result<BytesMut, AskError>>),
+    Watch(Told),
+    Resolve(oneshot::Sender<Result<Resolution, FindError>>),
+}
+
+impl Answer {
+    /// The node is down.
+    fn give_up(self) {
+        // Who asked may have left meanwhile.
+        match self {
+            Self::Ask(asker) => drop(asker.send(Err(AskError::NodeDown))),
+            Self::Watch(notify) => notify(&ExitReason::NodeDown),
+            Self::Resolve(asker) => drop(asker.send(Err(FindError::NodeDown))),
+        }
+    }
+}
+
+/// Where the relation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No connection, and none is being made.
+    Apart,
+    Dialling,
+    /// The other node connected, and the handshake goes on.
+    Accepting,
+    Together,
+    Down,
+}
+
+struct Status {
+    phase: Phase,
+    /// A connection that has come about and waits to be taken up.
+    offered: Option<Connection>,
+}
+
+/// A sender's place among those who wait for room.
+#[derive(Debug, Default)]
+pub(crate) struct Place(Option<u64>);
+
+#[derive(Default)]
+struct Room {
+    next: u64,
+    waiting: BTreeMap<u64, Waker>,
+}
+
+pub(crate) struct Peer {
+    core: Weak<Core>,
+    introduction: Introduction,
+    session: Mutex<Session<Answer>>,
+    status: Mutex<Status>,
+    room: Mutex<Room>,
+    /// Asks of the other node that our actors work on.
+    pub(super) serving: Mutex<BTreeMap<CorrelationId, AbortHandle>>,
+    /// Monitors of the other node on our actors.
+    watchers: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
+    /// There is something to write.
+    pub(super) output: Notify,
+    /// A connection is offered, or the node is down.
+    pub(super) offered: Notify,
+    /// Something is to be sent, and there is no connection.
+    pub(super) wanted: Notify,
+    /// The node is down.
+    pub(super) ended: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Peer {
+    pub(super) fn new(core: &Arc<Core>, introduction: Introduction, types: &[TypeInfo]) -> Self {
+        let session = Session::new(core.limits.clone(), types);
+        Self::with(Arc::downgrade(core), introduction, session, Phase::Apart)
+    }
+
+    /// A node of which nothing but its id is known, and that it is gone.
+    pub(super) fn gone(core: Weak<Core>, node: NodeId) -> Self {
+        let mut session = Session::new(posse_wire::Limits::default(), &[]);
+        session.close();
+        let introduction = Introduction { node, name: String::new(), address: String::new() };
+        Self::with(core, introduction, session, Phase::Down)
+    }
+
+    fn with(core: Weak<Core>, introduction: Introduction, session: Session<Answer>, phase: Phase) -> Self {
+        Self {
+            core,
+            introduction,
+            session: Mutex::new(session),
+            status: Mutex::new(Status { phase, offered: None }),
+            room: Mutex::default(),
+            serving: Mutex::default(),
+            watchers: Mutex::default(),
+            output: Notify::new(),
+            offered: Notify::new(),
+            wanted: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.introduction.node
+    }
+
+    pub(super) fn introduction(&self) -> Introduction {
+        self.introduction.clone()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.introduction.name
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.introduction.address
+    }
+
+    pub(super) fn core(&self) -> Option<Arc<Core>> {
+        self.core.upgrade()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        lock(&self.session).counters()
+    }
+
+    /// Works on the session, then wakes the writer if there is something new to write.
+    pub(super) fn with_session<R>(&self, f: impl FnOnce(&mut Session<Answer>) -> R) -> R {
+        let mut session = lock(&self.session);
+        let had_output = session.has_output();
+        let result = f(&mut session);
+        let (wake, apart) = (!had_output && session.has_output(), !session.is_attached());
+        drop(session);
+        if wake {
+            self.output.notify_one();
+        }
+        if apart {
+            self.wanted.notify_one();
+        }
+        result
+    }
+
+    /// As [`with_session`](Self::with_session) for the two ends of a connection, which wake nobody.
+    pub(super) fn on_session<R>(&self, f: impl FnOnce(&mut Session<Answer>) -> R) -> R {
+        f(&mut lock(&self.session))
+    }
+
+    /// Waits in line until a message would not be refused for want of room.
+    pub(super) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = lock(&self.room);
+        let key = *place.0.get_or_insert_with(|| {
+            room.next += 1;
+            room.next
+        });
+        let former = room.waiting.insert(key, cx.waker().clone());
+        drop(room);
+        drop(former);
+
+        // Looked at after joining the line: whoever makes room looks at the line afterwards.
+        let has_room = lock(&self.session).has_room();
+        if has_room {
+            self.leave_line(place);
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn leave_line(&self, place: &mut Place) {
+        if let Some(key) = place.0.take() {
+            let waker = lock(&self.room).waiting.remove(&key);
+            drop(waker);
+        }
+    }
+
+    /// There may be room.
+    pub(super) fn wake_line(&self) {
+        let mut room = lock(&self.room);
+        let waiting = std::mem::take(&mut room.waiting);
+        drop(room);
+        waiting.into_values().for_each(Waker::wake);
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        lock(&self.status).phase == Phase::Down
+    }
+
+    pub(super) fn is_together(&self) -> bool {
+        lock(&self.status).phase == Phase::Together
+    }
+
+    /// Reserves the relation for a connection. Of two nodes that dial each other the smaller one's connection stays.
+    pub(super) fn begin_connection(&self, accepted: bool, we_are_smaller: bool) -> Result<(), Goodbye> {
+        let mut status = lock(&self.status);
+        match status.phase {
+            Phase::Apart => {}
+            Phase::Dialling if !accepted || !we_are_smaller => {}
+            Phase::Dialling => return Err(Goodbye::Simultaneous),
+            Phase::Accepting | Phase::Together => return Err(Goodbye::Already),
+            Phase::Down => return Err(Goodbye::Quarantined),
+        }
+        status.phase = if accepted { Phase::Accepting } else { Phase::Dialling };
+        Ok(())
+    }
+
+    /// The connection that was reserved did not come about.
+    pub(super) fn abandon_connection(&self) {
+        let mut status = lock(&self.status);
+        if matches!(status.phase, Phase::Dialling | Phase::Accepting) && status.offered.is_none() {
+            status.phase = Phase::Apart;
+        }
+        drop(status);
+        self.offered.notify_one();
+    }
+
+    /// A connection has come about.
+    pub(super) fn offer(&self, connection: Connection) {
+        let mut status = lock(&self.status);
+        if status.phase != Phase::Down {
+            status.offered = Some(connection);
+        }
+        drop(status);
+        self.offered.notify_one();
+    }
+
+    pub(super) fn has_offer(&self) -> bool {
+        lock(&self.status).offered.is_some()
+    }
+
+    pub(super) fn take_offer(&self) -> Option<Connection> {
+        let mut status = lock(&self.status);
+        let connection = status.offered.take()?;
+        status.phase = Phase::Together;
+        Some(connection)
+    }
+
+    /// The connection is gone.
+    pub(super) fn part(&self) {
+        let mut status = lock(&self.status);
+        if status.phase == Phase::Together {
+            status.phase = Phase::Apart;
+        }
+        drop(status);
+        self.on_session(Session::detach);
+        self.forget_watchers();
+    }
+
+    /// Says that the other node monitors one of our actors. It is told once.
+    pub(super) fn watched_by(self: &Arc<Self>, id: CorrelationId, shared: &Shared) {
+        let peer = Arc::downgrade(self);
+        let monitors = shared.monitors.clone();
+        let key = monitors.add(Box::new(move |reason| {
+            let Some(peer) = peer.upgrade() else { return };
+            lock(&peer.watchers).remove(&id);
+            peer.say_down(id, reason);
+        }));
+        if shared.ended().is_none() {
+            let former = lock(&self.watchers).insert(id, (monitors, key));
+            if let Some((monitors, key)) = former {
+                monitors.remove(key);
+            }
+        }
+    }
+
+    fn say_down(&self, id: CorrelationId, reason: &ExitReason) {
+        let (code, text) = match reason {
+            ExitReason::Normal => (DownCode::Normal, ""),
+            ExitReason::Shutdown => (DownCode::Shutdown, ""),
+            ExitReason::Killed => (DownCode::Killed, ""),
+            ExitReason::Failed(text) => (DownCode::Failed, &**text),
+            ExitReason::NodeDown => (DownCode::NodeDown, ""),
+            ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
+        };
+        self.with_session(|session| session.down(id, code, text));
+    }
+
+    pub(super) fn watcher_count(&self) -> usize {
+        lock(&self.watchers).len()
+    }
+
+    pub(super) fn unwatch(&self, id: CorrelationId) {
+        let watcher = lock(&self.watchers).remove(&id);
+        if let Some((monitors, key)) = watcher {
+            monitors.remove(key);
+        }
+    }
+
+    /// After a reconnect the other node monitors anew.
+    fn forget_watchers(&self) {
+        let watchers = std::mem::take(&mut *lock(&self.watchers));
+        for (monitors, key) in watchers.into_values() {
+            monitors.remove(key);
+        }
+    }
+
+    /// The node is gone for good: everybody who waits is told, what comes later is refused.
+    pub(super) fn down(&self) {
+        let mut status = lock(&self.status);
+        let before = std::mem::replace(&mut status.phase, Phase::Down);
+        let offered = status.offered.take();
+        drop(status);
+        drop(offered);
+        if before == Phase::Down {
+            return;
+        }
+        tracing::info!(node = %self.id(), name = self.name(), "node down");
+
+        let answers = self.on_session(Session::close);
+        answers.into_iter().for_each(Answer::give_up);
+        self.forget_watchers();
+        let serving = std::mem::take(&mut *lock(&self.serving));
+        serving.into_values().for_each(|task| task.abort());
+        self.wake_line();
+        self.offered.notify_one();
+        self.output.notify_one();
+        self.ended.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
