@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
+mod cluster;
 mod common;
 mod examples;
 mod lifecycle;

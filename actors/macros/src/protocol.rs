@@ -40,6 +40,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         return Err(Error::new_spanned(&item.ident, "a protocol has at least one message"));
     }
 
+    for (n, method) in methods.iter().enumerate() {
+        if method.message == item.ident || methods[..n].iter().any(|former| former.message == method.message) {
+            let text = format!("the message of this function would be a second `{}`", method.message);
+            return Err(Error::new_spanned(&method.name, text));
+        }
+    }
+
     let name = args.name.as_ref().map_or_else(|| item.ident.to_string(), LitStr::value);
     let messages = methods.iter().map(|method| message(&args.krate, &name, &item.vis, method));
     let view = view(&args.krate, &name, &item, &methods);

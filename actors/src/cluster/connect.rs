@@ -97,12 +97,12 @@ pub(super) async fn accept(core: Arc<Core>, listener: TcpListener) {
 }
 
 /// Frees the peer for another attempt unless the handshake succeeds.
-struct Attempt(Option<Arc<Peer>>);
+struct Attempt(Option<Arc<Peer>>, Role);
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(peer) = self.0.take() {
-            peer.abandon_connection();
+            peer.abandon(self.1 == Role::Acceptor);
         }
     }
 }
@@ -114,19 +114,23 @@ async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Res
     stream.write_all(&hello).await?;
 
     let introduced = introduced(&greeting, &mut stream, &mut input).await?;
-    let peer = match core.admit(introduced.peer(), role == Role::Acceptor) {
-        Admission::Welcome(peer) => peer,
-        Admission::Refused(code, detail, text) => {
-            let last_words = introduced.refuse(code, detail, text);
-            stream.write_all(&last_words).await?;
-            return Err(ConnectError::Refused(code, text));
+    let peer = loop {
+        match core.admit(introduced.peer(), role == Role::Acceptor) {
+            Admission::Welcome(peer) => break peer,
+            Admission::Wait(peer) => peer.until(|peer| !peer.is_accepting()).await,
+            Admission::Refused(code, detail, text) => {
+                let last_words = introduced.refuse(code, detail, text);
+                stream.write_all(&last_words).await?;
+                return Err(ConnectError::Refused(code, text));
+            }
         }
     };
 
-    let mut attempt = Attempt(Some(peer.clone()));
+    let mut attempt = Attempt(Some(peer.clone()), role);
     let connected = agree(core, introduced, &mut stream, &mut input).await?;
     attempt.0 = None;
     peer.offer(Connection { stream, input, connected });
+    core.joined.notify_waiters();
     Ok(peer)
 }
 
@@ -224,12 +228,12 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
         }
         pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
 
-        if peer.address().is_empty() || peer.begin_connection(false, false).is_err() {
+        if peer.address().is_empty() || !peer.begin_dialling() {
             continue;
         }
         match redial(core, peer).await {
             Redial::Offered => {}
-            Redial::Failed => peer.abandon_connection(),
+            Redial::Failed => peer.abandon(false),
             Redial::Gone => return None,
         }
     }

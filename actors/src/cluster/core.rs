@@ -3,10 +3,10 @@
 //! Locks are taken in the order types, exports, peers, session, and never held while user code or a waker runs.
 
 use super::connect;
-use super::peer::Peer;
+use super::peer::{Peer, Turn};
 use crate::protocol::Served;
 use posse_core::runtime::Handle;
-use posse_core::sync::CancellationToken;
+use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
 use posse_core::time::Instant;
 use posse_wire::{ActorKey, Goodbye, Hello, Introduction, Limits, NodeId, Resolution, Slab, TypeInfo, WireRef};
@@ -28,6 +28,8 @@ pub(crate) struct Core {
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
+    /// A connection to some node has come about.
+    pub(super) joined: Notify,
     types: Mutex<Types>,
     exports: Mutex<Exports>,
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
@@ -57,6 +59,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Who asks to be let in, and what to do with it.
 pub(super) enum Admission {
     Welcome(Arc<Peer>),
+    /// Another connection to it is being made; ask again when that has come about or has not.
+    Wait(Arc<Peer>),
     Refused(Goodbye, u64, &'static str),
 }
 
@@ -69,6 +73,7 @@ impl Core {
             limits,
             handle,
             closing: CancellationToken::new(),
+            joined: Notify::new(),
             types: Mutex::default(),
             exports: Mutex::default(),
             peers: Mutex::default(),
@@ -224,17 +229,17 @@ impl Core {
             return Admission::Refused(Goodbye::Stale, known.id().incarnation, "");
         }
         if let Some(peer) = former.as_ref().filter(|known| known.id() == node) {
-            let admitted = peer.begin_connection(accepted, self.id < node);
-            return match admitted {
-                Ok(()) => Admission::Welcome(peer.clone()),
-                Err(code) => Admission::Refused(code, 0, ""),
+            return match peer.turn(accepted, self.id < node) {
+                Turn::Welcome => Admission::Welcome(peer.clone()),
+                Turn::Wait => Admission::Wait(peer.clone()),
+                Turn::Refuse(code) => Admission::Refused(code, 0, ""),
             };
         }
 
         let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
         let peer = Arc::new(Peer::new(&core, introduction, &types.list));
-        // It is nobody else's yet, so this cannot be refused.
-        let _ = peer.begin_connection(accepted, false);
+        // It is nobody else's yet, so it is welcome.
+        peer.turn(accepted, false);
         self.remember(&mut peers, peer.clone());
         drop((types, peers));
         if let Some(former) = former {

@@ -211,10 +211,11 @@ impl Node {
             loop {
                 match connect::dial(core, &addresses).await {
                     Err(error) if is_collision(&error) => {
+                        let joined = core.joined.notified();
                         if let Some(peer) = core.peers().into_iter().find(|peer| is_at(peer, &addresses)) {
                             return Ok(peer);
                         }
-                        sleep(core.limits.redial_min).await;
+                        race(joined, sleep(core.limits.redial_min)).await;
                     }
                     result => return result.map_err(node_error),
                 }
@@ -291,10 +292,7 @@ impl Node {
         core.close();
         let gone = async {
             for peer in core.peers() {
-                let ended = peer.ended.notified();
-                if !peer.is_down() {
-                    ended.await;
-                }
+                peer.until(Peer::is_down).await;
             }
         };
         // Whoever does not take the last words does without them.
@@ -357,12 +355,7 @@ fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
 /// Joins whoever comes after a node that went down.
 async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
     loop {
-        {
-            let ended = peer.ended.notified();
-            if !peer.is_down() {
-                race(core.closing.cancelled(), ended).await;
-            }
-        }
+        race(core.closing.cancelled(), peer.until(Peer::is_down)).await;
         let mut pause = core.limits.redial_min;
         peer = loop {
             if core.closing.is_cancelled() {

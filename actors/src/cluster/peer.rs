@@ -39,11 +39,22 @@ impl Answer {
 enum Phase {
     /// No connection, and none is being made.
     Apart,
+    /// We connect, and do not know yet who answers.
     Dialling,
-    /// The other node connected, and the handshake goes on.
+    /// The other node has welcomed us, and the handshake goes on.
+    Welcomed,
+    /// The other node connected, was welcomed, and the handshake goes on.
     Accepting,
     Together,
     Down,
+}
+
+/// What becomes of a connection whose other side has introduced itself.
+pub(super) enum Turn {
+    Welcome,
+    /// Another connection between the two is being made, and it is not clear yet which one stays.
+    Wait,
+    Refuse(Goodbye),
 }
 
 struct Status {
@@ -78,8 +89,8 @@ pub(crate) struct Peer {
     pub(super) offered: Notify,
     /// Something is to be sent, and there is no connection.
     pub(super) wanted: Notify,
-    /// The node is down.
-    pub(super) ended: Notify,
+    /// The phase has changed.
+    moved: Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,7 +123,7 @@ impl Peer {
             output: Notify::new(),
             offered: Notify::new(),
             wanted: Notify::new(),
-            ended: Notify::new(),
+            moved: Notify::new(),
         }
     }
 
@@ -204,38 +215,72 @@ impl Peer {
         lock(&self.status).phase == Phase::Together
     }
 
-    /// Reserves the relation for a connection. Of two nodes that dial each other the smaller one's connection stays.
-    pub(super) fn begin_connection(&self, accepted: bool, we_are_smaller: bool) -> Result<(), Goodbye> {
-        let mut status = lock(&self.status);
-        match status.phase {
-            Phase::Apart => {}
-            Phase::Dialling if !accepted || !we_are_smaller => {}
-            Phase::Dialling => return Err(Goodbye::Simultaneous),
-            Phase::Accepting | Phase::Together => return Err(Goodbye::Already),
-            Phase::Down => return Err(Goodbye::Quarantined),
+    /// Waits until something is so that goes with the phase.
+    pub(super) async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if is_so(self) {
+                return;
+            }
+            moved.await;
         }
-        status.phase = if accepted { Phase::Accepting } else { Phase::Dialling };
-        Ok(())
     }
 
-    /// The connection that was reserved did not come about.
-    pub(super) fn abandon_connection(&self) {
+    pub(super) fn is_accepting(&self) -> bool {
+        lock(&self.status).phase == Phase::Accepting
+    }
+
+    /// Reserves the relation for dialling. False if there is a connection, or one is being made.
+    pub(super) fn begin_dialling(&self) -> bool {
         let mut status = lock(&self.status);
-        if matches!(status.phase, Phase::Dialling | Phase::Accepting) && status.offered.is_none() {
+        let apart = status.phase == Phase::Apart;
+        if apart {
+            status.phase = Phase::Dialling;
+        }
+        apart
+    }
+
+    /// Decides about a connection whose other side has introduced itself. Of two nodes that connect to each other at
+    /// once the smaller one's connection stays, unless the other one is further.
+    pub(super) fn turn(&self, accepted: bool, we_are_smaller: bool) -> Turn {
+        let mut status = lock(&self.status);
+        let welcome = match (status.phase, accepted) {
+            (Phase::Apart, _) | (Phase::Dialling, false) => true,
+            (Phase::Dialling, true) if !we_are_smaller => true,
+            (Phase::Dialling | Phase::Welcomed, _) => return Turn::Refuse(Goodbye::Simultaneous),
+            (Phase::Accepting, false) if we_are_smaller => false,
+            (Phase::Accepting, false) => return Turn::Refuse(Goodbye::Simultaneous),
+            (Phase::Accepting | Phase::Together, _) => return Turn::Refuse(Goodbye::Already),
+            (Phase::Down, _) => return Turn::Refuse(Goodbye::Quarantined),
+        };
+        if !welcome {
+            return Turn::Wait;
+        }
+        status.phase = if accepted { Phase::Accepting } else { Phase::Welcomed };
+        Turn::Welcome
+    }
+
+    /// The connection that was reserved for did not come about.
+    pub(super) fn abandon(&self, accepted: bool) {
+        let mut status = lock(&self.status);
+        let ours = if accepted { Phase::Accepting } else { Phase::Welcomed };
+        if status.phase == ours || (!accepted && status.phase == Phase::Dialling) {
             status.phase = Phase::Apart;
         }
         drop(status);
-        self.offered.notify_one();
+        self.moved.notify_waiters();
     }
 
     /// A connection has come about.
     pub(super) fn offer(&self, connection: Connection) {
         let mut status = lock(&self.status);
         if status.phase != Phase::Down {
+            status.phase = Phase::Together;
             status.offered = Some(connection);
         }
         drop(status);
         self.offered.notify_one();
+        self.moved.notify_waiters();
     }
 
     pub(super) fn has_offer(&self) -> bool {
@@ -243,10 +288,7 @@ impl Peer {
     }
 
     pub(super) fn take_offer(&self) -> Option<Connection> {
-        let mut status = lock(&self.status);
-        let connection = status.offered.take()?;
-        status.phase = Phase::Together;
-        Some(connection)
+        lock(&self.status).offered.take()
     }
 
     /// The connection is gone.
@@ -256,6 +298,7 @@ impl Peer {
             status.phase = Phase::Apart;
         }
         drop(status);
+        self.moved.notify_waiters();
         self.on_session(Session::detach);
         self.forget_watchers();
     }
@@ -328,7 +371,7 @@ impl Peer {
         self.wake_line();
         self.offered.notify_one();
         self.output.notify_one();
-        self.ended.notify_waiters();
+        self.moved.notify_waiters();
     }
 }
 
