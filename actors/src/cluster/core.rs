@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Nodes that are remembered; beyond, those that are down are forgotten, the lowest hash first. Guessed.
 const PEERS_MAX: usize = 10_000;
 
+/// Former incarnations that are remembered, for their counters. Guessed.
+const FORMER_MAX: usize = 1024;
+
 /// Third nodes that are remembered before anybody speaks to them. Guessed.
 const INTRODUCTIONS_MAX: usize = 65_536;
 
@@ -33,6 +36,8 @@ pub(crate) struct Core {
     types: Mutex<Types>,
     exports: Mutex<Exports>,
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    /// Earlier incarnations of those.
+    former: Mutex<VecDeque<Arc<Peer>>>,
     introductions: Mutex<BTreeMap<NodeId, Introduction>>,
     half_open: Mutex<VecDeque<AbortHandle>>,
 }
@@ -77,6 +82,7 @@ impl Core {
             types: Mutex::default(),
             exports: Mutex::default(),
             peers: Mutex::default(),
+            former: Mutex::default(),
             introductions: Mutex::default(),
             half_open: Mutex::default(),
         })
@@ -189,6 +195,11 @@ impl Core {
         lock(&self.peers).values().cloned().collect()
     }
 
+    /// Earlier incarnations of nodes, all of them down.
+    pub(super) fn former(&self) -> Vec<Arc<Peer>> {
+        lock(&self.former).iter().cloned().collect()
+    }
+
     /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
     pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
         let introduction = lock(&self.introductions).get(&node).cloned();
@@ -244,6 +255,11 @@ impl Core {
         drop((types, peers));
         if let Some(former) = former {
             former.down();
+            let mut all = lock(&self.former);
+            all.push_back(former);
+            if all.len() > FORMER_MAX {
+                all.pop_front();
+            }
         }
         connect::begin(core, peer.clone());
         Admission::Welcome(peer)

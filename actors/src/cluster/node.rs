@@ -281,9 +281,10 @@ impl Node {
         self.0.local_addr
     }
 
-    /// Returns the other nodes this one knows of, those that are down included.
+    /// Returns the other nodes this one knows of, those that are down and the last 1,024 former incarnations included.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        self.0.core.peers().iter().map(|peer| peer_info(peer)).collect()
+        let core = &self.0.core;
+        core.former().iter().chain(&core.peers()).map(|peer| peer_info(peer)).collect()
     }
 
     /// Leaves: writes what waits to be written, says goodbye, closes all connections. Takes at most 3 seconds.

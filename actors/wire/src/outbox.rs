@@ -12,9 +12,13 @@ use std::collections::VecDeque;
 /// One frame per write gives 0.22 M frames a second, 64 KiB 37 M, more hardly anything.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
-/// What became of the messages to one node.
+/// What became of the messages to one node: `offered = returned + accepted`,
+/// `accepted = acked + refused + lost + unsettled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Given back to the sender: the node is down, the message too large or of another form. Not for want of room: such a
+    /// message is offered again, or its sender has it.
+    pub returned: u64,
     /// Taken over from the sender.
     pub accepted: u64,
     /// In the mailbox at the other side.
@@ -79,6 +83,11 @@ impl Outbox {
         }
         let last = self.segments.len() - 1;
         &mut self.segments[last]
+    }
+
+    /// Counts a message that was given back.
+    pub(crate) fn give_back(&mut self) {
+        self.counters.returned += 1;
     }
 
     /// Appends a message.

@@ -291,7 +291,21 @@ impl<T> Session<T> {
                 && self.questions.len() < self.limits.asks_max)
     }
 
-    fn message_header(&self, kind: Kind, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<Header, SendError> {
+    fn message_header(
+        &mut self,
+        kind: Kind,
+        to: ActorKey,
+        message: TypeInfo,
+        body: &[u8],
+    ) -> Result<Header, SendError> {
+        let header = self.check_message(kind, to, message, body);
+        if matches!(header, Err(SendError::Closed | SendError::TooLarge | SendError::Incompatible)) {
+            self.out.give_back();
+        }
+        header
+    }
+
+    fn check_message(&self, kind: Kind, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<Header, SendError> {
         if self.closed {
             return Err(SendError::Closed);
         }

@@ -224,7 +224,8 @@ fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
     assert_eq!(a.close(), [1, 2]);
     assert_eq!(a.tell(KEY, ADD, b""), Err(SendError::Closed));
     assert_eq!(a.watch(KEY, 3), Err((SendError::Closed, 3)));
-    assert_eq!((a.counters().lost, a.counters().unsettled), (2, 0));
+    let counters = a.counters();
+    assert_eq!((counters.lost, counters.unsettled, counters.returned), (2, 0, 1));
 }
 
 #[test]
