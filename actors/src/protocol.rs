@@ -140,12 +140,15 @@ impl<M> From<Refused<M>> for Undelivered {
 /// The encoded reply to a message from another node.
 pub(crate) type EncodedReply = Pin<Box<dyn Future<Output = Result<Vec<u8>, AskError>> + Send>>;
 
+/// Decodes a message and puts it into the actor's mailbox.
+type FromBytes<A, R> = fn(&LocalRef<A>, &mut RoomWaiter, &[u8]) -> Result<R, Undelivered>;
+
 /// How an actor takes one type of message.
 #[doc(hidden)]
 pub struct Entry<A: Actor> {
     local: fn(&LocalRef<A>, &mut dyn Any),
-    tell: fn(&LocalRef<A>, &mut RoomWaiter, &[u8]) -> Result<(), Undelivered>,
-    ask: fn(&LocalRef<A>, &mut RoomWaiter, &[u8]) -> Result<EncodedReply, Undelivered>,
+    tell: FromBytes<A, ()>,
+    ask: FromBytes<A, EncodedReply>,
 }
 
 impl<A: Actor> Entry<A> {

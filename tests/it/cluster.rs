@@ -21,7 +21,7 @@ pub trait Testing {
 }
 
 #[derive(Default)]
-struct Tester {
+pub struct Tester {
     notes: Vec<u64>,
     me: Option<ActorRef<Testing>>,
 }
@@ -121,7 +121,7 @@ async fn client(server: &Node) -> (Node, ActorRef<Testing>) {
 }
 
 /// Waits, without sleeping, until something that other tasks bring about is so.
-async fn until(mut done: impl FnMut() -> bool) {
+pub async fn until(mut done: impl FnMut() -> bool) {
     posse::time::timeout(secs(10), async {
         while !done() {
             posse::time::sleep(ms(1)).await;

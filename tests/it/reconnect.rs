@@ -1,0 +1,162 @@
+//! Connections that break while both nodes live, and nodes that cannot be reached any more.
+
+use crate::cluster::{Tester, Testing, until};
+use crate::hostile::Rogue;
+use posse::cluster::{Limits, PeerState};
+use posse::prelude::*;
+use posse::sync::CancellationToken;
+use posse::{AskError, ExitReason};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A wire between two nodes that can be cut, or frozen.
+struct Proxy {
+    address: SocketAddr,
+    cut: CancellationToken,
+    frozen: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (cut, frozen) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let (until_cut, is_frozen) = (cut.clone(), frozen.clone());
+        posse::task::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(target).await.unwrap();
+                let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+                for (mut read, mut write) in [(near_read, far_write), (far_read, near_write)] {
+                    let (until_cut, is_frozen) = (until_cut.clone(), is_frozen.clone());
+                    posse::task::spawn(async move {
+                        let carry = async {
+                            let mut bytes = vec![0; 4096];
+                            loop {
+                                let n = read.read(&mut bytes).await?;
+                                if is_frozen.load(Ordering::Relaxed) {
+                                    std::future::pending::<()>().await;
+                                }
+                                if n == 0 {
+                                    return Ok::<(), std::io::Error>(());
+                                }
+                                write.write_all(&bytes[..n]).await?;
+                            }
+                        };
+                        until_cut.run_until_cancelled(carry).await
+                    });
+                }
+            }
+        });
+        Self { address, cut, frozen }
+    }
+}
+
+async fn server(limits: Limits) -> (Node, LocalRef<Tester>) {
+    let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
+    let tester = posse::spawn(Tester::default);
+    node.publish("tester", tester.share::<Testing>()).await.unwrap();
+    (node, tester)
+}
+
+fn quick() -> Limits {
+    let mut limits = Limits::default();
+    limits.heartbeat = Duration::from_millis(20);
+    limits.silence_max = Duration::from_millis(80);
+    limits.redial_min = Duration::from_millis(1);
+    limits.grace = Duration::from_millis(400);
+    limits
+}
+
+/// Asks until an ask is answered: those that were on their way when the connection broke are lost. Returns how many.
+async fn answered_again(tester: &ActorRef<Testing>) -> u64 {
+    let mut lost = 0;
+    while let Err(error) = tester.echo("after".to_owned()).within(ms(50)).await {
+        assert_eq!(error, AskError::Timeout);
+        lost += 1;
+        assert!(lost < 100, "it never comes back");
+    }
+    lost
+}
+
+#[posse::test]
+async fn cut_connection_is_made_again_and_references_work_on() {
+    let (server, local) = server(Limits::default()).await;
+    let proxy = Proxy::to(server.local_addr().unwrap()).await;
+    let client = Node::connect(proxy.address).await.unwrap();
+    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let ending = posse::task::spawn({
+        let tester = tester.clone();
+        async move { tester.closed().await }
+    });
+    assert_eq!(tester.echo("before".to_owned()).await.unwrap(), "before");
+
+    // The node tells where it listens, so the way around the proxy is found.
+    proxy.cut.cancel();
+    let lost = answered_again(&tester).await;
+    assert_eq!(client.peers().len(), 1);
+    assert!(client.peers()[0].counters.lost <= lost);
+
+    // The monitor was renewed: it fires once, with the reason.
+    local.stop();
+    assert_eq!(ending.await.unwrap(), ExitReason::Normal);
+    until(|| client.peers()[0].counters.unsettled == 0).await;
+    let counters = client.peers()[0].counters;
+    assert_eq!(counters.accepted, counters.acked + counters.dead());
+}
+
+#[posse::test]
+async fn silence_is_noticed_and_another_connection_made() {
+    let (server, _local) = server(quick()).await;
+    let proxy = Proxy::to(server.local_addr().unwrap()).await;
+    let client = Node::builder().limits(quick()).connect(proxy.address).await.unwrap();
+    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    proxy.frozen.store(true, Ordering::Relaxed);
+    // What goes into the frozen connection is lost; what comes after the silence was noticed is not.
+    tester.note(1).await.unwrap();
+    until(|| client.peers()[0].counters.lost == 1).await;
+    answered_again(&tester).await;
+    assert!(tester.notes().await.unwrap().is_empty());
+}
+
+#[posse::test]
+async fn silence_alone_is_no_end_as_long_as_heartbeats_pass() {
+    let (server, _local) = server(quick()).await;
+    let client = Node::builder().limits(quick()).connect(server.local_addr().unwrap()).await.unwrap();
+    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let end = posse::time::timeout(ms(400), tester.closed()).await;
+    assert!(end.is_err());
+    assert_eq!(client.peers()[0].counters.lost, 0);
+    assert_eq!(client.peers()[0].state, PeerState::Connected);
+}
+
+#[posse::test]
+async fn node_that_stays_away_is_disconnected_and_after_the_grace_down() {
+    let (server, _local) = server(quick()).await;
+    // It does not listen, so it cannot be dialled.
+    let rogue = Rogue::enter(&server).await;
+    assert_eq!(server.peers()[0].state, PeerState::Connected);
+    drop(rogue);
+    until(|| server.peers()[0].state == PeerState::Disconnected).await;
+    until(|| server.peers()[0].state == PeerState::Down).await;
+}
+
+#[posse::test]
+async fn node_that_refuses_connections_is_down_at_once() {
+    let (server, _local) = server(Limits::default()).await;
+    let proxy = Proxy::to(server.local_addr().unwrap()).await;
+    let client = Node::connect(proxy.address).await.unwrap();
+    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let ending = posse::task::spawn({
+        let tester = tester.clone();
+        async move { tester.closed().await }
+    });
+    // The node is gone without a word: its listener is closed, and then the wire is cut.
+    proxy.frozen.store(true, Ordering::Relaxed);
+    server.shutdown().await;
+    drop(server);
+    proxy.cut.cancel();
+    assert_eq!(ending.await.unwrap(), ExitReason::NodeDown);
+    assert_eq!(tester.echo(String::new()).await.unwrap_err(), AskError::NodeDown);
+}
