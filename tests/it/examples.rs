@@ -2,26 +2,36 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// A running example; killed if a test fails half-way.
 struct Server {
     child: Child,
     address: String,
+    /// Stays open, so that it can go on talking.
+    _stdout: BufReader<ChildStdout>,
+}
+
+/// Cargo builds the examples before the tests, beside the folder that this test's binary is in.
+fn binary(example: &str) -> PathBuf {
+    let tests: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
+    tests.parent().unwrap().join("examples").join(example)
 }
 
 impl Server {
     fn start(example: &str) -> Self {
-        // Cargo builds the examples before the tests, beside the folder that this test's binary is in.
-        let tests: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
-        let binary = tests.parent().unwrap().join("examples").join(example);
-        let mut child = Command::new(binary).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_with(example, &["127.0.0.1:0"])
+    }
+
+    fn start_with(example: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(binary(example)).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let address =
             line.trim().strip_prefix("listening on ").expect("the first line says where it listens").to_owned();
-        Self { child, address }
+        Self { child, address, _stdout: stdout }
     }
 
     fn connect(&self) -> std::net::TcpStream {
@@ -73,4 +83,29 @@ fn the_udp_server_echoes_and_ends_with_zero() {
     let len = client.recv(&mut back).unwrap();
     assert_eq!(&back[..len], b"hello");
     server.terminate();
+}
+
+#[test]
+fn the_remote_example_talks_between_processes() {
+    let server = Server::start("remote");
+    let output = Command::new(binary("remote")).args(["--connect", &server.address]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for line in ["5 added: 5", "7 added: 12", "the total is 12 now"] {
+        assert!(said.lines().any(|said| said == line), "no {line:?} in {said}");
+    }
+    server.terminate();
+}
+
+#[test]
+fn the_cluster_example_runs_by_hand() {
+    let a = Server::start_with("echo_cluster", &["--node", "a", "--listen", "127.0.0.1:0"]);
+    let b = Server::start_with("echo_cluster", &["--node", "b", "--join", &a.address]);
+    for server in [a, b] {
+        server.terminate();
+    }
+    let help = Command::new(binary("echo_cluster")).arg("--help").output().unwrap();
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--listen ADDR"));
+    let wrong = Command::new(binary("echo_cluster")).arg("--nodes").output().unwrap();
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("--help"));
 }

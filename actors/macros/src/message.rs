@@ -79,8 +79,9 @@ fn wire(input: &DeriveInput, options: &Options) -> Result<TokenStream> {
 
     let version: u64 = options.version.as_ref().map_or(Ok(1), LitInt::base10_parse)?;
     let fields = variants.iter().flat_map(|(_, fields)| fields.iter().map(|field| &field.ty));
-    let portable = assert_portable(krate, fields.cloned().chain([syn::parse2(reply.clone())?]));
     let ident = &input.ident;
+    let whole = [syn::parse_quote!(#ident), syn::parse2(reply.clone())?];
+    let portable = assert_portable(krate, fields.cloned().chain(whole));
     Ok(quote! {
         impl #krate::Wire for #ident {
             const TYPE: #krate::MessageType = #krate::MessageType::new(#name, #text, #version);

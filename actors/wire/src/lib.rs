@@ -40,6 +40,7 @@
 
 mod body;
 mod code;
+mod event;
 mod frame;
 mod handshake;
 mod hello;
@@ -52,12 +53,13 @@ mod types;
 
 pub use body::{DownBody, Introduction, Resolution};
 pub use code::{DownCode, Goodbye, Refused, ReplyCode};
+pub use event::{Event, Inbound, SendError, Violation};
 pub use frame::{FrameError, Kind};
 pub use handshake::{Agreeing, Connected, Greeting, HandshakeError, Introduced, Role};
 pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
 pub use limits::{LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
 pub use outbox::Counters;
-pub use session::{Event, Inbound, SendError, Session, Violation};
+pub use session::Session;
 pub use slab::Slab;
 pub use types::{TypeInfo, TypeKey};

@@ -1,0 +1,101 @@
+//! What a session says to whoever drives it.
+
+use crate::body::{DownBody, Introduction, Resolution};
+use crate::code::{Goodbye, ReplyCode};
+use crate::frame::FrameError;
+use crate::ids::{ActorKey, CorrelationId};
+use crate::types::TypeKey;
+use bytes::BytesMut;
+use std::fmt;
+use std::time::Duration;
+
+/// A message that has arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// Whom it is for.
+    pub to: ActorKey,
+    /// What it is.
+    pub type_key: TypeKey,
+    /// Its bytes.
+    pub body: BytesMut,
+    /// To be given to [`Session::settle`](crate::Session::settle).
+    pub frame_bytes: u32,
+}
+
+/// What has arrived. `T` is what was given with the question.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<T> {
+    /// A message without a reply.
+    Tell(Inbound),
+    /// A message with a reply, and the time that is left for it.
+    Ask(Inbound, CorrelationId, Duration),
+    /// The asker has gone.
+    Cancel(CorrelationId),
+    /// The reply to an ask.
+    Reply(T, BytesMut),
+    /// There is no reply to an ask.
+    ReplyErr(T, ReplyCode, String),
+    /// Somebody monitors an actor.
+    Watch(CorrelationId, ActorKey),
+    /// Somebody no longer does.
+    Unwatch(CorrelationId),
+    /// A monitored actor has ended.
+    Down(T, DownBody),
+    /// The question for a name and its protocol.
+    Resolve(CorrelationId, u64, String),
+    /// The answer to one.
+    Resolved(T, Resolution),
+    /// A third node, before it is first mentioned.
+    NodeInfo(Introduction),
+    /// Room has become free.
+    Settled,
+    /// The other side ends the connection.
+    Goodbye(Goodbye, String),
+}
+
+/// Why a connection must end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A frame broke the rules.
+    Frame(FrameError),
+    /// An acknowledgement of what was not sent, or one that shrinks.
+    Ack,
+    /// Nothing was heard for too long.
+    Silent,
+    /// The other side takes too little of what it is owed.
+    Overflow,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(error) => write!(f, "{error}"),
+            Self::Ack => f.write_str("an acknowledgement of what was not sent"),
+            Self::Silent => f.write_str("nothing was heard for too long"),
+            Self::Overflow => f.write_str("too many answers wait to be taken"),
+        }
+    }
+}
+
+impl std::error::Error for Violation {}
+
+impl From<FrameError> for Violation {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+/// Why something was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// As much as is allowed waits or is on its way; [`Event::Settled`] says when there is room.
+    Full,
+    /// Longer than one of the two sides allows.
+    TooLarge,
+    /// The other side has another form of the message.
+    Incompatible,
+    /// The other side is gone for good.
+    Closed,
+}
