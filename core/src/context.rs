@@ -19,11 +19,13 @@ thread_local! {
     static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `f` with the current runtime's handle, if the code runs inside one.
-pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
+/// Calls `f` with the current runtime's handle, if the code runs inside one. `f` enters and leaves no runtime.
+pub(crate) fn with_current<R>(mut f: impl FnMut(Option<&Handle>) -> R) -> R {
     // During the destruction of the thread's locals there is no current runtime any more.
-    let handle = HANDLE.try_with(|handle| handle.borrow().clone()).ok().flatten();
-    f(handle.as_ref())
+    match HANDLE.try_with(|handle| f(handle.borrow().as_ref())) {
+        Ok(result) => result,
+        Err(_) => f(None),
+    }
 }
 
 /// The index of the worker this code runs on, if it is one of the current runtime's.

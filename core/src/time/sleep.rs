@@ -37,7 +37,7 @@ use std::time::Duration;
 pub fn sleep(duration: Duration) -> Sleep {
     let handle = Handle::current();
     let deadline = handle.clock().now().saturating_add(duration);
-    Sleep { handle, deadline, entry: None }
+    Sleep { handle, deadline, entry: None, ahead: !duration.is_zero() }
 }
 
 /// Waits until a point in time; see [`sleep`].
@@ -46,7 +46,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Outside of a runtime.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { handle: Handle::current(), deadline, entry: None }
+    Sleep { handle: Handle::current(), deadline, entry: None, ahead: false }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -55,6 +55,8 @@ pub struct Sleep {
     handle: Handle,
     deadline: Instant,
     entry: Option<Entry>,
+    /// The deadline was computed just now, so the first poll need not read the clock, which costs more than the rest.
+    ahead: bool,
 }
 
 impl Sleep {
@@ -72,6 +74,7 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Instant) {
         self.cancel();
         self.deadline = deadline;
+        self.ahead = false;
     }
 
     fn cancel(&mut self) {
@@ -80,12 +83,12 @@ impl Sleep {
         }
     }
 
-    fn register(&mut self, cx: &mut Context<'_>) {
-        let known = self.entry.as_ref().is_some_and(|entry| self.handle.timers().update(entry, cx.waker()));
-        if known {
-            return;
-        }
+    /// True if a timer waits, for this task from now on.
+    fn is_registered(&self, cx: &mut Context<'_>) -> bool {
+        self.entry.as_ref().is_some_and(|entry| self.handle.timers().update(entry, cx.waker()))
+    }
 
+    fn register(&mut self, cx: &mut Context<'_>) {
         // A thread that is no worker of this runtime borrows the first worker's shard, and tells it.
         let own = context::with_lane(|lane| match lane {
             Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
@@ -105,13 +108,16 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
-        if self.is_elapsed() {
+        let ahead = std::mem::take(&mut self.ahead);
+        if !ahead && self.is_elapsed() {
             self.cancel();
             progress.made_progress();
             return Poll::Ready(());
         }
 
-        self.register(cx);
+        if !self.is_registered(cx) {
+            self.register(cx);
+        }
         // A manual clock may have been turned, and its timers fired, between the look and the registration.
         if self.handle.clock().is_manual() && self.is_elapsed() {
             self.cancel();
