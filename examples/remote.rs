@@ -94,8 +94,9 @@ async fn main() -> posse::Result {
         }
         ["--connect", address] => count(address).await,
         [address] => {
+            let shutdown = signal::shutdown();
             let server = serve(address).await?;
-            signal::shutdown().await?;
+            shutdown.await?;
             server.shutdown().await;
             Ok(())
         }

@@ -11,11 +11,11 @@ use std::task::Poll;
 #[posse::main]
 async fn main() -> posse::Result {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
+    // From here on ctrl-c and SIGTERM end the program in order; what is connected then ends with the runtime.
+    let mut shutdown = pin!(signal::shutdown());
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
 
-    // Accepts until ctrl-c or SIGTERM; what is connected then ends with the runtime.
-    let mut shutdown = pin!(signal::shutdown());
     loop {
         let accepted = std::future::poll_fn(|cx| match shutdown.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result.map(|()| None)),

@@ -11,10 +11,11 @@ use std::task::Poll;
 #[posse::main]
 async fn main() -> posse::Result {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
+    // From here on ctrl-c and SIGTERM end the program in order.
+    let mut shutdown = pin!(signal::shutdown());
     let socket = UdpSocket::bind(address).await?;
     println!("listening on {}", socket.local_addr()?);
 
-    let mut shutdown = pin!(signal::shutdown());
     let mut echo = pin!(echo(&socket));
     poll_fn(|cx| match shutdown.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),

@@ -1,10 +1,12 @@
 //! Signals that ask a program to end, as futures on the reactor.
 //!
-//! The first use of a signal replaces its default action for the whole process: from then on it no longer kills.
+//! The first use of a signal replaces its default action for the whole process: from then on it no longer kills. A signal
+//! counts from the call of the function on, not from the first poll of its future.
 
 use crate::io::SignalPipe;
 use crate::runtime::Handle;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream;
 
@@ -15,8 +17,8 @@ use std::os::unix::net::UnixStream;
 ///
 /// # Cancel safety
 /// Dropping the future gives up waiting; the signal's default action does not come back.
-pub async fn ctrl_c() -> io::Result<()> {
-    Signals::new(&[SIGINT])?.next().await
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
+    wait(Signals::new(&[SIGINT]))
 }
 
 /// Completes at the next request to terminate (SIGTERM).
@@ -26,8 +28,8 @@ pub async fn ctrl_c() -> io::Result<()> {
 ///
 /// # Cancel safety
 /// As [`ctrl_c`].
-pub async fn terminate() -> io::Result<()> {
-    Signals::new(&[SIGTERM])?.next().await
+pub fn terminate() -> impl Future<Output = io::Result<()>> + Send + 'static {
+    wait(Signals::new(&[SIGTERM]))
 }
 
 /// Completes at the next ctrl-c or request to terminate, whichever comes first.
@@ -37,8 +39,12 @@ pub async fn terminate() -> io::Result<()> {
 ///
 /// # Cancel safety
 /// As [`ctrl_c`].
-pub async fn shutdown() -> io::Result<()> {
-    Signals::new(&[SIGINT, SIGTERM])?.next().await
+pub fn shutdown() -> impl Future<Output = io::Result<()>> + Send + 'static {
+    wait(Signals::new(&[SIGINT, SIGTERM]))
+}
+
+async fn wait(signals: io::Result<Signals>) -> io::Result<()> {
+    signals?.next().await
 }
 
 /// A pipe that the given signals write to.

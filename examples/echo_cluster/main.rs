@@ -87,6 +87,7 @@ async fn main() -> posse::Result {
 
 /// One node: an echo actor under a name, until somebody ends it.
 async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
+    let mut shutdown = std::pin::pin!(signal::shutdown());
     let listen = arguments.listen.as_deref().unwrap_or("127.0.0.1:0");
     let node = Node::builder().name(name).listen(listen).await?;
     let parrot = posse::spawn(Parrot::default);
@@ -99,7 +100,6 @@ async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
         println!("joined {address}");
     }
 
-    let mut shutdown = std::pin::pin!(signal::shutdown());
     loop {
         if let Ok(result) = timeout(ms(200), shutdown.as_mut()).await {
             result?;

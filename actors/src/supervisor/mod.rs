@@ -161,8 +161,8 @@ impl Supervisor {
     pub fn main(self) -> Result {
         let runtime = Runtime::new()?;
         runtime.block_on(async move {
-            let supervisor = self.spawn();
             let signalled = signal::shutdown();
+            let supervisor = self.spawn();
             let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.0.closed()));
             let ended = poll_fn(|cx| {
                 if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
