@@ -25,7 +25,11 @@ impl Server {
     }
 
     fn start_with(example: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(binary(example)).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn(Command::new(binary(example)).args(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
@@ -39,6 +43,13 @@ impl Server {
         let stream = std::net::TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
+    }
+
+    /// Processor time used so far, in ticks of 10 ms.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     fn terminate(mut self) {
@@ -68,6 +79,30 @@ fn tcp_servers_echo_a_thousand_connections_at_once_and_end_with_zero() {
             client.read_exact(&mut back).unwrap();
             assert_eq!(back, n.to_be_bytes());
         }
+        server.terminate();
+    }
+}
+
+#[test]
+fn servers_that_run_out_of_descriptors_recover_without_spinning() {
+    for example in ["tcp_echo", "echo_service"] {
+        let limited = format!("ulimit -n 40; exec {} 127.0.0.1:0", binary(example).display());
+        let server = Server::spawn(Command::new("sh").args(["-c", &limited]));
+        // More than it can take: the rest waits in the backlog.
+        let mut clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
+        clients.iter_mut().for_each(|client| client.write_all(b"x").unwrap());
+        let mut back = [0; 1];
+        for client in &mut clients[..20] {
+            client.read_exact(&mut back).unwrap();
+        }
+
+        // Those in front leave, so the others are served.
+        let before = server.cpu_ticks();
+        clients.drain(..60);
+        for client in &mut clients {
+            client.read_exact(&mut back).unwrap();
+        }
+        assert!(server.cpu_ticks() - before < 50, "it spins while it has no descriptors");
         server.terminate();
     }
 }

@@ -10,4 +10,5 @@ mod lifecycle;
 mod mailbox;
 mod monitors;
 mod reconnect;
+mod runtimes;
 mod supervision;
