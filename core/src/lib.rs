@@ -11,6 +11,7 @@ pub mod runtime;
 mod scheduler;
 mod shim;
 pub mod signal;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod sync;
 pub mod task;

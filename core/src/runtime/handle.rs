@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
     /// The worker of a current-thread runtime while nobody is inside `block_on`.
     pub(super) parked_worker: super::block_on::WorkerSlot,
+    #[cfg(feature = "sim")]
+    dice: Option<crate::sim::Dice>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
@@ -47,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
+    #[cfg(feature = "sim")]
+    pub(crate) dice: Option<crate::sim::Dice>,
 }
 
 impl Inner {
@@ -62,6 +66,8 @@ impl Inner {
             task_ids: AtomicU64::new(1),
             extensions: Mutex::default(),
             parked_worker: super::block_on::WorkerSlot::default(),
+            #[cfg(feature = "sim")]
+            dice: parts.dice,
         };
         (Handle { inner: Arc::new(inner) }, locals)
     }
@@ -129,12 +135,12 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
-        match self.inner.flavor {
-            // In a stepped runtime nothing may happen on another thread.
-            Flavor::Stepped => self.launch(runnable),
-            _ => self.inner.blocking.submit(self, runnable),
+        #[cfg(feature = "sim")]
+        if let Some(dice) = &self.inner.dice {
+            return self.spawn(crate::blocking::simulated(dice.clone(), f));
         }
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
+        self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task)
     }
 
@@ -153,14 +159,13 @@ impl Handle {
 
     /// Turns a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
     ///
-    /// Returns false, and does nothing, if the runtime has a real clock.
+    /// Returns false, and does nothing, if the runtime has a clock that no hand turns.
     pub fn advance(&self, time: Duration) -> bool {
-        if !self.inner.clock.is_manual() {
-            return false;
+        let turned = self.inner.clock.advance(time);
+        if turned {
+            self.fire_all_timers();
         }
-        self.inner.clock.advance(time);
-        self.fire_all_timers();
-        true
+        turned
     }
 
     pub(crate) fn fire_all_timers(&self) {
@@ -226,12 +231,8 @@ impl Handle {
     }
 
     /// Returns the wall-clock time since the Unix epoch. With a manual clock it is the time that clock shows.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks for the wall-clock time")]
     pub fn unix_time(&self) -> Duration {
-        if self.inner.clock.is_manual() {
-            return self.inner.clock.now().since_origin();
-        }
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+        self.inner.clock.unix_time()
     }
 
     /// Returns true if both handles are of the same runtime.
@@ -241,6 +242,11 @@ impl Handle {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn dice(&self) -> Option<&crate::sim::Dice> {
+        self.inner.dice.as_ref()
     }
 
     pub(crate) fn timers(&self) -> &Timers {
