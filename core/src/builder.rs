@@ -50,7 +50,7 @@ pub struct Builder {
 #[cfg(feature = "sim")]
 #[derive(Clone, Debug)]
 pub(crate) struct Simulated {
-    pub(crate) dice: crate::sim::Dice,
+    pub(crate) simulation: std::sync::Arc<crate::sim::Simulation>,
     /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
     pub(crate) machine: Option<(Clock, crate::sim::net::Port)>,
 }
@@ -156,7 +156,7 @@ impl Builder {
             pool,
             seed,
             #[cfg(feature = "sim")]
-            dice: self.simulated.as_ref().map(|simulated| simulated.dice.clone()),
+            simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
         };
         let (handle, locals) = Inner::assemble(parts, workers, driver, io);
 
@@ -186,7 +186,7 @@ impl Builder {
     fn choice(&self, seed: u64) -> Choice {
         #[cfg(feature = "sim")]
         if let Some(simulated) = &self.simulated {
-            return Choice::Simulated(simulated.dice.clone());
+            return Choice::Simulated(simulated.simulation.dice().clone());
         }
         Choice::Production(rng::Rng::new(seed))
     }

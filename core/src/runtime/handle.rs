@@ -2,6 +2,7 @@
 
 use crate::blocking::{Blocking, Pool};
 use crate::context;
+use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
@@ -12,10 +13,9 @@ use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Timers};
-use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A cheap, clonable reference to a running runtime.
@@ -35,11 +35,11 @@ pub(crate) struct Inner {
     blocking: Pool,
     rng: SharedRng,
     task_ids: AtomicU64,
-    extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    extensions: Extensions,
     /// The worker of a current-thread runtime while nobody is inside `block_on`.
     pub(super) parked_worker: super::block_on::WorkerSlot,
     #[cfg(feature = "sim")]
-    dice: Option<crate::sim::Dice>,
+    simulation: Option<Arc<crate::sim::Simulation>>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
@@ -50,7 +50,7 @@ pub(crate) struct Parts {
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
     #[cfg(feature = "sim")]
-    pub(crate) dice: Option<crate::sim::Dice>,
+    pub(crate) simulation: Option<Arc<crate::sim::Simulation>>,
 }
 
 impl Inner {
@@ -64,10 +64,10 @@ impl Inner {
             blocking: parts.pool,
             rng: SharedRng::new(split(parts.seed, 0)),
             task_ids: AtomicU64::new(1),
-            extensions: Mutex::default(),
+            extensions: Extensions::default(),
             parked_worker: super::block_on::WorkerSlot::default(),
             #[cfg(feature = "sim")]
-            dice: parts.dice,
+            simulation: parts.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
     }
@@ -136,8 +136,8 @@ impl Handle {
         T: Send + 'static,
     {
         #[cfg(feature = "sim")]
-        if let Some(dice) = &self.inner.dice {
-            return self.spawn(crate::blocking::simulated(dice.clone(), f));
+        if let Some(simulation) = &self.inner.simulation {
+            return self.spawn(crate::blocking::simulated(simulation.dice().clone(), f));
         }
         let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
         self.inner.blocking.submit(self, runnable);
@@ -180,29 +180,7 @@ impl Handle {
     /// This is where what would elsewhere be a global lives. `init` runs without a lock held; of two racing values one is
     /// kept.
     pub fn extension<T: Send + Sync + 'static>(&self, init: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(found) = self.find_extension::<T>() {
-            return found;
-        }
-
-        let made: Arc<dyn Any + Send + Sync> = Arc::new(init());
-        let mut extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
-        let id = TypeId::of::<T>();
-        let kept = match extensions.iter().find(|(other, _)| *other == id) {
-            Some((_, winner)) => winner.clone(),
-            None => {
-                extensions.push((id, made.clone()));
-                made.clone()
-            }
-        };
-        drop(extensions);
-        kept.downcast().expect("invariant: stored under its own type id")
-    }
-
-    fn find_extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
-        let found = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone());
-        drop(extensions);
-        found?.downcast().ok()
+        self.inner.extensions.get_or_init(init)
     }
 
     /// Returns which flavor the runtime is.
@@ -244,9 +222,10 @@ impl Handle {
         &self.inner.clock
     }
 
+    /// Returns the simulation this runtime is part of, if it is.
     #[cfg(feature = "sim")]
-    pub(crate) fn dice(&self) -> Option<&crate::sim::Dice> {
-        self.inner.dice.as_ref()
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::Simulation>> {
+        self.inner.simulation.as_ref()
     }
 
     pub(crate) fn timers(&self) -> &Timers {

@@ -280,11 +280,6 @@ impl Worker {
         !self.asleep || self.shared().remotes[self.lane.index].parker.has_token() || self.shared().io().len() > 0
     }
 
-    #[cfg(feature = "sim")]
-    pub(crate) fn is_asleep(&self) -> bool {
-        self.asleep
-    }
-
     /// One step of a logical worker, which only notes that it sleeps.
     #[cfg(feature = "sim")]
     pub(crate) fn logical_step(&mut self) {

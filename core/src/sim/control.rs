@@ -64,8 +64,8 @@ pub(super) enum Command {
 pub struct Control {
     commands: Arc<Mutex<VecDeque<Command>>>,
     handles: Arc<Mutex<Vec<Option<Handle>>>>,
-    pub(super) net: Net,
-    pub(super) dice: Dice,
+    net: Net,
+    dice: Dice,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

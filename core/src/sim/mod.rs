@@ -13,6 +13,7 @@ mod dice;
 mod journal;
 pub(crate) mod net;
 mod policy;
+mod simulation;
 mod stepper;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ pub use control::{Boot, Control, Death, MachineId, MachineSpec};
 pub use dice::{Decision, Dice, Divergence, Kind, Record};
 pub use net::Network;
 pub use policy::Policy;
+pub use simulation::Simulation;
 pub use stepper::Stepper;
-pub use world::{Auditor, Failure, Options, World};
+pub use world::{Auditor, Failure, Moment, Options, World};
 
 pub(crate) use clock::MachineClock;

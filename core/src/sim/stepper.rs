@@ -1,6 +1,6 @@
 //! One runtime whose logical workers take one step at a time on the calling thread.
 
-use super::{Dice, Kind, Record};
+use super::{Dice, Kind, Record, Simulation};
 use crate::builder::Simulated;
 use crate::runtime::{self, Builder, Handle, Runtime};
 use crate::scheduler::worker::{Worker, WorkerParts};
@@ -44,12 +44,12 @@ impl Stepper {
     /// # Errors
     /// As [`Builder::build`].
     pub fn new(workers: usize, seed: u64) -> io::Result<Self> {
-        let dice = Dice::new(seed);
-        Self::with(workers, seed, Simulated { dice, machine: None })
+        let simulation = Simulation::new(Dice::new(seed), false);
+        Self::with(workers, seed, Simulated { simulation, machine: None })
     }
 
     pub(super) fn with(workers: usize, seed: u64, simulated: Simulated) -> io::Result<Self> {
-        let dice = simulated.dice.clone();
+        let dice = simulated.simulation.dice().clone();
         let mut runtime = Builder::new_stepped(workers, seed, simulated).build()?;
         let workers = runtime.take_stepped().into_iter().map(WorkerParts::into_worker).collect();
         Ok(Self { runtime, workers, dice })

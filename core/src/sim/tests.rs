@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn world(seed: u64) -> World {
-    World::new(Options::new(seed), Box::new(|_| Vec::new()))
+    World::new(Options::new(seed), Box::new(|_, _| Vec::new()))
 }
 
 fn spec(name: &str, boot: impl Fn(&Handle) + Send + Sync + 'static) -> MachineSpec {

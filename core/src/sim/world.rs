@@ -8,17 +8,17 @@ use super::control::{Command, Control, Death, MachineId, MachineSpec};
 use super::net::{Net, Network, Presence};
 use super::policy::{Chooser, Lane, Policy};
 use super::stepper::Stepper;
-use super::{Dice, Kind, Record, journal};
+use super::{Dice, Kind, Record, Simulation, journal};
 use crate::builder::Simulated;
 use crate::rng::split;
 use crate::runtime::Handle;
 use crate::time::Clock;
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Options {
     pub network: Network,
     /// Steps after which a run has failed. Default 20 millions.
     pub steps_max: u64,
+    /// Whether points in production code misbehave now and then. Default true.
+    pub buggify: bool,
     /// World time after which a run has failed. Default 24 hours.
     pub time_max: Duration,
 }
@@ -54,7 +56,7 @@ impl Options {
     pub fn new(seed: u64) -> Self {
         let policy = if seed % 3 == 2 { Policy::Priorities { changes: 3 } } else { Policy::Uniform };
         let (steps_max, time_max) = (20_000_000, Duration::from_secs(24 * 3600));
-        Self { seed, policy, network: Network::default(), steps_max, time_max }
+        Self { seed, policy, network: Network::default(), buggify: true, steps_max, time_max }
     }
 }
 
@@ -75,8 +77,17 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// What is looked at when a machine's runtime has ended: what is wrong, if anything.
-pub type Auditor = Box<dyn Fn(&Handle) -> Vec<String>>;
+/// When a machine is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It runs, and has nothing to do at the moment.
+    Quiet,
+    /// Its runtime has ended, everything in it was dropped.
+    Ended,
+}
+
+/// Looks at a machine and says what is wrong, if anything.
+pub type Auditor = Box<dyn Fn(&Handle, Moment) -> Vec<String>>;
 
 struct Machine {
     spec: MachineSpec,
@@ -97,6 +108,7 @@ pub struct World {
     options: Options,
     time: WorldTime,
     dice: Dice,
+    simulation: Arc<Simulation>,
     net: Net,
     chooser: Chooser,
     machines: Vec<Machine>,
@@ -105,7 +117,6 @@ pub struct World {
     found: Vec<String>,
     steps: u64,
     audited: u64,
-    scheduled: BTreeMap<(usize, u64), u64>,
 }
 
 impl World {
@@ -114,11 +125,13 @@ impl World {
         let (time, dice) = (WorldTime::default(), Dice::new(options.seed));
         let net = Net::new(time.clone(), dice.clone(), options.network.clone());
         let chooser = Chooser::new(options.policy, &dice);
+        let simulation = Simulation::new(dice.clone(), options.buggify);
         let control = Control::new(net.clone(), dice.clone());
         let mut world = Self {
             options,
             time,
             dice,
+            simulation,
             net,
             chooser,
             machines: Vec::new(),
@@ -127,9 +140,8 @@ impl World {
             found: Vec::new(),
             steps: 0,
             audited: 0,
-            scheduled: BTreeMap::new(),
         };
-        let boot = std::sync::Arc::new(|_: &Handle| {});
+        let boot = Arc::new(|_: &Handle| {});
         world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: super::Skew::default(), boot });
         world
     }
@@ -165,8 +177,15 @@ impl World {
             for machine in (0..self.machines.len()).rev() {
                 self.end(machine, None);
             }
-            if self.found.is_empty() { Ok(output) } else { Err(Failure::Found(self.found.join("\n"))) }
+            self.verdict()?;
+            Ok(output)
         })
+    }
+
+    /// Whether anything was found wrong so far.
+    fn verdict(&mut self) -> Result<(), Failure> {
+        self.found.extend(self.simulation.take_reports());
+        if self.found.is_empty() { Ok(()) } else { Err(Failure::Found(self.found.join("\n"))) }
     }
 
     /// One step of one worker, or of time.
@@ -174,9 +193,7 @@ impl World {
         while let Some(command) = self.control.take_command() {
             self.obey(command);
         }
-        if !self.found.is_empty() {
-            return Err(Failure::Found(self.found.join("\n")));
-        }
+        self.verdict()?;
 
         let now = self.time.now();
         if self.net.next_due().is_some_and(|due| due <= now) {
@@ -258,14 +275,17 @@ impl World {
         let now = self.time.now();
         for machine in self.machines.iter().filter(|machine| !machine.paused && machine.free_at <= now) {
             let Some(stepper) = &machine.running else { continue };
+            let _entered = stepper.handle().enter();
+            let name = &machine.spec.name;
+            let wrong = (self.auditor)(stepper.handle(), Moment::Quiet);
+            self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
             if let Some(task) = stepper.handle().shared().owned.find_scheduled() {
-                let name = &machine.spec.name;
                 return Err(Failure::Found(format!(
                     "task {task} of {name} is ready, and all workers sleep: a wake-up was lost"
                 )));
             }
         }
-        Ok(())
+        self.verdict()
     }
 
     fn obey(&mut self, command: Command) {
@@ -321,7 +341,7 @@ impl World {
         machine.boots += 1;
         machine.paused = false;
         let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
-        let simulated = Simulated { dice: self.dice.clone(), machine: Some((clock, self.net.port(index))) };
+        let simulated = Simulated { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
         match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
             Ok(stepper) => {
                 self.net.start_host(index);
@@ -367,7 +387,8 @@ impl World {
             self.found.push(format!("{count} {what} of {name} were left when it had ended"));
         }
         let _entered = handle.enter();
-        self.found.extend((self.auditor)(&handle).into_iter().map(|text| format!("{name}: {text}")));
+        let wrong = (self.auditor)(&handle, Moment::Ended);
+        self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
         if death.is_none() {
             self.net.end_host(index, Presence::Dead);
         }
