@@ -9,6 +9,7 @@ mod hostile;
 mod lifecycle;
 mod mailbox;
 mod monitors;
+mod nodes;
 mod reconnect;
 mod runtimes;
 mod supervision;

@@ -73,8 +73,29 @@ async fn connect_to(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// The listener of a node. The node knows when it is closed, however that comes about: then its address is free.
+pub(super) struct Listening {
+    core: Arc<Core>,
+    listener: Option<TcpListener>,
+}
+
+impl Listening {
+    pub(super) fn new(core: Arc<Core>, listener: TcpListener) -> Self {
+        Self { core, listener: Some(listener) }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.listener = None;
+        self.core.deaf.cancel();
+    }
+}
+
 /// Accepts connections until the node closes.
-pub(super) async fn accept(core: Arc<Core>, listener: TcpListener) {
+pub(super) async fn accept(listening: Listening) {
+    let core = &listening.core;
+    let Some(listener) = &listening.listener else { return };
     loop {
         let stream = match race(core.closing.cancelled(), listener.accept()).await {
             First::Left(()) => return,

@@ -31,8 +31,12 @@ pub(crate) struct Core {
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
+    /// The listener is closed, or there is none.
+    pub(super) deaf: CancellationToken,
     /// A connection to some node has come about.
     pub(super) joined: Notify,
+    /// Some node was met, is there, is away or is down.
+    pub(super) moved: Notify,
     types: Mutex<Types>,
     exports: Mutex<Exports>,
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
@@ -78,7 +82,9 @@ impl Core {
             limits,
             handle,
             closing: CancellationToken::new(),
+            deaf: CancellationToken::new(),
             joined: Notify::new(),
+            moved: Notify::new(),
             types: Mutex::default(),
             exports: Mutex::default(),
             peers: Mutex::default(),
@@ -254,12 +260,14 @@ impl Core {
         self.remember(&mut peers, peer.clone());
         drop((types, peers));
         if let Some(former) = former {
-            former.down();
             let mut all = lock(&self.former);
-            all.push_back(former);
+            all.push_back(former.clone());
             if all.len() > FORMER_MAX {
                 all.pop_front();
             }
+            drop(all);
+            // It is in the list by now, so that whoever hears of its end finds it.
+            former.down();
         }
         connect::begin(core, peer.clone());
         Admission::Welcome(peer)

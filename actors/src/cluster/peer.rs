@@ -268,7 +268,15 @@ impl Peer {
             status.phase = Phase::Apart;
         }
         drop(status);
+        self.say_moved();
+    }
+
+    /// Tells those who wait for this node, or for any, to look at it again.
+    fn say_moved(&self) {
         self.moved.notify_waiters();
+        if let Some(core) = self.core() {
+            core.moved.notify_waiters();
+        }
     }
 
     /// A connection has come about.
@@ -280,7 +288,7 @@ impl Peer {
         }
         drop(status);
         self.offered.notify_one();
-        self.moved.notify_waiters();
+        self.say_moved();
     }
 
     pub(super) fn has_offer(&self) -> bool {
@@ -298,7 +306,7 @@ impl Peer {
             status.phase = Phase::Apart;
         }
         drop(status);
-        self.moved.notify_waiters();
+        self.say_moved();
         self.on_session(Session::detach);
         self.forget_watchers();
     }
@@ -371,7 +379,7 @@ impl Peer {
         self.wake_line();
         self.offered.notify_one();
         self.output.notify_one();
-        self.moved.notify_waiters();
+        self.say_moved();
     }
 }
 
