@@ -4,7 +4,6 @@
 mod accounting;
 mod cluster;
 mod common;
-mod examples;
 mod hostile;
 mod lifecycle;
 mod mailbox;

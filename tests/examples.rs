@@ -1,4 +1,8 @@
 //! The example servers, run as a user runs them: their binaries, real sockets, real signals.
+//!
+//! A binary of its own: a process that is being started holds copies of all descriptors of its parent for a moment, and a
+//! test beside it that closes a listener and binds to the same address again would find it taken.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -15,7 +19,7 @@ struct Server {
 }
 
 /// The examples are built beside the folder that this test's binary is in: by `cargo test` before the tests, by
-/// `cargo test --test it` not at all, so that it is done here.
+/// `cargo test --test examples` not at all, so that it is done here.
 fn binary(example: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     let tests: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
