@@ -210,8 +210,12 @@ impl Node {
         let core = &self.0.core;
         let addresses = connect::loopback(address).await.map_err(node_error)?;
         let joining = async {
+            let mut was_stale = false;
             loop {
                 match connect::dial(core, &addresses).await {
+                    Err(ConnectError::Renewed) => {}
+                    // The other node was told, and takes a later incarnation unless others know it.
+                    Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
                         let joined = core.joined.notified();
                         if let Some(peer) = core.peers().into_iter().find(|peer| is_at(peer, &addresses)) {
@@ -269,13 +273,16 @@ impl Node {
     }
 
     /// Returns the id of this incarnation of the node.
+    ///
+    /// It stays from the first connection on. Until then it changes if another node has seen a later incarnation of this
+    /// one, because the clock went back in between.
     pub fn id(&self) -> NodeId {
         self.0.core.id()
     }
 
     /// Returns the name of the node.
     pub fn name(&self) -> &str {
-        &self.0.core.hello().name
+        self.0.core.name()
     }
 
     /// Returns where the node listens.
@@ -400,6 +407,7 @@ fn node_error(error: ConnectError) -> NodeError {
         ConnectError::Handshake(error) => NodeError::Handshake(error.to_string().into()),
         ConnectError::Refused(code, "") => NodeError::Handshake(code.to_string().into()),
         ConnectError::Refused(_, text) => NodeError::Handshake(text.into()),
+        ConnectError::Renewed => NodeError::Handshake("this node has taken another incarnation".into()),
         ConnectError::Timeout => NodeError::Timeout,
     }
 }
