@@ -139,10 +139,13 @@ impl<A: Actor> Context<A> {
     {
         let reserved = self.inbox.cell().reserve::<Down>();
         let actor = other.watched();
-        other.watch(Box::new(move |reason: &ExitReason| {
-            // A watcher that has ended has no use for it.
-            let _ = reserved.tell(Down { actor, reason: reason.clone() });
-        }))
+        other.watch(
+            Some(self.id()),
+            Box::new(move |reason: &ExitReason| {
+                // A watcher that has ended has no use for it.
+                let _ = reserved.tell(Down { actor, reason: reason.clone() });
+            }),
+        )
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.

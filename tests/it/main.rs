@@ -9,6 +9,7 @@ mod lifecycle;
 mod mailbox;
 mod monitors;
 mod nodes;
+mod order;
 mod reconnect;
 mod runtimes;
 mod supervision;

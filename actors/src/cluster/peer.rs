@@ -18,7 +18,8 @@ use std::task::{Context, Poll, Waker};
 /// Who waits for an answer from the other node.
 pub(super) enum Answer {
     Ask(oneshot::Sender<Result<BytesMut, AskError>>),
-    Watch(Told),
+    /// With the number of the actor that is to be told, if it is one.
+    Watch(Told, Option<u64>),
     Resolve(oneshot::Sender<Result<Resolution, FindError>>),
 }
 
@@ -28,7 +29,7 @@ impl Answer {
         // Who asked may have left meanwhile.
         match self {
             Self::Ask(asker) => drop(asker.send(Err(AskError::NodeDown))),
-            Self::Watch(notify) => notify(&ExitReason::NodeDown),
+            Self::Watch(notify, _) => notify(&ExitReason::NodeDown),
             Self::Resolve(asker) => drop(asker.send(Err(FindError::NodeDown))),
         }
     }
@@ -324,6 +325,10 @@ impl Peer {
             let former = lock(&self.watchers).insert(id, (monitors, key));
             if let Some((monitors, key)) = former {
                 monitors.remove(key);
+            }
+            // It may have ended in between, and was looked for in the list before it was there.
+            if shared.ended().is_some() {
+                lock(&self.watchers).remove(&id);
             }
         }
     }
