@@ -10,6 +10,7 @@ mod mailbox;
 mod monitors;
 mod nodes;
 mod order;
+mod panics;
 mod reconnect;
 mod runtimes;
 mod supervision;

@@ -219,10 +219,19 @@ async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), Connec
 /// Starts the life of a relation: connection after connection, until the node is down.
 pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
     let handle = core.handle.clone();
+    let relation = Relation(peer);
     handle.spawn(async move {
-        live(&core, &peer).await;
-        peer.down();
+        live(&core, &relation.0).await;
     });
+}
+
+/// However a relation ends, also by the end of the runtime: then the node is down, and everybody who waits is told.
+struct Relation(Arc<Peer>);
+
+impl Drop for Relation {
+    fn drop(&mut self) {
+        self.0.down();
+    }
 }
 
 async fn live(core: &Arc<Core>, peer: &Arc<Peer>) {
