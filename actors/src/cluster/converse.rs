@@ -4,7 +4,7 @@ use super::core::Core;
 use super::inbound::Inbound;
 use super::peer::Peer;
 use bytes::BytesMut;
-use posse_core::task::AbortHandle;
+use posse_core::task::{AbortHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
@@ -96,6 +96,8 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, mut write: OwnedWriteHalf) 
             return;
         }
         peer.output.notified().await;
+        // Whoever else is about to send something does so first, and it goes in one write.
+        yield_now().await;
     }
 }
 

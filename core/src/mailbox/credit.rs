@@ -163,9 +163,10 @@ impl Credit {
         // Room may have become free before the flag was up; whoever releases after this sees the flag.
         let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
         drop(waiters);
-        if before & COUNT < self.capacity {
-            self.grant();
+        if before & COUNT >= self.capacity {
+            return Poll::Pending;
         }
+        self.grant();
         if self.lock().queue.contains_key(&key) { Poll::Pending } else { Poll::Ready(!self.is_closed()) }
     }
 

@@ -17,8 +17,9 @@ use std::task::{Context, Poll};
 /// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
 const MESSAGES_PER_POLL: u32 = 64;
 
-/// Most messages given out before their room is given back; at most an eighth of the capacity. Guessed.
-const SETTLE_MAX: usize = 32;
+/// Most messages given out before their room is given back; at most an eighth of the capacity. Measured: each time room
+/// is given back every sender that waits is woken, so with 32 fan-in from 8 senders takes 89 ns a message, with 128 70 ns.
+const SETTLE_MAX: usize = 128;
 
 /// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
 pub struct Inbox<R: Receiver> {
@@ -264,7 +265,10 @@ impl<R: Receiver> Future for Serve<'_, R> {
             if this.running.is_some() {
                 return Poll::Pending;
             }
-            this.inbox().handled += 1;
+            let inbox = this.inbox();
+            inbox.handled += 1;
+            // Messages that take their time: whoever waits for room is not kept waiting for a batch of them.
+            inbox.settle();
         }
 
         for _ in 0..MESSAGES_PER_POLL {
