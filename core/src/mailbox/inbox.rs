@@ -30,6 +30,8 @@ pub struct Inbox<R: Receiver> {
     taken: u64,
     handled: u64,
     expired: u64,
+    #[cfg(feature = "sim")]
+    seen: super::stamp::Seen,
 }
 
 /// A message that nobody has begun to handle. Dropping it tells its asker that the cell stopped.
@@ -47,7 +49,16 @@ pub enum Served {
 impl<R: Receiver> Inbox<R> {
     pub(super) fn new(cell: CellRef<R>) -> Self {
         let settle_at = cell.capacity().map_or(SETTLE_MAX, |capacity| (capacity / 8).clamp(1, SETTLE_MAX));
-        Self { cell, unsettled: 0, settle_at, taken: 0, handled: 0, expired: 0 }
+        Self {
+            cell,
+            unsettled: 0,
+            settle_at,
+            taken: 0,
+            handled: 0,
+            expired: 0,
+            #[cfg(feature = "sim")]
+            seen: super::stamp::Seen::default(),
+        }
     }
 
     /// Returns the cell that this is the inbox of.
@@ -137,7 +148,14 @@ impl<R: Receiver> Inbox<R> {
             self.settle();
         }
         // SAFETY: just popped from this cell's own queue.
-        unsafe { Message::from_link(link) }
+        let message = unsafe { Message::from_link(link) };
+        #[cfg(feature = "sim")]
+        let message = {
+            let mut message = message;
+            self.seen.check(*message.stamp());
+            message
+        };
+        message
     }
 
     /// Gives back the room of the messages given out.

@@ -135,11 +135,19 @@ fn what_is_sent_over_a_cut_way_arrives_after_it_is_healed_and_what_is_held_after
         let stream = TcpStream::connect(address(&control, server)).await.unwrap();
         let mut byte = [0];
         for hold in [false, true] {
-            if hold { control.hold(test, server) } else { control.cut(test, server) }
+            if hold {
+                control.hold(test, server)
+            } else {
+                control.cut(test, server)
+            }
             write_all(&stream, &[7]).await.unwrap();
             let read = crate::time::timeout(Duration::from_secs(20), read_exact(&stream, &mut byte)).await;
             assert!(read.is_err());
-            if hold { control.release(test, server) } else { control.heal(test, server) }
+            if hold {
+                control.release(test, server)
+            } else {
+                control.heal(test, server)
+            }
             let start = Instant::now();
             read_exact(&stream, &mut byte).await.unwrap();
             // A kernel's pause after 20 s is 13 to 26 s.

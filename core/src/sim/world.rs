@@ -240,7 +240,9 @@ impl World {
                 let since = *machine.waits_since[worker].get_or_insert(now);
                 if now - since > PATIENCE && machine.slow == 1 {
                     let name = &machine.spec.name;
-                    return Err(Failure::Found(format!("worker {worker} of {name} was ready for a second and starved")));
+                    return Err(Failure::Found(format!(
+                        "worker {worker} of {name} was ready for a second and starved"
+                    )));
                 }
                 ready.push((index, worker));
             }

@@ -16,8 +16,8 @@ pub(crate) use port::Port;
 pub(crate) use tcp::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
-use super::clock::WorldTime;
 use super::Dice;
+use super::clock::WorldTime;
 use crate::io::{Event, Readiness};
 use link::{Links, Way};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -58,15 +58,38 @@ pub(crate) enum Presence {
 /// What arrives, or is due.
 #[derive(Debug)]
 enum What {
-    Syn { from: SocketId, to: SocketAddr, attempt: u32 },
-    SynAck { to: SocketId, server: SocketId },
-    Established { server: SocketId, listener: SocketId },
+    Syn {
+        from: SocketId,
+        to: SocketAddr,
+        attempt: u32,
+    },
+    SynAck {
+        to: SocketId,
+        server: SocketId,
+    },
+    Established {
+        server: SocketId,
+        listener: SocketId,
+    },
     /// The next chunk from a stream to its other end.
-    Pump { from: SocketId },
+    Pump {
+        from: SocketId,
+    },
     /// The other end has read: there is room again.
-    Room { to: SocketId, bytes: usize },
-    Reset { to: SocketId, from: HostId },
-    Datagram { from_host: HostId, from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
+    Room {
+        to: SocketId,
+        bytes: usize,
+    },
+    Reset {
+        to: SocketId,
+        from: HostId,
+    },
+    Datagram {
+        from_host: HostId,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
 }
 
 struct Due {
