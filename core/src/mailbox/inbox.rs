@@ -8,11 +8,12 @@ use super::cell::CellRef;
 use super::node::{Message, Running};
 use super::queue::Pop;
 use crate::shim::hint;
+use crate::task::coop;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
 const MESSAGES_PER_POLL: u32 = 64;
@@ -94,8 +95,12 @@ impl<R: Receiver> Inbox<R> {
 
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
+        let progress = ready!(coop::poll_proceed(cx));
         match self.pop() {
-            Pop::Node(link) => Poll::Ready(Some(Envelope(self.message(link)))),
+            Pop::Node(link) => {
+                progress.made_progress();
+                Poll::Ready(Some(Envelope(self.message(link))))
+            }
             Pop::Busy { crosses_edge } => {
                 if !crosses_edge {
                     cx.waker().wake_by_ref();
