@@ -11,6 +11,7 @@ use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::task::{Context, Poll, ready};
@@ -154,6 +155,8 @@ impl<S: os::Source> Drop for Socket<S> {
 pub trait Readable {
     /// Reads without waiting.
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads without waiting into memory that need not be initialised; as much of it is afterwards as was read.
+    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
     /// Reads into several buffers without waiting.
     fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize>;
     /// Writes without waiting.
@@ -167,6 +170,10 @@ macro_rules! readable {
         impl Readable for $source {
             fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 (&*self).read(buffer)
+            }
+
+            fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+                self.try_io(|| os::receive(self, buffer))
             }
 
             fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
@@ -235,19 +242,14 @@ impl<S: os::Source + Readable> Socket<S> {
 /// Bytes prepared for one read into a buffer that has room for more.
 const READ_MAX: usize = 64 * 1024;
 
-/// Reads into the free part of a buffer. The part is cleared first: `Read` may look at what it is given.
+/// Reads into the free part of a buffer.
 fn read_uninit<S: Readable, B: BufMut + ?Sized>(source: &S, buffer: &mut B) -> io::Result<usize> {
     let chunk = buffer.chunk_mut();
     let len = chunk.len().min(READ_MAX);
-    let chunk = &mut chunk[..len];
-    // SAFETY: zeroing makes every byte of the chunk initialised, and nothing uninitialised is written back.
-    let spare = unsafe { chunk.as_uninit_slice_mut() };
-    spare.fill(std::mem::MaybeUninit::new(0));
-    let (start, len) = (spare.as_mut_ptr().cast::<u8>(), spare.len());
-    // SAFETY: the same bytes, all initialised, borrowed for as long.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(start, len) };
-    let read = source.read_now(bytes)?;
-    // SAFETY: `read` bytes were just written; a reader never reports more than it was given.
+    // SAFETY: nothing uninitialised is written to the chunk.
+    let spare = unsafe { chunk[..len].as_uninit_slice_mut() };
+    let read = source.read_uninit_now(spare)?;
+    // SAFETY: the system has just written `read` bytes; it never reports more than it was given.
     unsafe { buffer.advance_mut(read.min(len)) };
     Ok(read)
 }

@@ -2,6 +2,7 @@
 
 use mio::{Events, Poll, Token, Waker};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::time::Duration;
 
@@ -102,6 +103,12 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Receives into memory that need not be initialised.
+#[cfg(unix)]
+pub(super) fn receive(socket: &impl std::os::fd::AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    socket2::SockRef::from(socket).recv(buffer)
 }
 
 /// Options of a TCP connection that std does not offer.
