@@ -161,10 +161,13 @@ impl<P: Protocol> ActorRef<P> {
     /// Dropping the future has no effect.
     pub async fn closed(&self) -> ExitReason {
         let (ended, end) = oneshot::channel();
-        let monitor = self.watch(Box::new(move |reason| {
-            // Nobody waits any more.
-            let _ = ended.send(reason.clone());
-        }));
+        let monitor = self.watch(
+            None,
+            Box::new(move |reason| {
+                // Nobody waits any more.
+                let _ = ended.send(reason.clone());
+            }),
+        );
         let _ends_the_monitor = CancelOnDrop(Some(monitor));
         end.await.unwrap_or(ExitReason::NodeDown)
     }
@@ -189,10 +192,10 @@ impl<A: Actor> LocalRef<A> {
 }
 
 impl<P: Protocol> Watchable for ActorRef<P> {
-    fn watch(&self, notify: Notify) -> Monitor {
+    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
         match self.repr() {
             Repr::Local(served) => Monitor::local(served.shared(), notify),
-            Repr::Remote(remote) => remote.watch(notify),
+            Repr::Remote(remote) => remote.watch(watcher, notify),
             Repr::Gone(wire) => {
                 notify(&ExitReason::NoSuchActor);
                 Monitor::ended(ActorId::remote(wire.node, wire.key))

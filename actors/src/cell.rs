@@ -15,7 +15,7 @@ use posse_core::mailbox::{self, Capacity, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::task::panic_text;
 use posse_core::time::sleep;
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
@@ -145,7 +145,7 @@ impl Shared {
         }
     }
 
-    fn finish(&self, reason: &ExitReason) {
+    pub(crate) fn finish(&self, reason: &ExitReason) {
         let names = lock(&self.names).take();
         for name in names.iter().flatten() {
             self.system.registry.remove(name, self.id);
@@ -177,7 +177,7 @@ impl<A> Recipe<A> {
         match made {
             Ok(Some(actor)) => Ok(actor),
             Ok(None) => Err(ExitReason::failed("an actor started by `spawn_once` cannot be made again")),
-            Err(panic) => Err(ExitReason::failed(panic_text(&*panic))),
+            Err(panic) => Err(ExitReason::Failed(text_of(panic))),
         }
     }
 }
@@ -219,43 +219,19 @@ pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<
     };
     let runtime = handle.clone();
     LocalRef(mailbox::spawn::<Local<A>, _>(handle, options.capacity, shared, move |cell, inbox| {
-        life(Ending { cell, ended: false }, Context::new(inbox, runtime), recipe, options.guardian)
+        drop(cell);
+        life(Context::new(inbox, runtime), recipe, options.guardian)
     }))
 }
 
-/// Makes sure that an actor ends, also when its future is dropped half-way because the runtime shuts down.
-struct Ending<A: Actor> {
-    cell: CellRef<Local<A>>,
-    ended: bool,
-}
-
-impl<A: Actor> Ending<A> {
-    fn finish(&mut self, reason: &ExitReason) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.cell.finish(reason);
-        }
-    }
-}
-
-impl<A: Actor> Drop for Ending<A> {
-    fn drop(&mut self) {
-        self.finish(&ExitReason::Shutdown);
-    }
-}
-
-async fn life<A: Actor>(
-    mut ending: Ending<A>,
-    mut ctx: Context<A>,
-    mut recipe: Recipe<A>,
-    guardian: Option<Arc<dyn Guardian>>,
-) {
+/// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
+async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, guardian: Option<Arc<dyn Guardian>>) {
     let reason = match caught(live(&mut ctx, &mut recipe, guardian.as_deref())).await {
         Ok(reason) => reason,
         Err(text) => ExitReason::Failed(text),
     };
     ctx.end_children(false).await;
-    bury(&mut ctx).await;
-    ending.finish(&reason);
+    ctx.end(&reason);
 }
 
 /// One incarnation after the other, until there is no restart.
@@ -285,6 +261,8 @@ async fn live<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>, guardian: 
         if unless_shut_down(&shared, sleep(after)).await.is_none() {
             return ExitReason::Shutdown;
         }
+        // Whoever asked for a restart in the meantime gets this one.
+        shared.clear(Signal::Restart);
         shared.system().count_restart();
     }
 }
@@ -318,13 +296,15 @@ async fn incarnation<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>) -> 
 
     match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
         Ok(()) => reason,
-        Err(panic) => {
-            let text = panic_text(&*panic).to_owned();
-            // A payload may panic when it is dropped, and its payload again: it is leaked instead.
-            std::mem::forget(panic);
-            ExitReason::failed(text)
-        }
+        Err(panic) => ExitReason::Failed(text_of(panic)),
     }
+}
+
+/// The text of a panic. Its payload may panic when it is dropped, and the payload of that again: it is leaked instead.
+fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
+    let text = panic_text(&*panic).into();
+    std::mem::forget(panic);
+    text
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
@@ -334,38 +314,36 @@ async fn guarded<A: Actor>(
     stoppable: bool,
     callback: impl Future<Output = crate::Result>,
 ) -> ExitReason {
-    let callback = caught(callback);
-    let mut callback = pin!(callback);
-    let result = poll_fn(|cx| {
-        if cell.has(Signal::Kill) {
-            return Poll::Ready(Err(ExitReason::Killed));
-        }
-        let stop = stoppable && cell.has_any() && !cell.cooperative.load(Ordering::Acquire);
-        if stop {
-            return Poll::Ready(Err(ExitReason::Normal));
-        }
-        callback.as_mut().poll(cx).map(Ok)
-    })
-    .await;
+    let interruptible = async {
+        let mut callback = pin!(callback);
+        poll_fn(|cx| {
+            if cell.has(Signal::Kill) {
+                return Poll::Ready(Err(ExitReason::Killed));
+            }
+            let stop = stoppable && cell.has_any() && !cell.cooperative.load(Ordering::Acquire);
+            if stop {
+                return Poll::Ready(Err(ExitReason::Normal));
+            }
+            callback.as_mut().poll(cx).map(Ok)
+        })
+        .await
+        // Here the callback is dropped, under the same protection.
+    };
 
-    match result {
+    match caught(interruptible).await {
         Ok(Ok(Ok(()))) => ExitReason::Normal,
         Ok(Ok(Err(error))) => ExitReason::failed(error.full_text()),
-        Ok(Err(text)) => ExitReason::Failed(text),
-        Err(reason) => reason,
+        Ok(Err(reason)) => reason,
+        Err(text) => ExitReason::Failed(text),
     }
 }
 
-/// Turns a panic while polling into its text.
+/// Turns a panic while polling into its text. What `future` holds is dropped by the time it is ready.
 async fn caught<F: Future>(future: F) -> Result<F::Output, Arc<str>> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Ok),
-        Err(panic) => {
-            let text: Arc<str> = panic_text(&*panic).into();
-            std::mem::forget(panic);
-            Poll::Ready(Err(text))
-        }
+        Err(panic) => Poll::Ready(Err(text_of(panic))),
     })
     .await
 }
@@ -383,18 +361,16 @@ async fn unless_shut_down<F: Future>(shared: &Shared, future: F) -> Option<F::Ou
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
-async fn bury<A: Actor>(ctx: &mut Context<A>) {
-    let cell = ctx.inbox.cell().clone();
-    cell.close();
-    let (system, taken) = (cell.system(), ctx.inbox.taken());
-    system.add_handled(ctx.inbox.handled());
-    system.dead_letters.add(DeadReason::Expired, ctx.inbox.expired());
-    system.dead_letters.add(DeadReason::Crashed, taken - ctx.inbox.handled() - ctx.inbox.expired());
-
-    while let Some(envelope) = poll_fn(|cx| ctx.inbox.poll_next(cx)).await {
+pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
+    let cell = inbox.cell().clone();
+    let (system, taken) = (cell.system(), inbox.taken());
+    system.add_handled(inbox.handled());
+    system.dead_letters.add(DeadReason::Expired, inbox.expired());
+    system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
+    inbox.empty(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
-    }
+    });
 }
 
 /// An actor as its parent sees it, whatever its type.

@@ -27,11 +27,28 @@ pub struct Context<A: Actor> {
     pub(crate) children_ordered: bool,
     timers: Vec<AbortHandle>,
     pub(crate) failure: Option<Arc<str>>,
+    ended: bool,
 }
 
 impl<A: Actor> Context<A> {
     pub(crate) fn new(inbox: Inbox<Local<A>>, runtime: Handle) -> Self {
-        Self { inbox, runtime, children: Vec::new(), children_ordered: false, timers: Vec::new(), failure: None }
+        Self {
+            inbox,
+            runtime,
+            children: Vec::new(),
+            children_ordered: false,
+            timers: Vec::new(),
+            failure: None,
+            ended: false,
+        }
+    }
+
+    /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
+    pub(crate) fn end(&mut self, reason: &ExitReason) {
+        if !std::mem::replace(&mut self.ended, true) {
+            cell::bury(&mut self.inbox);
+            self.inbox.cell().finish(reason);
+        }
     }
 
     /// Returns a reference to the actor itself.
@@ -139,10 +156,13 @@ impl<A: Actor> Context<A> {
     {
         let reserved = self.inbox.cell().reserve::<Down>();
         let actor = other.watched();
-        other.watch(Box::new(move |reason: &ExitReason| {
-            // A watcher that has ended has no use for it.
-            let _ = reserved.tell(Down { actor, reason: reason.clone() });
-        }))
+        other.watch(
+            Some(self.id()),
+            Box::new(move |reason: &ExitReason| {
+                // A watcher that has ended has no use for it.
+                let _ = reserved.tell(Down { actor, reason: reason.clone() });
+            }),
+        )
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.
@@ -211,6 +231,7 @@ impl<A: Actor> Drop for Context<A> {
     fn drop(&mut self) {
         self.end_timers();
         self.children.iter().for_each(|child| child.signal(Signal::Kill));
+        self.end(&ExitReason::Shutdown);
     }
 }
 

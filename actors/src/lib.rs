@@ -68,7 +68,7 @@ pub use system::System;
 pub use target::Target;
 pub use tell::Tell;
 
-pub use posse_core::{runtime, signal, sim, sync, task, time};
+pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
 pub use posse_net::io;
 

@@ -86,7 +86,7 @@ impl fmt::Debug for Monitors {
 pub trait Watchable {
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn watch(&self, notify: Notify) -> Monitor;
+    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
     #[doc(hidden)]
     fn watched(&self) -> ActorId;
 }

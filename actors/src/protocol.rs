@@ -18,6 +18,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -130,10 +131,16 @@ pub(crate) enum Undelivered {
 
 impl<M> From<Refused<M>> for Undelivered {
     fn from(refused: Refused<M>) -> Self {
-        match refused {
+        let why = match &refused {
             Refused::Full(_) => Self::Full,
             Refused::Closed(_) => Self::Stopped,
+        };
+        // It has been made from bytes and is made again, or not needed. A panic of its drop is no reason to end a
+        // connection; a payload may panic when it is dropped, so it is leaked.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(refused))) {
+            std::mem::forget(panic);
         }
+        why
     }
 }
 

@@ -143,7 +143,7 @@ impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
 }
 
 impl<A: Actor> Watchable for LocalRef<A> {
-    fn watch(&self, notify: Notify) -> Monitor {
+    fn watch(&self, _: Option<ActorId>, notify: Notify) -> Monitor {
         Monitor::local(&self.0, notify)
     }
 

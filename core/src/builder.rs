@@ -42,6 +42,17 @@ pub struct Builder {
     keep_alive: Duration,
     seed: Option<u64>,
     manual_clock: bool,
+    #[cfg(feature = "sim")]
+    simulated: Option<Simulated>,
+}
+
+/// What a simulation gives a runtime in place of the machine's own.
+#[cfg(feature = "sim")]
+#[derive(Clone, Debug)]
+pub(crate) struct Simulated {
+    pub(crate) simulation: std::sync::Arc<crate::sim::Simulation>,
+    /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
+    pub(crate) machine: Option<(Clock, crate::sim::net::Port)>,
 }
 
 impl Builder {
@@ -55,6 +66,8 @@ impl Builder {
             keep_alive: KEEP_ALIVE,
             seed: None,
             manual_clock: false,
+            #[cfg(feature = "sim")]
+            simulated: None,
         }
     }
 
@@ -68,8 +81,11 @@ impl Builder {
         Self::new(Flavor::CurrentThread)
     }
 
-    pub(crate) fn new_stepped(workers: usize, seed: u64) -> Self {
-        Self::new(Flavor::Stepped).worker_threads(workers).seed(seed).manual_clock()
+    #[cfg(feature = "sim")]
+    pub(crate) fn new_stepped(workers: usize, seed: u64, simulated: Simulated) -> Self {
+        let mut builder = Self::new(Flavor::Stepped).worker_threads(workers).seed(seed).manual_clock();
+        builder.simulated = Some(simulated);
+        builder
     }
 
     /// Sets the number of workers, 1 to 1,024. Default: the environment variable `POSSE_WORKER_THREADS`, else the number of
@@ -130,26 +146,49 @@ impl Builder {
     /// says when it refuses an event queue or a thread.
     pub fn build(self) -> std::io::Result<Runtime> {
         let workers = self.worker_count()?;
-        let (driver, io) = io::Driver::new()?;
+        let (clock, driver, io) = self.surroundings()?;
         let seed = self.seed.unwrap_or_else(random_seed);
-        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let pool = Pool::new(format!("{}-blocking", self.name), self.blocking_max, self.keep_alive, self.stack_size);
-        let parts = Parts { flavor: self.flavor, clock, timers: Timers::new(workers), pool, seed };
+        let parts = Parts {
+            flavor: self.flavor,
+            clock,
+            timers: Timers::new(workers),
+            pool,
+            seed,
+            #[cfg(feature = "sim")]
+            simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
+        };
         let (handle, locals) = Inner::assemble(parts, workers, driver, io);
 
         let workers: Vec<Worker> = locals
             .into_iter()
             .enumerate()
             .map(|(index, local)| {
-                let rng = rng::Rng::new(rng::split(seed, 1 + index as u64));
-                let choice = match self.flavor {
-                    Flavor::Stepped => Choice::Seeded { rng, trace: Vec::new() },
-                    _ => Choice::Production(rng),
-                };
+                let choice = self.choice(rng::split(seed, 1 + index as u64));
                 Worker::new(handle.clone(), index, local, choice)
             })
             .collect();
         Runtime::start(handle, workers, &self.name, self.stack_size)
+    }
+
+    /// The clock and the driver: the machine's, or a simulation's.
+    fn surroundings(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
+        #[cfg(feature = "sim")]
+        if let Some((clock, port)) = self.simulated.as_ref().and_then(|simulated| simulated.machine.clone()) {
+            let (driver, io) = io::Driver::simulated(port);
+            return Ok((clock, driver, io));
+        }
+        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
+        let (driver, io) = io::Driver::new()?;
+        Ok((clock, driver, io))
+    }
+
+    fn choice(&self, seed: u64) -> Choice {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = &self.simulated {
+            return Choice::Simulated(simulated.simulation.dice().clone());
+        }
+        Choice::Production(rng::Rng::new(seed))
     }
 
     fn worker_count(&self) -> std::io::Result<usize> {

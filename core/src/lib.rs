@@ -4,6 +4,7 @@
 mod blocking;
 mod builder;
 mod context;
+mod extensions;
 pub mod io;
 pub mod mailbox;
 mod rng;
@@ -11,7 +12,24 @@ pub mod runtime;
 mod scheduler;
 mod shim;
 pub mod signal;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod sync;
 pub mod task;
 pub mod time;
+
+/// Misbehaves so often (0.0 to 1.0) where it is called, if the code runs in a simulation; everywhere else it is nothing.
+///
+/// For points in code where being slow, short or early is allowed, and rare enough that no test would meet it.
+#[inline(always)]
+pub fn buggify(probability: f64) -> bool {
+    #[cfg(feature = "sim")]
+    return context::with_current(|handle| {
+        handle.and_then(runtime::Handle::simulation).is_some_and(|simulation| simulation.misbehaves(probability))
+    });
+    #[cfg(not(feature = "sim"))]
+    {
+        let _ = probability;
+        false
+    }
+}

@@ -56,7 +56,7 @@ pub struct Runtime {
     handle: Handle,
     threads: Vec<thread::JoinHandle<()>>,
     /// The logical workers of a stepped runtime, until a stepper takes them.
-    pub(crate) stepped: Mutex<Vec<WorkerParts>>,
+    stepped: Mutex<Vec<WorkerParts>>,
 }
 
 impl Runtime {

@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 /// # Cancel safety
 /// Dropping the future gives up waiting; the signal's default action does not come back.
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
-    wait(Signals::new(&[SIGINT]))
+    wait(Awaited::new(&[SIGINT]))
 }
 
 /// Completes at the next request to terminate (SIGTERM).
@@ -29,7 +29,7 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
 /// # Cancel safety
 /// As [`ctrl_c`].
 pub fn terminate() -> impl Future<Output = io::Result<()>> + Send + 'static {
-    wait(Signals::new(&[SIGTERM]))
+    wait(Awaited::new(&[SIGTERM]))
 }
 
 /// Completes at the next ctrl-c or request to terminate, whichever comes first.
@@ -40,11 +40,71 @@ pub fn terminate() -> impl Future<Output = io::Result<()>> + Send + 'static {
 /// # Cancel safety
 /// As [`ctrl_c`].
 pub fn shutdown() -> impl Future<Output = io::Result<()>> + Send + 'static {
-    wait(Signals::new(&[SIGINT, SIGTERM]))
+    wait(Awaited::new(&[SIGINT, SIGTERM]))
 }
 
-async fn wait(signals: io::Result<Signals>) -> io::Result<()> {
-    signals?.next().await
+async fn wait(awaited: Awaited) -> io::Result<()> {
+    match awaited {
+        Awaited::Os(signals) => signals?.next().await,
+        #[cfg(feature = "sim")]
+        Awaited::Simulated(signals, seen) => {
+            signals.next(seen).await;
+            Ok(())
+        }
+    }
+}
+
+/// Where the signal comes from.
+enum Awaited {
+    Os(io::Result<Signals>),
+    #[cfg(feature = "sim")]
+    Simulated(std::sync::Arc<simulated::Signals>, u64),
+}
+
+impl Awaited {
+    fn new(signals: &[i32]) -> Self {
+        #[cfg(feature = "sim")]
+        if let Some(handle) = Handle::try_current().ok().filter(|handle| handle.io().port().is_some()) {
+            let signals = handle.extension(simulated::Signals::default);
+            let seen = signals.seen();
+            return Self::Simulated(signals, seen);
+        }
+        Self::Os(Signals::new(signals))
+    }
+}
+
+/// A simulated machine has no signals of the system: its world delivers them, each as all of them.
+#[cfg(feature = "sim")]
+pub(crate) mod simulated {
+    use crate::sync::Notify;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Signals {
+        delivered: AtomicU64,
+        notify: Notify,
+    }
+
+    impl Signals {
+        pub(crate) fn deliver(&self) {
+            self.delivered.fetch_add(1, Ordering::AcqRel);
+            self.notify.notify_waiters();
+        }
+
+        pub(super) fn seen(&self) -> u64 {
+            self.delivered.load(Ordering::Acquire)
+        }
+
+        pub(super) async fn next(&self, seen: u64) {
+            loop {
+                let notified = self.notify.notified();
+                if self.seen() != seen {
+                    return;
+                }
+                notified.await;
+            }
+        }
+    }
 }
 
 /// A pipe that the given signals write to.

@@ -87,7 +87,8 @@ async fn main() -> posse::Result {
 
 /// One node: an echo actor under a name, until somebody ends it.
 async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
-    let mut shutdown = std::pin::pin!(signal::shutdown());
+    // Installed first, so that a signal counts from the first line on, also while the node joins others.
+    let signalled = signal::shutdown();
     let listen = arguments.listen.as_deref().unwrap_or("127.0.0.1:0");
     let node = Node::builder().name(name).listen(listen).await?;
     let parrot = posse::spawn(Parrot::default);
@@ -95,24 +96,35 @@ async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
     if let Some(address) = node.local_addr() {
         println!("listening on {address}");
     }
+    let told = CancellationToken::new();
+    let telling = told.clone();
+    let listening = posse::task::spawn(async move {
+        let result = signalled.await;
+        telling.cancel();
+        result
+    });
+    let life = live(&node, arguments);
+    match told.run_until_cancelled(life).await {
+        Some(result) => result?,
+        None => listening.await??,
+    }
+
+    node.shutdown().await;
+    parrot.drain();
+    parrot.closed().await;
+    Ok(())
+}
+
+/// Joins others, and stays; at most until a certain node is down.
+async fn live(node: &Node, arguments: &Arguments) -> posse::Result {
     for address in &arguments.join {
         node.join(address.as_str()).await?;
         println!("joined {address}");
     }
-
-    loop {
-        if let Ok(result) = timeout(ms(200), shutdown.as_mut()).await {
-            result?;
-            break;
-        }
-        let orphaned = |up: &str| node.peers().iter().any(|peer| peer.name == up && peer.state == PeerState::Down);
-        if arguments.until_down.as_deref().is_some_and(orphaned) {
-            break;
-        }
+    match arguments.until_down.as_deref() {
+        Some(up) => node.until(|peers| peers.iter().any(|p| p.name == up && p.state == PeerState::Down)).await,
+        None => std::future::pending().await,
     }
-    node.shutdown().await;
-    parrot.drain();
-    parrot.closed().await;
     Ok(())
 }
 

@@ -54,3 +54,98 @@ async fn what_was_queued_when_an_actor_ends_is_dead_with_its_type_and_reason() {
     let recent = letters.recent();
     assert!(recent.iter().all(|letter| letter.to == worker.id() && letter.message.ends_with("Add")));
 }
+
+/// Its drop panics, wherever it is dropped.
+struct Fragile(Log);
+
+impl Actor for Fragile {}
+
+impl Handler<Add> for Fragile {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+        n
+    }
+}
+
+impl Handler<Hang> for Fragile {
+    async fn handle(&mut self, _: Hang, _: &mut Context<Self>) {
+        std::future::pending().await
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        self.0.add("dropped");
+        panic!("broken while it is dropped");
+    }
+}
+
+/// Actors in all states, each with messages in its mailbox. Returns how many were accepted.
+async fn actors_in_all_states(log: &Log) -> u64 {
+    let mut accepted = 0;
+    let worker = |name: &'static str| {
+        let log = log.clone();
+        move || Worker::new(name, &log)
+    };
+
+    // One that works on something for ever, with an ask that nobody waits for any more.
+    let hanging = posse::spawn(worker("hanging"));
+    hanging.try_tell(Hang).unwrap();
+    settle().await;
+    assert!(hanging.ask(Add(1)).within(std::time::Duration::ZERO).await.is_err());
+    // One that waits to be started again.
+    let supervisor = Supervisor::one_for_one().backoff(Backoff::exponential(secs(60)..secs(60))).spawn();
+    let broken = supervisor.add("broken", worker("broken")).await.unwrap();
+    broken.try_tell(Break).unwrap();
+    // One whose drop panics.
+    let recipe = log.clone();
+    let fragile = posse::spawn(move || Fragile(recipe.clone()));
+    fragile.try_tell(Hang).unwrap();
+    settle().await;
+    // One that has done its work, and one that was never run.
+    let idle = posse::spawn(worker("idle"));
+    assert_eq!(idle.ask(Add(1)).await, Ok(1));
+    let fresh = posse::spawn(worker("fresh"));
+    accepted += 5;
+    for n in 0..10 {
+        for worker in [&hanging, &broken, &fresh] {
+            worker.try_tell(Add(n)).unwrap();
+        }
+        fragile.try_tell(Add(n)).unwrap();
+        accepted += 4;
+    }
+    accepted
+}
+
+#[test]
+fn the_sums_hold_when_a_runtime_is_dropped_half_way() {
+    let multi = posse::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let current = posse::runtime::Builder::new_current_thread().build().unwrap();
+    for runtime in [current, multi] {
+        let log = Log::default();
+        let (system, mut accepted, worker) = runtime.block_on(async {
+            let accepted = actors_in_all_states(&log).await;
+            (System::current(), accepted, posse::spawn(|| Worker::new("sent to", &Log::default())))
+        });
+        // Another thread sends until it is refused.
+        #[expect(clippy::disallowed_methods, reason = "a sender that no runtime ends")]
+        let sending = std::thread::spawn(move || {
+            let mut sent = 0;
+            loop {
+                match worker.try_tell(Add(1)) {
+                    Ok(()) => sent += 1,
+                    Err(TellError::Stopped(_)) => return sent,
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+        });
+        drop(runtime);
+        accepted += sending.join().unwrap();
+        assert_eq!(system.alive(), 0);
+        assert!(log.take().contains(&"dropped".to_owned()));
+        let letters = system.dead_letters();
+        // The supervisor was sent two: a child to start, and its end.
+        assert_eq!(accepted + 2, system.handled() + letters.total());
+        assert_eq!(letters.count(DeadReason::Expired), 0);
+        assert!(letters.recent().iter().all(|letter| letter.reason == DeadReason::Stopped));
+    }
+}

@@ -92,9 +92,13 @@ const ECHO: TypeInfo = TypeInfo { id: fnv1a64(b"Testing/echo"), schema: 0 };
 
 impl Rogue {
     pub async fn enter(node: &Node) -> Self {
+        Self::enter_as(node, "rogue", 1).await
+    }
+
+    pub async fn enter_as(node: &Node, name: &str, incarnation: u64) -> Self {
         let mut stream = stranger(node).await;
         let limits = Limits::default();
-        let hello = Hello::new("default", "rogue", 1, "", &limits).unwrap();
+        let hello = Hello::new("default", name, incarnation, "", &limits).unwrap();
         let (greeting, out) = Greeting::new(Role::Initiator, hello);
         stream.write_all(&out).await.unwrap();
         let mut input = BytesMut::new();

@@ -4,11 +4,13 @@
 mod accounting;
 mod cluster;
 mod common;
-mod examples;
 mod hostile;
 mod lifecycle;
 mod mailbox;
 mod monitors;
+mod nodes;
+mod order;
+mod panics;
 mod reconnect;
 mod runtimes;
 mod supervision;

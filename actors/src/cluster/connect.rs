@@ -26,6 +26,8 @@ pub(super) enum ConnectError {
     Open(SocketAddr),
     /// It is not one to talk to.
     Handshake(HandshakeError),
+    /// Some node knew a later incarnation of this one, which has taken the next: to be tried again.
+    Renewed,
     /// We refused it.
     Refused(Goodbye, &'static str),
     /// It took too long.
@@ -73,8 +75,29 @@ async fn connect_to(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// The listener of a node. The node knows when it is closed, however that comes about: then its address is free.
+pub(super) struct Listening {
+    core: Arc<Core>,
+    listener: Option<TcpListener>,
+}
+
+impl Listening {
+    pub(super) fn new(core: Arc<Core>, listener: TcpListener) -> Self {
+        Self { core, listener: Some(listener) }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.listener = None;
+        self.core.deaf.cancel();
+    }
+}
+
 /// Accepts connections until the node closes.
-pub(super) async fn accept(core: Arc<Core>, listener: TcpListener) {
+pub(super) async fn accept(listening: Listening) {
+    let core = &listening.core;
+    let Some(listener) = &listening.listener else { return };
     loop {
         let stream = match race(core.closing.cancelled(), listener.accept()).await {
             First::Left(()) => return,
@@ -110,7 +133,9 @@ impl Drop for Attempt {
 async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Result<Arc<Peer>, ConnectError> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(GREETING_BYTES);
-    let (greeting, hello) = Greeting::new(role, core.hello().clone());
+    let own = core.hello();
+    let incarnation = own.incarnation;
+    let (greeting, hello) = Greeting::new(role, own);
     stream.write_all(&hello).await?;
 
     let introduced = introduced(&greeting, &mut stream, &mut input).await?;
@@ -121,13 +146,27 @@ async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Res
             Admission::Refused(code, detail, text) => {
                 let last_words = introduced.refuse(code, detail, text);
                 stream.write_all(&last_words).await?;
+                // Until it has closed it may not have read them, and not acted upon them.
+                stream.shutdown().await?;
+                let _ = timeout(converse::GOODBYE_TIME, converse::hang_up(&stream)).await;
                 return Err(ConnectError::Refused(code, text));
             }
         }
     };
 
     let mut attempt = Attempt(Some(peer.clone()), role);
-    let connected = agree(core, introduced, &mut stream, &mut input).await?;
+    let connected = match agree(core, introduced, &mut stream, &mut input).await {
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Stale, detail, .. }))
+            if core.renew(detail) =>
+        {
+            tracing::info!(seen = detail, "this node's clock went back: it takes a later incarnation");
+            return Err(ConnectError::Renewed);
+        }
+        agreed => agreed?,
+    };
+    if !core.bind(incarnation) {
+        return Err(ConnectError::Renewed);
+    }
     attempt.0 = None;
     peer.offer(Connection { stream, input, connected });
     core.joined.notify_waiters();
@@ -180,10 +219,19 @@ async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), Connec
 /// Starts the life of a relation: connection after connection, until the node is down.
 pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
     let handle = core.handle.clone();
+    let relation = Relation(peer);
     handle.spawn(async move {
-        live(&core, &peer).await;
-        peer.down();
+        live(&core, &relation.0).await;
     });
+}
+
+/// However a relation ends, also by the end of the runtime: then the node is down, and everybody who waits is told.
+struct Relation(Arc<Peer>);
+
+impl Drop for Relation {
+    fn drop(&mut self) {
+        self.0.down();
+    }
 }
 
 async fn live(core: &Arc<Core>, peer: &Arc<Peer>) {

@@ -22,7 +22,7 @@ const READ_BYTES: usize = 64 * 1024;
 const BATCH_MAX: usize = 256;
 
 /// How long the last words may take. Guessed.
-const GOODBYE_TIME: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// A connection after its handshake.
 pub(super) struct Connection {
@@ -68,13 +68,13 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     peer.on_session(|session| session.leave(code, &text));
     peer.output.notify_one();
     // The other side may be past hearing it.
-    let _ = timeout(GOODBYE_TIME, hang_up(&read)).await;
+    let _ = timeout(GOODBYE_TIME, hang_up(read.as_ref())).await;
     drop(writer);
     if code == Goodbye::Shutdown { End::Down } else { End::Broken }
 }
 
 /// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
-async fn hang_up(read: &OwnedReadHalf) {
+pub(super) async fn hang_up(read: &TcpStream) {
     let mut rest = BytesMut::with_capacity(READ_BYTES);
     while read.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
         rest.clear();

@@ -20,19 +20,27 @@ const PEERS_MAX: usize = 10_000;
 /// Former incarnations that are remembered, for their counters. Guessed.
 const FORMER_MAX: usize = 1024;
 
+/// The latest incarnation that another node may claim to have seen, so that a liar cannot use up all numbers.
+const INCARNATION_MAX: u64 = u64::MAX / 2;
+
 /// Third nodes that are remembered before anybody speaks to them. Guessed.
 const INTRODUCTIONS_MAX: usize = 65_536;
 
 pub(crate) struct Core {
     me: Weak<Core>,
-    id: NodeId,
+    /// But for the incarnation, which `identity` holds.
     hello: Hello,
+    identity: Mutex<Identity>,
     pub(super) limits: Limits,
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
+    /// The listener is closed, or there is none.
+    pub(super) deaf: CancellationToken,
     /// A connection to some node has come about.
     pub(super) joined: Notify,
+    /// Some node was met, is there, is away or is down.
+    pub(super) moved: Notify,
     types: Mutex<Types>,
     exports: Mutex<Exports>,
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
@@ -40,6 +48,13 @@ pub(crate) struct Core {
     former: Mutex<VecDeque<Arc<Peer>>>,
     introductions: Mutex<BTreeMap<NodeId, Introduction>>,
     half_open: Mutex<VecDeque<AbortHandle>>,
+}
+
+/// Which start of the node this is, as far as others are concerned.
+struct Identity {
+    incarnation: u64,
+    /// Some other node knows it, so it stays.
+    is_bound: bool,
 }
 
 /// Types this node receives, in the order in which other nodes number them.
@@ -73,12 +88,14 @@ impl Core {
     pub(super) fn new(handle: Handle, hello: Hello, limits: Limits) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            id: hello.node(),
+            identity: Mutex::new(Identity { incarnation: hello.incarnation, is_bound: false }),
             hello,
             limits,
             handle,
             closing: CancellationToken::new(),
+            deaf: CancellationToken::new(),
             joined: Notify::new(),
+            moved: Notify::new(),
             types: Mutex::default(),
             exports: Mutex::default(),
             peers: Mutex::default(),
@@ -89,11 +106,36 @@ impl Core {
     }
 
     pub(crate) fn id(&self) -> NodeId {
-        self.id
+        self.hello().node()
     }
 
-    pub(super) fn hello(&self) -> &Hello {
-        &self.hello
+    pub(super) fn name(&self) -> &str {
+        &self.hello.name
+    }
+
+    /// How the node introduces itself.
+    pub(super) fn hello(&self) -> Hello {
+        Hello { incarnation: lock(&self.identity).incarnation, ..self.hello.clone() }
+    }
+
+    /// A connection on which the node introduced itself as `incarnation` has come about. False if it took another one
+    /// meanwhile; else it keeps this one.
+    pub(super) fn bind(&self, incarnation: u64) -> bool {
+        let mut identity = lock(&self.identity);
+        let current = identity.incarnation == incarnation;
+        identity.is_bound |= current;
+        current
+    }
+
+    /// Another node has seen a later incarnation of this one: the clock went back. Takes the next one after that. False
+    /// if others know this incarnation already.
+    pub(super) fn renew(&self, seen: u64) -> bool {
+        let mut identity = lock(&self.identity);
+        if identity.is_bound || seen > INCARNATION_MAX {
+            return false;
+        }
+        identity.incarnation = identity.incarnation.max(seen + 1);
+        true
     }
 
     /// Time as the sessions count it.
@@ -112,7 +154,7 @@ impl Core {
         let (number, protocol) = (served.shared().id().number(), served.protocol());
         let mut exports = lock(&self.exports);
         if let Some(key) = exports.keys.get(&(number, protocol)) {
-            return WireRef { node: self.id, key: *key, protocol };
+            return WireRef { node: self.id(), key: *key, protocol };
         }
         let (slot, generation) = exports.actors.insert(served.clone());
         let key = ActorKey { slot, generation };
@@ -125,7 +167,7 @@ impl Core {
                 core.withdraw(key, number, protocol);
             }
         }));
-        WireRef { node: self.id, key, protocol }
+        WireRef { node: self.id(), key, protocol }
     }
 
     /// The actor has ended: its address and names lead nowhere.
@@ -225,10 +267,11 @@ impl Core {
     /// Decides about a node that has introduced itself. `accepted`: it connected to us.
     pub(super) fn admit(&self, hello: &Hello, accepted: bool) -> Admission {
         let node = hello.node();
-        if node == self.id {
+        let me = self.id();
+        if node == me {
             return Admission::Refused(Goodbye::Itself, 0, "");
         }
-        if node.same_name(&self.id) {
+        if node.same_name(&me) {
             return Admission::Refused(Goodbye::Already, 0, "this node has the same name");
         }
         let Some(core) = self.me() else { return Admission::Refused(Goodbye::Shutdown, 0, "") };
@@ -240,7 +283,7 @@ impl Core {
             return Admission::Refused(Goodbye::Stale, known.id().incarnation, "");
         }
         if let Some(peer) = former.as_ref().filter(|known| known.id() == node) {
-            return match peer.turn(accepted, self.id < node) {
+            return match peer.turn(accepted, me < node) {
                 Turn::Welcome => Admission::Welcome(peer.clone()),
                 Turn::Wait => Admission::Wait(peer.clone()),
                 Turn::Refuse(code) => Admission::Refused(code, 0, ""),
@@ -254,12 +297,14 @@ impl Core {
         self.remember(&mut peers, peer.clone());
         drop((types, peers));
         if let Some(former) = former {
-            former.down();
             let mut all = lock(&self.former);
-            all.push_back(former);
+            all.push_back(former.clone());
             if all.len() > FORMER_MAX {
                 all.pop_front();
             }
+            drop(all);
+            // It is in the list by now, so that whoever hears of its end finds it.
+            former.down();
         }
         connect::begin(core, peer.clone());
         Admission::Welcome(peer)
@@ -276,7 +321,7 @@ impl Core {
     /// Another node says where a third one is.
     pub(super) fn introduce(&self, introduction: Introduction) {
         let mut introductions = lock(&self.introductions);
-        if introduction.node != self.id && introductions.len() < INTRODUCTIONS_MAX {
+        if introduction.node != self.id() && introductions.len() < INTRODUCTIONS_MAX {
             introductions.insert(introduction.node, introduction);
         }
     }

@@ -7,6 +7,7 @@ use super::core::Core;
 use super::peer::{Answer, Peer};
 use crate::error::AskError;
 use crate::exit::ExitReason;
+use crate::link::Notify as Told;
 use crate::protocol::{Served, Undelivered};
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
@@ -20,22 +21,48 @@ use std::task::Context;
 
 /// A message on its way into a mailbox.
 struct Arrival {
+    /// Whom it is for, by the protocol it came with.
+    served: Arc<dyn Served>,
     type_key: TypeKey,
     body: Vec<u8>,
     frame_bytes: u32,
     ask: Option<(CorrelationId, Option<Instant>)>,
 }
 
-/// Messages for one actor whose mailbox is full.
+/// What waits because the mailbox of one actor is full.
 struct Held {
     served: Arc<dyn Served>,
     waiter: RoomWaiter,
-    line: VecDeque<Arrival>,
+    line: VecDeque<Item>,
+}
+
+enum Item {
+    Message(Arrival),
+    /// What the actor monitored has ended, after the messages before.
+    Down(Told, ExitReason),
+}
+
+impl Held {
+    /// Tells of all ends at the front of the line. True if nothing is left.
+    fn tell_ends(&mut self) -> bool {
+        while let Some(Item::Down(..)) = self.line.front() {
+            if let Some(Item::Down(notify, reason)) = self.line.pop_front() {
+                notify(&reason);
+            }
+        }
+        self.line.is_empty()
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.served.leave_line(&mut self.waiter);
+        // The connection is gone, and with it the messages; a monitor fires all the same.
+        for item in self.line.drain(..) {
+            if let Item::Down(notify, reason) = item {
+                notify(&reason);
+            }
+        }
     }
 }
 
@@ -44,7 +71,8 @@ pub(super) struct Inbound {
     peer: Arc<Peer>,
     /// Of the connection: what belongs to a former one settles nothing.
     epoch: u64,
-    held: BTreeMap<ActorKey, Held>,
+    /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
+    held: BTreeMap<u64, Held>,
     held_bytes: usize,
     settled: Vec<(u32, Option<Refused>)>,
 }
@@ -100,7 +128,13 @@ impl Inbound {
         match event {
             Event::Reply(Answer::Ask(asker), body) => drop(asker.send(Ok(body))),
             Event::ReplyErr(Answer::Ask(asker), code, text) => drop(asker.send(Err(ask_error(code, text)))),
-            Event::Down(Answer::Watch(notify), down) => notify(&exit_reason(down)),
+            Event::Down(Answer::Watch(notify, watcher), down) => {
+                let reason = exit_reason(down);
+                match watcher.and_then(|watcher| self.held.get_mut(&watcher)) {
+                    Some(held) => held.line.push_back(Item::Down(notify, reason)),
+                    None => notify(&reason),
+                }
+            }
             Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
             Event::Cancel(id) => self.peer.forgive(id),
             Event::Unwatch(id) => self.peer.unwatch(id),
@@ -129,44 +163,39 @@ impl Inbound {
 
     fn arrive(&mut self, message: Message, ask: Option<(CorrelationId, Option<Instant>)>) {
         let Message { to, type_key, body, frame_bytes } = message;
-        if let Some(held) = self.held.get_mut(&to) {
-            let bytes = body.len();
-            let arrival = Arrival { type_key, body: body.to_vec(), frame_bytes, ask };
-            if self.held_bytes + bytes > self.core.limits.unsettled_bytes_max
-                || held.line.len() >= self.core.limits.unsettled_max
-            {
-                self.refuse(&arrival, Refused::Full, ReplyCode::Full, "");
+        let id = ask.map(|(id, _)| id);
+        let Some(served) = self.core.exported(to) else {
+            self.refuse(frame_bytes, id, Refused::Stopped, ReplyCode::NoSuchActor, "");
+            return;
+        };
+        let actor = served.shared().id().number();
+        if let Some(held) = self.held.get_mut(&actor) {
+            let limits = &self.core.limits;
+            if self.held_bytes + body.len() > limits.unsettled_bytes_max || held.line.len() >= limits.unsettled_max {
+                self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
                 return;
             }
-            self.held_bytes += bytes;
-            held.line.push_back(arrival);
+            self.held_bytes += body.len();
+            held.line.push_back(Item::Message(Arrival { served, type_key, body: body.to_vec(), frame_bytes, ask }));
             return;
         }
 
-        let Some(served) = self.core.exported(to) else {
-            let arrival = Arrival { type_key, body: Vec::new(), frame_bytes, ask };
-            self.refuse(&arrival, Refused::Stopped, ReplyCode::NoSuchActor, "");
-            return;
-        };
         let mut waiter = RoomWaiter::default();
         let fate = self.deliver(&served, &mut waiter, type_key, &body, ask);
         match fate {
             Fate::Taken => self.settled.push((frame_bytes, None)),
             Fate::Wait => {
                 self.held_bytes += body.len();
-                let arrival = Arrival { type_key, body: body.to_vec(), frame_bytes, ask };
-                self.held.insert(to, Held { served, waiter, line: VecDeque::from([arrival]) });
+                let arrival = Arrival { served: served.clone(), type_key, body: body.to_vec(), frame_bytes, ask };
+                self.held.insert(actor, Held { served, waiter, line: VecDeque::from([Item::Message(arrival)]) });
             }
-            Fate::Refused(refused, code, text) => {
-                let arrival = Arrival { type_key, body: Vec::new(), frame_bytes, ask };
-                self.refuse(&arrival, refused, code, &text);
-            }
+            Fate::Refused(refused, code, text) => self.refuse(frame_bytes, id, refused, code, &text),
         }
     }
 
-    fn refuse(&mut self, arrival: &Arrival, refused: Refused, code: ReplyCode, text: &str) {
-        self.settled.push((arrival.frame_bytes, Some(refused)));
-        if let Some((id, _)) = arrival.ask {
+    fn refuse(&mut self, frame_bytes: u32, ask: Option<CorrelationId>, refused: Refused, code: ReplyCode, text: &str) {
+        self.settled.push((frame_bytes, Some(refused)));
+        if let Some(id) = ask {
             self.peer.with_session(|session| session.reply_err(id, code, text));
         }
     }
@@ -214,18 +243,21 @@ impl Inbound {
         let mut held = std::mem::take(&mut self.held);
         held.retain(|_, held| {
             while held.served.poll_room(&mut held.waiter, cx).is_ready() {
-                let Some(arrival) = held.line.pop_front() else { return false };
-                let served = held.served.clone();
-                match self.deliver(&served, &mut held.waiter, arrival.type_key, &arrival.body, arrival.ask) {
+                // `tell_ends` leaves a message at the front, or the line is gone.
+                let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
+                let Arrival { served, type_key, body, frame_bytes, ask } = &arrival;
+                match self.deliver(served, &mut held.waiter, *type_key, body, *ask) {
                     Fate::Wait => {
-                        held.line.push_front(arrival);
+                        held.line.push_front(Item::Message(arrival));
                         continue;
                     }
-                    Fate::Taken => self.settled.push((arrival.frame_bytes, None)),
-                    Fate::Refused(refused, code, text) => self.refuse(&arrival, refused, code, &text),
+                    Fate::Taken => self.settled.push((*frame_bytes, None)),
+                    Fate::Refused(refused, code, text) => {
+                        self.refuse(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
+                    }
                 }
-                self.held_bytes -= arrival.body.len();
-                if held.line.is_empty() {
+                self.held_bytes -= body.len();
+                if held.tell_ends() {
                     return false;
                 }
             }

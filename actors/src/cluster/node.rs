@@ -148,7 +148,7 @@ impl NodeBuilder {
         let listener = TcpListener::bind(&addresses[..]).await.map_err(NodeError::Bind)?;
         let local_addr = listener.local_addr().map_err(NodeError::Bind)?;
         let core = self.core(&local_addr.to_string())?;
-        core.handle.spawn(connect::accept(core.clone(), listener));
+        core.handle.spawn(connect::accept(connect::Listening::new(core.clone(), listener)));
         Ok(Node(Arc::new(Inner { core, local_addr: Some(local_addr) })))
     }
 
@@ -157,7 +157,9 @@ impl NodeBuilder {
     /// # Errors
     /// As [`Node::join`], and a setting that makes no sense.
     pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let node = Node(Arc::new(Inner { core: self.core("")?, local_addr: None }));
+        let core = self.core("")?;
+        core.deaf.cancel();
+        let node = Node(Arc::new(Inner { core, local_addr: None }));
         node.join(address).await?;
         Ok(node)
     }
@@ -208,8 +210,12 @@ impl Node {
         let core = &self.0.core;
         let addresses = connect::loopback(address).await.map_err(node_error)?;
         let joining = async {
+            let mut was_stale = false;
             loop {
                 match connect::dial(core, &addresses).await {
+                    Err(ConnectError::Renewed) => {}
+                    // The other node was told, and takes a later incarnation unless others know it.
+                    Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
                         let joined = core.joined.notified();
                         if let Some(peer) = core.peers().into_iter().find(|peer| is_at(peer, &addresses)) {
@@ -267,13 +273,16 @@ impl Node {
     }
 
     /// Returns the id of this incarnation of the node.
+    ///
+    /// It stays from the first connection on. Until then it changes if another node has seen a later incarnation of this
+    /// one, because the clock went back in between.
     pub fn id(&self) -> NodeId {
         self.0.core.id()
     }
 
     /// Returns the name of the node.
     pub fn name(&self) -> &str {
-        &self.0.core.hello().name
+        self.0.core.name()
     }
 
     /// Returns where the node listens.
@@ -287,11 +296,73 @@ impl Node {
         core.former().iter().chain(&core.peers()).map(|peer| peer_info(peer)).collect()
     }
 
-    /// Leaves: writes what waits to be written, says goodbye, closes all connections. Takes at most 3 seconds.
+    /// Waits until `condition` holds for the other nodes, as [`peers`](Self::peers) returns them. It is asked now, and
+    /// again whenever a node was met, a connection has come about or is gone, or a node is down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::cluster::PeerState;
+    /// use posse::prelude::*;
+    ///
+    /// posse::run(async {
+    ///     let server = Node::listen("127.0.0.1:0").await?;
+    ///     let client = Node::builder().name("client").connect(server.local_addr().unwrap()).await?;
+    ///     let client_is = |state| move |peers: &[posse::cluster::PeerInfo]| {
+    ///         peers.iter().any(|peer| peer.name == "client" && peer.state == state)
+    ///     };
+    ///     server.until(client_is(PeerState::Connected)).await;
+    ///     client.shutdown().await;
+    ///     server.until(client_is(PeerState::Down)).await;
+    ///     Ok(())
+    /// })?;
+    /// # posse::Result::Ok(())
+    /// ```
+    pub async fn until(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
+        let core = &self.0.core;
+        loop {
+            let moved = core.moved.notified();
+            if condition(&self.peers()) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Waits until another node is down, as Erlang's `monitor_node` does: it said goodbye, it refuses connections,
+    /// another incarnation has taken its place, or it stayed away for [`Limits::grace`]. Completes at once for a node
+    /// that this one does not know.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::prelude::*;
+    ///
+    /// posse::run(async {
+    ///     let server = Node::listen("127.0.0.1:0").await?;
+    ///     let client = Node::builder().connect(server.local_addr().unwrap()).await?;
+    ///     let server_is_down = client.until_down(server.id());
+    ///     server.shutdown().await;
+    ///     server_is_down.await;
+    ///     Ok(())
+    /// })?;
+    /// # posse::Result::Ok(())
+    /// ```
+    pub async fn until_down(&self, node: NodeId) {
+        self.until(|peers| peers.iter().all(|peer| peer.id != node || peer.state == PeerState::Down)).await;
+    }
+
+    /// Leaves: stops listening, writes what waits to be written, says goodbye, closes all connections. Takes at most 3
+    /// seconds. The address it listened on is free when this returns.
     pub async fn shutdown(&self) {
         let core = &self.0.core;
         core.close();
         let gone = async {
+            core.deaf.cancelled().await;
             for peer in core.peers() {
                 peer.until(Peer::is_down).await;
             }
@@ -336,6 +407,7 @@ fn node_error(error: ConnectError) -> NodeError {
         ConnectError::Handshake(error) => NodeError::Handshake(error.to_string().into()),
         ConnectError::Refused(code, "") => NodeError::Handshake(code.to_string().into()),
         ConnectError::Refused(_, text) => NodeError::Handshake(text.into()),
+        ConnectError::Renewed => NodeError::Handshake("this node has taken another incarnation".into()),
         ConnectError::Timeout => NodeError::Timeout,
     }
 }

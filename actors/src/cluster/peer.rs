@@ -18,7 +18,8 @@ use std::task::{Context, Poll, Waker};
 /// Who waits for an answer from the other node.
 pub(super) enum Answer {
     Ask(oneshot::Sender<Result<BytesMut, AskError>>),
-    Watch(Told),
+    /// With the number of the actor that is to be told, if it is one.
+    Watch(Told, Option<u64>),
     Resolve(oneshot::Sender<Result<Resolution, FindError>>),
 }
 
@@ -28,7 +29,7 @@ impl Answer {
         // Who asked may have left meanwhile.
         match self {
             Self::Ask(asker) => drop(asker.send(Err(AskError::NodeDown))),
-            Self::Watch(notify) => notify(&ExitReason::NodeDown),
+            Self::Watch(notify, _) => notify(&ExitReason::NodeDown),
             Self::Resolve(asker) => drop(asker.send(Err(FindError::NodeDown))),
         }
     }
@@ -268,7 +269,15 @@ impl Peer {
             status.phase = Phase::Apart;
         }
         drop(status);
+        self.say_moved();
+    }
+
+    /// Tells those who wait for this node, or for any, to look at it again.
+    fn say_moved(&self) {
         self.moved.notify_waiters();
+        if let Some(core) = self.core() {
+            core.moved.notify_waiters();
+        }
     }
 
     /// A connection has come about.
@@ -280,7 +289,7 @@ impl Peer {
         }
         drop(status);
         self.offered.notify_one();
-        self.moved.notify_waiters();
+        self.say_moved();
     }
 
     pub(super) fn has_offer(&self) -> bool {
@@ -298,7 +307,7 @@ impl Peer {
             status.phase = Phase::Apart;
         }
         drop(status);
-        self.moved.notify_waiters();
+        self.say_moved();
         self.on_session(Session::detach);
         self.forget_watchers();
     }
@@ -316,6 +325,10 @@ impl Peer {
             let former = lock(&self.watchers).insert(id, (monitors, key));
             if let Some((monitors, key)) = former {
                 monitors.remove(key);
+            }
+            // It may have ended in between, and was looked for in the list before it was there.
+            if shared.ended().is_some() {
+                lock(&self.watchers).remove(&id);
             }
         }
     }
@@ -370,7 +383,7 @@ impl Peer {
         self.wake_line();
         self.offered.notify_one();
         self.output.notify_one();
-        self.moved.notify_waiters();
+        self.say_moved();
     }
 }
 

@@ -114,11 +114,12 @@ impl RemoteRef {
         self.peer.leave_line(place);
     }
 
-    pub(crate) fn watch(&self, notify: Notify) -> Monitor {
-        match self.peer.with_session(|session| session.watch(self.key, Answer::Watch(notify))) {
+    pub(crate) fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+        let watcher = watcher.map(|watcher| watcher.number());
+        match self.peer.with_session(|session| session.watch(self.key, Answer::Watch(notify, watcher))) {
             Ok(id) => Monitor::remote(self.id(), RemoteMonitor(Question { peer: self.peer.clone(), id })),
             Err((_, answer)) => {
-                if let Answer::Watch(notify) = answer {
+                if let Answer::Watch(notify, _) = answer {
                     notify(&ExitReason::NodeDown);
                 }
                 Monitor::ended(self.id())

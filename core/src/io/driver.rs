@@ -4,7 +4,12 @@
 
 use super::os;
 use super::registration::Readiness;
+use super::source::Source;
+#[cfg(feature = "sim")]
+use super::source::not_simulated;
 use super::table::{Table, Token};
+#[cfg(feature = "sim")]
+use crate::sim::net::Port;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,18 +17,23 @@ use std::time::Duration;
 
 /// The part that one thread at a time owns.
 #[derive(Debug)]
-pub(crate) struct Driver {
-    events: os::EventQueue,
+pub(crate) enum Driver {
+    Os(os::EventQueue),
+    /// The network's events wait in the shared part.
+    #[cfg(feature = "sim")]
+    Simulated,
 }
 
 /// The part that all threads share.
 #[derive(Clone, Debug)]
-pub(crate) struct IoHandle {
-    inner: Arc<Inner>,
+pub(crate) enum IoHandle {
+    Os(Arc<Inner>),
+    #[cfg(feature = "sim")]
+    Simulated(Port),
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     registry: os::Registry,
     table: Mutex<Table>,
     len: AtomicUsize,
@@ -35,18 +45,35 @@ impl Driver {
         let (events, registry) = os::event_queue()?;
         let inner =
             Inner { registry, table: Mutex::default(), len: AtomicUsize::new(0), stale_events: AtomicU64::new(0) };
-        Ok((Self { events }, IoHandle { inner: Arc::new(inner) }))
+        Ok((Self::Os(events), IoHandle::Os(Arc::new(inner))))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(port: Port) -> (Self, IoHandle) {
+        (Self::Simulated, IoHandle::Simulated(port))
     }
 
     /// Waits for events, at most for `timeout`, and wakes those they are for. Returns the number of events.
     pub(crate) fn turn(&mut self, handle: &IoHandle, timeout: Option<Duration>) -> io::Result<usize> {
+        match (self, handle) {
+            (Self::Os(events), IoHandle::Os(inner)) => inner.turn(events, timeout),
+            #[cfg(feature = "sim")]
+            (_, IoHandle::Simulated(port)) => Ok(port.turn()),
+            #[cfg(feature = "sim")]
+            (Self::Simulated, IoHandle::Os(_)) => Ok(0),
+        }
+    }
+}
+
+impl Inner {
+    fn turn(&self, events: &mut os::EventQueue, timeout: Option<Duration>) -> io::Result<usize> {
         let mut woken = Vec::new();
         let mut count = 0;
         let mut stale = 0;
-        self.events.wait(timeout)?;
+        events.wait(timeout)?;
 
-        let table = handle.table();
-        for event in self.events.iter() {
+        let table = self.table();
+        for event in events.iter() {
             count += 1;
             match table.get(Token(event.token)) {
                 Some(readiness) => readiness.set(&event, &mut woken),
@@ -56,39 +83,83 @@ impl Driver {
         drop(table);
 
         if stale > 0 {
-            handle.inner.stale_events.fetch_add(stale, Ordering::Relaxed);
+            self.stale_events.fetch_add(stale, Ordering::Relaxed);
         }
         woken.into_iter().for_each(std::task::Waker::wake);
         Ok(count)
+    }
+
+    fn register(&self, source: Option<&mut dyn os::Source>, readiness: &Arc<Readiness>) -> io::Result<Token> {
+        let source = source.ok_or_else(|| io::Error::other("a simulated socket in a runtime that is not simulated"))?;
+        let token = self.table().insert(readiness.clone()).ok_or_else(|| io::Error::other("too many sockets"))?;
+        if let Err(error) = self.registry.register(source, token.0) {
+            self.table().remove(token);
+            return Err(error);
+        }
+        self.len.fetch_add(1, Ordering::Relaxed);
+        Ok(token)
+    }
+
+    /// The token becomes stale first, so that no late event finds it.
+    fn deregister(&self, source: Option<&mut dyn os::Source>, token: Token) {
+        self.table().remove(token);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        let Some(source) = source else { return };
+        if let Err(error) = self.registry.deregister(source) {
+            tracing::debug!(%error, "the event queue did not know a socket any more");
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl IoHandle {
     /// Ends a turn that is under way, or the next one.
     pub(crate) fn unpark(&self) {
-        if let Err(error) = self.inner.registry.interrupt() {
-            tracing::error!(%error, "could not interrupt the event queue");
+        match self {
+            Self::Os(inner) => {
+                if let Err(error) = inner.registry.interrupt() {
+                    tracing::error!(%error, "could not interrupt the event queue");
+                }
+            }
+            // Nobody blocks in a simulated driver.
+            #[cfg(feature = "sim")]
+            Self::Simulated(_) => {}
         }
     }
 
-    /// Number of registered sockets.
+    /// Number of registered sockets; zero if a turn would do nothing.
     pub(crate) fn len(&self) -> usize {
-        self.inner.len.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn register(&self, source: &mut impl os::Source, readiness: Readiness) -> io::Result<Registration> {
-        let readiness = Arc::new(readiness);
-        let token = self.table().insert(readiness.clone()).ok_or_else(|| io::Error::other("too many sockets"))?;
-        if let Err(error) = self.inner.registry.register(source, token.0) {
-            self.table().remove(token);
-            return Err(error);
+        match self {
+            Self::Os(inner) => inner.len.load(Ordering::Relaxed),
+            #[cfg(feature = "sim")]
+            Self::Simulated(port) => port.pending(),
         }
-        self.inner.len.fetch_add(1, Ordering::Relaxed);
-        Ok(Registration { handle: self.clone(), token, readiness })
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.inner.table.lock().unwrap_or_else(|e| e.into_inner())
+    /// The way to the simulated network, if the runtime has one.
+    #[cfg(feature = "sim")]
+    pub(crate) fn port(&self) -> Option<Port> {
+        match self {
+            Self::Os(_) => None,
+            Self::Simulated(port) => Some(port.clone()),
+        }
+    }
+
+    pub(super) fn register(&self, source: &mut impl Source, readiness: Readiness) -> io::Result<Registration> {
+        let readiness = Arc::new(readiness);
+        let token = match self {
+            Self::Os(inner) => inner.register(source.os(), &readiness)?,
+            #[cfg(feature = "sim")]
+            Self::Simulated(port) => {
+                let Some(id) = source.simulated() else { return not_simulated("sockets of the system") };
+                port.attach(id, readiness.clone());
+                Token(0)
+            }
+        };
+        Ok(Registration { handle: self.clone(), token, readiness })
     }
 }
 
@@ -101,12 +172,16 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Takes the source out of the event queue. Its token becomes stale first, so that no late event finds it.
-    pub(super) fn deregister(&self, source: &mut impl os::Source) {
-        self.handle.table().remove(self.token);
-        self.handle.inner.len.fetch_sub(1, Ordering::Relaxed);
-        if let Err(error) = self.handle.inner.registry.deregister(source) {
-            tracing::debug!(%error, "the event queue did not know a socket any more");
+    /// Takes the source out of the reactor.
+    pub(super) fn deregister(&self, source: &mut impl Source) {
+        match &self.handle {
+            IoHandle::Os(inner) => inner.deregister(source.os(), self.token),
+            #[cfg(feature = "sim")]
+            IoHandle::Simulated(port) => {
+                if let Some(id) = source.simulated() {
+                    port.close(id);
+                }
+            }
         }
     }
 }

@@ -8,11 +8,15 @@ mod os;
 mod registration;
 mod resolve;
 mod socket;
+mod source;
 mod table;
 
-pub use os::{Interest, TcpOptions};
+pub use os::Interest;
 pub use resolve::resolve;
-pub use socket::{Readable, Socket, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+pub use socket::{Socket, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+pub use source::{ListenerSource, Readable, Source, TcpSource, UdpSource};
 
 pub(crate) use driver::{Driver, IoHandle};
 pub(crate) use socket::SignalPipe;
+#[cfg(feature = "sim")]
+pub(crate) use {os::Event, registration::Readiness};

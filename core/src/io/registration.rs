@@ -40,7 +40,7 @@ impl Direction {
 }
 
 #[derive(Debug)]
-pub(super) struct Readiness {
+pub(crate) struct Readiness {
     state: AtomicUsize,
     waiters: Mutex<Waiters>,
 }
@@ -78,7 +78,7 @@ impl Readiness {
     }
 
     /// Notes an event and takes out those who waited for it; the caller wakes them.
-    pub(super) fn set(&self, event: &Event, woken: &mut Vec<Waker>) {
+    pub(crate) fn set(&self, event: &Event, woken: &mut Vec<Waker>) {
         let bit = |set: bool, bit: usize| if set { bit } else { 0 };
         let (read, write) = (event.read || event.read_closed, event.write || event.write_closed);
         let bits = bit(read, READABLE)

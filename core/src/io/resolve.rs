@@ -12,6 +12,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// # Cancel safety
 /// Dropping the future gives the answer up; nothing else happens.
 pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
+    #[cfg(feature = "sim")]
+    if let Some(port) = Handle::current().io().port() {
+        return port.resolve(&name).await;
+    }
     let lookup = Handle::current().spawn_blocking(move || name.to_socket_addrs().map(Vec::from_iter));
     lookup.await.map_err(io::Error::other)?
 }

@@ -6,30 +6,30 @@
 use super::driver::Registration;
 use super::os;
 use super::registration::{Direction, Readiness};
+use super::source::{ListenerSource, Readable, Source, TcpSource, UdpSource};
 use crate::runtime::Handle;
 use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::task::{Context, Poll, ready};
 
 /// A socket of kind `S` in the reactor.
 #[derive(Debug)]
-pub struct Socket<S: os::Source> {
+pub struct Socket<S: Source> {
     /// Present until the socket is dropped or given back.
     source: Option<S>,
     registration: Registration,
 }
 
 /// A TCP connection.
-pub type TcpStream = Socket<os::TcpStream>;
+pub type TcpStream = Socket<TcpSource>;
 /// A TCP listener.
-pub type TcpListener = Socket<os::TcpListener>;
+pub type TcpListener = Socket<ListenerSource>;
 /// A UDP socket.
-pub type UdpSocket = Socket<os::UdpSocket>;
+pub type UdpSocket = Socket<UdpSource>;
 /// A Unix-domain connection.
 pub type UnixStream = Socket<os::UnixStream>;
 /// A Unix-domain listener.
@@ -37,7 +37,7 @@ pub type UnixListener = Socket<os::UnixListener>;
 /// The readable end of the pipe through which signals come.
 pub(crate) type SignalPipe = Socket<os::UnixStream>;
 
-impl<S: os::Source> Socket<S> {
+impl<S: Source> Socket<S> {
     fn register(source: S, readiness: Readiness) -> io::Result<Self> {
         let handle = Handle::try_current().map_err(io::Error::other)?;
         let mut source = source;
@@ -135,7 +135,7 @@ fn direction(interest: os::Interest) -> Direction {
     }
 }
 
-impl<S: os::Source> Deref for Socket<S> {
+impl<S: Source> Deref for Socket<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -143,7 +143,7 @@ impl<S: os::Source> Deref for Socket<S> {
     }
 }
 
-impl<S: os::Source> Drop for Socket<S> {
+impl<S: Source> Drop for Socket<S> {
     fn drop(&mut self) {
         if let Some(mut source) = self.source.take() {
             self.registration.deregister(&mut source);
@@ -151,50 +151,7 @@ impl<S: os::Source> Drop for Socket<S> {
     }
 }
 
-/// A socket whose bytes can be read and written through a shared reference.
-pub trait Readable {
-    /// Reads without waiting.
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Reads without waiting into memory that need not be initialised; as much of it is afterwards as was read.
-    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
-    /// Reads into several buffers without waiting.
-    fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize>;
-    /// Writes without waiting.
-    fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Writes from several buffers without waiting.
-    fn write_vectored_now(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize>;
-}
-
-macro_rules! readable {
-    ($source:ty) => {
-        impl Readable for $source {
-            fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                (&*self).read(buffer)
-            }
-
-            fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-                self.try_io(|| os::receive(self, buffer))
-            }
-
-            fn read_vectored_now(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-                (&*self).read_vectored(buffers)
-            }
-
-            fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-                (&*self).write(bytes)
-            }
-
-            fn write_vectored_now(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-                (&*self).write_vectored(buffers)
-            }
-        }
-    };
-}
-
-readable!(os::TcpStream);
-readable!(os::UnixStream);
-
-impl<S: os::Source + Readable> Socket<S> {
+impl<S: Source + Readable> Socket<S> {
     /// Polls for bytes into `buffer`; zero bytes mean the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         // Edge-triggered: a read that did not fill the buffer has emptied the socket, and more will be a new event.
@@ -260,7 +217,11 @@ impl TcpListener {
     /// # Errors
     /// What the operating system says, for example that the address is in use; an error outside of a runtime.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
-        Self::new(os::listen(address)?)
+        #[cfg(feature = "sim")]
+        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+            return Self::new(port.listen(address)?.into());
+        }
+        Self::new(os::listen(address)?.into())
     }
 
     /// Takes over a listener from std.
@@ -269,7 +230,7 @@ impl TcpListener {
     /// What the operating system says; an error outside of a runtime.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Self::new(os::TcpListener::from_std(listener))
+        Self::new(os::TcpListener::from_std(listener).into())
     }
 
     /// Polls for a connection.
@@ -289,7 +250,7 @@ impl TcpStream {
     /// Dropping the future gives the connection up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         // The first event that counts is the one that the handshake causes.
-        let stream = Self::register(os::TcpStream::connect(address)?, Readiness::unready())?;
+        let stream = Self::register(Self::begin_connect(address)?, Readiness::unready())?;
         poll_fn(|cx| {
             stream.poll_write_io(cx, |stream| match stream.take_error()? {
                 Some(error) => Err(error),
@@ -303,20 +264,28 @@ impl TcpStream {
         Ok(stream)
     }
 
+    fn begin_connect(address: SocketAddr) -> io::Result<TcpSource> {
+        #[cfg(feature = "sim")]
+        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+            return port.connect(address).map(TcpSource::from);
+        }
+        os::TcpStream::connect(address).map(TcpSource::from)
+    }
+
     /// Takes over a connection from std.
     ///
     /// # Errors
     /// What the operating system says; an error outside of a runtime.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        Self::new(os::from_std(stream)?)
+        Self::new(os::from_std(stream)?.into())
     }
 
     /// Gives the connection to std; it stays non-blocking.
     ///
     /// # Errors
-    /// Never today; the signature leaves room for other drivers.
+    /// In a simulation, which has no sockets of the system.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        self.into_source().map(Into::into).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.into_source().ok_or(io::ErrorKind::NotConnected)?.into_std()
     }
 }
 
@@ -326,7 +295,11 @@ impl UdpSocket {
     /// # Errors
     /// What the operating system says; an error outside of a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Self::new(os::UdpSocket::bind(address)?)
+        #[cfg(feature = "sim")]
+        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+            return Self::new(port.bind_udp(address)?.into());
+        }
+        Self::new(os::UdpSocket::bind(address)?.into())
     }
 
     /// Takes over a socket from std.
@@ -335,7 +308,7 @@ impl UdpSocket {
     /// What the operating system says; an error outside of a runtime.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Self::new(os::UdpSocket::from_std(socket))
+        Self::new(os::UdpSocket::from_std(socket).into())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::blocking::{Blocking, Pool};
 use crate::context;
+use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
@@ -12,10 +13,9 @@ use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Timers};
-use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A cheap, clonable reference to a running runtime.
@@ -35,9 +35,11 @@ pub(crate) struct Inner {
     blocking: Pool,
     rng: SharedRng,
     task_ids: AtomicU64,
-    extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    extensions: Extensions,
     /// The worker of a current-thread runtime while nobody is inside `block_on`.
     pub(super) parked_worker: super::block_on::WorkerSlot,
+    #[cfg(feature = "sim")]
+    simulation: Option<Arc<crate::sim::Simulation>>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
@@ -47,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
+    #[cfg(feature = "sim")]
+    pub(crate) simulation: Option<Arc<crate::sim::Simulation>>,
 }
 
 impl Inner {
@@ -60,8 +64,10 @@ impl Inner {
             blocking: parts.pool,
             rng: SharedRng::new(split(parts.seed, 0)),
             task_ids: AtomicU64::new(1),
-            extensions: Mutex::default(),
+            extensions: Extensions::default(),
             parked_worker: super::block_on::WorkerSlot::default(),
+            #[cfg(feature = "sim")]
+            simulation: parts.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
     }
@@ -129,12 +135,12 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
-        match self.inner.flavor {
-            // In a stepped runtime nothing may happen on another thread.
-            Flavor::Stepped => self.launch(runnable),
-            _ => self.inner.blocking.submit(self, runnable),
+        #[cfg(feature = "sim")]
+        if let Some(simulation) = &self.inner.simulation {
+            return self.spawn(crate::blocking::simulated(simulation.dice().clone(), f));
         }
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
+        self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task)
     }
 
@@ -153,14 +159,13 @@ impl Handle {
 
     /// Turns a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
     ///
-    /// Returns false, and does nothing, if the runtime has a real clock.
+    /// Returns false, and does nothing, if the runtime has a clock that no hand turns.
     pub fn advance(&self, time: Duration) -> bool {
-        if !self.inner.clock.is_manual() {
-            return false;
+        let turned = self.inner.clock.advance(time);
+        if turned {
+            self.fire_all_timers();
         }
-        self.inner.clock.advance(time);
-        self.fire_all_timers();
-        true
+        turned
     }
 
     pub(crate) fn fire_all_timers(&self) {
@@ -175,29 +180,7 @@ impl Handle {
     /// This is where what would elsewhere be a global lives. `init` runs without a lock held; of two racing values one is
     /// kept.
     pub fn extension<T: Send + Sync + 'static>(&self, init: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(found) = self.find_extension::<T>() {
-            return found;
-        }
-
-        let made: Arc<dyn Any + Send + Sync> = Arc::new(init());
-        let mut extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
-        let id = TypeId::of::<T>();
-        let kept = match extensions.iter().find(|(other, _)| *other == id) {
-            Some((_, winner)) => winner.clone(),
-            None => {
-                extensions.push((id, made.clone()));
-                made.clone()
-            }
-        };
-        drop(extensions);
-        kept.downcast().expect("invariant: stored under its own type id")
-    }
-
-    fn find_extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let extensions = self.inner.extensions.lock().unwrap_or_else(|e| e.into_inner());
-        let found = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone());
-        drop(extensions);
-        found?.downcast().ok()
+        self.inner.extensions.get_or_init(init)
     }
 
     /// Returns which flavor the runtime is.
@@ -226,12 +209,8 @@ impl Handle {
     }
 
     /// Returns the wall-clock time since the Unix epoch. With a manual clock it is the time that clock shows.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks for the wall-clock time")]
     pub fn unix_time(&self) -> Duration {
-        if self.inner.clock.is_manual() {
-            return self.inner.clock.now().since_origin();
-        }
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+        self.inner.clock.unix_time()
     }
 
     /// Returns true if both handles are of the same runtime.
@@ -241,6 +220,12 @@ impl Handle {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Returns the simulation this runtime is part of, if it is.
+    #[cfg(feature = "sim")]
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::Simulation>> {
+        self.inner.simulation.as_ref()
     }
 
     pub(crate) fn timers(&self) -> &Timers {

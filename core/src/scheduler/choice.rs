@@ -1,6 +1,8 @@
 //! Where the scheduler's free choices come from: fast in production, drawn from the seed and recorded in a simulation.
 
 use crate::rng::Rng;
+#[cfg(feature = "sim")]
+use crate::sim::{Dice, Kind};
 
 /// LIFO polls in a row while other local work waits. Measured: a cap of 3 only while others wait keeps ping-pong at
 /// 9-18 ns and starved nobody; a hard cap costs 20-76 ns.
@@ -10,10 +12,8 @@ const LIFO_POLLS_MAX: u8 = 3;
 pub(crate) enum Choice {
     Production(Rng),
     /// Explores: any order that the production rules could give, and some they would not. Each decision is recorded.
-    Seeded {
-        rng: Rng,
-        trace: Vec<u32>,
-    },
+    #[cfg(feature = "sim")]
+    Simulated(Dice),
 }
 
 impl Choice {
@@ -21,11 +21,8 @@ impl Choice {
     pub(crate) fn victim(&mut self, workers: usize) -> usize {
         match self {
             Self::Production(rng) => rng.below(workers),
-            Self::Seeded { rng, trace } => {
-                let victim = rng.below(workers);
-                trace.push(0x100 + victim as u32);
-                victim
-            }
+            #[cfg(feature = "sim")]
+            Self::Simulated(dice) => dice.below(Kind::Victim, workers),
         }
     }
 
@@ -34,11 +31,8 @@ impl Choice {
     pub(crate) fn lifo_first(&mut self, polls: u8, queue_is_empty: bool) -> bool {
         match self {
             Self::Production(_) => queue_is_empty || polls < LIFO_POLLS_MAX,
-            Self::Seeded { rng, trace } => {
-                let lifo = rng.below(4) != 0;
-                trace.push(u32::from(lifo));
-                lifo
-            }
+            #[cfg(feature = "sim")]
+            Self::Simulated(dice) => queue_is_empty || dice.below(Kind::Lifo, 4) != 0,
         }
     }
 
@@ -47,11 +41,8 @@ impl Choice {
     pub(crate) fn injector_first(&mut self, tick: u32) -> bool {
         match self {
             Self::Production(_) => tick % super::worker::MAINTENANCE_INTERVAL == 0,
-            Self::Seeded { rng, trace } => {
-                let first = rng.below(8) == 0;
-                trace.push(0x10 + u32::from(first));
-                first
-            }
+            #[cfg(feature = "sim")]
+            Self::Simulated(dice) => dice.below(Kind::Injector, 8) == 0,
         }
     }
 }

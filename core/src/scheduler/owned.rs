@@ -105,6 +105,20 @@ impl Owned {
         None
     }
 
+    /// A task that waits to be run, if there is one.
+    #[cfg(feature = "sim")]
+    pub(crate) fn find_scheduled(&self) -> Option<crate::task::Id> {
+        (0..self.shards.len()).find_map(|shard| {
+            let mut index = 0;
+            while let Some(task) = self.task_at(shard, &mut index) {
+                if task.is_scheduled() {
+                    return Some(task.id());
+                }
+            }
+            None
+        })
+    }
+
     /// Number of tasks that have not completed.
     pub(crate) fn len(&self) -> usize {
         (0..self.shards.len()).map(|index| self.lock(index).len).sum()

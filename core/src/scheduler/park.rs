@@ -69,11 +69,13 @@ impl Parker {
     }
 
     /// Takes the token if there is one, without sleeping.
+    #[cfg(feature = "sim")]
     pub(crate) fn take_token(&self) -> bool {
         self.state.swap(AWAKE, Ordering::AcqRel) == NOTIFIED
     }
 
     /// Whether the next park would return at once.
+    #[cfg(feature = "sim")]
     pub(crate) fn has_token(&self) -> bool {
         self.state.load(Ordering::Acquire) == NOTIFIED
     }

@@ -274,27 +274,22 @@ impl Worker {
         Some(deadline.saturating_duration_since(clock.now()))
     }
 
-    /// Whether a logical worker could take a step.
+    /// Whether a logical worker could take a step, without waiting for the clock.
+    #[cfg(feature = "sim")]
     pub(crate) fn is_runnable(&self) -> bool {
-        !self.asleep || self.shared().remotes[self.lane.index].parker.has_token()
+        !self.asleep || self.shared().remotes[self.lane.index].parker.has_token() || self.shared().io().len() > 0
     }
 
     /// One step of a logical worker, which only notes that it sleeps.
+    #[cfg(feature = "sim")]
     pub(crate) fn logical_step(&mut self) {
         if self.asleep {
             self.shared().remotes[self.lane.index].parker.take_token();
+            self.shared().poll_driver();
             self.wake_up();
         }
         if self.step() == Step::Idle {
             self.fall_asleep();
-        }
-    }
-
-    /// The decisions taken so far by a seeded worker.
-    pub(crate) fn trace(&self) -> &[u32] {
-        match &self.choice {
-            Choice::Seeded { trace, .. } => trace,
-            Choice::Production(_) => &[],
         }
     }
 

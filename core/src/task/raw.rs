@@ -168,6 +168,11 @@ impl TaskRef {
         self.header().state.is_complete()
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_scheduled(&self) -> bool {
+        self.header().state.is_scheduled()
+    }
+
     /// Makes the next run drop the future.
     pub(crate) fn cancel(&self) {
         if self.header().state.cancel() == Wake::Submit {

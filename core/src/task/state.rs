@@ -119,6 +119,12 @@ impl State {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
+    /// Whether somebody owes the task a run.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_scheduled(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (SCHEDULED | COMPLETE) == SCHEDULED
+    }
+
     /// Adds a reference. Relaxed: the caller already holds one.
     #[inline]
     pub(crate) fn retain(&self) {

@@ -1,4 +1,4 @@
-//! Where a runtime gets its time from: the machine, or a hand.
+//! Where a runtime gets its time from: the machine, a hand, or a simulation.
 //!
 //! The one place that asks the operating system for the time.
 
@@ -19,6 +19,8 @@ pub struct Clock(Source);
 enum Source {
     Real,
     Manual(Arc<AtomicU64>),
+    #[cfg(feature = "sim")]
+    Simulated(crate::sim::MachineClock),
 }
 
 impl Clock {
@@ -32,27 +34,53 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(MANUAL_START))))
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(clock: crate::sim::MachineClock) -> Self {
+        Self(Source::Simulated(clock))
+    }
+
     /// Returns the time this clock shows.
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::Real => Instant(real_nanos()),
             // Acquire: who advanced the clock wrote what it did before. Partner: `advance`.
             Source::Manual(nanos) => Instant(nanos.load(Ordering::Acquire)),
+            #[cfg(feature = "sim")]
+            Source::Simulated(clock) => Instant(clock.now()),
         }
     }
 
-    /// Returns true for a clock that only a hand turns.
+    /// Returns true for a clock that does not go on by itself: it waits for a hand, or for its simulation.
     pub fn is_manual(&self) -> bool {
-        matches!(self.0, Source::Manual(_))
+        !matches!(self.0, Source::Real)
     }
 
-    /// Turns a manual clock; a real one is not affected.
-    pub fn advance(&self, time: Duration) {
-        if let Source::Manual(nanos) = &self.0 {
-            let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            let add = |now: u64| Some(now.saturating_add(time));
-            // The update cannot fail: it always gives a value.
-            let _ = nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    /// Turns a manual clock. False, and nothing happens, for a clock that no hand turns.
+    pub fn advance(&self, time: Duration) -> bool {
+        let Source::Manual(nanos) = &self.0 else { return false };
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let add = |now: u64| Some(now.saturating_add(time));
+        // The update cannot fail: it always gives a value.
+        let _ = nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        true
+    }
+
+    /// Returns the wall-clock time since the Unix epoch. A manual clock has only the time it shows.
+    pub fn unix_time(&self) -> Duration {
+        match &self.0 {
+            Source::Real => real_unix_time(),
+            Source::Manual(_) => self.now().since_origin(),
+            #[cfg(feature = "sim")]
+            Source::Simulated(clock) => clock.unix(),
+        }
+    }
+
+    /// When in the simulated world this clock will show `instant`.
+    #[cfg(feature = "sim")]
+    pub(crate) fn world_time_of(&self, instant: Instant) -> u64 {
+        match &self.0 {
+            Source::Simulated(clock) => clock.world_time_of(instant.0),
+            Source::Real | Source::Manual(_) => u64::MAX,
         }
     }
 }
@@ -63,4 +91,9 @@ fn real_nanos() -> u64 {
     let origin = ORIGIN.get_or_init(std::time::Instant::now);
     // One more than nothing, so that no instant is the origin itself.
     u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for the wall-clock time")]
+fn real_unix_time() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

@@ -24,16 +24,16 @@ pub(crate) use timers::Timers;
 mod tests {
     use super::*;
     use crate::runtime::{Builder, Handle};
-    use crate::sim::Stepper;
     use crate::task;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    #[cfg(feature = "sim")]
     #[test]
     fn sleeps_end_in_order_on_a_hand_turned_clock() {
-        let mut stepper = Stepper::new(2, 3).expect("a runtime");
+        let mut stepper = crate::sim::Stepper::new(2, 3).expect("a runtime");
         let log = Arc::new(std::sync::Mutex::new(Vec::new()));
         for hours in [5u32, 1, 3, 2, 4] {
             let log = log.clone();

@@ -95,7 +95,7 @@ impl Timers {
     }
 
     /// Number of timers that wait.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }

@@ -4,7 +4,7 @@ use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{delegate_read, delegate_write};
 use crate::addr::{ToSocketAddrs, first_of};
 use bytes::BufMut;
-use posse_core::io::{self, Interest, Readable, TcpOptions};
+use posse_core::io::{self, Interest, Readable};
 use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl TcpStream {
     /// # Errors
     /// What the system says.
     pub fn set_linger(&self, time: Option<Duration>) -> std::io::Result<()> {
-        TcpOptions::set_linger(&*self.socket, time)
+        self.socket.set_linger(time)
     }
 
     /// Asks for keep-alive probes once the connection has been idle for `time`.

@@ -4,6 +4,7 @@ use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub(super) use mio::event::Source;
@@ -28,7 +29,7 @@ pub enum Interest {
 }
 
 #[derive(Debug)]
-pub(super) struct EventQueue {
+pub(crate) struct EventQueue {
     poll: Poll,
     events: Events,
 }
@@ -40,12 +41,12 @@ pub(super) struct Registry {
 }
 
 /// One event, in the words of the reactor.
-pub(super) struct Event {
-    pub(super) token: usize,
-    pub(super) read: bool,
-    pub(super) read_closed: bool,
-    pub(super) write: bool,
-    pub(super) write_closed: bool,
+pub(crate) struct Event {
+    pub(crate) token: usize,
+    pub(crate) read: bool,
+    pub(crate) read_closed: bool,
+    pub(crate) write: bool,
+    pub(crate) write_closed: bool,
 }
 
 pub(super) fn event_queue() -> io::Result<(EventQueue, Registry)> {
@@ -80,11 +81,11 @@ impl EventQueue {
 }
 
 impl Registry {
-    pub(super) fn register(&self, source: &mut impl Source, token: usize) -> io::Result<()> {
+    pub(super) fn register(&self, source: &mut dyn Source, token: usize) -> io::Result<()> {
         self.registry.register(source, Token(token), mio::Interest::READABLE | mio::Interest::WRITABLE)
     }
 
-    pub(super) fn deregister(&self, source: &mut impl Source) -> io::Result<()> {
+    pub(super) fn deregister(&self, source: &mut dyn Source) -> io::Result<()> {
         self.registry.deregister(source)
     }
 
@@ -106,34 +107,18 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Receives into memory that need not be initialised.
-#[cfg(unix)]
-pub(super) fn receive(socket: &impl std::os::fd::AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+pub(super) fn receive(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     socket2::SockRef::from(socket).recv(buffer)
 }
 
-/// Options of a TCP connection that std does not offer.
-pub trait TcpOptions {
-    /// Sets how long closing waits for unsent data; `Some(ZERO)` resets the connection.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    fn set_linger(&self, time: Option<Duration>) -> io::Result<()>;
-
-    /// Asks for keep-alive probes after the connection was idle for `time`.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    fn set_keepalive(&self, time: Duration) -> io::Result<()>;
+/// Sets how long closing waits for unsent data; `Some(ZERO)` resets the connection.
+pub(super) fn set_linger(stream: &TcpStream, time: Option<Duration>) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_linger(time)
 }
 
-impl TcpOptions for TcpStream {
-    fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
-        socket2::SockRef::from(self).set_linger(time)
-    }
-
-    fn set_keepalive(&self, time: Duration) -> io::Result<()> {
-        socket2::SockRef::from(self).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(time))
-    }
+/// Asks for keep-alive probes after the connection was idle for `time`.
+pub(super) fn set_keepalive(stream: &TcpStream, time: Duration) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(time))
 }
 
 /// Makes a std socket ready for the reactor.

@@ -1,8 +1,13 @@
 //! The example servers, run as a user runs them: their binaries, real sockets, real signals.
+//!
+//! A binary of its own: a process that is being started holds copies of all descriptors of its parent for a moment, and a
+//! test beside it that closes a listener and binds to the same address again would find it taken.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 /// A running example; killed if a test fails half-way.
@@ -10,13 +15,23 @@ struct Server {
     child: Child,
     address: String,
     /// Stays open, so that it can go on talking.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
-/// Cargo builds the examples before the tests, beside the folder that this test's binary is in.
+/// The examples are built beside the folder that this test's binary is in: by `cargo test` before the tests, by
+/// `cargo test --test examples` not at all, so that it is done here.
 fn binary(example: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
     let tests: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
-    tests.parent().unwrap().join("examples").join(example)
+    let profile = tests.parent().unwrap();
+    BUILT.call_once(|| {
+        let release = profile.ends_with("release").then_some("--release");
+        let target = profile.parent().unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--examples"]).args(release).env("CARGO_TARGET_DIR", target);
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    });
+    profile.join("examples").join(example)
 }
 
 impl Server {
@@ -35,7 +50,13 @@ impl Server {
         stdout.read_line(&mut line).unwrap();
         let address =
             line.trim().strip_prefix("listening on ").expect("the first line says where it listens").to_owned();
-        Self { child, address, _stdout: stdout }
+        Self { child, address, stdout }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
     }
 
     fn connect(&self) -> std::net::TcpStream {
@@ -135,7 +156,8 @@ fn the_remote_example_talks_between_processes() {
 #[test]
 fn the_cluster_example_runs_by_hand() {
     let a = Server::start_with("echo_cluster", &["--node", "a", "--listen", "127.0.0.1:0"]);
-    let b = Server::start_with("echo_cluster", &["--node", "b", "--join", &a.address]);
+    let mut b = Server::start_with("echo_cluster", &["--node", "b", "--join", &a.address]);
+    assert_eq!(b.line(), format!("joined {}", a.address));
     for server in [a, b] {
         server.terminate();
     }
@@ -143,4 +165,14 @@ fn the_cluster_example_runs_by_hand() {
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--listen ADDR"));
     let wrong = Command::new(binary("echo_cluster")).arg("--nodes").output().unwrap();
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("--help"));
+}
+
+#[test]
+fn a_node_of_the_cluster_example_leaves_while_it_joins() {
+    #[expect(clippy::disallowed_methods, reason = "a node that never answers")]
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    let joining = Server::start_with("echo_cluster", &["--node", "a", "--join", &address]);
+    let (_stream, _) = mute.accept().unwrap();
+    joining.terminate();
 }

@@ -1,0 +1,206 @@
+//! What code inside of a simulation may ask of the world around it: machines, faults, links.
+
+use super::clock::Skew;
+use super::net::{HostId, Net, Network, Presence};
+use super::{Dice, Kind};
+use crate::runtime::Handle;
+use crate::sync::oneshot;
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a machine runs whenever it starts, in the context of its fresh runtime.
+pub type Boot = Arc<dyn Fn(&Handle) + Send + Sync>;
+
+/// A machine to be.
+#[derive(Clone)]
+pub struct MachineSpec {
+    /// Its name, which is also how others find its address.
+    pub name: String,
+    /// Logical workers of its runtime.
+    pub workers: usize,
+    /// How wrong its clocks are.
+    pub skew: Skew,
+    /// What it runs.
+    pub boot: Boot,
+}
+
+/// Names a machine of a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(pub(super) HostId);
+
+/// How a machine ends without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Its process is killed; its kernel closes the connections.
+    Kill,
+    /// It loses power: nobody tells the others.
+    PowerOff,
+}
+
+impl Death {
+    pub(super) fn presence(self) -> Presence {
+        match self {
+            Self::Kill => Presence::Dead,
+            Self::PowerOff => Presence::Gone,
+        }
+    }
+}
+
+/// What the world does between two steps.
+pub(super) enum Command {
+    Add(MachineSpec, oneshot::Sender<MachineId>),
+    End(HostId, Option<Death>, oneshot::Sender<()>),
+    /// Starts a machine again; with `Some`, its clocks are wrong in another way from now on.
+    Start(HostId, Option<Skew>, oneshot::Sender<()>),
+    Pause(HostId, bool),
+    Slow(HostId, u32),
+    Signal(HostId),
+}
+
+/// The handle to a simulation's world; clones reach the same one.
+#[derive(Clone)]
+pub struct Control {
+    commands: Arc<Mutex<VecDeque<Command>>>,
+    handles: Arc<Mutex<Vec<Option<Handle>>>>,
+    net: Net,
+    dice: Dice,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Control {
+    pub(super) fn new(net: Net, dice: Dice) -> Self {
+        Self { commands: Arc::default(), handles: Arc::default(), net, dice }
+    }
+
+    pub(super) fn take_command(&self) -> Option<Command> {
+        lock(&self.commands).pop_front()
+    }
+
+    pub(super) fn set_handle(&self, machine: HostId, handle: Option<Handle>) {
+        let mut handles = lock(&self.handles);
+        if handles.len() <= machine {
+            handles.resize(machine + 1, None);
+        }
+        let former = std::mem::replace(&mut handles[machine], handle);
+        drop(handles);
+        drop(former);
+    }
+
+    fn push(&self, command: Command) {
+        lock(&self.commands).push_back(command);
+    }
+
+    async fn done<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (send, receive) = oneshot::channel();
+        self.push(command(send));
+        receive.await.ok()
+    }
+
+    /// Adds a machine and starts it. `None` if the simulation has ended.
+    pub async fn add(&self, spec: MachineSpec) -> Option<MachineId> {
+        self.done(|reply| Command::Add(spec, reply)).await
+    }
+
+    /// Ends a machine without a word.
+    pub async fn kill(&self, machine: MachineId, death: Death) {
+        self.done(|reply| Command::End(machine.0, Some(death), reply)).await;
+    }
+
+    /// Ends a machine's runtime as a program ends that returns from `main`: everything is dropped in order.
+    pub async fn stop(&self, machine: MachineId) {
+        self.done(|reply| Command::End(machine.0, None, reply)).await;
+    }
+
+    /// Starts a machine that has ended. One that is up is killed first.
+    pub async fn start(&self, machine: MachineId, skew: Option<Skew>) {
+        self.done(|reply| Command::Start(machine.0, skew, reply)).await;
+    }
+
+    /// Stops the steps of a machine, as SIGSTOP does, or lets them go on.
+    pub fn pause(&self, machine: MachineId, paused: bool) {
+        self.push(Command::Pause(machine.0, paused));
+    }
+
+    /// Makes every step of a machine take so many times as long.
+    pub fn slow(&self, machine: MachineId, factor: u32) {
+        self.push(Command::Slow(machine.0, factor));
+    }
+
+    /// Asks a machine's program to end, as SIGTERM does.
+    pub fn terminate(&self, machine: MachineId) {
+        self.push(Command::Signal(machine.0));
+    }
+
+    /// Returns the runtime of a machine; `None` while it is not up.
+    pub fn handle(&self, machine: MachineId) -> Option<Handle> {
+        lock(&self.handles).get(machine.0).cloned().flatten()
+    }
+
+    /// Returns the address of a machine.
+    pub fn ip(&self, machine: MachineId) -> Ipv4Addr {
+        self.net.ip(machine.0)
+    }
+
+    /// Sets how the whole network behaves from now on.
+    pub fn set_network(&self, network: Network) {
+        self.net.set_network(network);
+    }
+
+    /// Sets how one direction between two machines behaves from now on.
+    pub fn set_link(&self, from: MachineId, to: MachineId, network: Network) {
+        self.net.set_link(from.0, to.0, &Arc::new(network));
+    }
+
+    /// Cuts one direction between two machines. Cuts add up.
+    pub fn cut(&self, from: MachineId, to: MachineId) {
+        self.net.note(from.0, || format!("the way to #{} is cut", to.0));
+        self.net.cut(from.0, to.0);
+    }
+
+    /// Takes one cut back.
+    pub fn heal(&self, from: MachineId, to: MachineId) {
+        self.net.note(from.0, || format!("the way to #{} is healed", to.0));
+        self.net.heal(from.0, to.0);
+    }
+
+    /// Keeps what travels in one direction between two machines.
+    pub fn hold(&self, from: MachineId, to: MachineId) {
+        self.net.hold(from.0, to.0);
+    }
+
+    /// Lets everything go on that was kept.
+    pub fn release(&self, from: MachineId, to: MachineId) {
+        self.net.release(from.0, to.0);
+    }
+
+    /// Breaks every connection between two machines with a reset.
+    pub fn reset_connections(&self, a: MachineId, b: MachineId) {
+        self.net.reset_between(a.0, b.0);
+    }
+
+    /// Sets how many descriptors a machine's process may have open.
+    pub fn set_descriptors_max(&self, machine: MachineId, max: usize) {
+        self.net.set_descriptors_max(machine.0, max);
+    }
+
+    /// Draws a number below a bound.
+    pub fn random_below(&self, bound: usize) -> usize {
+        self.dice.below(Kind::Random, bound)
+    }
+
+    /// Notes something in a machine's journal, which a failure prints.
+    pub fn note(&self, machine: MachineId, text: impl FnOnce() -> String) {
+        self.net.note(machine.0, text);
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("net", &self.net).field("dice", &self.dice).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,484 @@
+//! The simulated network: machines, their sockets, and what is on its way between them.
+//!
+//! One queue of events in the order of their time; [`Net::advance`] lets them happen. Nothing here runs user code: events
+//! for sockets wait at their machine until one of its workers takes them, as it would take them from the kernel.
+//!
+//! TCP never loses or reorders a byte; it is late, it breaks, or it is silent. What is sent over a way that is cut is sent
+//! again with growing pauses, as a kernel does, and gives up after a quarter of an hour.
+
+mod link;
+mod port;
+mod tcp;
+mod udp;
+
+pub use link::Network;
+pub(crate) use port::Port;
+pub(crate) use tcp::{SimListener, SimStream};
+pub(crate) use udp::SimUdp;
+
+use super::Dice;
+use super::clock::WorldTime;
+use crate::io::{Event, Readiness};
+use link::{Links, Way};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tcp::{Listener, Stream};
+use udp::Udp;
+
+/// Ports that are given out when nobody asks for one.
+const EPHEMERAL: std::ops::Range<u16> = 49_152..65_535;
+
+/// Events of a machine that are kept for a report.
+const JOURNAL_MAX: usize = 40;
+
+/// Names a machine.
+pub(crate) type HostId = usize;
+
+/// Names a simulated socket. A stale one names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SocketId {
+    index: u32,
+    generation: u32,
+}
+
+/// Whether anybody is there to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Up,
+    /// The process is gone, its kernel answers for it.
+    Dead,
+    /// The machine is gone: nobody answers.
+    Gone,
+}
+
+/// What arrives, or is due.
+#[derive(Debug)]
+enum What {
+    Syn {
+        from: SocketId,
+        to: SocketAddr,
+        attempt: u32,
+    },
+    SynAck {
+        to: SocketId,
+        server: SocketId,
+    },
+    Established {
+        server: SocketId,
+        listener: SocketId,
+    },
+    /// The next chunk from a stream to its other end.
+    Pump {
+        from: SocketId,
+    },
+    /// The other end has read: there is room again.
+    Room {
+        to: SocketId,
+        bytes: usize,
+    },
+    Reset {
+        to: SocketId,
+        from: HostId,
+    },
+    Datagram {
+        from_host: HostId,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+}
+
+struct Due {
+    at: u64,
+    order: u64,
+    what: What,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    /// The earliest is the greatest, as the heap gives out the greatest.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+/// A machine's part of the network.
+struct Host {
+    name: String,
+    ip: Ipv4Addr,
+    presence: Presence,
+    next_port: u16,
+    /// Events its workers have not taken yet.
+    pending: VecDeque<(SocketId, Event)>,
+    pending_len: Arc<AtomicUsize>,
+    descriptors_max: usize,
+    open: usize,
+    journal: VecDeque<(u64, String)>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Listener(Listener),
+    Stream(Box<Stream>),
+    Udp(Udp),
+}
+
+struct Slot {
+    generation: u32,
+    host: HostId,
+    socket: Option<Socket>,
+    readiness: Option<Arc<Readiness>>,
+}
+
+/// The network of one simulation; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Net(Arc<Mutex<State>>);
+
+struct State {
+    time: WorldTime,
+    dice: Dice,
+    links: Links,
+    hosts: Vec<Host>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    bound: BTreeMap<(HostId, u16, bool), SocketId>,
+    due: BinaryHeap<Due>,
+    order: u64,
+}
+
+impl Net {
+    pub(crate) fn new(time: WorldTime, dice: Dice, network: Network) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            time,
+            dice,
+            links: Links::new(network),
+            hosts: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            bound: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            order: 0,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Adds a machine, which is up.
+    pub(crate) fn add_host(&self, name: &str) -> HostId {
+        let mut state = self.lock();
+        let id = state.hosts.len();
+        state.hosts.push(Host {
+            name: name.to_owned(),
+            ip: host_ip(id),
+            presence: Presence::Up,
+            next_port: EPHEMERAL.start,
+            pending: VecDeque::new(),
+            pending_len: Arc::default(),
+            descriptors_max: usize::MAX,
+            open: 0,
+            journal: VecDeque::new(),
+        });
+        id
+    }
+
+    /// The way of a machine's runtime to the network.
+    pub(crate) fn port(&self, host: HostId) -> Port {
+        let pending = self.lock().hosts[host].pending_len.clone();
+        Port::new(self.clone(), host, pending)
+    }
+
+    pub(crate) fn ip(&self, host: HostId) -> Ipv4Addr {
+        self.lock().hosts[host].ip
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.lock().due.peek().map(|due| due.at)
+    }
+
+    /// Lets happen what is due by now.
+    pub(crate) fn advance(&self) {
+        let mut state = self.lock();
+        let now = state.now();
+        while state.due.peek().is_some_and(|due| due.at <= now) {
+            let Some(Due { what, .. }) = state.due.pop() else { return };
+            state.happen(what);
+        }
+    }
+
+    /// The process of a machine ends without a word; its kernel closes its sockets, or the machine goes with it.
+    pub(crate) fn end_host(&self, host: HostId, presence: Presence) {
+        let mut state = self.lock();
+        for id in state.sockets_of(host) {
+            match presence {
+                Presence::Gone => state.remove(id),
+                Presence::Up | Presence::Dead => state.close(id),
+            }
+        }
+        state.hosts[host].presence = presence;
+        state.hosts[host].pending.clear();
+        state.hosts[host].pending_len.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn start_host(&self, host: HostId) {
+        self.lock().hosts[host].presence = Presence::Up;
+    }
+
+    /// Descriptors a machine's process has open.
+    pub(crate) fn open_sockets(&self, host: HostId) -> usize {
+        self.lock().hosts[host].open
+    }
+
+    pub(crate) fn set_descriptors_max(&self, host: HostId, max: usize) {
+        self.lock().hosts[host].descriptors_max = max;
+    }
+
+    pub(crate) fn set_network(&self, network: Network) {
+        self.lock().links.set_default(network);
+    }
+
+    pub(crate) fn set_link(&self, from: HostId, to: HostId, network: &Arc<Network>) {
+        self.lock().links.set(from, to, network);
+    }
+
+    pub(crate) fn cut(&self, from: HostId, to: HostId) {
+        self.lock().links.cut(from, to);
+    }
+
+    pub(crate) fn heal(&self, from: HostId, to: HostId) {
+        self.lock().links.heal(from, to);
+    }
+
+    pub(crate) fn hold(&self, from: HostId, to: HostId) {
+        self.lock().links.hold(from, to);
+    }
+
+    pub(crate) fn release(&self, from: HostId, to: HostId) {
+        let mut state = self.lock();
+        let now = state.now();
+        for what in state.links.release(from, to) {
+            state.schedule(now, what);
+        }
+    }
+
+    /// Breaks every connection between two machines with a reset on both sides.
+    pub(crate) fn reset_between(&self, a: HostId, b: HostId) {
+        let mut state = self.lock();
+        for id in state.sockets_of(a).into_iter().chain(state.sockets_of(b)) {
+            let host = state.slots[id.index as usize].host;
+            let other = if host == a { b } else { a };
+            if state.stream(id).is_some_and(|stream| stream.remote_host == other) {
+                state.fail(id, std::io::ErrorKind::ConnectionReset);
+            }
+        }
+    }
+
+    /// Notes something for the report.
+    pub(crate) fn note(&self, host: HostId, text: impl FnOnce() -> String) {
+        self.lock().note(host, text);
+    }
+
+    /// What happened last at a machine, with the world's time.
+    pub(crate) fn journal(&self, host: HostId) -> Vec<(Duration, String)> {
+        let state = self.lock();
+        state.hosts[host].journal.iter().map(|(at, text)| (Duration::from_nanos(*at), text.clone())).collect()
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Net").field("hosts", &state.hosts.len()).field("due", &state.due.len()).finish()
+    }
+}
+
+/// Loopback addresses of their own for every machine: nodes that have no credentials yet may use them.
+fn host_ip(host: HostId) -> Ipv4Addr {
+    let number = host as u32 + 1;
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + number)
+}
+
+impl State {
+    fn now(&self) -> u64 {
+        self.time.now()
+    }
+
+    fn note(&mut self, host: HostId, text: impl FnOnce() -> String) {
+        let now = self.now();
+        let journal = &mut self.hosts[host].journal;
+        if journal.len() == JOURNAL_MAX {
+            journal.pop_front();
+        }
+        journal.push_back((now, text()));
+    }
+
+    fn schedule(&mut self, at: u64, what: What) {
+        self.order += 1;
+        self.due.push(Due { at, order: self.order, what });
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Syn { from, to, attempt } => self.syn(from, to, attempt),
+            What::SynAck { to, server } => self.syn_ack(to, server),
+            What::Established { server, listener } => self.established(server, listener),
+            What::Pump { from } => self.pump(from),
+            What::Room { to, bytes } => self.room(to, bytes),
+            What::Reset { to, from } => self.reset_arrives(to, from),
+            What::Datagram { from_host, from, to, bytes } => self.datagram_arrives(from_host, from, to, bytes),
+        }
+    }
+
+    /// Who has an address, as seen from a machine.
+    fn host_at(&self, ip: IpAddr, from: HostId) -> Option<HostId> {
+        let IpAddr::V4(ip) = ip else { return None };
+        if ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() {
+            return Some(from);
+        }
+        self.hosts.iter().position(|host| host.ip == ip)
+    }
+
+    /// An address to bind to: the machine's own, any, or loopback, with a free port if none is named.
+    fn local_address(&mut self, host: HostId, address: SocketAddr, udp: bool) -> std::io::Result<SocketAddr> {
+        if self.host_at(address.ip(), host) != Some(host) {
+            return Err(std::io::ErrorKind::AddrNotAvailable.into());
+        }
+        if address.port() != 0 {
+            if self.bound.contains_key(&(host, address.port(), udp)) {
+                return Err(std::io::ErrorKind::AddrInUse.into());
+            }
+            return Ok(address);
+        }
+        for _ in EPHEMERAL {
+            let port = self.hosts[host].next_port;
+            self.hosts[host].next_port = if port + 1 < EPHEMERAL.end { port + 1 } else { EPHEMERAL.start };
+            if !self.bound.contains_key(&(host, port, udp)) {
+                return Ok(SocketAddr::new(address.ip(), port));
+            }
+        }
+        Err(std::io::ErrorKind::AddrInUse.into())
+    }
+
+    /// A new descriptor of a machine's process.
+    fn open(&mut self, host: HostId, socket: Socket) -> std::io::Result<SocketId> {
+        if self.hosts[host].presence != Presence::Up {
+            return Err(std::io::ErrorKind::NetworkDown.into());
+        }
+        if self.hosts[host].open >= self.hosts[host].descriptors_max {
+            return Err(too_many_files());
+        }
+        self.hosts[host].open += 1;
+        Ok(self.insert(host, socket))
+    }
+
+    /// A socket that no process has a descriptor for yet.
+    fn insert(&mut self, host: HostId, socket: Socket) -> SocketId {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.slots.push(Slot { generation: 0, host, socket: None, readiness: None });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.host = host;
+        slot.socket = Some(socket);
+        SocketId { index, generation: slot.generation }
+    }
+
+    fn slot(&self, id: SocketId) -> Option<&Slot> {
+        self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    fn slot_mut(&mut self, id: SocketId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    fn host_of(&self, id: SocketId) -> Option<HostId> {
+        self.slot(id).map(|slot| slot.host)
+    }
+
+    fn sockets_of(&self, host: HostId) -> Vec<SocketId> {
+        let living = self.slots.iter().enumerate().filter(|(_, slot)| slot.host == host && slot.socket.is_some());
+        living.map(|(index, slot)| SocketId { index: index as u32, generation: slot.generation }).collect()
+    }
+
+    /// Forgets a socket, silently.
+    fn remove(&mut self, id: SocketId) {
+        let Some(slot) = self.slot_mut(id) else { return };
+        let Some(socket) = slot.socket.take() else { return };
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.readiness = None;
+        let host = slot.host;
+        self.free.push(id.index);
+        let (port, descriptor) = match &socket {
+            Socket::Listener(listener) => (Some((listener.address.port(), false)), true),
+            Socket::Stream(stream) => (None, stream.has_descriptor()),
+            Socket::Udp(udp) => (Some((udp.address.port(), true)), true),
+        };
+        if descriptor {
+            self.hosts[host].open -= 1;
+        }
+        if let Some((port, udp)) = port {
+            self.bound.remove(&(host, port, udp));
+        }
+    }
+
+    /// The process gives a socket up.
+    fn close(&mut self, id: SocketId) {
+        match self.slot(id).and_then(|slot| slot.socket.as_ref()) {
+            Some(Socket::Listener(_)) => self.close_listener(id),
+            Some(Socket::Stream(_)) => self.close_stream(id),
+            Some(Socket::Udp(_)) => self.remove(id),
+            None => {}
+        }
+    }
+
+    /// Tells a socket's process what has become possible; it hears when one of its workers looks.
+    fn tell(&mut self, id: SocketId, read: bool, read_closed: bool, write: bool, write_closed: bool) {
+        let Some(host) = self.host_of(id) else { return };
+        let host = &mut self.hosts[host];
+        host.pending.push_back((id, Event { token: 0, read, read_closed, write, write_closed }));
+        host.pending_len.store(host.pending.len(), Ordering::Release);
+    }
+
+    /// Whether something gets from one machine to another now.
+    fn way(&self, from: HostId, to: HostId) -> Way {
+        if self.hosts[to].presence == Presence::Gone { Way::Cut } else { self.links.way(from, to) }
+    }
+}
+
+/// What the kernel says when a process has no descriptor left (EMFILE).
+fn too_many_files() -> std::io::Error {
+    std::io::Error::from_raw_os_error(24)
+}
+
+/// A cheap hash of bytes, for comparing runs.
+fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hash = bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+    }
+    hash
+}

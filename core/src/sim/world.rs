@@ -1,0 +1,433 @@
+//! Many machines on one thread: who steps, what the time is, who lives.
+//!
+//! Every step takes a moment of the world's time; when nobody can step, time jumps to what happens next. Invariant: all
+//! that happens follows from the seed and from the code that runs.
+
+use super::clock::{MachineClock, WorldTime};
+use super::control::{Command, Control, Death, MachineId, MachineSpec};
+use super::net::{Net, Network, Presence};
+use super::policy::{Chooser, Lane, Policy};
+use super::stepper::Stepper;
+use super::{Dice, Kind, Record, Simulation, journal};
+use crate::builder::Simulated;
+use crate::rng::split;
+use crate::runtime::Handle;
+use crate::time::Clock;
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// What a step takes of the world's time, in nanoseconds. Guessed: what a small handler takes.
+const STEP: u64 = 500;
+
+/// A ready task that waits longer is starved. Specified.
+const PATIENCE: u64 = 1_000_000_000;
+
+/// How often sleeping machines are searched for tasks that should run, in the world's time.
+const AUDIT_INTERVAL: u64 = 100_000_000;
+
+/// The machine that the test itself runs on.
+const TEST: usize = 0;
+
+/// Settings of a world.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Every choice follows from it.
+    pub seed: u64,
+    /// Who steps next.
+    pub policy: Policy,
+    /// How the network behaves.
+    pub network: Network,
+    /// Steps after which a run has failed. Default 20 millions.
+    pub steps_max: u64,
+    /// Whether points in production code misbehave now and then. Default true.
+    pub buggify: bool,
+    /// World time after which a run has failed. Default 24 hours.
+    pub time_max: Duration,
+}
+
+impl Options {
+    /// The defaults, with a seed. Every third seed runs by priorities.
+    pub fn new(seed: u64) -> Self {
+        let policy = if seed % 3 == 2 { Policy::Priorities { changes: 3 } } else { Policy::Uniform };
+        let (steps_max, time_max) = (20_000_000, Duration::from_secs(24 * 3600));
+        Self { seed, policy, network: Network::default(), buggify: true, steps_max, time_max }
+    }
+}
+
+/// Why a run failed.
+pub enum Failure {
+    /// The test panicked, with this.
+    Panic(Box<dyn Any + Send>),
+    /// The world itself found something.
+    Found(String),
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panic(payload) => write!(f, "Panic({})", crate::task::panic_text(&**payload)),
+            Self::Found(text) => write!(f, "Found({text})"),
+        }
+    }
+}
+
+/// When a machine is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It runs, and has nothing to do at the moment.
+    Quiet,
+    /// Its runtime has ended, everything in it was dropped.
+    Ended,
+}
+
+/// Looks at a machine and says what is wrong, if anything.
+pub type Auditor = Box<dyn Fn(&Handle, Moment) -> Vec<String>>;
+
+struct Machine {
+    spec: MachineSpec,
+    running: Option<Stepper>,
+    paused: bool,
+    slow: u32,
+    /// A slow machine steps again then.
+    free_at: u64,
+    /// World time of its next timer.
+    next_timer: u64,
+    boots: u64,
+    /// Since when a worker could have stepped.
+    waits_since: Vec<Option<u64>>,
+}
+
+/// A world of machines.
+pub struct World {
+    options: Options,
+    time: WorldTime,
+    dice: Dice,
+    simulation: Arc<Simulation>,
+    net: Net,
+    chooser: Chooser,
+    machines: Vec<Machine>,
+    control: Control,
+    auditor: Auditor,
+    found: Vec<String>,
+    steps: u64,
+    audited: u64,
+}
+
+impl World {
+    /// A world in which there is nothing yet but the machine that the test runs on.
+    pub fn new(options: Options, auditor: Auditor) -> Self {
+        let (time, dice) = (WorldTime::default(), Dice::new(options.seed));
+        let net = Net::new(time.clone(), dice.clone(), options.network.clone());
+        let chooser = Chooser::new(options.policy, &dice);
+        let simulation = Simulation::new(dice.clone(), options.buggify);
+        let control = Control::new(net.clone(), dice.clone());
+        let mut world = Self {
+            options,
+            time,
+            dice,
+            simulation,
+            net,
+            chooser,
+            machines: Vec::new(),
+            control,
+            auditor,
+            found: Vec::new(),
+            steps: 0,
+            audited: 0,
+        };
+        let boot = Arc::new(|_: &Handle| {});
+        world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: super::Skew::default(), boot });
+        world
+    }
+
+    /// Runs a test to its end, then ends all machines.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub fn run<F>(&mut self, test: impl FnOnce(Control) -> F) -> Result<F::Output, Failure>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let control = self.control.clone();
+        journal::capture(&self.net.clone(), || {
+            let Some(handle) = self.control.handle(MachineId(TEST)) else {
+                return Err(Failure::Found("the test's machine did not start".to_owned()));
+            };
+            let running = handle.spawn(test(control));
+            while !running.is_finished() {
+                self.turn()?;
+            }
+            let mut running = pin!(running);
+            let ended = match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(output)) => Ok(output),
+                Poll::Ready(Err(error)) => match error.try_into_panic() {
+                    Ok(payload) => Err(Failure::Panic(payload)),
+                    Err(error) => Err(Failure::Found(error.to_string())),
+                },
+                Poll::Pending => Err(Failure::Found("the test's end was not seen".to_owned())),
+            };
+            let output = ended?;
+            for machine in (0..self.machines.len()).rev() {
+                self.end(machine, None);
+            }
+            self.verdict()?;
+            Ok(output)
+        })
+    }
+
+    /// Whether anything was found wrong so far.
+    fn verdict(&mut self) -> Result<(), Failure> {
+        self.found.extend(self.simulation.take_reports());
+        if self.found.is_empty() { Ok(()) } else { Err(Failure::Found(self.found.join("\n"))) }
+    }
+
+    /// One step of one worker, or of time.
+    fn turn(&mut self) -> Result<(), Failure> {
+        while let Some(command) = self.control.take_command() {
+            self.obey(command);
+        }
+        self.verdict()?;
+
+        let now = self.time.now();
+        if self.net.next_due().is_some_and(|due| due <= now) {
+            self.net.advance();
+        }
+        let ready = self.ready(now)?;
+        if ready.is_empty() {
+            return self.jump(now);
+        }
+
+        let (machine, worker) = self.chooser.choose(&ready, &self.dice);
+        self.step(machine, worker);
+        self.steps += 1;
+        if self.steps > self.options.steps_max {
+            return Err(Failure::Found(format!("the test has not ended after {} steps", self.options.steps_max)));
+        }
+        self.time.set(now + STEP);
+        Ok(())
+    }
+
+    fn step(&mut self, index: usize, worker: usize) {
+        let machine = &mut self.machines[index];
+        let Some(stepper) = &mut machine.running else { return };
+        journal::at(index, || stepper.step_worker(worker));
+        let handle = stepper.handle();
+        machine.next_timer = stepper.next_deadline().map_or(u64::MAX, |next| handle.clock().world_time_of(next));
+        machine.waits_since[worker] = None;
+        machine.free_at = self.time.now() + STEP * u64::from(machine.slow);
+    }
+
+    /// All workers that could take a step now.
+    fn ready(&mut self, now: u64) -> Result<Vec<Lane>, Failure> {
+        let mut ready = Vec::new();
+        for (index, machine) in self.machines.iter_mut().enumerate() {
+            let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.free_at <= now) else {
+                continue;
+            };
+            let local = stepper.handle().clock().now();
+            for worker in 0..stepper.workers() {
+                if !stepper.is_ready(worker, local) {
+                    machine.waits_since[worker] = None;
+                    continue;
+                }
+                let since = *machine.waits_since[worker].get_or_insert(now);
+                if now - since > PATIENCE && machine.slow == 1 {
+                    let name = &machine.spec.name;
+                    return Err(Failure::Found(format!(
+                        "worker {worker} of {name} was ready for a second and starved"
+                    )));
+                }
+                ready.push((index, worker));
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Nobody can step: on to what happens next.
+    fn jump(&mut self, now: u64) -> Result<(), Failure> {
+        if now - self.audited >= AUDIT_INTERVAL || self.audited == 0 {
+            self.audited = now.max(1);
+            self.audit()?;
+        }
+        let mut next = self.net.next_due().unwrap_or(u64::MAX);
+        for machine in self.machines.iter().filter(|machine| machine.running.is_some() && !machine.paused) {
+            let waits = machine.free_at > now;
+            next = next.min(if waits { machine.free_at } else { machine.next_timer.max(now + 1) });
+        }
+        if next == u64::MAX {
+            return Err(Failure::Found("nothing can happen any more, and the test has not ended".to_owned()));
+        }
+        if u128::from(next) > self.options.time_max.as_nanos() {
+            return Err(Failure::Found(format!("the test has not ended after {:?}", self.options.time_max)));
+        }
+        self.dice.note(Kind::Time, next);
+        self.time.set(next);
+        Ok(())
+    }
+
+    /// While nobody can step no task may wait to be run: it would never be.
+    fn audit(&mut self) -> Result<(), Failure> {
+        let now = self.time.now();
+        for machine in self.machines.iter().filter(|machine| !machine.paused && machine.free_at <= now) {
+            let Some(stepper) = &machine.running else { continue };
+            let _entered = stepper.handle().enter();
+            let name = &machine.spec.name;
+            let wrong = (self.auditor)(stepper.handle(), Moment::Quiet);
+            self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
+            if let Some(task) = stepper.handle().shared().owned.find_scheduled() {
+                return Err(Failure::Found(format!(
+                    "task {task} of {name} is ready, and all workers sleep: a wake-up was lost"
+                )));
+            }
+        }
+        self.verdict()
+    }
+
+    fn obey(&mut self, command: Command) {
+        // Who asked may have ended meanwhile.
+        match command {
+            Command::Add(spec, reply) => drop(reply.send(self.add(spec))),
+            Command::End(machine, death, reply) => {
+                self.end(machine, death);
+                let _ = reply.send(());
+            }
+            Command::Start(machine, skew, reply) => {
+                self.end(machine, Some(Death::Kill));
+                if let Some(skew) = skew {
+                    self.machines[machine].spec.skew = skew;
+                }
+                self.start(machine);
+                let _ = reply.send(());
+            }
+            Command::Pause(machine, paused) => {
+                self.net.note(machine, || if paused { "paused" } else { "goes on" }.to_owned());
+                self.machines[machine].paused = paused;
+            }
+            Command::Slow(machine, factor) => self.machines[machine].slow = factor.max(1),
+            Command::Signal(machine) => {
+                if let Some(stepper) = &self.machines[machine].running {
+                    self.net.note(machine, || "SIGTERM".to_owned());
+                    stepper.handle().extension(crate::signal::simulated::Signals::default).deliver();
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, spec: MachineSpec) -> MachineId {
+        let machine = self.net.add_host(&spec.name);
+        let waits_since = vec![None; spec.workers.max(1)];
+        self.machines.push(Machine {
+            spec,
+            running: None,
+            paused: false,
+            slow: 1,
+            free_at: 0,
+            next_timer: u64::MAX,
+            boots: 0,
+            waits_since,
+        });
+        self.start(machine);
+        MachineId(machine)
+    }
+
+    fn start(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        let seed = split(self.options.seed, 1 + ((index as u64) << 32) + machine.boots);
+        machine.boots += 1;
+        machine.paused = false;
+        let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
+        let simulated = Simulated { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
+        match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
+            Ok(stepper) => {
+                self.net.start_host(index);
+                let boots = machine.boots;
+                self.net.note(index, || format!("starts, incarnation {boots}"));
+                let handle = stepper.handle().clone();
+                self.control.set_handle(index, Some(handle.clone()));
+                machine.running = Some(stepper);
+                machine.next_timer = u64::MAX;
+                machine.waits_since.fill(None);
+                let _entered = handle.enter();
+                journal::at(index, || (machine.spec.boot)(&handle));
+            }
+            Err(error) => self.found.push(format!("machine {} did not start: {error}", machine.spec.name)),
+        }
+    }
+
+    /// Ends a machine: without a word, or in order.
+    fn end(&mut self, index: usize, death: Option<Death>) {
+        let Some(stepper) = self.machines[index].running.take() else {
+            if let Some(death) = death {
+                self.net.end_host(index, death.presence());
+            }
+            return;
+        };
+        self.net.note(index, || death.map_or("ends in order".to_owned(), |death| format!("dies: {death:?}")));
+        if let Some(death) = death {
+            self.net.end_host(index, death.presence());
+        }
+        self.control.set_handle(index, None);
+        let handle = stepper.handle().clone();
+        // What is dropped may panic: that is no concern of the world's.
+        let dropped = catch_unwind(AssertUnwindSafe(|| journal::at(index, || drop(stepper))));
+        crate::task::raw::drop_quietly(dropped);
+
+        let name = self.machines[index].spec.name.clone();
+        let left = [
+            ("tasks", handle.alive_tasks()),
+            ("timers", handle.timers().len()),
+            ("sockets", self.net.open_sockets(index)),
+        ];
+        for (what, count) in left.into_iter().filter(|(_, count)| *count > 0) {
+            self.found.push(format!("{count} {what} of {name} were left when it had ended"));
+        }
+        let _entered = handle.enter();
+        let wrong = (self.auditor)(&handle, Moment::Ended);
+        self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
+        if death.is_none() {
+            self.net.end_host(index, Presence::Dead);
+        }
+    }
+
+    /// Returns everything that was decided.
+    pub fn record(&self) -> Record {
+        self.dice.record()
+    }
+
+    /// Returns how much of the world's time has passed.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.time.now())
+    }
+
+    /// Returns how many steps were taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Returns what happened last at each machine.
+    pub fn journals(&self) -> Vec<(String, Vec<(Duration, String)>)> {
+        let names = self.machines.iter().enumerate();
+        names.map(|(index, machine)| (machine.spec.name.clone(), self.net.journal(index))).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for index in (0..self.machines.len()).rev() {
+            self.end(index, Some(Death::Kill));
+        }
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("seed", &self.options.seed).field("machines", &self.machines.len()).finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! A panic ends one actor and nothing else, wherever it comes from: a callback, what a callback left behind, or the drop
+//! of a message, a reply, a state, even of a panic's payload.
+
+use crate::common::{Log, settle};
+use posse::prelude::*;
+use std::panic::panic_any;
+
+/// Panics when it is dropped.
+struct Bomb(&'static str);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("{} went off", self.0);
+    }
+}
+
+/// Breaks wherever it is told to. It never ends by itself.
+struct Breaking {
+    at: &'static str,
+    log: Log,
+}
+
+impl Breaking {
+    fn recipe(at: &'static str, log: &Log) -> impl FnMut() -> Self + Send + 'static {
+        let (log, mut first) = (log.clone(), true);
+        move || {
+            // Only the first incarnation breaks.
+            let at = if std::mem::take(&mut first) { at } else { "nowhere" };
+            if at == "recipe" {
+                panic_any(Bomb("a payload of the recipe"));
+            }
+            log.add(format!("made to break {at}"));
+            Self { at, log: log.clone() }
+        }
+    }
+}
+
+impl Actor for Breaking {
+    async fn started(&mut self, _: &mut Context<Self>) -> posse::Result {
+        if self.at == "started" {
+            panic_any(Bomb("a payload of started"));
+        }
+        Ok(())
+    }
+
+    async fn stopped(&mut self, _: &ExitReason, _: &mut Context<Self>) {
+        if self.at == "stopped" {
+            panic_any(Bomb("a payload of stopped"));
+        }
+    }
+}
+
+impl Drop for Breaking {
+    fn drop(&mut self) {
+        self.log.add("dropped");
+        if self.at == "drop" {
+            panic_any(Bomb("a payload of the state"));
+        }
+    }
+}
+
+#[derive(Message)]
+#[message(reply = ())]
+struct Ping;
+
+impl Handler<Ping> for Breaking {
+    async fn handle(&mut self, _: Ping, _: &mut Context<Self>) {
+        if self.at == "handler" {
+            panic_any(Bomb("a payload of the handler"));
+        }
+    }
+}
+
+/// Waits for ever, with something in hand that panics when it is dropped.
+#[derive(Message)]
+#[message(reply = ())]
+struct Wait;
+
+impl Handler<Wait> for Breaking {
+    async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
+        let _in_hand = Bomb("what the handler held");
+        std::future::pending().await
+    }
+}
+
+#[derive(Message)]
+#[message(reply = ())]
+struct Carry(Bomb);
+
+impl Handler<Carry> for Breaking {
+    async fn handle(&mut self, Carry(bomb): Carry, _: &mut Context<Self>) {
+        std::mem::forget(bomb);
+    }
+}
+
+#[derive(Message)]
+#[message(reply = Bomb)]
+struct Fetch;
+
+impl Handler<Fetch> for Breaking {
+    async fn handle(&mut self, _: Fetch, _: &mut Context<Self>) -> Bomb {
+        posse::task::yield_now().await;
+        Bomb("a reply that nobody took")
+    }
+}
+
+#[posse::test]
+async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() {
+    let log = Log::default();
+    let supervisor = Supervisor::one_for_one().limit(10, secs(60)).spawn();
+    for at in ["recipe", "started", "handler", "stopped", "drop"] {
+        let actor = supervisor.add(at, Breaking::recipe(at, &log)).await.unwrap();
+        match at {
+            "handler" => assert_eq!(actor.ask(Ping).await, Err(AskError::Crashed)),
+            "stopped" | "drop" => {
+                actor.ask(Ping).await.unwrap();
+                actor.stop();
+            }
+            _ => {}
+        }
+        // The next incarnation serves.
+        settle().await;
+        assert_eq!(actor.ask(Ping).await, Ok(()), "{at}");
+    }
+    assert_eq!(posse::System::current().restarts(), 5);
+    supervisor.stop().await;
+    assert_eq!(posse::System::current().alive(), 0);
+}
+
+#[posse::test]
+async fn what_a_killed_handler_held_may_panic_and_the_supervisor_decides_all_the_same() {
+    let log = Log::default();
+    let supervisor = Supervisor::one_for_one().spawn();
+    let actor = supervisor.add("a", Breaking::recipe("nowhere", &log)).await.unwrap();
+    let waiting = posse::task::spawn(actor.ask(Wait));
+    settle().await;
+    actor.kill();
+    assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
+    assert_eq!(actor.ask(Ping).await, Ok(()));
+    assert_eq!(log.take(), ["made to break nowhere", "dropped", "made to break nowhere"]);
+    supervisor.stop().await;
+}
+
+#[posse::test]
+async fn messages_and_replies_that_panic_when_they_are_dropped_harm_nobody() {
+    let log = Log::default();
+    let actor = posse::spawn(Breaking::recipe("nowhere", &log));
+    // A reply whose asker has left, while the handler was at it.
+    let asking = posse::task::spawn(actor.ask(Fetch));
+    while actor.queued() > 0 {
+        posse::task::yield_now().await;
+    }
+    asking.abort();
+    assert!(asking.await.is_err());
+    assert_eq!(actor.ask(Ping).await, Ok(()));
+
+    // Messages that are queued when the actor ends, and one that comes after.
+    let waiting = posse::task::spawn(actor.ask(Wait));
+    settle().await;
+    for _ in 0..10 {
+        actor.try_tell(Carry(Bomb("a queued message"))).unwrap();
+    }
+    actor.kill();
+    assert!(matches!(actor.closed().await, ExitReason::Killed | ExitReason::Failed(_)));
+    assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
+    match actor.try_tell(Carry(Bomb("a late message"))) {
+        Err(refused) => std::mem::forget(refused),
+        Ok(()) => panic!("it has ended"),
+    }
+    let system = posse::System::current();
+    assert_eq!((system.alive(), system.dead_letters().count(posse::DeadReason::Stopped)), (0, 10));
+}
