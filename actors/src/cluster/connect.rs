@@ -14,10 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an attempt to reach a node again waits for an answer. A kernel repeats a request that got lost after 1, 3, 7 s;
-/// asking anew is quicker once the way is open again.
-const CONNECT_TIME: Duration = Duration::from_secs(1);
-
 /// Bytes that may arrive before a node has introduced itself.
 const GREETING_BYTES: usize = 4096;
 
@@ -284,7 +280,7 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
             continue;
         }
         // Whoever dials us meanwhile is not kept waiting.
-        match race(core.closing.cancelled(), race(peer.offered.notified(), reach(peer))).await {
+        match race(core.closing.cancelled(), race(peer.offered.notified(), reach(core, peer))).await {
             First::Left(()) => return None,
             First::Right(First::Left(())) => {}
             First::Right(First::Right(reached)) => match redial(core, peer, reached).await {
@@ -305,12 +301,12 @@ enum Redial {
 
 /// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
 /// node may reach us.
-async fn reach(peer: &Peer) -> Result<TcpStream, ConnectError> {
+async fn reach(core: &Core, peer: &Peer) -> Result<TcpStream, ConnectError> {
     let connecting = async {
         let addresses = loopback(peer.address()).await?;
         Ok(connect_to(&addresses).await?)
     };
-    timeout(CONNECT_TIME, connecting).await.unwrap_or(Err(ConnectError::Timeout))
+    timeout(core.limits.redial_wait, connecting).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
 async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, ConnectError>) -> Redial {

@@ -83,7 +83,9 @@ pub(super) async fn hang_up(read: &TcpStream) {
 
 async fn write_all(core: Arc<Core>, peer: Arc<Peer>, mut write: OwnedWriteHalf) {
     loop {
-        while let Some(bytes) = peer.on_session(|session| session.output(core.now())) {
+        loop {
+            peer.pay(&core);
+            let Some(bytes) = peer.on_session(|session| session.output(core.now())) else { break };
             if write.write_all(&bytes).await.is_err() {
                 // The reader sees the end of the connection as well, and acts.
                 let _ = write.as_ref().shutdown_now(std::net::Shutdown::Both);

@@ -8,17 +8,16 @@ use super::peer::{Answer, Peer};
 use crate::error::AskError;
 use crate::exit::ExitReason;
 use crate::link::Notify as Told;
-use crate::protocol::{EncodedReply, Served, Undelivered};
+use crate::protocol::{Served, Undelivered};
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
     ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Refused, ReplyCode, Resolution,
-    SendError, TypeKey, WireRef,
+    TypeKey, WireRef,
 };
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 /// A message on its way into a mailbox.
 struct Arrival {
@@ -137,12 +136,7 @@ impl Inbound {
                 }
             }
             Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
-            Event::Cancel(id) => {
-                let task = self.peer.serving.lock().unwrap_or_else(|e| e.into_inner()).remove(&id);
-                if let Some(task) = task {
-                    task.abort();
-                }
-            }
+            Event::Cancel(id) => self.peer.forgive(id),
             Event::Unwatch(id) => self.peer.unwatch(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.core.find(&name, protocol) {
@@ -236,7 +230,7 @@ impl Inbound {
         match delivered {
             Ok(None) => Fate::Taken,
             Ok(Some((id, reply))) => {
-                self.serve(id, reply);
+                self.peer.owe(&self.core, id, reply);
                 Fate::Taken
             }
             Err(Undelivered::Full) => Fate::Wait,
@@ -256,35 +250,6 @@ impl Inbound {
                 "a message from {from} to {to} came twice, out of order, or to another incarnation than it was sent to"
             ));
         }
-    }
-
-    /// Waits for the actor's reply and sends it back. A cancelled ask ends this, which drops the message if it can.
-    fn serve(&self, id: CorrelationId, mut reply: EncodedReply) {
-        let (core, peer) = (self.core.clone(), self.peer.clone());
-        let mut serving = self.peer.serving.lock().unwrap_or_else(|e| e.into_inner());
-        let task = self.core.handle.spawn(async move {
-            let (result, mentioned) = poll_fn(|cx| match codec::within(&core, || reply.as_mut().poll(cx)) {
-                (Poll::Ready(result), mentioned) => Poll::Ready((result, mentioned)),
-                (Poll::Pending, _) => Poll::Pending,
-            })
-            .await;
-            peer.serving.lock().unwrap_or_else(|e| e.into_inner()).remove(&id);
-            peer.with_session(|session| {
-                mentioned.iter().for_each(|node| session.introduce(node));
-                match result {
-                    Ok(body) => {
-                        if session.reply(id, &body) == Err(SendError::TooLarge) {
-                            session.reply_err(id, ReplyCode::Encode, "the reply is too large");
-                        }
-                    }
-                    Err(error) => {
-                        let (code, text) = reply_code(&error);
-                        session.reply_err(id, code, text);
-                    }
-                }
-            });
-        });
-        serving.insert(id, task.abort_handle());
     }
 
     /// Delivers what was held to mailboxes that have room again. True if anything was settled.
@@ -352,22 +317,6 @@ fn ask_error(code: ReplyCode, text: String) -> AskError {
         ReplyCode::Encode => AskError::Encode(text.into()),
         ReplyCode::Deadlock => AskError::Deadlock,
         _ => AskError::NoReply,
-    }
-}
-
-fn reply_code(error: &AskError) -> (ReplyCode, &str) {
-    match error {
-        AskError::Full => (ReplyCode::Full, ""),
-        AskError::Stopped => (ReplyCode::Stopped, ""),
-        AskError::NoSuchActor => (ReplyCode::NoSuchActor, ""),
-        AskError::Crashed => (ReplyCode::Crashed, ""),
-        AskError::Timeout => (ReplyCode::Expired, ""),
-        AskError::Deadlock => (ReplyCode::Deadlock, ""),
-        AskError::Incompatible => (ReplyCode::Incompatible, ""),
-        AskError::Encode(text) => (ReplyCode::Encode, text),
-        AskError::Decode(text) => (ReplyCode::Decode, text),
-        AskError::TooLarge => (ReplyCode::Encode, "it is too large"),
-        AskError::NoReply | AskError::NodeDown => (ReplyCode::NoReply, ""),
     }
 }
 

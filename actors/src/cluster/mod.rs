@@ -16,6 +16,7 @@ mod core;
 mod depth;
 mod inbound;
 mod node;
+mod owed;
 mod peer;
 mod remote;
 

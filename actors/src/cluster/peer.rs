@@ -2,13 +2,13 @@
 
 use super::converse::Connection;
 use super::core::Core;
+use super::owed::Owed;
 use crate::cell::Shared;
 use crate::error::{AskError, FindError};
 use crate::exit::ExitReason;
 use crate::link::{Monitors, Notify as Told};
 use bytes::BytesMut;
 use posse_core::sync::{Notify, oneshot};
-use posse_core::task::AbortHandle;
 use posse_wire::{CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,7 +81,7 @@ pub(crate) struct Peer {
     status: Mutex<Status>,
     room: Mutex<Room>,
     /// Asks of the other node that our actors work on.
-    pub(super) serving: Mutex<BTreeMap<CorrelationId, AbortHandle>>,
+    pub(super) owed: Owed,
     /// Monitors of the other node on our actors.
     watchers: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
     /// There is something to write.
@@ -119,7 +119,7 @@ impl Peer {
             session: Mutex::new(session),
             status: Mutex::new(Status { phase, offered: None }),
             room: Mutex::default(),
-            serving: Mutex::default(),
+            owed: Owed::default(),
             watchers: Mutex::default(),
             output: Notify::new(),
             offered: Notify::new(),
@@ -391,8 +391,7 @@ impl Peer {
         let answers = self.on_session(Session::close);
         answers.into_iter().for_each(Answer::give_up);
         self.forget_watchers();
-        let serving = std::mem::take(&mut *lock(&self.serving));
-        serving.into_values().for_each(|task| task.abort());
+        self.forgive_all();
         self.wake_line();
         self.offered.notify_one();
         self.output.notify_one();

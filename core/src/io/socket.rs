@@ -199,19 +199,14 @@ impl<S: Source + Readable> Socket<S> {
 /// Bytes prepared for one read into a buffer that has room for more.
 const READ_MAX: usize = 64 * 1024;
 
-/// Reads into the free part of a buffer. The part is cleared first: `Read` may look at what it is given.
+/// Reads into the free part of a buffer.
 fn read_uninit<S: Readable, B: BufMut + ?Sized>(source: &S, buffer: &mut B) -> io::Result<usize> {
     let chunk = buffer.chunk_mut();
     let len = chunk.len().min(READ_MAX);
-    let chunk = &mut chunk[..len];
-    // SAFETY: zeroing makes every byte of the chunk initialised, and nothing uninitialised is written back.
-    let spare = unsafe { chunk.as_uninit_slice_mut() };
-    spare.fill(std::mem::MaybeUninit::new(0));
-    let (start, len) = (spare.as_mut_ptr().cast::<u8>(), spare.len());
-    // SAFETY: the same bytes, all initialised, borrowed for as long.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(start, len) };
-    let read = source.read_now(bytes)?;
-    // SAFETY: `read` bytes were just written; a reader never reports more than it was given.
+    // SAFETY: nothing uninitialised is written to the chunk.
+    let spare = unsafe { chunk[..len].as_uninit_slice_mut() };
+    let read = source.read_uninit_now(spare)?;
+    // SAFETY: the system has just written `read` bytes; it never reports more than it was given.
     unsafe { buffer.advance_mut(read.min(len)) };
     Ok(read)
 }

@@ -6,6 +6,7 @@ use super::os;
 use crate::sim::net::{SimListener, SimStream, SimUdp, SocketId};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ impl Source for os::UnixListener {
 pub trait Readable {
     /// Reads without waiting.
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads without waiting into memory that need not be initialised. Afterwards so much of it is as was read.
+    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
     /// Reads into several buffers without waiting.
     fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
     /// Writes without waiting.
@@ -129,6 +132,18 @@ impl Readable for TcpSource {
     #[inline]
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => (&*socket).read(buffer), socket.read(buffer))
+    }
+
+    #[inline]
+    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        either!(&self.0, Tcp, socket => socket.try_io(|| os::receive(socket, buffer)), {
+            let mut bytes = vec![0; buffer.len()];
+            let read = socket.read(&mut bytes)?;
+            for (to, from) in buffer.iter_mut().zip(&bytes[..read]) {
+                to.write(*from);
+            }
+            Ok(read)
+        })
     }
 
     fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -148,6 +163,10 @@ impl Readable for TcpSource {
 impl Readable for os::UnixStream {
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
+    }
+
+    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.try_io(|| os::receive(self, buffer))
     }
 
     fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {

@@ -13,6 +13,7 @@
 
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::atomic::{AtomicU8, Ordering};
+use crate::task::raw::drop_quietly;
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -252,7 +253,7 @@ impl<T> Drop for Reply<T> {
         // SAFETY: the asker has not let go, so the node exists.
         let done = unsafe { core.as_ref() }.let_go();
         if done {
-            drop(Self::take(core));
+            drop_quietly(Self::take(core));
         }
     }
 }

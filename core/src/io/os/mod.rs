@@ -2,7 +2,9 @@
 
 use mio::{Events, Poll, Token, Waker};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub(super) use mio::event::Source;
@@ -102,6 +104,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Receives into memory that need not be initialised.
+pub(super) fn receive(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    socket2::SockRef::from(socket).recv(buffer)
 }
 
 /// Sets how long closing waits for unsent data; `Some(ZERO)` resets the connection.

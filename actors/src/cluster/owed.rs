@@ -1,0 +1,177 @@
+//! Replies that actors of this node owe another one. The writer of the connection collects those that are ready, so an ask
+//! from another node takes no task of its own, and replies that are ready together leave together.
+//!
+//! The waker of a reply is its *bell*: it notes the reply as due and wakes the writer. Invariant: a bell that rings while
+//! its reply is not in the list, because it is being polled, rings once more when the reply is back. So none is forgotten.
+
+use super::codec;
+use super::core::Core;
+use super::peer::Peer;
+use crate::error::AskError;
+use crate::protocol::EncodedReply;
+use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What is owed to one other node. It outlives connections.
+#[derive(Default)]
+pub(super) struct Owed {
+    replies: Mutex<BTreeMap<CorrelationId, Debt>>,
+    due: Mutex<Vec<CorrelationId>>,
+}
+
+struct Debt {
+    reply: EncodedReply,
+    bell: Arc<Bell>,
+}
+
+struct Bell {
+    id: CorrelationId,
+    peer: Weak<Peer>,
+    rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Before the reply is noted as due. Partner: the load in `keep`.
+        self.rung.store(true, Ordering::Release);
+        if let Some(peer) = self.peer.upgrade() {
+            peer.is_due(self.id);
+        }
+    }
+}
+
+/// A reply as it goes to the other node.
+struct Ready {
+    id: CorrelationId,
+    result: Result<Vec<u8>, AskError>,
+    mentioned: Vec<Introduction>,
+}
+
+impl Ready {
+    fn send<T>(self, session: &mut Session<T>) {
+        self.mentioned.iter().for_each(|node| session.introduce(node));
+        match self.result {
+            Ok(body) => {
+                if session.reply(self.id, &body) == Err(SendError::TooLarge) {
+                    session.reply_err(self.id, ReplyCode::Encode, "the reply is too large");
+                }
+            }
+            Err(error) => {
+                let (code, text) = reply_code(&error);
+                session.reply_err(self.id, code, text);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Peer {
+    /// Takes over a reply that one of our actors is to give.
+    pub(super) fn owe(self: &Arc<Self>, core: &Arc<Core>, id: CorrelationId, reply: EncodedReply) {
+        let bell = Arc::new(Bell { id, peer: Arc::downgrade(self), rung: AtomicBool::new(false) });
+        if let Some(ready) = self.collect(core, Debt { reply, bell }) {
+            self.with_session(|session| ready.send(session));
+        }
+    }
+
+    /// Puts the replies that are ready into the session. For the writer, which looks there next.
+    pub(super) fn pay(&self, core: &Arc<Core>) {
+        let due = std::mem::take(&mut *lock(&self.owed.due));
+        let ready: Vec<Ready> = due
+            .into_iter()
+            .filter_map(|id| {
+                let debt = lock(&self.owed.replies).remove(&id);
+                debt.and_then(|debt| self.collect(core, debt))
+            })
+            .collect();
+        if !ready.is_empty() {
+            self.on_session(|session| ready.into_iter().for_each(|ready| ready.send(session)));
+        }
+    }
+
+    /// Nobody waits for a reply any more. The message is dropped if work on it has not begun.
+    pub(super) fn forgive(&self, id: CorrelationId) {
+        let debt = lock(&self.owed.replies).remove(&id);
+        drop(debt);
+    }
+
+    /// As [`forgive`](Self::forgive), for all of them.
+    pub(super) fn forgive_all(&self) {
+        let replies = std::mem::take(&mut *lock(&self.owed.replies));
+        drop(replies);
+    }
+
+    /// Looks for a reply, and keeps it if it is not ready.
+    fn collect(&self, core: &Arc<Core>, mut debt: Debt) -> Option<Ready> {
+        debt.bell.rung.store(false, Ordering::Relaxed);
+        let waker = Waker::from(debt.bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        let poll = || catch_unwind(AssertUnwindSafe(|| debt.reply.as_mut().poll(&mut cx)));
+        let (polled, mentioned) = codec::within(core, poll);
+        let result = match polled {
+            Ok(Poll::Ready(result)) => result,
+            Ok(Poll::Pending) => {
+                self.keep(debt);
+                return None;
+            }
+            Err(panic) => {
+                // A payload may panic when it is dropped: it is leaked instead.
+                std::mem::forget(panic);
+                Err(AskError::Crashed)
+            }
+        };
+        Some(Ready { id: debt.bell.id, result, mentioned })
+    }
+
+    fn keep(&self, debt: Debt) {
+        let bell = debt.bell.clone();
+        // An id that is used twice is the other side's mistake: the former ask is given up.
+        let former = lock(&self.owed.replies).insert(bell.id, debt);
+        drop(former);
+        // It rang while the reply was not in the list, where the writer may have looked for it.
+        if bell.rung.load(Ordering::Acquire) {
+            self.is_due(bell.id);
+        }
+        if self.is_down() {
+            self.forgive_all();
+        }
+    }
+
+    /// Notes that a reply is ready, and wakes the writer if that is the first.
+    fn is_due(&self, id: CorrelationId) {
+        let mut due = lock(&self.owed.due);
+        due.push(id);
+        let first = due.len() == 1;
+        drop(due);
+        if first {
+            self.output.notify_one();
+        }
+    }
+}
+
+fn reply_code(error: &AskError) -> (ReplyCode, &str) {
+    match error {
+        AskError::Full => (ReplyCode::Full, ""),
+        AskError::Stopped => (ReplyCode::Stopped, ""),
+        AskError::NoSuchActor => (ReplyCode::NoSuchActor, ""),
+        AskError::Crashed => (ReplyCode::Crashed, ""),
+        AskError::Timeout => (ReplyCode::Expired, ""),
+        AskError::Deadlock => (ReplyCode::Deadlock, ""),
+        AskError::Incompatible => (ReplyCode::Incompatible, ""),
+        AskError::Encode(text) => (ReplyCode::Encode, text),
+        AskError::Decode(text) => (ReplyCode::Decode, text),
+        AskError::TooLarge => (ReplyCode::Encode, "it is too large"),
+        AskError::NoReply | AskError::NodeDown => (ReplyCode::NoReply, ""),
+    }
+}
