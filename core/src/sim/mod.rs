@@ -16,6 +16,8 @@ mod policy;
 mod simulation;
 mod stepper;
 #[cfg(test)]
+mod net_tests;
+#[cfg(test)]
 mod tests;
 mod world;
 
