@@ -3,4 +3,5 @@
 
 mod common;
 mod echo;
+mod guide;
 mod reports;

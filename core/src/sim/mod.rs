@@ -12,11 +12,11 @@ mod control;
 mod dice;
 mod journal;
 pub(crate) mod net;
+#[cfg(test)]
+mod net_tests;
 mod policy;
 mod simulation;
 mod stepper;
-#[cfg(test)]
-mod net_tests;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -297,6 +297,13 @@ impl Net {
         self.lock().note(host, text);
     }
 
+    /// Notes what became of a way between two machines.
+    pub(crate) fn note_way(&self, from: HostId, to: HostId, what: &str) {
+        let mut state = self.lock();
+        let name = state.hosts[to].name.clone();
+        state.note(from, || format!("the way to {name} is {what}"));
+    }
+
     /// What happened last at a machine, with the world's time.
     pub(crate) fn journal(&self, host: HostId) -> Vec<(Duration, String)> {
         let state = self.lock();
