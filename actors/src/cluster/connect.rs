@@ -103,7 +103,9 @@ pub(super) async fn accept(listening: Listening) {
             First::Left(()) => return,
             First::Right(Ok((stream, _))) => stream,
             First::Right(Err(error)) => {
+                // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
                 tracing::warn!(%error, "a connection could not be accepted");
+                race(core.closing.cancelled(), sleep(core.limits.redial_min)).await;
                 continue;
             }
         };

@@ -15,7 +15,7 @@ use posse_wire::{
     ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Refused, ReplyCode, Resolution,
     TypeKey, WireRef,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Context;
 
@@ -74,6 +74,8 @@ pub(super) struct Inbound {
     /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
     held: BTreeMap<u64, Held>,
     held_bytes: usize,
+    /// Asks whose askers have left, perhaps before they were let into a mailbox.
+    cancelled: BTreeSet<CorrelationId>,
     settled: Vec<(u32, Option<Refused>)>,
 }
 
@@ -86,7 +88,15 @@ enum Fate {
 
 impl Inbound {
     pub(super) fn new(core: Arc<Core>, peer: Arc<Peer>, epoch: u64) -> Self {
-        Self { core, peer, epoch, held: BTreeMap::new(), held_bytes: 0, settled: Vec::new() }
+        Self {
+            core,
+            peer,
+            epoch,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            cancelled: BTreeSet::new(),
+            settled: Vec::new(),
+        }
     }
 
     /// Acts upon what has arrived. `Ok(Some(_))` if the other side ended the connection, `Err` if it has to be ended.
@@ -136,7 +146,12 @@ impl Inbound {
                 }
             }
             Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
-            Event::Cancel(id) => self.peer.forgive(id),
+            Event::Cancel(id) => {
+                let waits = !self.held.is_empty() && self.cancelled.len() < self.core.limits.unsettled_max;
+                if !self.peer.forgive(id) && waits {
+                    self.cancelled.insert(id);
+                }
+            }
             Event::Unwatch(id) => self.peer.unwatch(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.core.find(&name, protocol) {
@@ -263,7 +278,13 @@ impl Inbound {
                 // `tell_ends` leaves a message at the front, or the line is gone.
                 let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
                 let Arrival { served, type_key, body, frame_bytes, ask } = &arrival;
-                match self.deliver(served, &mut held.waiter, *type_key, body, *ask) {
+                let fate = match ask {
+                    Some((id, _)) if self.cancelled.remove(id) => {
+                        Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new())
+                    }
+                    _ => self.deliver(served, &mut held.waiter, *type_key, body, *ask),
+                };
+                match fate {
                     Fate::Wait => {
                         held.line.push_front(Item::Message(arrival));
                         continue;
@@ -281,6 +302,9 @@ impl Inbound {
             true
         });
         self.held = held;
+        if self.held.is_empty() {
+            self.cancelled.clear();
+        }
         let settled = !self.settled.is_empty();
         self.settle();
         settled
