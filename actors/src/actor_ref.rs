@@ -206,6 +206,21 @@ impl<P: Protocol> Watchable for ActorRef<P> {
     fn watched(&self) -> ActorId {
         self.id()
     }
+
+    #[cfg(feature = "sim")]
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
+        match self.repr() {
+            Repr::Local(served) => {
+                let served = served.clone();
+                Box::new(move || served.shared().ended().is_some())
+            }
+            Repr::Remote(remote) => {
+                let peer = remote.peer().clone();
+                Box::new(move || peer.is_down())
+            }
+            Repr::Gone(_) => Box::new(|| true),
+        }
+    }
 }
 
 /// Hands a message to an actor of this process; nothing is encoded or allocated on the way.

@@ -2,6 +2,8 @@
 
 use crate::error::{AskError, TellError};
 use crate::message::Message;
+#[cfg(feature = "sim")]
+use crate::system::System;
 use crate::target::{Pending, Target, Waiter};
 use posse_core::time::{Sleep, sleep};
 use std::fmt;
@@ -21,6 +23,9 @@ pub struct Ask<M: Message, T: Target<M>> {
     waiter: Waiter,
     within: Duration,
     deadline: Option<Sleep>,
+    /// The books of the simulation; kept until the ask is dropped, or ends.
+    #[cfg(feature = "sim")]
+    entry: Option<crate::sim::AskGuard>,
 }
 
 enum Stage<M: Message> {
@@ -31,7 +36,15 @@ enum Stage<M: Message> {
 
 impl<M: Message, T: Target<M>> Ask<M, T> {
     pub(crate) fn new(target: T, message: M) -> Self {
-        Self { target, stage: Stage::Unsent(message), waiter: Waiter::default(), within: ASK_DEADLINE, deadline: None }
+        Self {
+            target,
+            stage: Stage::Unsent(message),
+            waiter: Waiter::default(),
+            within: ASK_DEADLINE,
+            deadline: None,
+            #[cfg(feature = "sim")]
+            entry: None,
+        }
     }
 
     /// Sets how long to wait for the reply, from the first poll on. Default: 5 seconds.
@@ -75,7 +88,14 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        #[cfg(feature = "sim")]
+        if this.entry.is_none() {
+            let ledger = posse_core::runtime::Handle::try_current().map(|handle| System::of(&handle).ledger.clone());
+            this.entry = ledger.ok().map(|ledger| ledger.ask(this.within, std::any::type_name::<M>()));
+        }
         if let Poll::Ready(result) = this.poll_reply(cx) {
+            #[cfg(feature = "sim")]
+            drop(this.entry.take());
             return Poll::Ready(result);
         }
 
@@ -84,6 +104,8 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
         if Pin::new(deadline).poll(cx).is_ready() {
             // Dropping the reply tells the actor not to begin.
             this.stage = Stage::Done;
+            #[cfg(feature = "sim")]
+            drop(this.entry.take());
             return Poll::Ready(Err(AskError::Timeout));
         }
         Poll::Pending

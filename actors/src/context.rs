@@ -156,13 +156,23 @@ impl<A: Actor> Context<A> {
     {
         let reserved = self.inbox.cell().reserve::<Down>();
         let actor = other.watched();
-        other.watch(
-            Some(self.id()),
-            Box::new(move |reason: &ExitReason| {
-                // A watcher that has ended has no use for it.
-                let _ = reserved.tell(Down { actor, reason: reason.clone() });
-            }),
-        )
+        #[cfg(feature = "sim")]
+        let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
+        #[cfg(feature = "sim")]
+        let kept = record.clone();
+        let told = move |reason: &ExitReason| {
+            // A watcher that has ended has no use for it.
+            let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+            #[cfg(feature = "sim")]
+            system.ledger.offer(accepted);
+            #[cfg(feature = "sim")]
+            record.settle();
+            let _ = accepted;
+        };
+        let monitor = other.watch(Some(self.id()), Box::new(told));
+        #[cfg(feature = "sim")]
+        let monitor = monitor.recorded(kept);
+        monitor
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.

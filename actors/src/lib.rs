@@ -40,6 +40,8 @@ mod message;
 mod protocol;
 mod refs;
 mod registry;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod supervisor;
 mod system;
 mod target;

@@ -89,6 +89,10 @@ pub trait Watchable {
     fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
     #[doc(hidden)]
     fn watched(&self) -> ActorId;
+    /// Tells later whether the actor, or its node, has ended.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
 }
 
 /// A monitor that was set; see [`Context::monitor`](crate::Context::monitor). Dropping it does not end it.
@@ -96,6 +100,8 @@ pub trait Watchable {
 pub struct Monitor {
     actor: ActorId,
     set: Set,
+    #[cfg(feature = "sim")]
+    record: Option<Arc<crate::sim::MonitorRecord>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,18 +112,32 @@ enum Set {
 }
 
 impl Monitor {
+    fn new(actor: ActorId, set: Set) -> Self {
+        Self {
+            actor,
+            set,
+            #[cfg(feature = "sim")]
+            record: None,
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn recorded(self, record: Arc<crate::sim::MonitorRecord>) -> Self {
+        Self { record: Some(record), ..self }
+    }
+
     pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
         let watched = shared.monitors.clone();
         let key = watched.add(notify);
-        Self { actor: shared.id(), set: Set::Local(watched, key) }
+        Self::new(shared.id(), Set::Local(watched, key))
     }
 
     pub(crate) fn remote(actor: ActorId, monitor: RemoteMonitor) -> Self {
-        Self { actor, set: Set::Remote(monitor) }
+        Self::new(actor, Set::Remote(monitor))
     }
 
     pub(crate) fn ended(actor: ActorId) -> Self {
-        Self { actor, set: Set::Ended }
+        Self::new(actor, Set::Ended)
     }
 
     /// Returns whom it watches.
@@ -127,10 +147,15 @@ impl Monitor {
 
     /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
     pub fn cancel(self) -> bool {
-        match self.set {
+        let cancelled = match self.set {
             Set::Local(watched, key) => watched.remove(key),
             Set::Remote(monitor) => monitor.cancel(),
             Set::Ended => false,
+        };
+        #[cfg(feature = "sim")]
+        if let Some(record) = self.record.filter(|_| cancelled) {
+            record.settle();
         }
+        cancelled
     }
 }

@@ -187,9 +187,9 @@ fn take_local<A: Handler<M>, M: Message>(actor: &LocalRef<A>, op: &mut dyn Any) 
     let Some(op) = op.downcast_mut::<LocalOp<M>>() else { return };
     let Some(message) = op.message.take() else { return };
     let result = if op.wants_reply {
-        actor.0.try_ask_with(&mut op.waiter, message).map(|reply| op.reply = Some(reply))
+        actor.put_ask(&mut op.waiter, message).map(|reply| op.reply = Some(reply))
     } else {
-        actor.0.try_tell_with(&mut op.waiter, message)
+        actor.put(&mut op.waiter, message)
     };
     op.refused = result.err().map(TellError::from);
 }
@@ -200,7 +200,7 @@ fn take_tell<A: Handler<M>, M: Wire>(
     body: &[u8],
 ) -> Result<(), Undelivered> {
     let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
-    Ok(actor.0.try_tell_with(waiter, message)?)
+    Ok(actor.put(waiter, message)?)
 }
 
 fn take_ask<A: Handler<M>, M: Wire>(
@@ -209,7 +209,7 @@ fn take_ask<A: Handler<M>, M: Wire>(
     body: &[u8],
 ) -> Result<EncodedReply, Undelivered> {
     let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
-    let reply = actor.0.try_ask_with(waiter, message)?;
+    let reply = actor.put_ask(waiter, message)?;
     Ok(Box::pin(async move {
         let reply = reply.await?;
         let mut body = Vec::new();

@@ -9,7 +9,7 @@ use crate::link::{Monitor, Notify, Watchable};
 use crate::message::{HandledBy, Handler, Message};
 use crate::target::{Pending, Target, Waiter};
 use crate::tell::Tell;
-use posse_core::mailbox::CellRef;
+use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
@@ -50,7 +50,7 @@ impl<A: Actor> LocalRef<A> {
     where
         A: Handler<M>,
     {
-        self.0.try_tell(message).map_err(TellError::from)
+        self.put(&mut RoomWaiter::default(), message).map_err(TellError::from)
     }
 
     /// Sends a message and waits for the reply, at most 5 seconds unless [`Ask::within`] says otherwise.
@@ -115,6 +115,30 @@ impl<A: Actor> LocalRef<A> {
         self.0.queued()
     }
 
+    /// Puts a message into the mailbox, if there is room. All that is told goes through here.
+    #[inline]
+    pub(crate) fn put<M: Message>(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>>
+    where
+        A: Handler<M>,
+    {
+        let result = self.0.try_tell_with(waiter, message);
+        #[cfg(feature = "sim")]
+        self.0.system().ledger.offer(result.is_ok());
+        result
+    }
+
+    /// Puts a message that wants a reply into the mailbox, if there is room. All that is asked goes through here.
+    #[inline]
+    pub(crate) fn put_ask<M: Message>(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>>
+    where
+        A: Handler<M>,
+    {
+        let result = self.0.try_ask_with(waiter, message);
+        #[cfg(feature = "sim")]
+        self.0.system().ledger.offer(result.is_ok());
+        result
+    }
+
     pub(crate) fn child(&self) -> Child {
         Child::new(self.clone())
     }
@@ -122,11 +146,11 @@ impl<A: Actor> LocalRef<A> {
 
 impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
-        Ok(self.0.try_tell_with(&mut waiter.local, message)?)
+        Ok(self.put(&mut waiter.local, message)?)
     }
 
     fn try_ask_with(&self, waiter: &mut Waiter, message: M, _: Duration) -> Result<Pending<M::Reply>, TellError<M>> {
-        Ok(Pending::Local(self.0.try_ask_with(&mut waiter.local, message)?))
+        Ok(Pending::Local(self.put_ask(&mut waiter.local, message)?))
     }
 
     fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
@@ -149,6 +173,12 @@ impl<A: Actor> Watchable for LocalRef<A> {
 
     fn watched(&self) -> ActorId {
         self.id()
+    }
+
+    #[cfg(feature = "sim")]
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
+        let actor = self.clone();
+        Box::new(move || !actor.is_alive())
     }
 }
 

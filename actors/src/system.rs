@@ -16,6 +16,8 @@ pub struct System {
     restarts: AtomicU64,
     pub(crate) registry: Registry,
     pub(crate) dead_letters: DeadLetters,
+    #[cfg(feature = "sim")]
+    pub(crate) ledger: Arc<crate::sim::Ledger>,
 }
 
 impl System {

@@ -3,10 +3,11 @@
 use crate::error::TellError;
 use crate::message::Message;
 use crate::target::{Target, Waiter};
+use posse_core::task::poll_budget;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A message on its way; see [`LocalRef::tell`](crate::LocalRef::tell).
 #[must_use = "nothing is sent unless this is awaited"]
@@ -28,6 +29,8 @@ impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
     type Output = Result<(), TellError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A mailbox that always has room must not let a sender starve its neighbours.
+        ready!(poll_budget(cx));
         let this = &mut *self;
         let mut message = this.message.take().expect("invariant: a tell is not polled after it was ready");
         loop {

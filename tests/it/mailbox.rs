@@ -86,3 +86,21 @@ async fn names_are_unique_and_end_with_their_actor() {
     system.registry().register("worker", &second).unwrap();
     assert_eq!(system.registry().register("other", &first), Err(RegisterError::Stopped));
 }
+
+#[test]
+fn a_sender_to_a_mailbox_that_always_has_room_lets_its_neighbours_run() {
+    posse::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        let worker = posse::spawn_with(Capacity::Unbounded, || Worker::new("a", &Log::default()));
+        let greedy = posse::task::spawn(async move {
+            for sent in 0..100_000 {
+                worker.tell(Add(1)).await.unwrap();
+                // The worker is the neighbour: when it has run the mailbox is shorter than what was sent.
+                if worker.queued() < sent {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(greedy.await.unwrap(), "the sender starves the actor");
+    });
+}

@@ -6,6 +6,8 @@ use syn::parse::Parser;
 use syn::{Error, ItemFn, LitInt, LitStr, Path, Result};
 
 struct Args {
+    /// Run in a simulation, with so many seeds.
+    sim: Option<Option<LitInt>>,
     current_thread: bool,
     workers: Option<LitInt>,
     krate: Path,
@@ -14,6 +16,9 @@ struct Args {
 pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool) -> Result<TokenStream> {
     let args = parse(args, test)?;
     let mut function: ItemFn = syn::parse2(item)?;
+    if let Some(seeds) = &args.sim {
+        return simulated(&args, seeds.as_ref(), &function);
+    }
     let signature = &mut function.sig;
     if signature.asyncness.take().is_none() {
         return Err(Error::new_spanned(signature.fn_token, "this must be an `async fn`"));
@@ -40,8 +45,34 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool) -> Result
     })
 }
 
+/// A test in a simulated world, once for each seed.
+fn simulated(args: &Args, seeds: Option<&LitInt>, function: &ItemFn) -> Result<TokenStream> {
+    let signature = &function.sig;
+    if signature.asyncness.is_none() {
+        return Err(Error::new_spanned(signature.fn_token, "this must be an `async fn`"));
+    }
+    if signature.inputs.len() != 1 {
+        return Err(Error::new_spanned(&signature.inputs, "a simulated test takes one argument: `sim: Sim`"));
+    }
+
+    let krate = &args.krate;
+    let seeds = seeds.map_or_else(|| quote!(0), |seeds| quote!(#seeds));
+    let (attributes, visibility, name) = (&function.attrs, &function.vis, &signature.ident);
+    let (inputs, output, body) = (&signature.inputs, &signature.output, &function.block);
+    Ok(quote! {
+        #[::core::prelude::v1::test]
+        #(#attributes)*
+        #visibility fn #name() {
+            async fn body(#inputs) #output #body
+
+            let name = concat!(module_path!(), "::", stringify!(#name));
+            #krate::sim::run(#krate::sim::Test { name, seeds: #seeds }, body);
+        }
+    })
+}
+
 fn parse(args: TokenStream, test: bool) -> Result<Args> {
-    let mut parsed = Args { current_thread: test, workers: None, krate: syn::parse_quote!(::posse) };
+    let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::posse) };
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("flavor") {
             let flavor: LitStr = meta.value()?.parse()?;
@@ -55,11 +86,19 @@ fn parse(args: TokenStream, test: bool) -> Result<Args> {
             parsed.workers = Some(meta.value()?.parse()?);
             parsed.current_thread = false;
             Ok(())
+        } else if test && meta.path.is_ident("sim") {
+            parsed.sim.get_or_insert(None);
+            Ok(())
+        } else if test && meta.path.is_ident("seeds") {
+            parsed.sim = Some(Some(meta.value()?.parse()?));
+            Ok(())
         } else if meta.path.is_ident("crate") {
             parsed.krate = meta.value()?.parse()?;
             Ok(())
         } else {
-            Err(meta.error("known are `flavor = \"..\"`, `workers = N` and `crate = path`"))
+            Err(meta.error(
+                "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `sim` and `seeds = N`",
+            ))
         }
     });
     parser.parse2(args)?;

@@ -24,6 +24,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Runs an `async fn` as a test in a runtime of its own, by default one on the test's thread.
+///
+/// With `sim` it runs in a simulated world, which it gets as its argument: `#[posse::test(sim, seeds = 200)]` and
+/// `async fn name(sim: Sim)`. It runs with each seed from 0 on, by default 100 of them. Needs the feature `sim`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(args.into(), item.into(), true).unwrap_or_else(syn::Error::into_compile_error).into()

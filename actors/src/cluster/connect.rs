@@ -276,13 +276,18 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
         }
         pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
 
-        if peer.address().is_empty() || !peer.begin_dialling() {
+        if peer.address().is_empty() {
             continue;
         }
-        match redial(core, peer).await {
-            Redial::Offered => {}
-            Redial::Failed => peer.abandon(false),
-            Redial::Gone => return None,
+        // Whoever dials us meanwhile is not kept waiting.
+        match race(core.closing.cancelled(), race(peer.offered.notified(), reach(core, peer))).await {
+            First::Left(()) => return None,
+            First::Right(First::Left(())) => {}
+            First::Right(First::Right(reached)) => match redial(core, peer, reached).await {
+                Redial::Offered => {}
+                Redial::Failed => peer.abandon(false),
+                Redial::Gone => return None,
+            },
         }
     }
 }
@@ -294,16 +299,33 @@ enum Redial {
     Gone,
 }
 
-async fn redial(core: &Arc<Core>, peer: &Arc<Peer>) -> Redial {
-    let dialling = async {
+/// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
+/// node may reach us.
+async fn reach(core: &Core, peer: &Peer) -> Result<TcpStream, ConnectError> {
+    let connecting = async {
         let addresses = loopback(peer.address()).await?;
-        dial(core, &addresses).await
+        Ok(connect_to(&addresses).await?)
     };
-    let dialled = match race(core.closing.cancelled(), dialling).await {
+    timeout(core.limits.redial_wait, connecting).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, ConnectError>) -> Redial {
+    let shaking = async {
+        let stream = reached?;
+        if !peer.begin_dialling() {
+            // The other node was quicker.
+            return Ok(None);
+        }
+        let shaking = shake_hands(core, stream, Role::Initiator);
+        timeout(core.limits.handshake, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
+    };
+    let shaken = match race(core.closing.cancelled(), shaking).await {
         First::Left(()) => return Redial::Gone,
-        First::Right(dialled) => dialled,
+        First::Right(Ok(None)) => return Redial::Offered,
+        First::Right(Ok(Some(reached))) => Ok(reached),
+        First::Right(Err(error)) => Err(error),
     };
-    match dialled {
+    match shaken {
         Ok(reached) if reached.id() == peer.id() => Redial::Offered,
         Ok(_) => Redial::Gone,
         Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Redial::Gone,

@@ -315,6 +315,8 @@ impl Core {
             let down = peers.iter().find(|(_, peer)| peer.is_down()).map(|(hash, _)| *hash);
             down.and_then(|hash| peers.remove(&hash));
         }
+        #[cfg(feature = "sim")]
+        crate::system::System::of(&self.handle).ledger.add_peer(&peer);
         peers.insert(peer.id().name_hash, peer);
     }
 

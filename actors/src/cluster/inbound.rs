@@ -223,6 +223,10 @@ impl Inbound {
             Some((id, _)) => served.ask(index, waiter, body).map(|reply| Some((id, reply))),
             None => served.tell(index, waiter, body).map(|()| None),
         });
+        #[cfg(feature = "sim")]
+        if delivered.is_ok() {
+            self.check(served, type_key.id, body);
+        }
         match delivered {
             Ok(None) => Fate::Taken,
             Ok(Some((id, reply))) => {
@@ -232,6 +236,19 @@ impl Inbound {
             Err(Undelivered::Full) => Fate::Wait,
             Err(Undelivered::Stopped) => Fate::Refused(Refused::Stopped, ReplyCode::Stopped, String::new()),
             Err(Undelivered::Decode(text)) => Fate::Refused(Refused::Unreadable, ReplyCode::Decode, text),
+        }
+    }
+
+    /// In a simulation what gets into a mailbox is compared with what was sent.
+    #[cfg(feature = "sim")]
+    fn check(&self, served: &Arc<dyn Served>, message_type: u64, body: &[u8]) {
+        let Some(simulation) = self.core.handle.simulation() else { return };
+        let Some(log) = crate::sim::WireLog::of(&self.core.handle) else { return };
+        let (from, to, actor) = (self.peer.id(), self.core.id(), self.core.export(served).key);
+        if !log.taken(from, to, actor, message_type, body) {
+            simulation.report(format!(
+                "a message from {from} to {to} came twice, out of order, or to another incarnation than it was sent to"
+            ));
         }
     }
 
@@ -282,7 +299,8 @@ impl Inbound {
             }
             session.ack_is_due(now)
         });
-        if due {
+        // Late is allowed: the timer of the connection sees to it.
+        if due && !posse_core::buggify(0.2) {
             self.peer.output.notify_one();
         }
     }

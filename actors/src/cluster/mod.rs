@@ -21,6 +21,8 @@ mod peer;
 mod remote;
 
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
+#[cfg(feature = "sim")]
+pub(crate) use peer::Peer;
 pub(crate) use peer::Place;
 pub use posse_wire::{Counters, Limits, NodeId};
 pub(crate) use remote::RemoteRef;

@@ -148,6 +148,18 @@ impl Peer {
         self.core.upgrade()
     }
 
+    /// What is wrong with the sums of this relation, if anything.
+    #[cfg(feature = "sim")]
+    pub(crate) fn audit(&self) -> Option<String> {
+        let core = self.core()?;
+        let log = crate::sim::WireLog::of(&core.handle)?;
+        let (counters, down) = (self.counters(), self.is_down());
+        if counters.unsettled > core.limits.unsettled_max as u64 {
+            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
+        }
+        log.check(core.id(), self.id(), &counters, down)
+    }
+
     pub(super) fn counters(&self) -> Counters {
         lock(&self.session).counters()
     }
@@ -208,7 +220,7 @@ impl Peer {
         waiting.into_values().for_each(Waker::wake);
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         lock(&self.status).phase == Phase::Down
     }
 

@@ -74,10 +74,13 @@ impl RemoteRef {
     pub(crate) fn tell<M: Wire>(&self, message: M) -> Result<(), TellError<M>> {
         let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
         let sent = encoded(&core, &message, |body, mentioned| {
-            self.peer.with_session(|session| {
+            let result = self.peer.with_session(|session| {
                 mentioned.iter().for_each(|node| session.introduce(node));
                 session.tell(self.key, type_info::<M>(), body)
-            })
+            });
+            #[cfg(feature = "sim")]
+            self.log::<M>(&core, result.is_ok(), body);
+            result
         });
         match sent {
             Ok(Ok(())) => Ok(()),
@@ -90,10 +93,13 @@ impl RemoteRef {
         let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
         let (answer, reply) = oneshot::channel();
         let sent = encoded(&core, &message, |body, mentioned| {
-            self.peer.with_session(|session| {
+            let result = self.peer.with_session(|session| {
                 mentioned.iter().for_each(|node| session.introduce(node));
                 session.ask(self.key, type_info::<M>(), body, within, Answer::Ask(answer))
-            })
+            });
+            #[cfg(feature = "sim")]
+            self.log::<M>(&core, result.is_ok(), body);
+            result
         });
         match sent {
             Ok(Ok(id)) => Ok(RemoteReply {
@@ -103,6 +109,13 @@ impl RemoteRef {
             }),
             Ok(Err((error, _))) => Err(refused(error, message)),
             Err(error) => Err(TellError::Encode(message, error.to_string().into())),
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    fn log<M: Wire>(&self, core: &Core, accepted: bool, body: &[u8]) {
+        if let Some(log) = crate::sim::WireLog::of(&core.handle).filter(|_| accepted) {
+            log.sent(core.id(), self.peer.id(), self.key, M::TYPE.id, body);
         }
     }
 

@@ -9,6 +9,7 @@ pub(super) fn machine(handle: &Handle, moment: Moment) -> Vec<String> {
     let system = System::of(handle);
     let mut wrong = system.ledger.overdue_asks();
     wrong.extend(system.ledger.overdue_monitors());
+    wrong.extend(system.ledger.wrong_sums());
     if moment == Moment::Ended {
         ended(&system, &mut wrong);
     }

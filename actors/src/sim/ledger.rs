@@ -1,12 +1,13 @@
 //! What the machines of a simulation write down of their actors, so that the promises can be checked. Only here: in
 //! production nothing is written.
 
+use crate::cluster::Peer;
 use posse_core::runtime::Handle;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// How long after its deadline an ask may go on: the world's clocks stand still while others step.
@@ -26,6 +27,7 @@ struct State {
     next: u64,
     asks: BTreeMap<u64, (Instant, &'static str)>,
     monitors: BTreeMap<u64, Watched>,
+    peers: Vec<Weak<Peer>>,
 }
 
 struct Watched {
@@ -67,6 +69,19 @@ impl Ledger {
         state.next += 1;
         state.monitors.insert(key, Watched { is_over, over_since: None });
         MonitorRecord { ledger: self.clone(), key }
+    }
+
+    /// Another node became known.
+    pub(crate) fn add_peer(&self, peer: &Arc<Peer>) {
+        let mut state = self.lock();
+        state.peers.retain(|peer| peer.strong_count() > 0);
+        state.peers.push(Arc::downgrade(peer));
+    }
+
+    /// What is wrong with the sums of what was sent to other nodes.
+    pub(crate) fn wrong_sums(&self) -> Vec<String> {
+        let peers: Vec<_> = self.lock().peers.iter().filter_map(Weak::upgrade).collect();
+        peers.iter().filter_map(|peer| peer.audit()).collect()
     }
 
     /// Asks that should have ended.

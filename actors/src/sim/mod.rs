@@ -54,13 +54,15 @@ mod faults;
 mod ledger;
 mod machine;
 mod run;
+mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
-pub use posse_core::sim::{Dice, Divergence, Kind, Network, Policy, Skew, Stepper};
-pub use run::{Outcome, Report, Test, run};
+pub use posse_core::sim::{Dice, Divergence, Kind, Network, Options, Policy, Record, Skew, Stepper};
+pub use run::{Outcome, Report, Test, run, run_seed};
 
 pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
+pub(crate) use wire_log::WireLog;
 
 use crate::cluster::Node;
 use machine::Program;

@@ -54,8 +54,12 @@ pub struct Limits {
     pub ack_delay: Duration,
     /// The shortest pause before a second attempt to connect. Default 50 ms.
     pub redial_min: Duration,
-    /// The longest pause between attempts to connect. Default 5 s.
+    /// The longest pause between attempts to connect. Default 400 ms: with `redial_wait`, nodes are together again within a
+    /// second after the way between them is open.
     pub redial_max: Duration,
+    /// How long an attempt to reach a node again waits for an answer; must be longer than the round trip. A kernel repeats a
+    /// request that got lost after 1, 3, 7 s; asking anew is quicker. Default 500 ms.
+    pub redial_wait: Duration,
 }
 
 impl Default for Limits {
@@ -74,7 +78,8 @@ impl Default for Limits {
             grace: Duration::from_secs(10),
             ack_delay: Duration::from_millis(5),
             redial_min: Duration::from_millis(50),
-            redial_max: Duration::from_secs(5),
+            redial_max: Duration::from_millis(400),
+            redial_wait: Duration::from_millis(500),
         }
     }
 }
@@ -99,6 +104,7 @@ impl Limits {
             ("heartbeat must not be zero", !self.heartbeat.is_zero()),
             ("silence_max must be longer than heartbeat", self.silence_max > self.heartbeat),
             ("redial_min must not be zero", !self.redial_min.is_zero()),
+            ("redial_wait must not be zero", !self.redial_wait.is_zero()),
             ("redial_max must not be shorter than redial_min", self.redial_max >= self.redial_min),
         ];
         rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(LimitError(rule)))

@@ -20,6 +20,8 @@ use std::task::{Context, Poll};
 pub(super) struct CellShared<R: Receiver> {
     pub(super) queue: Queue,
     pub(super) credit: Credit,
+    #[cfg(feature = "sim")]
+    stamps: super::stamp::Stamps,
     user: R::Shared,
 }
 
@@ -81,7 +83,13 @@ where
     R: Receiver,
     F: Future<Output = ()> + Send + 'static,
 {
-    let shared = CellShared::<R> { queue: Queue::new(), credit: Credit::new(capacity), user: shared };
+    let shared = CellShared::<R> {
+        queue: Queue::new(),
+        credit: Credit::new(capacity),
+        #[cfg(feature = "sim")]
+        stamps: super::stamp::Stamps::default(),
+        user: shared,
+    };
     let (task, runnable) = raw::new(handle.clone(), shared, false, |task| {
         let cell = CellRef::<R> { task, receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
@@ -172,6 +180,12 @@ impl<R: Receiver> CellRef<R> {
 
     #[inline]
     fn push(&self, message: Message<R>) {
+        #[cfg(feature = "sim")]
+        let message = {
+            let mut message = message;
+            *message.stamp() = self.shared().stamps.next();
+            message
+        };
         // SAFETY: a message just made is valid, in no queue, and comes out of this one as what it is.
         let crossed_idle_edge = unsafe { self.shared().queue.push(message.into_link()) };
         if crossed_idle_edge {

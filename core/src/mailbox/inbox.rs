@@ -8,11 +8,12 @@ use super::cell::CellRef;
 use super::node::{Message, Running};
 use super::queue::Pop;
 use crate::shim::hint;
+use crate::task::coop;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
 const MESSAGES_PER_POLL: u32 = 64;
@@ -30,6 +31,8 @@ pub struct Inbox<R: Receiver> {
     taken: u64,
     handled: u64,
     expired: u64,
+    #[cfg(feature = "sim")]
+    seen: super::stamp::Seen,
 }
 
 /// A message that nobody has begun to handle. Dropping it tells its asker that the cell stopped.
@@ -47,7 +50,16 @@ pub enum Served {
 impl<R: Receiver> Inbox<R> {
     pub(super) fn new(cell: CellRef<R>) -> Self {
         let settle_at = cell.capacity().map_or(SETTLE_MAX, |capacity| (capacity / 8).clamp(1, SETTLE_MAX));
-        Self { cell, unsettled: 0, settle_at, taken: 0, handled: 0, expired: 0 }
+        Self {
+            cell,
+            unsettled: 0,
+            settle_at,
+            taken: 0,
+            handled: 0,
+            expired: 0,
+            #[cfg(feature = "sim")]
+            seen: super::stamp::Seen::default(),
+        }
     }
 
     /// Returns the cell that this is the inbox of.
@@ -83,8 +95,12 @@ impl<R: Receiver> Inbox<R> {
 
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
+        let progress = ready!(coop::poll_proceed(cx));
         match self.pop() {
-            Pop::Node(link) => Poll::Ready(Some(Envelope(self.message(link)))),
+            Pop::Node(link) => {
+                progress.made_progress();
+                Poll::Ready(Some(Envelope(self.message(link))))
+            }
             Pop::Busy { crosses_edge } => {
                 if !crosses_edge {
                     cx.waker().wake_by_ref();
@@ -137,7 +153,14 @@ impl<R: Receiver> Inbox<R> {
             self.settle();
         }
         // SAFETY: just popped from this cell's own queue.
-        unsafe { Message::from_link(link) }
+        let message = unsafe { Message::from_link(link) };
+        #[cfg(feature = "sim")]
+        let message = {
+            let mut message = message;
+            self.seen.check(*message.stamp());
+            message
+        };
+        message
     }
 
     /// Gives back the room of the messages given out.
@@ -281,6 +304,9 @@ impl<R: Receiver> Future for Serve<'_, R> {
             }
             if this.running.is_some() {
                 return Poll::Pending;
+            }
+            if crate::buggify(0.02) {
+                break;
             }
         }
 

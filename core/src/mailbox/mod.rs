@@ -51,6 +51,8 @@ mod inbox;
 mod loom_models;
 mod node;
 mod queue;
+#[cfg(feature = "sim")]
+mod stamp;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 

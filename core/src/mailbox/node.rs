@@ -20,6 +20,20 @@ use std::task::{Context, Poll};
 pub(super) struct Head<R: Receiver> {
     link: Link,
     vtable: &'static VTable<R>,
+    #[cfg(feature = "sim")]
+    stamp: super::stamp::Stamp,
+}
+
+impl<R: Receiver> Head<R> {
+    #[inline]
+    fn new(vtable: &'static VTable<R>) -> Self {
+        Self {
+            link: Link::new(),
+            vtable,
+            #[cfg(feature = "sim")]
+            stamp: super::stamp::Stamp::default(),
+        }
+    }
 }
 
 #[repr(C)]
@@ -117,7 +131,7 @@ unsafe impl<R: Receive<M>, M: Send + 'static> Sync for Blank<R, M> {}
 impl<R: Receive<M>, M: Send + 'static> Blank<R, M> {
     pub(super) fn new() -> Self {
         let node = allocate(Plan::<R, M>::TELL.0).cast::<Head<R>>();
-        let head = Head { link: Link::new(), vtable: vtable::<R, M, false>() };
+        let head = Head::new(vtable::<R, M, false>());
         // SAFETY: freshly allocated for a head and more.
         unsafe { node.write(head) };
         Self { node, message: PhantomData }
@@ -148,7 +162,7 @@ pub(super) fn new_ask<R: Receive<M>, M: Send + 'static>(message: M) -> (Message<
     let node = block.cast::<AskHead<R>>();
     // SAFETY: inside of the block just allocated.
     let place = unsafe { payload::<R, M, true>(node.cast()) };
-    let head = Head { link: Link::new(), vtable: vtable::<R, M, true>() };
+    let head = Head::new(vtable::<R, M, true>());
     // SAFETY: freshly allocated for an ask head and more.
     unsafe { node.write(AskHead { head, core: AskCore::new(block, layout, place) }) };
     // SAFETY: the node was laid out for an `M`.
@@ -175,6 +189,14 @@ impl<R: Receiver> Message<R> {
     fn vtable(&self) -> &'static VTable<R> {
         // SAFETY: the owner of a message may read its head.
         unsafe { self.0.as_ref() }.vtable
+    }
+
+    /// Who sent it, and as which of all the messages to the cell.
+    #[cfg(feature = "sim")]
+    pub(super) fn stamp(&mut self) -> &mut super::stamp::Stamp {
+        // SAFETY: the owner of a message may write its head.
+        let head = unsafe { self.0.as_mut() };
+        &mut head.stamp
     }
 
     pub(super) fn type_name(&self) -> &'static str {

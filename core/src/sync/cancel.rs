@@ -1,11 +1,12 @@
 //! A wish to end, shared by many.
 
 use crate::shim::sync::{Mutex, MutexGuard};
+use crate::task::coop;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A token that can be cancelled once; clones and children see it.
 ///
@@ -58,7 +59,10 @@ impl CancellationToken {
         if state.cancelled {
             child.node.lock().cancelled = true;
         } else {
-            state.children.retain(|child| child.strong_count() > 0);
+            // Those that are gone are forgotten when the list would grow, so that its cost stays in proportion.
+            if state.children.len() == state.children.capacity() {
+                state.children.retain(|child| child.strong_count() > 0);
+            }
             state.children.push(Arc::downgrade(&child.node));
         }
         drop(state);
@@ -99,7 +103,8 @@ impl CancellationToken {
         let (mut future, mut cancelled) = (pin!(future), self.cancelled());
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => Pin::new(&mut cancelled).poll(cx).map(|()| None),
+            // A future that spends the whole budget must not keep the token from being seen.
+            Poll::Pending => coop::unlimited(|| Pin::new(&mut cancelled).poll(cx)).map(|()| None),
         })
         .await
     }
@@ -122,9 +127,11 @@ impl Future for Cancelled {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
         let mut state = this.node.lock();
         if state.cancelled {
+            progress.made_progress();
             this.key = None;
             return Poll::Ready(());
         }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::runtime::{Builder, Runtime};
 use crate::task;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn single() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
@@ -165,5 +167,103 @@ fn cancelling_reaches_children_and_not_parents() {
         deepest.cancelled().await;
         assert_eq!(deepest.run_until_cancelled(std::future::pending::<()>()).await, None);
         assert!(root.child_token().is_cancelled());
+    });
+}
+
+/// Far more operations than any budget has units.
+const OPERATIONS: u32 = 100_000;
+
+/// Asserts that a task in which an operation is always ready lets its neighbour run.
+fn lets_others_run<F: Future>(name: &str, mut operation: impl FnMut() -> F + Send + 'static)
+where
+    F: Send,
+{
+    let runtime = single();
+    let others = Arc::new(AtomicBool::new(false));
+    let (greedy, neighbour) = (others.clone(), others.clone());
+    let greedy = runtime.spawn(async move {
+        for _ in 0..OPERATIONS {
+            if greedy.load(Ordering::Relaxed) {
+                return;
+            }
+            operation().await;
+        }
+    });
+    drop(runtime.spawn(async move { neighbour.store(true, Ordering::Relaxed) }));
+    runtime.block_on(greedy).expect("the task ended well");
+    assert!(others.load(Ordering::Relaxed), "{name} does not take part in the budget");
+}
+
+#[test]
+fn every_primitive_that_is_always_ready_yields_in_the_end() {
+    let mutex = Arc::new(Mutex::new(0));
+    lets_others_run("lock", move || {
+        let mutex = mutex.clone();
+        async move { *mutex.lock().await += 1 }
+    });
+    let mutex = Arc::new(Mutex::new(0));
+    lets_others_run("lock_owned", move || {
+        let mutex = mutex.clone();
+        async move { *mutex.lock_owned().await += 1 }
+    });
+    let semaphore = Arc::new(Semaphore::new(1));
+    lets_others_run("acquire", move || {
+        let semaphore = semaphore.clone();
+        async move { drop(semaphore.acquire().await) }
+    });
+    let notify = Arc::new(Notify::new());
+    lets_others_run("notified", move || {
+        notify.notify_one();
+        let notify = notify.clone();
+        async move { notify.notified().await }
+    });
+    let token = CancellationToken::new();
+    token.cancel();
+    lets_others_run("cancelled", move || token.clone().cancelled());
+    lets_others_run("oneshot", || {
+        let (send, receive) = oneshot::channel();
+        assert!(send.send(()).is_ok());
+        receive
+    });
+    let (send, receive) = mpsc::channel(usize::try_from(OPERATIONS).expect("it fits"));
+    let (send, receive) = (Arc::new(send), Arc::new(Mutex::new(receive)));
+    let sender = send.clone();
+    lets_others_run("send", move || {
+        let sender = sender.clone();
+        async move { sender.send(()).await.expect("the receiver is there") }
+    });
+    while send.try_send(()).is_ok() {}
+    lets_others_run("recv", move || {
+        let receive = receive.clone();
+        async move { receive.try_lock().expect("nobody else").recv().await }
+    });
+    lets_others_run("a budget of one's own", || std::future::poll_fn(task::poll_budget));
+}
+
+#[test]
+fn a_future_that_spends_the_budget_hides_neither_a_token_nor_a_deadline() {
+    let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let token = CancellationToken::new();
+        let cancel = token.clone();
+        drop(task::spawn(async move { cancel.cancel() }));
+        let notify = Notify::new();
+        let spend = async {
+            loop {
+                notify.notify_one();
+                notify.notified().await;
+            }
+        };
+        assert_eq!(token.run_until_cancelled(spend).await, None::<()>);
+
+        drop(task::spawn(async move { handle.advance(std::time::Duration::from_secs(1)) }));
+        let spend = async {
+            loop {
+                notify.notify_one();
+                notify.notified().await;
+            }
+        };
+        assert!(crate::time::timeout(std::time::Duration::from_secs(1), spend).await.is_err());
     });
 }

@@ -111,6 +111,27 @@ struct YieldNow {
     yielded: bool,
 }
 
+/// Takes a unit of the task's cooperative budget, for a future that may be ready again and again without waiting for
+/// anything of this crate. `Pending` when none is left: the task has been woken and runs again after its neighbours.
+///
+/// # Examples
+/// ```
+/// use std::future::poll_fn;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut sum = 0u64;
+/// for n in 0..1000 {
+///     poll_fn(posse_core::task::poll_budget).await;
+///     sum += n;
+/// }
+/// assert_eq!(sum, 499_500);
+/// # });
+/// ```
+#[inline]
+pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
+    coop::poll_proceed(cx).map(coop::Progress::made_progress)
+}
+
 impl Future for YieldNow {
     type Output = ();
 

@@ -16,7 +16,7 @@ pub(crate) use port::Port;
 pub(crate) use tcp::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
-use super::Dice;
+use super::{Dice, Kind};
 use super::clock::WorldTime;
 use crate::io::{Event, Readiness};
 use link::{Links, Way};
@@ -459,6 +459,18 @@ impl State {
         let host = &mut self.hosts[host];
         host.pending.push_back((id, Event { token: 0, read, read_closed, write, write_closed }));
         host.pending_len.store(host.pending.len(), Ordering::Release);
+    }
+
+    /// A kernel may say that a socket is ready though it is not.
+    fn wake_for_nothing(&self, host: HostId, woken: &mut Vec<std::task::Waker>) {
+        if !self.dice.chance(Kind::Fault, 0.02) {
+            return;
+        }
+        let spurious = Event { token: 0, read: true, read_closed: false, write: true, write_closed: false };
+        let chosen = &self.slots[self.dice.below(Kind::Fault, self.slots.len())];
+        if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
+            readiness.set(&spurious, woken);
+        }
     }
 
     /// Whether something gets from one machine to another now.

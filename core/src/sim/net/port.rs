@@ -40,6 +40,7 @@ impl Port {
         let events = std::mem::take(&mut state.hosts[self.host].pending);
         self.pending.store(0, Ordering::Release);
         let count = events.len();
+        state.wake_for_nothing(self.host, &mut woken);
         for (id, event) in events {
             if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
                 readiness.set(&event, &mut woken);

@@ -1,0 +1,73 @@
+//! What nodes of a simulation sent to each other, so that what arrives can be compared: in order, once, and only at the
+//! incarnation it was meant for.
+
+use posse_core::runtime::Handle;
+use posse_wire::{ActorKey, Counters, NodeId, fnv1a64};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// All messages between nodes of one simulation.
+#[derive(Debug, Default)]
+pub(crate) struct WireLog(Mutex<BTreeMap<(NodeId, NodeId), Way>>);
+
+/// From one incarnation of a node to one of another.
+#[derive(Debug, Default)]
+struct Way {
+    /// By actor: what was sent and has not arrived yet, as far as is known.
+    sent: BTreeMap<ActorKey, VecDeque<u64>>,
+    taken: u64,
+}
+
+impl WireLog {
+    /// The log of the simulation that a runtime is part of.
+    pub(crate) fn of(handle: &Handle) -> Option<Arc<Self>> {
+        handle.simulation().map(|simulation| simulation.extension(Self::default))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(NodeId, NodeId), Way>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn sent(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) {
+        let mut ways = self.lock();
+        let line = ways.entry((from, to)).or_default().sent.entry(actor).or_default();
+        line.push_back(hash(message_type, body));
+    }
+
+    /// A message gets into a mailbox: it was sent to this incarnation, after those that got there before. What was sent in
+    /// between is lost and cannot come any more.
+    pub(crate) fn taken(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
+        let mut ways = self.lock();
+        let way = ways.entry((from, to)).or_default();
+        way.taken += 1;
+        let line = way.sent.entry(actor).or_default();
+        let wanted = hash(message_type, body);
+        match line.iter().position(|sent| *sent == wanted) {
+            Some(position) => {
+                line.drain(..=position);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What is wrong with a sender's sum, if anything.
+    pub(crate) fn check(&self, from: NodeId, to: NodeId, counters: &Counters, down: bool) -> Option<String> {
+        let Counters { accepted, acked, lost, unsettled, .. } = *counters;
+        if accepted != acked + counters.dead() + unsettled {
+            return Some(format!("the sums of what was sent to {to} do not add up: {counters:?}"));
+        }
+        if down && unsettled > 0 {
+            return Some(format!("{to} is down, and {unsettled} messages to it are not settled"));
+        }
+        let taken = self.lock().get(&(from, to)).map_or(0, |way| way.taken);
+        if acked > taken {
+            return Some(format!("{to} acknowledged {acked} messages and took {taken} (lost: {lost})"));
+        }
+        None
+    }
+}
+
+fn hash(message_type: u64, body: &[u8]) -> u64 {
+    message_type ^ fnv1a64(body)
+}

@@ -1,0 +1,45 @@
+//! In a simulation every message carries who sent it and when, so that its inbox can check the promised order.
+
+use crate::context;
+use crate::runtime::Handle;
+use crate::task::Id;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stamp {
+    sender: Option<Id>,
+    number: u64,
+}
+
+/// Numbers the messages to a cell.
+#[derive(Debug, Default)]
+pub(super) struct Stamps(AtomicU64);
+
+impl Stamps {
+    pub(super) fn next(&self) -> Stamp {
+        let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
+        Stamp { sender: context::current_task_id(), number }
+    }
+}
+
+/// What an inbox has seen of each sender.
+#[derive(Debug, Default)]
+pub(super) struct Seen(BTreeMap<Option<Id>, u64>);
+
+impl Seen {
+    /// A message comes out: later than every one of the same sender that came out before, and for the first time.
+    pub(super) fn check(&mut self, stamp: Stamp) {
+        let former = self.0.insert(stamp.sender, stamp.number).unwrap_or(0);
+        if former < stamp.number {
+            return;
+        }
+        if let Some(simulation) = Handle::try_current().ok().and_then(|handle| handle.simulation().cloned()) {
+            simulation.report(format!(
+                "message {} of a sender came out of a mailbox after its message {former}",
+                stamp.number
+            ));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The echo cluster: asks, a partition, a kill and a restart.
+
+use crate::common::{find, server};
+use posse::cluster::PeerState;
+use posse::prelude::*;
+use posse::sim::Sim;
+
+#[posse::test(sim, seeds = 20)]
+async fn echo_survives_a_partition(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    let tester = find(&b, &a).await;
+    let near = tester.clone();
+    assert_eq!(b.run(async move { near.echo("hello".into()).await }).await.unwrap(), "hello");
+
+    sim.partition([&a], [&b]).for_(secs(6)).await;
+    let late = b.run(async move { tester.echo("again".into()).within(secs(60)).await }).await;
+    assert_eq!(late.unwrap(), "again");
+}
+
+#[posse::test(sim, seeds = 20)]
+async fn killed_node_is_down_and_its_successor_is_found(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    let old = find(&b, &a).await;
+    sim.kill(&a).await;
+    sim.restart(&a).await;
+    let gone = old.clone();
+    let answer = b.run(async move { gone.echo("anybody?".into()).await }).await;
+    assert_eq!(answer.unwrap_err(), AskError::NodeDown);
+
+    let node = b.node().unwrap();
+    let again = a.node().unwrap().id();
+    sim.until(secs(10), "the successor is joined by itself", || {
+        node.peers().iter().any(|peer| peer.id == again && peer.state == PeerState::Connected)
+    })
+    .await;
+    let fresh: ActorRef<crate::common::Testing> =
+        b.with(|node| async move { node.find("tester").await }).await.unwrap();
+    assert_eq!(b.run(async move { fresh.echo("here".into()).await }).await.unwrap(), "here");
+}
+
+/// The smaller node's request for a connection hung in its kernel's pauses and kept the other's attempts out for seconds.
+#[posse::test(sim, seeds = 20)]
+async fn nodes_are_together_again_within_a_second_after_a_partition(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    find(&b, &a).await;
+    let partition = sim.partition([&a], [&b]);
+    posse::time::sleep(ms(4000 + sim.random_below(4000) as u64)).await;
+    partition.heal();
+    let (node, id) = (b.node().unwrap(), a.node().unwrap().id());
+    sim.until(secs(1), "they are together", || {
+        node.peers().iter().any(|peer| peer.id == id && peer.state == PeerState::Connected)
+    })
+    .await;
+}
