@@ -3,3 +3,4 @@
 
 mod common;
 mod echo;
+mod maelstrom;

@@ -58,8 +58,8 @@ mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
-pub use posse_core::sim::{Dice, Divergence, Kind, Network, Policy, Skew, Stepper};
-pub use run::{Outcome, Report, Test, run};
+pub use posse_core::sim::{Dice, Divergence, Kind, Network, Options, Policy, Skew, Stepper};
+pub use run::{Outcome, Report, Test, run, run_seed};
 
 pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
 pub(crate) use wire_log::WireLog;
