@@ -4,4 +4,5 @@
 mod common;
 mod echo;
 mod guide;
+mod maelstrom;
 mod reports;
