@@ -248,3 +248,24 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     assert_eq!(seen(&rogue), refused);
     still_serves(&node).await;
 }
+
+#[posse::test]
+async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
+    let mut limits = Limits::default();
+    limits.peers_max = 3;
+    let node = server(limits).await;
+    let mut names = Vec::new();
+    for name in ["one", "two", "three"] {
+        names.push(Node::builder().name(name).connect(node.local_addr().unwrap()).await.unwrap());
+    }
+    let fourth = Node::builder().name("four");
+    let error = fourth.clone().connect(node.local_addr().unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("too many"), "{error}");
+
+    let gone = names.remove(1);
+    gone.shutdown().await;
+    node.until_down(gone.id()).await;
+    let fourth = fourth.connect(node.local_addr().unwrap()).await.unwrap();
+    assert_eq!(fourth.find::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
+    assert_eq!(node.peers().len(), 3);
+}
