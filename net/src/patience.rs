@@ -91,7 +91,6 @@ mod tests {
     use std::future::poll_fn;
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "a test")]
     fn running_out_is_waited_for_longer_and_longer_and_a_success_starts_over() {
         const EMFILE: i32 = 24;
         let runtime = Builder::new_current_thread().manual_clock().build().unwrap();

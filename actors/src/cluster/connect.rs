@@ -220,6 +220,8 @@ async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), Connec
 
 /// Starts the life of a relation: connection after connection, until the node is down.
 pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
+    #[cfg(feature = "sim")]
+    crate::system::System::of(&core.handle).ledger.add_peer(&peer);
     let handle = core.handle.clone();
     let relation = Relation(peer);
     handle.spawn(async move {

@@ -12,8 +12,8 @@ use crate::protocol::{Served, Undelivered};
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
-    ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Refused, ReplyCode, Resolution,
-    TypeKey, WireRef,
+    ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Limits, Refused, ReplyCode,
+    Resolution, TypeKey, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -73,6 +73,8 @@ pub(super) struct Inbound {
     epoch: u64,
     /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
     held: BTreeMap<u64, Held>,
+    /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
+    held_count: usize,
     held_bytes: usize,
     /// Asks whose askers have left, perhaps before they were let into a mailbox.
     cancelled: BTreeSet<CorrelationId>,
@@ -93,6 +95,7 @@ impl Inbound {
             peer,
             epoch,
             held: BTreeMap::new(),
+            held_count: 0,
             held_bytes: 0,
             cancelled: BTreeSet::new(),
             settled: Vec::new(),
@@ -185,13 +188,13 @@ impl Inbound {
         };
         let actor = served.shared().id().number();
         if let Some(held) = self.held.get_mut(&actor) {
-            let limits = &self.core.limits;
-            if self.held_bytes + body.len() > limits.unsettled_bytes_max || held.line.len() >= limits.unsettled_max {
+            if is_too_much(self.held_count, self.held_bytes, &self.core.limits) {
                 self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
                 return;
             }
-            self.held_bytes += body.len();
             held.line.push_back(Item::Message(Arrival { served, type_key, body: body.to_vec(), frame_bytes, ask }));
+            self.held_count += 1;
+            self.held_bytes += frame_bytes as usize;
             return;
         }
 
@@ -199,8 +202,13 @@ impl Inbound {
         let fate = self.deliver(&served, &mut waiter, type_key, &body, ask);
         match fate {
             Fate::Taken => self.settled.push((frame_bytes, None)),
+            Fate::Wait if is_too_much(self.held_count, self.held_bytes, &self.core.limits) => {
+                served.leave_line(&mut waiter);
+                self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
+            }
             Fate::Wait => {
-                self.held_bytes += body.len();
+                self.held_count += 1;
+                self.held_bytes += frame_bytes as usize;
                 let arrival = Arrival { served: served.clone(), type_key, body: body.to_vec(), frame_bytes, ask };
                 self.held.insert(actor, Held { served, waiter, line: VecDeque::from([Item::Message(arrival)]) });
             }
@@ -294,7 +302,8 @@ impl Inbound {
                         self.refuse(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
                     }
                 }
-                self.held_bytes -= body.len();
+                self.held_count -= 1;
+                self.held_bytes -= *frame_bytes as usize;
                 if held.tell_ends() {
                     return false;
                 }
@@ -328,6 +337,11 @@ impl Inbound {
             self.peer.output.notify_one();
         }
     }
+}
+
+/// The rule by which the other side looks at what it has unsettled, so one that keeps to it is never refused here.
+fn is_too_much(count: usize, bytes: usize, limits: &Limits) -> bool {
+    count >= limits.unsettled_max || bytes >= limits.unsettled_bytes_max
 }
 
 fn ask_error(code: ReplyCode, text: String) -> AskError {
