@@ -51,8 +51,10 @@ impl Port {
     }
 
     pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
-        if let Some(slot) = self.net.lock().slot_mut(id) {
+        let mut state = self.net.lock();
+        if let Some(slot) = state.slot_mut(id) {
             slot.readiness = Some(readiness);
+            state.tell_present(id);
         }
     }
 

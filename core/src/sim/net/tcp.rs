@@ -377,6 +377,16 @@ impl State {
         self.pump_on(from);
     }
 
+    /// What came before anybody listened for events, as epoll tells it of a new descriptor: the end of an accepted
+    /// connection may be there already, and comes only once.
+    pub(super) fn tell_present(&mut self, id: SocketId) {
+        let Some(stream) = self.stream(id) else { return };
+        let failed = matches!(stream.phase, Phase::Failed);
+        if stream.fin_in || failed {
+            self.tell(id, true, true, failed, failed);
+        }
+    }
+
     fn arrive(&mut self, at: SocketId, chunk: Chunk) {
         let Some(stream) = self.stream_mut(at) else { return };
         match chunk {
