@@ -1,5 +1,12 @@
 //! Whole clusters in one thread, from seeds: what users get, tried on ourselves. `docs/guide/simulation.md` explains it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cluster;
 mod common;
+mod connection;
 mod echo;
+mod identity;
+mod messages;
+mod probe;
+mod supervision;
+mod watch;
