@@ -334,10 +334,12 @@ async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, C
         Ok(_) => Redial::Gone,
         Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Redial::Gone,
         Err(ConnectError::Open(_)) => Redial::Gone,
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
-            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
-            _ => Redial::Gone,
-        },
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) => {
+            match code {
+                Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
+                _ => Redial::Gone,
+            }
+        }
         Err(_) => Redial::Failed,
     }
 }

@@ -119,11 +119,8 @@ mod tests {
 
     /// Operations from (called, returned, action); 0 for not returned.
     fn history(operations: &[(u64, u64, Action)]) -> Vec<Operation> {
-        let operation = |&(called, returned, action)| Operation {
-            called,
-            returned: (returned > 0).then_some(returned),
-            action,
-        };
+        let operation =
+            |&(called, returned, action)| Operation { called, returned: (returned > 0).then_some(returned), action };
         operations.iter().map(operation).collect()
     }
 

@@ -8,12 +8,13 @@
 
 mod link;
 mod port;
+mod sockets;
 mod tcp;
 mod udp;
 
 pub use link::Network;
 pub(crate) use port::Port;
-pub(crate) use tcp::{SimListener, SimStream};
+pub(crate) use sockets::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
 use super::clock::WorldTime;
