@@ -30,7 +30,11 @@ async fn idle_echo_cluster(sim: Sim, seconds: u64) {
         machines.push(
             sim.node(&format!("node-{n}"))
                 .run(|node| async move {
-                    node.publish(&format!("parrot-of-{}", node.name()), posse::spawn(Parrot::default).share::<Echoing>()).await?;
+                    node.publish(
+                        &format!("parrot-of-{}", node.name()),
+                        posse::spawn(Parrot::default).share::<Echoing>(),
+                    )
+                    .await?;
                     Ok(())
                 })
                 .await,

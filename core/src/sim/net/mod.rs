@@ -16,8 +16,8 @@ pub(crate) use port::Port;
 pub(crate) use tcp::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
-use super::{Dice, Kind};
 use super::clock::WorldTime;
+use super::{Dice, Kind};
 use crate::io::{Event, Readiness};
 use link::{Links, Way};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
