@@ -229,6 +229,7 @@ async fn after_the_storm_every_child_is_there_again(sim: Sim) {
             assert!(calm.elapsed() < secs(10), "a child does not come back");
         }
     }
+    storm.over.cancel();
     sleep(secs(3)).await;
     assert_eq!(storm.book.alive(), storm.workers.len() as u64);
     assert!(System::current().restarts() > 0);
