@@ -8,7 +8,7 @@ use posse_benches::scenario;
 use std::time::Duration;
 
 /// Scenarios that need no other process.
-const LOCAL: usize = 5;
+const LOCAL: usize = 7;
 
 fn micro(criterion: &mut Criterion) {
     for scenario in &scenario::ALL[..LOCAL] {

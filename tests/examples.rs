@@ -73,8 +73,17 @@ impl Server {
         after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    fn terminate(mut self) {
-        let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+    fn terminate(self) {
+        self.end("-TERM");
+    }
+
+    /// As ctrl-c does.
+    fn interrupt(self) {
+        self.end("-INT");
+    }
+
+    fn end(mut self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
         assert!(self.child.wait().unwrap().success(), "it did not end with 0");
     }
@@ -158,9 +167,8 @@ fn the_cluster_example_runs_by_hand() {
     let a = Server::start_with("echo_cluster", &["--node", "a", "--listen", "127.0.0.1:0"]);
     let mut b = Server::start_with("echo_cluster", &["--node", "b", "--join", &a.address]);
     assert_eq!(b.line(), format!("joined {}", a.address));
-    for server in [a, b] {
-        server.terminate();
-    }
+    b.terminate();
+    a.interrupt();
     let help = Command::new(binary("echo_cluster")).arg("--help").output().unwrap();
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--listen ADDR"));
     let wrong = Command::new(binary("echo_cluster")).arg("--nodes").output().unwrap();
@@ -175,4 +183,25 @@ fn a_node_of_the_cluster_example_leaves_while_it_joins() {
     let joining = Server::start_with("echo_cluster", &["--node", "a", "--join", &address]);
     let (_stream, _) = mute.accept().unwrap();
     joining.terminate();
+}
+
+#[test]
+fn servers_end_with_zero_at_ctrl_c_and_echo_first_what_has_arrived() {
+    for example in ["tcp_echo", "echo_service", "udp_echo", "remote"] {
+        Server::start(example).interrupt();
+    }
+    let server = Server::start("tcp_echo");
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    let sent = vec![7; 100_000];
+    for client in &mut clients {
+        // The first byte comes back, so the connection is served; the rest arrives before the signal.
+        client.write_all(&sent).unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    server.interrupt();
+    for mut client in clients {
+        let mut back = Vec::new();
+        client.read_to_end(&mut back).unwrap();
+        assert_eq!(back.len(), sent.len() - 1);
+    }
 }

@@ -5,7 +5,7 @@ use crate::message::Message;
 #[cfg(feature = "sim")]
 use crate::system::System;
 use crate::target::{Pending, Target, Waiter};
-use posse_core::time::{Sleep, sleep};
+use posse_core::time::{Instant, Sleep, sleep};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -53,12 +53,19 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
         self
     }
 
+    /// What is left of the time: the wait for room counts as well.
+    fn left(&self) -> Duration {
+        let since = |deadline: &Sleep| deadline.deadline().saturating_duration_since(Instant::now());
+        self.deadline.as_ref().map_or(self.within, since)
+    }
+
     /// Sends what was not sent yet, then looks for the reply.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Reply, AskError>> {
         loop {
+            let left = self.left();
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Unsent(_) if self.target.is_current() => return Poll::Ready(Err(AskError::Deadlock)),
-                Stage::Unsent(message) => match self.target.try_ask_with(&mut self.waiter, message, self.within) {
+                Stage::Unsent(message) => match self.target.try_ask_with(&mut self.waiter, message, left) {
                     Ok(reply) => self.stage = Stage::Sent(reply),
                     Err(TellError::Full(message)) => {
                         self.stage = Stage::Unsent(message);

@@ -13,6 +13,7 @@ use crate::refs::LocalRef;
 use crate::system::System;
 use posse_core::mailbox::{self, Capacity, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
+use posse_core::sync::Notify;
 use posse_core::task::panic_text;
 use posse_core::time::sleep;
 use std::any::{Any, type_name};
@@ -23,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 /// Messages a mailbox holds unless it is said otherwise. Specified.
@@ -82,7 +83,7 @@ pub(crate) struct Shared {
     /// The actor looks at `Stop` itself: it serves its mailbox, or asked for `stopping`.
     cooperative: AtomicBool,
     pub(crate) monitors: Arc<Monitors>,
-    closers: Mutex<Vec<Waker>>,
+    closers: Notify,
     /// `None` once the actor has ended.
     names: Mutex<Option<Vec<Arc<str>>>>,
 }
@@ -123,15 +124,15 @@ impl Shared {
         self.monitors.ended()
     }
 
-    pub(crate) fn poll_ended(&self, cx: &mut std::task::Context<'_>) -> Poll<ExitReason> {
-        let mut closers = lock(&self.closers);
-        if let Some(reason) = self.ended() {
-            return Poll::Ready(reason);
+    /// Waits for the end. Who gives up waiting leaves nothing behind.
+    pub(crate) async fn until_ended(&self) -> ExitReason {
+        loop {
+            let finished = self.closers.notified();
+            if let Some(reason) = self.ended() {
+                return reason;
+            }
+            finished.await;
         }
-        if !closers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            closers.push(cx.waker().clone());
-        }
-        Poll::Pending
     }
 
     /// Notes a name, to be given up at the end. False if that has come already.
@@ -152,8 +153,7 @@ impl Shared {
         }
         self.system.end_actor();
         self.monitors.fire(reason);
-        let closers = std::mem::take(&mut *lock(&self.closers));
-        closers.into_iter().for_each(Waker::wake);
+        self.closers.notify_waiters();
     }
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<
         signals: AtomicU8::new(0),
         cooperative: AtomicBool::new(false),
         monitors: Arc::default(),
-        closers: Mutex::default(),
+        closers: Notify::new(),
         names: Mutex::new(Some(Vec::new())),
     };
     let runtime = handle.clone();
@@ -420,10 +420,10 @@ impl Child {
 
     /// Waits for the end; past the time the child is killed.
     pub(crate) async fn end(&self, within: Duration) {
-        let ended = poll_fn(|cx| self.0.shared().poll_ended(cx));
-        if posse_core::time::timeout(within, ended).await.is_err() {
+        let shared = self.0.shared();
+        if posse_core::time::timeout(within, shared.until_ended()).await.is_err() {
             self.signal(Signal::Kill);
-            poll_fn(|cx| self.0.shared().poll_ended(cx)).await;
+            shared.until_ended().await;
         }
     }
 }

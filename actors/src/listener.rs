@@ -93,6 +93,18 @@ where
     }
 }
 
+/// A recipe for one, asked once.
+impl<A, F, R> IntoChild<(A, F, R)> for R
+where
+    A: Actor,
+    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+    R: FnOnce() -> Each<F> + Send + 'static,
+{
+    fn into_start(self) -> StartFn {
+        self().into_start()
+    }
+}
+
 /// A supervisor as a child of another one: it starts over with all its children.
 impl<F: FnMut() -> crate::Supervisor + Send + 'static> IntoChild<(crate::Supervisor,)> for Nested<F> {
     fn into_start(self) -> StartFn {

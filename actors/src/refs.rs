@@ -11,7 +11,6 @@ use crate::target::{Pending, Target, Waiter};
 use crate::tell::Tell;
 use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
 use std::fmt;
-use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -107,7 +106,7 @@ impl<A: Actor> LocalRef<A> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn closed(&self) -> ExitReason {
-        poll_fn(|cx| self.0.poll_ended(cx)).await
+        self.0.until_ended().await
     }
 
     /// Returns how many messages wait in the mailbox, give or take a batch.

@@ -1,13 +1,15 @@
-//! What is measured. Each file is one scenario; the figure is nanoseconds per operation unless it says otherwise.
+//! What is measured. Each file is one scenario; the figure is nanoseconds per operation unless its name says otherwise.
 
 mod ask;
 mod count;
+mod idle;
 mod ping_pong;
 mod remote;
 mod spawn;
 mod tcp_echo;
 
 use crate::subject::{Done, Kameo, Posse, Ractor, Subject, Tokio};
+use std::future::Future;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -37,10 +39,13 @@ const ACTORS: &[&str] = &[Posse::NAME, Tokio::NAME, Ractor::NAME, Kameo::NAME];
 /// All of them.
 pub const ALL: &[Scenario] = &[
     actors("tell ping-pong", 1_000_000, |s, n| time(s, n, Kind::PingPong)),
-    actors("ask, 1 in flight", 300_000, |s, n| time(s, n, Kind::Ask)),
+    actors("ask, 1 in flight", 300_000, |s, n| time(s, n, Kind::Ask(1))),
+    actors("ask, 64 in flight", 300_000, |s, n| time(s, n, Kind::Ask(64))),
+    actors("ask from an actor", 300_000, |s, n| time(s, n, Kind::AskFromActor)),
     actors("count 1 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(1))),
     actors("fan-in 8 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(8))),
     actors("spawn + stop", 50_000, |s, n| time(s, n, Kind::Spawn)),
+    actors("idle actor, bytes", 50_000, idle),
     sockets("TCP echo, 64 conns", 200_000, false, &["posse", "tokio"], tcp_echo::run),
     sockets("TCP echo, 1 conn p50", 20_000, true, &["posse", "tokio", "raw mio"], tcp_echo::p50),
     sockets("remote ask p50", 20_000, true, &["posse", "raw mio"], remote::ask_p50),
@@ -73,7 +78,8 @@ pub fn serve(kind: &str) {
 #[derive(Clone, Copy)]
 enum Kind {
     PingPong,
-    Ask,
+    Ask(u64),
+    AskFromActor,
     Count(u64),
     Spawn,
 }
@@ -81,28 +87,41 @@ enum Kind {
 /// Nanoseconds per operation of a subject.
 fn time(subject: &str, count: u64, kind: Kind) -> f64 {
     let time = match subject {
-        Posse::NAME => in_runtime::<Posse>(count, kind),
-        Tokio::NAME => in_runtime::<Tokio>(count, kind),
-        Ractor::NAME => in_runtime::<Ractor>(count, kind),
-        Kameo::NAME => in_runtime::<Kameo>(count, kind),
+        Posse::NAME => in_runtime::<Posse, _>(timed::<Posse>(count, kind)),
+        Tokio::NAME => in_runtime::<Tokio, _>(timed::<Tokio>(count, kind)),
+        Ractor::NAME => in_runtime::<Ractor, _>(timed::<Ractor>(count, kind)),
+        Kameo::NAME => in_runtime::<Kameo, _>(timed::<Kameo>(count, kind)),
         other => panic!("unknown subject {other}"),
     };
     time.as_nanos() as f64 / count as f64
 }
 
-fn in_runtime<S: Subject>(count: u64, kind: Kind) -> Duration {
-    let (result, time) = channel();
-    S::run(async move {
-        let done = Done::default();
-        let time = match kind {
-            Kind::PingPong => ping_pong::run::<S>(count, done).await,
-            Kind::Ask => ask::run::<S>(count, done).await,
-            Kind::Count(senders) => count::run::<S>(senders, count, done).await,
-            Kind::Spawn => spawn::run::<S>(count).await,
-        };
-        result.send(time).expect("the program waits");
-    });
-    time.recv().expect("a time")
+/// Bytes per actor of a subject.
+fn idle(subject: &str, count: u64) -> f64 {
+    match subject {
+        Posse::NAME => in_runtime::<Posse, _>(idle::bytes::<Posse>(count)),
+        Tokio::NAME => in_runtime::<Tokio, _>(idle::bytes::<Tokio>(count)),
+        Ractor::NAME => in_runtime::<Ractor, _>(idle::bytes::<Ractor>(count)),
+        Kameo::NAME => in_runtime::<Kameo, _>(idle::bytes::<Kameo>(count)),
+        other => panic!("unknown subject {other}"),
+    }
+}
+
+async fn timed<S: Subject>(count: u64, kind: Kind) -> Duration {
+    let done = Done::default();
+    match kind {
+        Kind::PingPong => ping_pong::run::<S>(count, done).await,
+        Kind::Ask(askers) => ask::run::<S>(askers, count, done).await,
+        Kind::AskFromActor => ask::from_an_actor::<S>(count, done).await,
+        Kind::Count(senders) => count::run::<S>(senders, count, done).await,
+        Kind::Spawn => spawn::run::<S>(count).await,
+    }
+}
+
+fn in_runtime<S: Subject, T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let (result, measured) = channel();
+    S::run(async move { result.send(future.await).expect("the program waits") });
+    measured.recv().expect("a figure")
 }
 
 /// The middle one.

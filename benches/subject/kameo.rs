@@ -38,6 +38,11 @@ impl Subject for Kameo {
         counter.ask(Sum).await.expect("the counter answers")
     }
 
+    async fn survey(counter: Self::Counter, count: u64, done: Done) {
+        let asker = spawn(Asker { counter, done });
+        asker.tell(Survey(count)).await.expect("the asker lives");
+    }
+
     async fn spawn_and_stop() {
         let actor = spawn(Counter { sum: 0, left: u64::MAX, done: Done::default() });
         actor.stop_gracefully().await.expect("the actor lives");
@@ -116,5 +121,24 @@ impl Message<Ball> for Player {
             Some(other) => other.tell(Ball(left - 1)).await.expect("the other player lives"),
             None => unreachable!("the players meet before the ball"),
         }
+    }
+}
+
+#[derive(Actor)]
+struct Asker {
+    counter: ActorRef<Counter>,
+    done: Done,
+}
+
+struct Survey(u64);
+
+impl Message<Survey> for Asker {
+    type Reply = ();
+
+    async fn handle(&mut self, Survey(count): Survey, _: &mut Context<Self, ()>) {
+        for _ in 0..count {
+            self.counter.ask(Sum).await.expect("the counter answers");
+        }
+        self.done.open();
     }
 }

@@ -48,6 +48,16 @@ impl Gate {
     }
 }
 
+/// Waits for all of them; the first poll of each starts it.
+pub async fn all<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    poll_fn(|cx| {
+        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// An actor system, or what stands for one.
 pub trait Subject {
     /// The name in the table.
@@ -69,6 +79,9 @@ pub trait Subject {
 
     /// Asks the counter for its sum.
     fn sum(counter: &Self::Counter) -> impl Future<Output = u64> + Send;
+
+    /// Starts an actor that asks a counter so many times and then opens `done`.
+    fn survey(counter: Self::Counter, count: u64, done: Done) -> impl Future<Output = ()> + Send;
 
     /// Two actors that tell each other a ball so many times.
     fn rally(hops: u64, done: Done) -> impl Future<Output = ()> + Send;

@@ -41,6 +41,11 @@ impl Subject for Posse {
         ping.tell(Ball(hops)).await.expect("the player lives");
     }
 
+    async fn survey(counter: LocalRef<Counter>, count: u64, done: Done) {
+        let asker = posse::spawn_once(Asker { counter, done });
+        asker.tell(Survey(count)).await.expect("the asker lives");
+    }
+
     async fn spawn_and_stop() {
         let actor = posse::spawn_once(Counter { sum: 0, left: u64::MAX, done: Done::default() });
         actor.stop();
@@ -106,5 +111,24 @@ impl Handler<Ball> for Player {
             Some(other) if left > 0 => other.tell(Ball(left - 1)).await.expect("the other player lives"),
             _ => self.done.open(),
         }
+    }
+}
+
+struct Asker {
+    counter: LocalRef<Counter>,
+    done: Done,
+}
+
+impl Actor for Asker {}
+
+#[derive(Message)]
+struct Survey(u64);
+
+impl Handler<Survey> for Asker {
+    async fn handle(&mut self, Survey(count): Survey, _: &mut Context<Self>) {
+        for _ in 0..count {
+            self.counter.ask(Sum).await.expect("the counter answers");
+        }
+        self.done.open();
     }
 }

@@ -34,6 +34,11 @@ impl Subject for Ractor {
         call!(counter, Request::Sum).expect("the counter answers")
     }
 
+    async fn survey(counter: Self::Counter, count: u64, done: Done) {
+        let (asker, _) = Actor::spawn(None, Asker, (counter, done)).await.expect("the asker starts");
+        asker.cast(count).expect("the asker lives");
+    }
+
     async fn spawn_and_stop() {
         let (actor, task) = Actor::spawn(None, Counter, (u64::MAX, Done::default())).await.expect("the actor starts");
         actor.stop(None);
@@ -126,6 +131,31 @@ impl Actor for Player {
             (Serve::Ball(left), Some(other)) => other.cast(Serve::Ball(left - 1))?,
             (Serve::Ball(_), None) => return Err("a ball before the other player".into()),
         }
+        Ok(())
+    }
+}
+
+struct Asker;
+
+impl Actor for Asker {
+    type Msg = u64;
+    type State = (ActorRef<Request>, Done);
+    type Arguments = Self::State;
+
+    async fn pre_start(&self, _: ActorRef<u64>, state: Self::State) -> Result<Self::State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<u64>,
+        count: u64,
+        (counter, done): &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        for _ in 0..count {
+            call!(counter, Request::Sum)?;
+        }
+        done.open();
         Ok(())
     }
 }

@@ -79,6 +79,19 @@ impl Subject for Tokio {
         to_ping.send(hops).await.expect("the player lives");
     }
 
+    async fn survey(counter: Self::Counter, count: u64, done: Done) {
+        let (send, mut receive) = mpsc::channel(1024);
+        tokio::spawn(async move {
+            while let Some(count) = receive.recv().await {
+                for _ in 0..count {
+                    Self::sum(&counter).await;
+                }
+                done.open();
+            }
+        });
+        send.send(count).await.expect("the asker lives");
+    }
+
     async fn spawn_and_stop() {
         let (send, mut receive) = mpsc::channel::<u64>(1024);
         let task = tokio::spawn(async move { while receive.recv().await.is_some() {} });

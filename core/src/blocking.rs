@@ -82,6 +82,7 @@ impl Pool {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
     fn start_thread(&self, runtime: &Handle) {
         let mut builder = std::thread::Builder::new().name(self.name.clone());
         if let Some(size) = self.stack_size {

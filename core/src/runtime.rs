@@ -68,6 +68,7 @@ impl Runtime {
         Builder::new_multi_thread().build()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
     pub(crate) fn start(
         handle: Handle,
         workers: Vec<Worker>,

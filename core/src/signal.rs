@@ -115,6 +115,7 @@ struct Signals {
 }
 
 impl Signals {
+    #[expect(clippy::disallowed_methods, reason = "a pipe from the handler to the reactor of the system")]
     fn new(signals: &[i32]) -> io::Result<Self> {
         Handle::try_current().map_err(io::Error::other)?;
         let (read, write) = UnixStream::pair()?;

@@ -7,6 +7,7 @@
 mod addr;
 pub mod frame;
 pub mod io;
+mod patience;
 mod tcp;
 mod udp;
 mod unix;

@@ -1,5 +1,6 @@
 //! Unix-domain stream sockets, for peers on the same machine.
 
+use crate::patience::Patience;
 use crate::tcp::{delegate_read, delegate_write};
 use posse_core::io;
 use std::future::poll_fn;
@@ -37,6 +38,7 @@ delegate_write!(UnixStream, socket);
 #[derive(Debug)]
 pub struct UnixListener {
     socket: io::UnixListener,
+    patience: Patience,
 }
 
 impl UnixListener {
@@ -46,10 +48,11 @@ impl UnixListener {
     /// What the system says.
     pub fn bind(path: impl AsRef<Path>) -> std::io::Result<Self> {
         let socket = io::UnixListener::listen_unix(path.as_ref())?;
-        Ok(Self { socket })
+        Ok(Self { socket, patience: Patience::default() })
     }
 
-    /// Accepts the next connection.
+    /// Accepts the next connection. Running out of descriptors or memory is waited for, as by
+    /// [`TcpListener`](crate::TcpListener).
     ///
     /// # Errors
     /// What the system says.
@@ -57,7 +60,7 @@ impl UnixListener {
     /// # Cancel safety
     /// No connection is lost by dropping the future.
     pub async fn accept(&self) -> std::io::Result<UnixStream> {
-        let socket = poll_fn(|cx| self.socket.poll_accept_unix(cx)).await?;
+        let socket = poll_fn(|cx| self.patience.poll(cx, |cx| self.socket.poll_accept_unix(cx))).await?;
         Ok(UnixStream { socket })
     }
 }

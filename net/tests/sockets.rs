@@ -5,7 +5,7 @@ use posse_core::runtime::{Builder, Runtime};
 use posse_core::task;
 use posse_net::io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, copy, copy_bidirectional};
 use posse_net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use std::io::{ErrorKind, IoSlice};
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
 
 fn runtimes() -> [Runtime; 2] {
     [Builder::new_current_thread().build().unwrap(), Builder::new_multi_thread().worker_threads(2).build().unwrap()]
@@ -255,4 +255,57 @@ fn a_socket_outside_of_a_runtime_is_an_error() {
         .block_on(async { TcpStream::connect(echo_server().await).await.unwrap().into_std().unwrap() });
     let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from(stream));
     assert!(TcpListener::from_std(listener).is_err());
+}
+
+#[test]
+fn vectored_reads_fill_one_buffer_after_the_other() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let mut stream = TcpStream::connect(echo_server().await).await.unwrap();
+            stream.write_all(b"abcde").await.unwrap();
+            let mut peeked = [0; 5];
+            while stream.peek(&mut peeked).await.unwrap() < 5 {}
+            let (mut first, mut second) = ([0; 2], [0; 8]);
+            let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+            assert_eq!(stream.read_vectored(&mut buffers).await.unwrap(), 5);
+            assert_eq!((&first[..], &second[..3]), (&b"ab"[..], &b"cde"[..]));
+        });
+    }
+}
+
+#[test]
+fn udp_sends_to_and_receives_from_anybody() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let [a, b, c] = [(); 3].map(|()| UdpSocket::bind("localhost:0"));
+            let (a, b, c) = (a.await.unwrap(), b.await.unwrap(), c.await.unwrap());
+            for (n, from) in [&b, &c].into_iter().enumerate() {
+                from.send_to(&[n as u8; 3], a.local_addr().unwrap()).await.unwrap();
+                let mut buffer = [9; 8];
+                let (len, sender) = a.recv_from(&mut buffer).await.unwrap();
+                assert_eq!((&buffer[..len], sender), (&[n as u8; 3][..], from.local_addr().unwrap()));
+            }
+        });
+    }
+}
+
+#[test]
+fn sockets_of_std_are_taken_over() {
+    runtimes()[0].block_on(async {
+        #[expect(clippy::disallowed_methods, reason = "what is taken over is not ours")]
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "what is taken over is not ours")]
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut client = TcpStream::from_std(client).unwrap();
+        client.write_u16(7).await.unwrap();
+        assert_eq!(server.read_u16().await.unwrap(), 7);
+
+        #[expect(clippy::disallowed_methods, reason = "what is taken over is not ours")]
+        let [one, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (one, other) = (UdpSocket::from_std(one).unwrap(), UdpSocket::from_std(other).unwrap());
+        one.send_to(b"hi", other.local_addr().unwrap()).await.unwrap();
+        assert_eq!(other.recv_from(&mut [0; 4]).await.unwrap(), (2, one.local_addr().unwrap()));
+    });
 }

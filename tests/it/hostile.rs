@@ -119,10 +119,14 @@ impl Rogue {
         let mut session = Session::new(limits, &[]);
         session.attach(connected, NOW);
         let mut rogue = Self { stream, input, session, tester: ActorKey::NODE };
-        rogue.session.resolve(fnv1a64(b"Testing"), "tester", "where").unwrap();
-        let Event::Resolved("where", Resolution::Found(found)) = rogue.next().await else { panic!("not found") };
-        rogue.tester = found.key;
+        rogue.tester = rogue.find("tester").await;
         rogue
+    }
+
+    async fn find(&mut self, name: &str) -> ActorKey {
+        self.session.resolve(fnv1a64(b"Testing"), name, "where").unwrap();
+        let Event::Resolved("where", Resolution::Found(found)) = self.next().await else { panic!("not found") };
+        found.key
     }
 
     async fn flush(&mut self) {
@@ -212,4 +216,56 @@ async fn answers_that_nobody_asked_for_are_dropped() {
     let (to, echo) = (rogue.tester, Rogue::schema_of_echo());
     rogue.session.ask(to, echo, &0_u64.to_le_bytes(), Duration::from_secs(5), "ask").unwrap();
     assert!(matches!(rogue.next().await, Event::Reply("ask", _)));
+}
+
+#[posse::test]
+async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
+    const HELD: u64 = 10;
+    let mut limits = Limits::default();
+    limits.unsettled_max = HELD as usize;
+    let node = server(limits).await;
+    let mut rogue = Rogue::enter(&node).await;
+    let (to_tester, echo, body) = (rogue.tester, Rogue::schema_of_echo(), 0_u64.to_le_bytes());
+    let mut sent = 0;
+    for name in ["one", "two", "three"] {
+        let stuck = posse::spawn_with(posse::Capacity::Bounded(1.try_into().unwrap()), Tester::default);
+        node.publish(name, stuck.share::<Testing>()).await.unwrap();
+        stuck.tell(crate::cluster::Stuck {}).await.unwrap();
+        until(|| stuck.queued() == 0).await;
+        let to = rogue.find(name).await;
+        for _ in 0..20 {
+            rogue.session.tell(to, echo, &body).unwrap();
+            sent += 1;
+        }
+    }
+    // Each mailbox has room for one. What has neither room nor a place to wait is refused at once.
+    let refused = sent - 3 - HELD;
+    let seen = |rogue: &Rogue| rogue.session.counters().refused[posse_wire::Refused::Full as usize];
+    while seen(&rogue) < refused {
+        rogue.session.ask(to_tester, echo, &body, Duration::from_secs(5), "ask").unwrap();
+        assert!(matches!(rogue.next().await, Event::Reply("ask", _)));
+    }
+    assert_eq!(seen(&rogue), refused);
+    still_serves(&node).await;
+}
+
+#[posse::test]
+async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
+    let mut limits = Limits::default();
+    limits.peers_max = 3;
+    let node = server(limits).await;
+    let mut names = Vec::new();
+    for name in ["one", "two", "three"] {
+        names.push(Node::builder().name(name).connect(node.local_addr().unwrap()).await.unwrap());
+    }
+    let fourth = Node::builder().name("four");
+    let error = fourth.clone().connect(node.local_addr().unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("too many"), "{error}");
+
+    let gone = names.remove(1);
+    gone.shutdown().await;
+    node.until_down(gone.id()).await;
+    let fourth = fourth.connect(node.local_addr().unwrap()).await.unwrap();
+    assert_eq!(fourth.find::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
+    assert_eq!(node.peers().len(), 3);
 }

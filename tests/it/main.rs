@@ -13,4 +13,5 @@ mod order;
 mod panics;
 mod reconnect;
 mod runtimes;
+mod services;
 mod supervision;

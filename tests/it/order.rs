@@ -7,6 +7,7 @@ use posse::{Capacity, DeadReason};
 #[posse::protocol]
 pub trait Hearing {
     async fn hear(n: u64);
+    async fn confirm(n: u64) -> u64;
 }
 
 /// A second way to the same mailbox.
@@ -43,6 +44,13 @@ impl Actor for Listener {}
 impl Handler<Hear> for Listener {
     async fn handle(&mut self, Hear { n }: Hear, _: &mut Context<Self>) {
         self.0.push(Some(n));
+    }
+}
+
+impl Handler<Confirm> for Listener {
+    async fn handle(&mut self, Confirm { n }: Confirm, _: &mut Context<Self>) -> u64 {
+        self.0.push(Some(n));
+        n
     }
 }
 
@@ -142,4 +150,32 @@ async fn a_monitor_whose_word_waits_behind_messages_fires_once_when_the_connecti
     assert_eq!(heard.iter().filter(|heard| heard.is_none()).count(), 1);
     let numbers: Vec<_> = heard.iter().flatten().copied().collect();
     assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+}
+
+#[posse::test]
+async fn an_ask_that_is_dropped_while_it_waits_for_a_full_mailbox_is_not_handled() {
+    let server = Node::listen("127.0.0.1:0").await.unwrap();
+    let listener = posse::spawn_with(Capacity::Bounded(2.try_into().unwrap()), Listener::default);
+    server.publish("listener", listener.share::<Hearing>()).await.unwrap();
+    server.publish("other", posse::spawn(Listener::default).share::<Hearing>()).await.unwrap();
+    let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
+    let far: ActorRef<Hearing> = client.find("listener").await.unwrap();
+    let other: ActorRef<Hearing> = client.find("other").await.unwrap();
+
+    let (free, busy) = oneshot::channel();
+    listener.tell(BeBusy(busy)).await.unwrap();
+    let asks: Vec<_> = (0..20).map(|n| posse::task::spawn(far.confirm(n))).collect();
+    while client.peers()[0].counters.accepted < 20 {
+        posse::task::yield_now().await;
+    }
+    // All frames go one way in one order: what was sent before has arrived when the other actor answers.
+    other.confirm(0).await.unwrap();
+    for ask in asks {
+        ask.abort();
+        assert!(ask.await.is_err());
+    }
+    other.confirm(0).await.unwrap();
+    free.send(()).unwrap();
+    assert_eq!(far.confirm(20).await, Ok(20));
+    assert_eq!(listener.ask(Heard).await.unwrap(), [Some(20)]);
 }

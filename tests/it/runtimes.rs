@@ -5,6 +5,7 @@ use posse::prelude::*;
 use posse::runtime::{Builder, Runtime};
 use posse::{FindError, System};
 use std::collections::BTreeSet;
+use std::sync::mpsc;
 
 const RUNTIMES: usize = 50;
 
@@ -73,4 +74,81 @@ fn nodes_of_two_runtimes_on_two_threads_talk() {
         tester.echo("across".to_owned()).await.unwrap()
     });
     assert_eq!(runtime.block_on(asking).unwrap(), "across");
+}
+
+/// Says so when it is dropped.
+struct Told(mpsc::Sender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+struct Owner(Option<Runtime>);
+impl Actor for Owner {}
+
+#[derive(Message)]
+#[message(reply = ())]
+struct DropIt;
+
+impl Handler<DropIt> for Owner {
+    async fn handle(&mut self, _: DropIt, _: &mut Context<Self>) {
+        self.0 = None;
+    }
+}
+
+/// A runtime with a task that never ends, and who hears once that task is dropped.
+fn busy() -> (Runtime, mpsc::Receiver<()>) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let (told, dropped) = mpsc::channel();
+    let held = Told(told);
+    drop(runtime.spawn(async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    }));
+    (runtime, dropped)
+}
+
+/// Waits for the end of the task. The receiver then finds nobody left who could say it twice.
+fn dropped_once(dropped: &mpsc::Receiver<()>) {
+    assert!(dropped.recv().is_ok());
+    assert!(dropped.recv().is_err());
+}
+
+#[test]
+fn a_runtime_is_dropped_anywhere_without_a_panic() {
+    let outer = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    // In `block_on`, a task, a blocking closure and an actor of another runtime.
+    outer.block_on(async {
+        let (runtime, dropped) = busy();
+        drop(runtime);
+        dropped_once(&dropped);
+
+        let (runtime, dropped) = busy();
+        posse::task::spawn(async move { drop(runtime) }).await.unwrap();
+        dropped_once(&dropped);
+
+        let (runtime, dropped) = busy();
+        posse::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+        dropped_once(&dropped);
+
+        let (runtime, dropped) = busy();
+        let owner = posse::spawn_once(Owner(Some(runtime)));
+        owner.ask(DropIt).await.unwrap();
+        dropped_once(&dropped);
+    });
+
+    // By a blocking closure and an actor of its own.
+    let (runtime, dropped) = busy();
+    let handle = runtime.handle().clone();
+    drop(handle.spawn_blocking(move || drop(runtime)));
+    dropped_once(&dropped);
+
+    let (runtime, dropped) = busy();
+    let handle = runtime.handle().clone();
+    let owner = outer.block_on(handle.spawn(async { posse::spawn_once(Owner(Some(runtime))) })).unwrap();
+    assert!(owner.try_tell(DropIt).is_ok());
+    dropped_once(&dropped);
+    assert_ne!(outer.block_on(owner.closed()), ExitReason::Killed);
 }

@@ -1,6 +1,15 @@
 //! Whole clusters in one thread, from seeds: what users get, tried on ourselves. `docs/guide/simulation.md` explains it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cluster;
 mod common;
+mod connection;
 mod echo;
+mod guide;
+mod identity;
 mod maelstrom;
+mod messages;
+mod probe;
+mod reports;
+mod supervision;
+mod watch;

@@ -103,7 +103,9 @@ pub(super) async fn accept(listening: Listening) {
             First::Left(()) => return,
             First::Right(Ok((stream, _))) => stream,
             First::Right(Err(error)) => {
+                // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
                 tracing::warn!(%error, "a connection could not be accepted");
+                race(core.closing.cancelled(), sleep(core.limits.redial_min)).await;
                 continue;
             }
         };
@@ -218,6 +220,8 @@ async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), Connec
 
 /// Starts the life of a relation: connection after connection, until the node is down.
 pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
+    #[cfg(feature = "sim")]
+    crate::system::System::of(&core.handle).ledger.add_peer(&peer);
     let handle = core.handle.clone();
     let relation = Relation(peer);
     handle.spawn(async move {
@@ -330,10 +334,12 @@ async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, C
         Ok(_) => Redial::Gone,
         Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Redial::Gone,
         Err(ConnectError::Open(_)) => Redial::Gone,
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
-            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
-            _ => Redial::Gone,
-        },
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) => {
+            match code {
+                Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
+                _ => Redial::Gone,
+            }
+        }
         Err(_) => Redial::Failed,
     }
 }

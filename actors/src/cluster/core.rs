@@ -14,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-/// Nodes that are remembered; beyond, those that are down are forgotten, the lowest hash first. Guessed.
-const PEERS_MAX: usize = 10_000;
-
 /// Former incarnations that are remembered, for their counters. Guessed.
 const FORMER_MAX: usize = 1024;
 
@@ -247,14 +244,14 @@ impl Core {
         let introduction = lock(&self.introductions).get(&node).cloned();
         let types = lock(&self.types);
         let mut peers = lock(&self.peers);
-        match peers.get(&node.name_hash) {
-            Some(peer) if peer.id() == node => peer.clone(),
+        match peers.get(&node.name_hash).cloned() {
+            Some(peer) if peer.id() == node => peer,
             // A later incarnation is known: the one that is meant is gone.
             Some(peer) if peer.id().incarnation > node.incarnation => Arc::new(Peer::gone(self.me.clone(), node)),
             former => match (introduction, self.me()) {
-                (Some(introduction), Some(core)) if former.is_none() => {
+                (Some(introduction), Some(core)) if former.is_none() && self.makes_place(&mut peers) => {
                     let peer = Arc::new(Peer::new(&core, introduction, &types.list));
-                    self.remember(&mut peers, peer.clone());
+                    peers.insert(node.name_hash, peer.clone());
                     drop((types, peers));
                     connect::begin(core, peer.clone());
                     peer
@@ -290,11 +287,14 @@ impl Core {
             };
         }
 
+        if former.is_none() && !self.makes_place(&mut peers) {
+            return Admission::Refused(Goodbye::Overloaded, 0, "this node knows too many others");
+        }
         let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
         let peer = Arc::new(Peer::new(&core, introduction, &types.list));
         // It is nobody else's yet, so it is welcome.
         peer.turn(accepted, false);
-        self.remember(&mut peers, peer.clone());
+        peers.insert(node.name_hash, peer.clone());
         drop((types, peers));
         if let Some(former) = former {
             let mut all = lock(&self.former);
@@ -310,14 +310,13 @@ impl Core {
         Admission::Welcome(peer)
     }
 
-    fn remember(&self, peers: &mut BTreeMap<u64, Arc<Peer>>, peer: Arc<Peer>) {
-        if peers.len() >= PEERS_MAX {
-            let down = peers.iter().find(|(_, peer)| peer.is_down()).map(|(hash, _)| *hash);
-            down.and_then(|hash| peers.remove(&hash));
+    /// Looks for a place for one more node; forgets one that is down if it must, the lowest hash first.
+    fn makes_place(&self, peers: &mut BTreeMap<u64, Arc<Peer>>) -> bool {
+        if peers.len() < self.limits.peers_max {
+            return true;
         }
-        #[cfg(feature = "sim")]
-        crate::system::System::of(&self.handle).ledger.add_peer(&peer);
-        peers.insert(peer.id().name_hash, peer);
+        let down = peers.iter().find(|(_, peer)| peer.is_down()).map(|(hash, _)| *hash);
+        down.and_then(|hash| peers.remove(&hash)).is_some()
     }
 
     /// Another node says where a third one is.

@@ -12,10 +12,10 @@ use crate::protocol::{Served, Undelivered};
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
-    ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Refused, ReplyCode, Resolution,
-    TypeKey, WireRef,
+    ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Limits, Refused, ReplyCode,
+    Resolution, TypeKey, WireRef,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Context;
 
@@ -73,7 +73,11 @@ pub(super) struct Inbound {
     epoch: u64,
     /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
     held: BTreeMap<u64, Held>,
+    /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
+    held_count: usize,
     held_bytes: usize,
+    /// Asks whose askers have left, perhaps before they were let into a mailbox.
+    cancelled: BTreeSet<CorrelationId>,
     settled: Vec<(u32, Option<Refused>)>,
 }
 
@@ -86,7 +90,16 @@ enum Fate {
 
 impl Inbound {
     pub(super) fn new(core: Arc<Core>, peer: Arc<Peer>, epoch: u64) -> Self {
-        Self { core, peer, epoch, held: BTreeMap::new(), held_bytes: 0, settled: Vec::new() }
+        Self {
+            core,
+            peer,
+            epoch,
+            held: BTreeMap::new(),
+            held_count: 0,
+            held_bytes: 0,
+            cancelled: BTreeSet::new(),
+            settled: Vec::new(),
+        }
     }
 
     /// Acts upon what has arrived. `Ok(Some(_))` if the other side ended the connection, `Err` if it has to be ended.
@@ -136,7 +149,12 @@ impl Inbound {
                 }
             }
             Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
-            Event::Cancel(id) => self.peer.forgive(id),
+            Event::Cancel(id) => {
+                let waits = !self.held.is_empty() && self.cancelled.len() < self.core.limits.unsettled_max;
+                if !self.peer.forgive(id) && waits {
+                    self.cancelled.insert(id);
+                }
+            }
             Event::Unwatch(id) => self.peer.unwatch(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.core.find(&name, protocol) {
@@ -170,13 +188,13 @@ impl Inbound {
         };
         let actor = served.shared().id().number();
         if let Some(held) = self.held.get_mut(&actor) {
-            let limits = &self.core.limits;
-            if self.held_bytes + body.len() > limits.unsettled_bytes_max || held.line.len() >= limits.unsettled_max {
+            if is_too_much(self.held_count, self.held_bytes, &self.core.limits) {
                 self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
                 return;
             }
-            self.held_bytes += body.len();
             held.line.push_back(Item::Message(Arrival { served, type_key, body: body.to_vec(), frame_bytes, ask }));
+            self.held_count += 1;
+            self.held_bytes += frame_bytes as usize;
             return;
         }
 
@@ -184,8 +202,13 @@ impl Inbound {
         let fate = self.deliver(&served, &mut waiter, type_key, &body, ask);
         match fate {
             Fate::Taken => self.settled.push((frame_bytes, None)),
+            Fate::Wait if is_too_much(self.held_count, self.held_bytes, &self.core.limits) => {
+                served.leave_line(&mut waiter);
+                self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
+            }
             Fate::Wait => {
-                self.held_bytes += body.len();
+                self.held_count += 1;
+                self.held_bytes += frame_bytes as usize;
                 let arrival = Arrival { served: served.clone(), type_key, body: body.to_vec(), frame_bytes, ask };
                 self.held.insert(actor, Held { served, waiter, line: VecDeque::from([Item::Message(arrival)]) });
             }
@@ -263,7 +286,13 @@ impl Inbound {
                 // `tell_ends` leaves a message at the front, or the line is gone.
                 let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
                 let Arrival { served, type_key, body, frame_bytes, ask } = &arrival;
-                match self.deliver(served, &mut held.waiter, *type_key, body, *ask) {
+                let fate = match ask {
+                    Some((id, _)) if self.cancelled.remove(id) => {
+                        Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new())
+                    }
+                    _ => self.deliver(served, &mut held.waiter, *type_key, body, *ask),
+                };
+                match fate {
                     Fate::Wait => {
                         held.line.push_front(Item::Message(arrival));
                         continue;
@@ -273,7 +302,8 @@ impl Inbound {
                         self.refuse(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
                     }
                 }
-                self.held_bytes -= body.len();
+                self.held_count -= 1;
+                self.held_bytes -= *frame_bytes as usize;
                 if held.tell_ends() {
                     return false;
                 }
@@ -281,6 +311,9 @@ impl Inbound {
             true
         });
         self.held = held;
+        if self.held.is_empty() {
+            self.cancelled.clear();
+        }
         let settled = !self.settled.is_empty();
         self.settle();
         settled
@@ -299,10 +332,16 @@ impl Inbound {
             }
             session.ack_is_due(now)
         });
-        if due {
+        // Late is allowed: the timer of the connection sees to it.
+        if due && !posse_core::buggify(0.2) {
             self.peer.output.notify_one();
         }
     }
+}
+
+/// The rule by which the other side looks at what it has unsettled, so one that keeps to it is never refused here.
+fn is_too_much(count: usize, bytes: usize, limits: &Limits) -> bool {
+    count >= limits.unsettled_max || bytes >= limits.unsettled_bytes_max
 }
 
 fn ask_error(code: ReplyCode, text: String) -> AskError {

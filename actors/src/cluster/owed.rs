@@ -100,10 +100,10 @@ impl Peer {
         }
     }
 
-    /// Nobody waits for a reply any more. The message is dropped if work on it has not begun.
-    pub(super) fn forgive(&self, id: CorrelationId) {
+    /// Nobody waits for a reply any more. The message is dropped if work on it has not begun. False if it was not owed.
+    pub(super) fn forgive(&self, id: CorrelationId) -> bool {
         let debt = lock(&self.owed.replies).remove(&id);
-        drop(debt);
+        debt.is_some()
     }
 
     /// As [`forgive`](Self::forgive), for all of them.

@@ -23,7 +23,9 @@
 //!     }
 //! }
 //!
+//! # /*
 //! #[posse::test(sim, seeds = 20)]
+//! # */
 //! async fn counting_survives_a_partition(sim: Sim) {
 //!     let server = sim.node("server").run(|node| async move {
 //!         node.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
@@ -39,7 +41,7 @@
 //!     let sum = client.run(async move { tally.add(5).within(secs(60)).await });
 //!     assert_eq!(sum.await.unwrap(), 5);
 //! }
-//! # counting_survives_a_partition();
+//! # posse::sim::run(posse::sim::Test { name: "guide::counting_survives_a_partition", seeds: 20 }, counting_survives_a_partition);
 //! ```
 //!
 //! The test itself runs on a machine of its own, called `test`, which no fault touches unless it is told to. After every
@@ -58,7 +60,7 @@ mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
-pub use posse_core::sim::{Dice, Divergence, Kind, Network, Options, Policy, Skew, Stepper};
+pub use posse_core::sim::{Dice, Divergence, Kind, Network, Options, Policy, Record, Skew, Stepper};
 pub use run::{Outcome, Report, Test, run, run_seed};
 
 pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};

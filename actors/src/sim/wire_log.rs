@@ -16,6 +16,7 @@ struct Way {
     /// By actor: what was sent and has not arrived yet, as far as is known.
     sent: BTreeMap<ActorKey, VecDeque<u64>>,
     taken: u64,
+    is_used: bool,
 }
 
 impl WireLog {
@@ -30,12 +31,14 @@ impl WireLog {
 
     pub(crate) fn sent(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) {
         let mut ways = self.lock();
-        let line = ways.entry((from, to)).or_default().sent.entry(actor).or_default();
+        let way = ways.entry((from, to)).or_default();
+        way.is_used = true;
+        let line = way.sent.entry(actor).or_default();
         line.push_back(hash(message_type, body));
     }
 
     /// A message gets into a mailbox: it was sent to this incarnation, after those that got there before. What was sent in
-    /// between is lost and cannot come any more.
+    /// between is lost and cannot come any more. A node made by hand sends what it likes.
     pub(crate) fn taken(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
         let mut ways = self.lock();
         let way = ways.entry((from, to)).or_default();
@@ -47,7 +50,7 @@ impl WireLog {
                 line.drain(..=position);
                 true
             }
-            None => false,
+            None => !ways.iter().any(|((sender, _), way)| way.is_used && sender.same_name(&from)),
         }
     }
 

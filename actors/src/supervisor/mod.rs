@@ -77,7 +77,8 @@ struct Spec {
 
 type StartChild = Box<dyn FnOnce(&Handle, Options) -> Child + Send>;
 
-/// What can be a child of a supervisor: a recipe, a [`Listener`](crate::Listener), another [`Supervisor`].
+/// What can be a child of a supervisor: a recipe for an actor, a [`Listener`](crate::Listener) or a recipe for one, another
+/// [`Supervisor`] by [`Nested`](crate::Nested).
 pub trait IntoChild<Kind>: Send + 'static {
     #[doc(hidden)]
     fn into_start(self) -> StartFn;

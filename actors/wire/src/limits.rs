@@ -44,6 +44,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Connections that have not introduced themselves yet; of more the oldest goes. Default 256.
     pub half_open_max: usize,
+    /// Nodes that are remembered. Of more those that are down are forgotten; if none is, others are refused. Default 10,000.
+    pub peers_max: usize,
     /// After so much silence the other side is asked whether it is there. Default 1 s.
     pub heartbeat: Duration,
     /// After so much silence the connection is given up. Default 4 s.
@@ -73,6 +75,7 @@ impl Default for Limits {
             monitors_max: 262_144,
             handshake: Duration::from_secs(5),
             half_open_max: 256,
+            peers_max: 10_000,
             heartbeat: Duration::from_secs(1),
             silence_max: Duration::from_secs(4),
             grace: Duration::from_secs(10),
@@ -100,6 +103,7 @@ impl Limits {
             ("control_bytes_max must be at least 65,536", self.control_bytes_max >= 65_536),
             ("asks_max must be at least 1", self.asks_max >= 1),
             ("half_open_max must be at least 1", self.half_open_max >= 1),
+            ("peers_max must be at least 1", self.peers_max >= 1),
             ("handshake must not be zero", !self.handshake.is_zero()),
             ("heartbeat must not be zero", !self.heartbeat.is_zero()),
             ("silence_max must be longer than heartbeat", self.silence_max > self.heartbeat),

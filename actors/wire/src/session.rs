@@ -21,6 +21,10 @@ use std::time::Duration;
 /// Third nodes that are introduced once per connection; beyond, again with every mention. Guessed.
 const INTRODUCED_MAX: usize = 65_536;
 
+/// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
+/// sends less within the time of silence is as good as silent. Guessed.
+const PROGRESS_BYTES: usize = 4096;
+
 #[derive(Debug)]
 enum Question {
     Ask,
@@ -33,7 +37,12 @@ enum Question {
 struct Link {
     epoch: u64,
     bytes_max: u32,
+    /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
     heard: Duration,
+    /// A whole frame, or a part of one.
+    alive: Duration,
+    /// Bytes there were of an unfinished frame then.
+    partial_bytes: usize,
     pinged: u64,
     pinged_at: Duration,
     pong: Option<Heartbeat>,
@@ -88,6 +97,8 @@ impl<T> Session<T> {
             epoch: self.epochs,
             bytes_max: self.limits.frame_bytes_max(),
             heard: now,
+            alive: now,
+            partial_bytes: 0,
             pinged: 0,
             pinged_at: now,
             pong: None,
@@ -368,11 +379,19 @@ impl<T> Session<T> {
                 return Err(Violation::Overflow);
             }
             let (header, body, frame_bytes) = match parse(input, link.bytes_max)? {
-                Parsed::Incomplete => return Ok(None),
-                Parsed::Skipped => continue,
+                Parsed::Incomplete => {
+                    if input.len() >= link.partial_bytes + PROGRESS_BYTES {
+                        (link.alive, link.partial_bytes) = (now, input.len());
+                    }
+                    return Ok(None);
+                }
+                Parsed::Skipped => {
+                    link.partial_bytes = 0;
+                    continue;
+                }
                 Parsed::Frame(header, body, bytes) => (header, body, bytes),
             };
-            link.heard = now;
+            (link.heard, link.alive, link.partial_bytes) = (now, now, 0);
             if let Some(event) = self.understand(header, body, frame_bytes, now)? {
                 return Ok(Some(event));
             }
@@ -539,7 +558,7 @@ impl<T> Session<T> {
         let link = self.link.as_ref()?;
         let ping = link.heard.max(link.pinged_at) + self.limits.heartbeat;
         let ack = link.ack_since.map_or(Duration::MAX, |since| since + self.limits.ack_delay);
-        Some(ping.min(ack).min(link.heard + self.limits.silence_max))
+        Some(ping.min(ack).min(link.alive + self.limits.silence_max))
     }
 
     /// Checks that the other side is still there.
@@ -551,7 +570,7 @@ impl<T> Session<T> {
         if self.overflown {
             return Err(Violation::Overflow);
         }
-        if now >= link.heard + self.limits.silence_max { Err(Violation::Silent) } else { Ok(()) }
+        if now >= link.alive + self.limits.silence_max { Err(Violation::Silent) } else { Ok(()) }
     }
 }
 

@@ -204,6 +204,30 @@ fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
     assert_eq!(carry(&mut a, &mut b, T0), [Event::Cancel(ask), Event::Unwatch(watch)]);
 }
 
+/// A large message over a slow way: each second brings a part of it, which is no silence. A trickle is.
+#[test]
+fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
+    let limits = Limits::default();
+    let (mut a, mut b) = joined(&limits);
+    a.tell(KEY, ADD, &[7; 100_000]).unwrap();
+    let whole = a.output(T0).unwrap();
+    let mut input = BytesMut::new();
+    for second in 1..=9 {
+        let now = Duration::from_secs(second);
+        input.extend_from_slice(&whole[input.len()..input.len() + 10_000]);
+        assert_eq!(b.next(&mut input, now), Ok(None));
+        assert_eq!(b.check(now), Ok(()));
+        // The other side hears from us meanwhile.
+        assert!(b.output(now).is_some());
+    }
+    for millisecond in 9_000..13_000 {
+        let now = Duration::from_millis(millisecond);
+        input.extend_from_slice(&whole[input.len()..=input.len()]);
+        assert_eq!(b.next(&mut input, now), Ok(None));
+    }
+    assert_eq!(b.check(Duration::from_secs(13)), Err(Violation::Silent));
+}
+
 #[test]
 fn silence_is_answered_by_a_ping_and_then_by_the_end() {
     let (mut a, mut b) = joined(&Limits::default());

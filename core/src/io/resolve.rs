@@ -11,6 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 ///
 /// # Cancel safety
 /// Dropping the future gives the answer up; nothing else happens.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system's resolver")]
 pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
     #[cfg(feature = "sim")]
     if let Some(port) = Handle::current().io().port() {

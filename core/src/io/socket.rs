@@ -59,6 +59,11 @@ impl<S: Source> Socket<S> {
         drained: impl FnOnce(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         let progress = ready!(coop::poll_proceed(cx));
+        if crate::buggify(0.01) {
+            // Not ready after all: the next look tells.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             let seen = ready!(self.registration.readiness.poll(direction, cx));
             match operation(self) {
@@ -179,6 +184,7 @@ impl<S: Source + Readable> Socket<S> {
 
     /// Polls for room to write.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let bytes = if crate::buggify(0.02) { &bytes[..bytes.len().min(1)] } else { bytes };
         self.poll_io(Direction::Write, cx, |source| source.write_now(bytes), |&written| written < bytes.len())
     }
 

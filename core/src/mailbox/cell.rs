@@ -184,6 +184,7 @@ impl<R: Receiver> CellRef<R> {
         let message = {
             let mut message = message;
             *message.stamp() = self.shared().stamps.next();
+            super::stamp::check_bound(self.shared().credit.is_above_bound());
             message
         };
         // SAFETY: a message just made is valid, in no queue, and comes out of this one as what it is.

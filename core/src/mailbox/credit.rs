@@ -27,6 +27,9 @@ pub(super) struct Credit {
     word: AtomicUsize,
     capacity: usize,
     waiters: Mutex<Waiters>,
+    /// Messages that were accepted beyond the bound, as may be.
+    #[cfg(feature = "sim")]
+    beyond: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +60,13 @@ impl Credit {
             Capacity::Bounded(bound) => bound.get().min(COUNT),
             Capacity::Unbounded => COUNT,
         };
-        Self { word: AtomicUsize::new(0), capacity, waiters: Mutex::default() }
+        Self {
+            word: AtomicUsize::new(0),
+            capacity,
+            waiters: Mutex::default(),
+            #[cfg(feature = "sim")]
+            beyond: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -66,6 +75,12 @@ impl Credit {
 
     pub(super) fn count(&self) -> usize {
         self.word.load(Ordering::Relaxed) & COUNT
+    }
+
+    /// Whether more messages were accepted than may be.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_above_bound(&self) -> bool {
+        self.count() > self.capacity.saturating_add(self.beyond.load(Ordering::Acquire))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -80,6 +95,8 @@ impl Credit {
 
     /// Takes room beyond any bound.
     pub(super) fn acquire_reserved(&self) -> Result<(), Refusal> {
+        #[cfg(feature = "sim")]
+        self.beyond.fetch_add(1, Ordering::AcqRel);
         self.acquire_if(|_| true)
     }
 

@@ -305,6 +305,9 @@ impl<R: Receiver> Future for Serve<'_, R> {
             if this.running.is_some() {
                 return Poll::Pending;
             }
+            if crate::buggify(0.02) {
+                break;
+            }
         }
 
         // Out of turn: come back after the others.

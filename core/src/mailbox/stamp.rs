@@ -35,11 +35,19 @@ impl Seen {
         if former < stamp.number {
             return;
         }
-        if let Some(simulation) = Handle::try_current().ok().and_then(|handle| handle.simulation().cloned()) {
-            simulation.report(format!(
-                "message {} of a sender came out of a mailbox after its message {former}",
-                stamp.number
-            ));
-        }
+        report(|| format!("message {} of a sender came out of a mailbox after its message {former}", stamp.number));
+    }
+}
+
+/// A mailbox took a message: it must not hold more than it may.
+pub(super) fn check_bound(is_above: bool) {
+    if is_above {
+        report(|| "a mailbox holds more messages than it may".to_owned());
+    }
+}
+
+fn report(text: impl FnOnce() -> String) {
+    if let Some(simulation) = Handle::try_current().ok().and_then(|handle| handle.simulation().cloned()) {
+        simulation.report(text());
     }
 }

@@ -105,18 +105,17 @@ impl Owned {
         None
     }
 
-    /// A task that waits to be run, if there is one.
+    /// The tasks that wait to be run, and how often each was run before.
     #[cfg(feature = "sim")]
-    pub(crate) fn find_scheduled(&self) -> Option<crate::task::Id> {
-        (0..self.shards.len()).find_map(|shard| {
+    pub(crate) fn waiting(&self) -> Vec<(crate::task::Id, u64)> {
+        let mut waiting = Vec::new();
+        for shard in 0..self.shards.len() {
             let mut index = 0;
             while let Some(task) = self.task_at(shard, &mut index) {
-                if task.is_scheduled() {
-                    return Some(task.id());
-                }
+                waiting.extend(task.waits_after().map(|runs| (task.id(), runs)));
             }
-            None
-        })
+        }
+        waiting
     }
 
     /// Number of tasks that have not completed.

@@ -158,13 +158,13 @@ impl Control {
 
     /// Cuts one direction between two machines. Cuts add up.
     pub fn cut(&self, from: MachineId, to: MachineId) {
-        self.net.note(from.0, || format!("the way to #{} is cut", to.0));
+        self.net.note_way(from.0, to.0, "cut");
         self.net.cut(from.0, to.0);
     }
 
     /// Takes one cut back.
     pub fn heal(&self, from: MachineId, to: MachineId) {
-        self.net.note(from.0, || format!("the way to #{} is healed", to.0));
+        self.net.note_way(from.0, to.0, "healed");
         self.net.heal(from.0, to.0);
     }
 

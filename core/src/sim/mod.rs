@@ -12,6 +12,8 @@ mod control;
 mod dice;
 mod journal;
 pub(crate) mod net;
+#[cfg(test)]
+mod net_tests;
 mod policy;
 mod simulation;
 mod stepper;

@@ -10,15 +10,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn world(seed: u64) -> World {
+pub(super) fn world(seed: u64) -> World {
     World::new(Options::new(seed), Box::new(|_, _| Vec::new()))
 }
 
-fn spec(name: &str, boot: impl Fn(&Handle) + Send + Sync + 'static) -> MachineSpec {
+pub(super) fn spec(name: &str, boot: impl Fn(&Handle) + Send + Sync + 'static) -> MachineSpec {
     MachineSpec { name: name.to_owned(), workers: 2, skew: Skew::default(), boot: Arc::new(boot) }
 }
 
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
+pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         let n = poll_fn(|cx| stream.poll_write(cx, bytes)).await?;
         bytes = &bytes[n..];
@@ -26,7 +26,7 @@ async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> 
     Ok(())
 }
 
-async fn read_exact(stream: &TcpStream, bytes: &mut [u8]) -> std::io::Result<()> {
+pub(super) async fn read_exact(stream: &TcpStream, bytes: &mut [u8]) -> std::io::Result<()> {
     let mut at = 0;
     while at < bytes.len() {
         match poll_fn(|cx| stream.poll_read(cx, &mut bytes[at..])).await? {
@@ -37,7 +37,7 @@ async fn read_exact(stream: &TcpStream, bytes: &mut [u8]) -> std::io::Result<()>
     Ok(())
 }
 
-fn echo(handle: &Handle) {
+pub(super) fn echo(handle: &Handle) {
     handle.spawn(async {
         let listener = TcpListener::listen("0.0.0.0:7".parse().unwrap()).unwrap();
         loop {
@@ -54,7 +54,7 @@ fn echo(handle: &Handle) {
     });
 }
 
-fn address(control: &Control, machine: MachineId) -> SocketAddr {
+pub(super) fn address(control: &Control, machine: MachineId) -> SocketAddr {
     (control.ip(machine), 7).into()
 }
 

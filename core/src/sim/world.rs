@@ -12,8 +12,10 @@ use super::{Dice, Kind, Record, Simulation, journal};
 use crate::builder::Simulated;
 use crate::rng::split;
 use crate::runtime::Handle;
+use crate::task::Id;
 use crate::time::Clock;
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -117,6 +119,9 @@ pub struct World {
     found: Vec<String>,
     steps: u64,
     audited: u64,
+    /// When the waiting tasks were last looked at, and which they were: machine, task, how often it was run.
+    looked: u64,
+    waiting: BTreeSet<(usize, Id, u64)>,
 }
 
 impl World {
@@ -140,6 +145,8 @@ impl World {
             found: Vec::new(),
             steps: 0,
             audited: 0,
+            looked: 0,
+            waiting: BTreeSet::new(),
         };
         let boot = Arc::new(|_: &Handle| {});
         world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: super::Skew::default(), boot });
@@ -201,6 +208,9 @@ impl World {
         let now = self.time.now();
         if self.net.next_due().is_some_and(|due| due <= now) {
             self.net.advance();
+        }
+        if now - self.looked > PATIENCE {
+            self.look_for_starved(now)?;
         }
         let ready = self.ready(now)?;
         if ready.is_empty() {
@@ -275,6 +285,28 @@ impl World {
         Ok(())
     }
 
+    /// A task that waited at the last look and was not run since is starved.
+    fn look_for_starved(&mut self, now: u64) -> Result<(), Failure> {
+        // While time jumped nobody waited; a pause is the machine's own affair.
+        let jumped = now - self.looked > 2 * PATIENCE;
+        self.looked = now;
+        let mut waiting = BTreeSet::new();
+        for (index, machine) in self.machines.iter().enumerate() {
+            let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.slow == 1) else {
+                continue;
+            };
+            for (task, runs) in stepper.handle().shared().owned.waiting() {
+                if self.waiting.contains(&(index, task, runs)) && !jumped {
+                    let name = &machine.spec.name;
+                    return Err(Failure::Found(format!("task {task} of {name} was ready for a second and starved")));
+                }
+                waiting.insert((index, task, runs));
+            }
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+
     /// While nobody can step no task may wait to be run: it would never be.
     fn audit(&mut self) -> Result<(), Failure> {
         let now = self.time.now();
@@ -284,7 +316,7 @@ impl World {
             let name = &machine.spec.name;
             let wrong = (self.auditor)(stepper.handle(), Moment::Quiet);
             self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
-            if let Some(task) = stepper.handle().shared().owned.find_scheduled() {
+            if let Some((task, _)) = stepper.handle().shared().owned.waiting().first() {
                 return Err(Failure::Found(format!(
                     "task {task} of {name} is ready, and all workers sleep: a wake-up was lost"
                 )));

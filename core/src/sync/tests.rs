@@ -174,10 +174,7 @@ fn cancelling_reaches_children_and_not_parents() {
 const OPERATIONS: u32 = 100_000;
 
 /// Asserts that a task in which an operation is always ready lets its neighbour run.
-fn lets_others_run<F: Future>(name: &str, mut operation: impl FnMut() -> F + Send + 'static)
-where
-    F: Send,
-{
+fn lets_others_run<F: Future + Send>(name: &str, mut operation: impl FnMut() -> F + Send + 'static) {
     let runtime = single();
     let others = Arc::new(AtomicBool::new(false));
     let (greedy, neighbour) = (others.clone(), others.clone());

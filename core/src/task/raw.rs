@@ -32,6 +32,9 @@ pub(crate) struct Header {
     pub(crate) owned: AtomicU64,
     /// Who waits for the output. A lock: it is taken once per join, off the hot path.
     joiner: Mutex<Option<Waker>>,
+    /// How often it was run.
+    #[cfg(feature = "sim")]
+    runs: AtomicU64,
 }
 
 impl Header {
@@ -99,8 +102,16 @@ where
 {
     let id = runtime.next_task_id();
     let state = if joined { State::scheduled_with_handle() } else { State::scheduled() };
-    let header =
-        Header { state, vtable: vtable::<F, X>(), runtime, id, owned: AtomicU64::new(0), joiner: Mutex::new(None) };
+    let header = Header {
+        state,
+        vtable: vtable::<F, X>(),
+        runtime,
+        id,
+        owned: AtomicU64::new(0),
+        joiner: Mutex::new(None),
+        #[cfg(feature = "sim")]
+        runs: AtomicU64::new(0),
+    };
     let cell = Cell::<F, X> { prefix: Prefix { header, shared }, stage: UnsafeCell::new(Stage::Taken) };
     let cell = NonNull::from(Box::leak(Box::new(cell)));
     let task = TaskRef(cell.cast());
@@ -168,9 +179,11 @@ impl TaskRef {
         self.header().state.is_complete()
     }
 
+    /// How often the task was run, if it waits to be run again.
     #[cfg(feature = "sim")]
-    pub(crate) fn is_scheduled(&self) -> bool {
-        self.header().state.is_scheduled()
+    pub(crate) fn waits_after(&self) -> Option<u64> {
+        let header = self.header();
+        header.state.is_scheduled().then(|| header.runs.load(std::sync::atomic::Ordering::Acquire))
     }
 
     /// Makes the next run drop the future.
@@ -276,6 +289,8 @@ impl Runnable {
     pub(crate) fn run(self) -> Option<Self> {
         // SAFETY: the task is alive: its life reference is given back only by the run that completes it.
         let header = unsafe { self.0.as_ref() };
+        #[cfg(feature = "sim")]
+        header.runs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let run = header.vtable.run;
         // SAFETY: owning the `Runnable` is the right to run.
         let again = unsafe { run(self.0) };

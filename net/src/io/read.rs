@@ -2,7 +2,7 @@
 
 use futures_io::{AsyncBufRead, AsyncRead};
 use std::future::{Future, poll_fn};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, IoSliceMut, Result};
 use std::pin::Pin;
 use std::task::ready;
 
@@ -45,6 +45,20 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Unpin,
     {
         poll_fn(move |cx| Pin::new(&mut *self).poll_read(cx, buffer))
+    }
+
+    /// Reads some bytes into several buffers, filling one after the other; zero means the end.
+    ///
+    /// # Errors
+    /// What the source says.
+    ///
+    /// # Cancel safety
+    /// Nothing has been read if the future is dropped.
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> impl Future<Output = Result<usize>>
+    where
+        Self: Unpin,
+    {
+        poll_fn(move |cx| Pin::new(&mut *self).poll_read_vectored(cx, buffers))
     }
 
     /// Fills the whole buffer. Returns its length.

@@ -2,23 +2,12 @@
 
 use super::TcpStream;
 use crate::addr::{ToSocketAddrs, first_of};
+use crate::patience::Patience;
 use posse_core::io;
-use posse_core::time::{self, Instant, Sleep};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
-/// The first pause after the system ran out of descriptors; each further one is twice as long. Guessed.
-const PAUSE_MIN: Duration = Duration::from_millis(5);
-
-/// The longest pause. Specified: serving again at most 200 ms after descriptors are free.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
-
-/// Between two warnings about it.
-const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A TCP socket that accepts connections.
 ///
@@ -38,14 +27,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct TcpListener {
     socket: io::TcpListener,
-    pause: Mutex<Pause>,
-}
-
-#[derive(Debug, Default)]
-struct Pause {
-    sleep: Option<Sleep>,
-    length: Duration,
-    warned: Option<Instant>,
+    patience: Patience,
 }
 
 impl TcpListener {
@@ -67,7 +49,7 @@ impl TcpListener {
     }
 
     fn from_socket(socket: io::TcpListener) -> Self {
-        Self { socket, pause: Mutex::default() }
+        Self { socket, patience: Patience::default() }
     }
 
     /// Accepts the next connection.
@@ -86,24 +68,8 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<(TcpStream, SocketAddr)>> {
-        loop {
-            let mut pause = self.pause();
-            if let Some(sleep) = &mut pause.sleep {
-                ready!(Pin::new(sleep).poll(cx));
-                pause.sleep = None;
-            }
-            drop(pause);
-
-            match ready!(self.socket.poll_accept(cx)) {
-                Ok((stream, peer)) => {
-                    self.pause().length = Duration::ZERO;
-                    return Poll::Ready(Ok((TcpStream::from_socket(stream), peer)));
-                }
-                Err(error) if is_exhausted(&error) => self.pause().begin(&error),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let accepted = ready!(self.patience.poll(cx, |cx| self.socket.poll_accept(cx)));
+        Poll::Ready(accepted.map(|(stream, peer)| (TcpStream::from_socket(stream), peer)))
     }
 
     /// Returns the connections as a stream that does not end.
@@ -118,33 +84,6 @@ impl TcpListener {
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.socket.local_addr()
     }
-
-    fn pause(&self) -> MutexGuard<'_, Pause> {
-        self.pause.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-impl Pause {
-    fn begin(&mut self, error: &std::io::Error) {
-        self.length = (self.length * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        self.sleep = Some(time::sleep(self.length));
-
-        let now = Instant::now();
-        if self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL) {
-            self.warned = Some(now);
-            tracing::warn!(%error, pause = ?self.length, "cannot accept connections for now");
-        }
-    }
-}
-
-/// Out of descriptors or memory: ENFILE 23, EMFILE 24, ENOBUFS 105 (55 on BSD), ENOMEM 12.
-fn is_exhausted(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 55 | 12))
-}
-
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// The connections of a listener as a stream; see [`TcpListener::incoming`].

@@ -8,16 +8,17 @@
 
 mod link;
 mod port;
+mod sockets;
 mod tcp;
 mod udp;
 
 pub use link::Network;
 pub(crate) use port::Port;
-pub(crate) use tcp::{SimListener, SimStream};
+pub(crate) use sockets::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
-use super::Dice;
 use super::clock::WorldTime;
+use super::{Dice, Kind};
 use crate::io::{Event, Readiness};
 use link::{Links, Way};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -297,6 +298,13 @@ impl Net {
         self.lock().note(host, text);
     }
 
+    /// Notes what became of a way between two machines.
+    pub(crate) fn note_way(&self, from: HostId, to: HostId, what: &str) {
+        let mut state = self.lock();
+        let name = state.hosts[to].name.clone();
+        state.note(from, || format!("the way to {name} is {what}"));
+    }
+
     /// What happened last at a machine, with the world's time.
     pub(crate) fn journal(&self, host: HostId) -> Vec<(Duration, String)> {
         let state = self.lock();
@@ -459,6 +467,18 @@ impl State {
         let host = &mut self.hosts[host];
         host.pending.push_back((id, Event { token: 0, read, read_closed, write, write_closed }));
         host.pending_len.store(host.pending.len(), Ordering::Release);
+    }
+
+    /// A kernel may say that a socket is ready though it is not.
+    fn wake_for_nothing(&self, host: HostId, woken: &mut Vec<std::task::Waker>) {
+        if !self.dice.chance(Kind::Fault, 0.02) {
+            return;
+        }
+        let spurious = Event { token: 0, read: true, read_closed: false, write: true, write_closed: false };
+        let chosen = &self.slots[self.dice.below(Kind::Fault, self.slots.len())];
+        if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
+            readiness.set(&spurious, woken);
+        }
     }
 
     /// Whether something gets from one machine to another now.

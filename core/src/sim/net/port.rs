@@ -1,7 +1,7 @@
 //! A machine's way to the simulated network: what its runtime uses in place of the operating system.
 
 use super::link::draw;
-use super::tcp::{SimListener, SimStream};
+use super::sockets::{SimListener, SimStream};
 use super::udp::SimUdp;
 use super::{HostId, Net, SocketId};
 use crate::io::Readiness;
@@ -40,6 +40,7 @@ impl Port {
         let events = std::mem::take(&mut state.hosts[self.host].pending);
         self.pending.store(0, Ordering::Release);
         let count = events.len();
+        state.wake_for_nothing(self.host, &mut woken);
         for (id, event) in events {
             if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
                 readiness.set(&event, &mut woken);
@@ -51,8 +52,10 @@ impl Port {
     }
 
     pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
-        if let Some(slot) = self.net.lock().slot_mut(id) {
+        let mut state = self.net.lock();
+        if let Some(slot) = state.slot_mut(id) {
             slot.readiness = Some(readiness);
+            state.tell_present(id);
         }
     }
 

@@ -3,12 +3,11 @@
 //! A stream's bytes leave in order through its *pipe*; the pipe's head arrives, or is tried again while the way is cut.
 
 use super::link::Way;
-use super::{HostId, Net, Presence, Socket, SocketId, State, What, hash_of};
+use super::{HostId, Presence, Socket, SocketId, State, What, hash_of};
 use crate::sim::Kind;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
-use std::time::Duration;
 
 /// The first pause before a segment is sent again, and the longest. Linux's.
 const RETRY_MIN: u64 = 200_000_000;
@@ -105,6 +104,23 @@ impl Stream {
     pub(super) fn has_descriptor(&self) -> bool {
         self.descriptor
     }
+
+    pub(super) fn take_error(&mut self) -> Option<ErrorKind> {
+        self.error.take()
+    }
+
+    pub(super) fn set_linger_zero(&mut self, linger_zero: bool) {
+        self.linger_zero = linger_zero;
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// `None` until it is connected.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        (!matches!(self.phase, Phase::Connecting)).then_some(self.peer)
+    }
 }
 
 impl State {
@@ -122,7 +138,12 @@ impl State {
         }
     }
 
-    fn living_stream(&mut self, id: SocketId) -> io::Result<&mut Stream> {
+    /// Where a listener listens.
+    pub(super) fn listening_address(&mut self, id: SocketId) -> io::Result<SocketAddr> {
+        self.listener_mut(id).map(|listener| listener.address).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn living_stream(&mut self, id: SocketId) -> io::Result<&mut Stream> {
         self.stream_mut(id).ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
@@ -232,7 +253,7 @@ impl State {
         }
     }
 
-    fn accept(&mut self, listener: SocketId) -> io::Result<(SocketId, SocketAddr)> {
+    pub(super) fn accept(&mut self, listener: SocketId) -> io::Result<(SocketId, SocketAddr)> {
         let host = self.host_of(listener).ok_or(ErrorKind::NotConnected)?;
         if self.hosts[host].open >= self.hosts[host].descriptors_max {
             return Err(super::too_many_files());
@@ -253,7 +274,7 @@ impl State {
         waiting.into_iter().flatten().for_each(|stream| self.reset_both(stream));
     }
 
-    fn write(&mut self, id: SocketId, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, id: SocketId, bytes: &[u8]) -> io::Result<usize> {
         let stream = self.living_stream(id)?;
         match stream.phase {
             Phase::Connecting => return Err(ErrorKind::NotConnected.into()),
@@ -377,6 +398,16 @@ impl State {
         self.pump_on(from);
     }
 
+    /// What came before anybody listened for events, as epoll tells it of a new descriptor: the end of an accepted
+    /// connection may be there already, and comes only once.
+    pub(super) fn tell_present(&mut self, id: SocketId) {
+        let Some(stream) = self.stream(id) else { return };
+        let failed = matches!(stream.phase, Phase::Failed);
+        if stream.fin_in || failed {
+            self.tell(id, true, true, failed, failed);
+        }
+    }
+
     fn arrive(&mut self, at: SocketId, chunk: Chunk) {
         let Some(stream) = self.stream_mut(at) else { return };
         match chunk {
@@ -391,7 +422,7 @@ impl State {
         }
     }
 
-    fn read(&mut self, id: SocketId, buffer: &mut [u8], take: bool) -> io::Result<usize> {
+    pub(super) fn read(&mut self, id: SocketId, buffer: &mut [u8], take: bool) -> io::Result<usize> {
         let stream = self.living_stream(id)?;
         if let Phase::Failed = stream.phase {
             return stream.error.take().map_or(Ok(0), |kind| Err(kind.into()));
@@ -449,7 +480,7 @@ impl State {
         }
     }
 
-    fn shutdown(&mut self, id: SocketId, how: Shutdown) -> io::Result<()> {
+    pub(super) fn shutdown(&mut self, id: SocketId, how: Shutdown) -> io::Result<()> {
         let stream = self.living_stream(id)?;
         if !matches!(stream.phase, Phase::Open) {
             return Err(ErrorKind::NotConnected.into());
@@ -540,99 +571,6 @@ impl State {
         self.remove(id);
         if let Some(other) = other {
             self.fail(other, ErrorKind::ConnectionReset);
-        }
-    }
-}
-
-/// A simulated TCP listener.
-#[derive(Debug)]
-pub(crate) struct SimListener {
-    net: Net,
-    id: SocketId,
-}
-
-impl SimListener {
-    pub(super) fn new(net: Net, id: SocketId) -> Self {
-        Self { net, id }
-    }
-
-    pub(crate) fn id(&self) -> SocketId {
-        self.id
-    }
-
-    pub(crate) fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
-        let (id, peer) = self.net.lock().accept(self.id)?;
-        Ok((SimStream { net: self.net.clone(), id }, peer))
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        let mut state = self.net.lock();
-        state.listener_mut(self.id).map(|listener| listener.address).ok_or_else(|| ErrorKind::NotConnected.into())
-    }
-}
-
-/// A simulated TCP connection.
-#[derive(Debug)]
-pub(crate) struct SimStream {
-    net: Net,
-    id: SocketId,
-}
-
-impl SimStream {
-    pub(super) fn new(net: Net, id: SocketId) -> Self {
-        Self { net, id }
-    }
-
-    pub(crate) fn id(&self) -> SocketId {
-        self.id
-    }
-
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.net.lock().read(self.id, buffer, true)
-    }
-
-    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.net.lock().read(self.id, buffer, false)
-    }
-
-    pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        match buffers.iter_mut().find(|buffer| !buffer.is_empty()) {
-            Some(buffer) => self.read(buffer),
-            None => Ok(0),
-        }
-    }
-
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.net.lock().write(self.id, bytes)
-    }
-
-    pub(crate) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.write(&buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>())
-    }
-
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.net.lock().shutdown(self.id, how)
-    }
-
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(self.net.lock().living_stream(self.id)?.error.take().map(io::Error::from))
-    }
-
-    pub(crate) fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
-        self.net.lock().living_stream(self.id)?.linger_zero = time == Some(Duration::ZERO);
-        Ok(())
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.net.lock().living_stream(self.id)?.local)
-    }
-
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let mut state = self.net.lock();
-        let stream = state.living_stream(self.id)?;
-        match stream.phase {
-            Phase::Connecting => Err(ErrorKind::NotConnected.into()),
-            _ => Ok(stream.peer),
         }
     }
 }

@@ -1,0 +1,269 @@
+//! An actor that writes down what it sees, a node made by hand, and what the failure scenarios share.
+
+use bytes::BytesMut;
+use posse::NodeId;
+use posse::cluster::{Counters, Limits, PeerInfo, PeerState};
+use posse::prelude::*;
+use posse::sim::{MachineBuilder, Sim, SimMachine};
+use posse_wire::{ActorKey, Event, Greeting, Hello, Resolution, Role, Session, TypeInfo, fnv1a64};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What it speaks.
+#[posse::protocol]
+pub trait Probing {
+    async fn echo(text: String) -> String;
+    async fn note(n: u64);
+    async fn seen() -> Vec<String>;
+    async fn slow(ms: u64) -> u64;
+    async fn weigh(bytes: Vec<u8>) -> u64;
+    async fn give(bytes: u64) -> Vec<u8>;
+    async fn watch(whom: ActorRef<Probing>);
+    /// Tells so many notes to another one, then ends: in order, or by a panic.
+    async fn count_and_end(to: ActorRef<Probing>, count: u64, crash: bool);
+    async fn nested(list: Vec<Vec<u64>>) -> u64;
+    /// Asks another one for an echo.
+    async fn pass(to: ActorRef<Probing>, text: String) -> Result<String, AskError>;
+}
+
+#[derive(Default)]
+pub struct Probe {
+    seen: Vec<String>,
+}
+
+impl Actor for Probe {}
+
+impl Handler<Echo> for Probe {
+    async fn handle(&mut self, Echo { text }: Echo, _: &mut Context<Self>) -> String {
+        text
+    }
+}
+
+impl Handler<Note> for Probe {
+    async fn handle(&mut self, Note { n }: Note, _: &mut Context<Self>) {
+        self.seen.push(n.to_string());
+    }
+}
+
+impl Handler<Seen> for Probe {
+    async fn handle(&mut self, _: Seen, _: &mut Context<Self>) -> Vec<String> {
+        self.seen.clone()
+    }
+}
+
+impl Handler<Slow> for Probe {
+    async fn handle(&mut self, Slow { ms: time }: Slow, _: &mut Context<Self>) -> u64 {
+        self.seen.push(format!("slow {time}"));
+        posse::time::sleep(ms(time)).await;
+        time
+    }
+}
+
+impl Handler<Weigh> for Probe {
+    async fn handle(&mut self, Weigh { bytes }: Weigh, _: &mut Context<Self>) -> u64 {
+        self.seen.push(format!("{} bytes", bytes.len()));
+        assert!(bytes.iter().all(|byte| *byte == 7));
+        bytes.len() as u64
+    }
+}
+
+impl Handler<Give> for Probe {
+    async fn handle(&mut self, Give { bytes }: Give, _: &mut Context<Self>) -> Vec<u8> {
+        vec![7; bytes as usize]
+    }
+}
+
+impl Handler<Watch> for Probe {
+    async fn handle(&mut self, Watch { whom }: Watch, ctx: &mut Context<Self>) {
+        ctx.monitor(&whom);
+    }
+}
+
+impl Handler<Down> for Probe {
+    async fn handle(&mut self, Down { reason, .. }: Down, _: &mut Context<Self>) {
+        self.seen.push(format!("down: {reason}"));
+    }
+}
+
+impl Handler<CountAndEnd> for Probe {
+    async fn handle(&mut self, CountAndEnd { to, count, crash }: CountAndEnd, ctx: &mut Context<Self>) {
+        for n in 0..count {
+            let _ = to.note(n).await;
+        }
+        assert!(!crash, "crash on purpose");
+        ctx.stop();
+    }
+}
+
+impl Handler<Nested> for Probe {
+    async fn handle(&mut self, Nested { list }: Nested, _: &mut Context<Self>) -> u64 {
+        list.iter().flatten().sum()
+    }
+}
+
+impl Handler<Pass> for Probe {
+    async fn handle(&mut self, Pass { to, text }: Pass, _: &mut Context<Self>) -> Result<String, AskError> {
+        to.echo(text).await
+    }
+}
+
+/// A machine whose node publishes a probe, under a name that every such machine uses and under one of its own.
+pub fn server(sim: &Sim, name: &str) -> MachineBuilder {
+    sim.node(name).run(|node: Node| async move {
+        let probe = posse::spawn(Probe::default).share::<Probing>();
+        node.publish("probe", probe.clone()).await?;
+        node.publish(&format!("probe-{}", node.name()), probe).await?;
+        Ok(())
+    })
+}
+
+/// A machine that does nothing of its own accord.
+pub async fn idle(sim: &Sim, name: &str) -> SimMachine {
+    sim.host(name, || async { Ok(()) }).await
+}
+
+/// Joins one machine's node to another's, and finds its probe.
+pub async fn find(from: &SimMachine, server: &SimMachine) -> ActorRef<Probing> {
+    let address = server.address();
+    from.with(move |node| async move { node.join(address).await.unwrap() }).await;
+    probe_of(from, server).await
+}
+
+/// Finds the probe of a machine whose node is joined.
+pub async fn probe_of(from: &SimMachine, server: &SimMachine) -> ActorRef<Probing> {
+    let name = format!("probe-{}", server.name());
+    from.with(move |node| async move { node.find::<Probing>(&name).await.unwrap() }).await
+}
+
+/// Asks from a machine for an echo.
+pub async fn echo(from: &SimMachine, probe: &ActorRef<Probing>, within: Duration) -> Result<String, AskError> {
+    let probe = probe.clone();
+    from.run(async move { probe.echo("there?".into()).within(within).await }).await
+}
+
+/// Asks from a machine for what a probe has seen.
+pub async fn seen(from: &SimMachine, probe: &ActorRef<Probing>) -> Vec<String> {
+    let probe = probe.clone();
+    from.run(async move { probe.seen().within(secs(60)).await }).await.unwrap()
+}
+
+/// What a machine's node knows of another incarnation.
+pub fn peer(of: &SimMachine, id: NodeId) -> Option<PeerInfo> {
+    of.node()?.peers().into_iter().find(|peer| peer.id == id)
+}
+
+pub fn state(of: &SimMachine, id: NodeId) -> Option<PeerState> {
+    peer(of, id).map(|peer| peer.state)
+}
+
+pub fn id_of(machine: &SimMachine) -> NodeId {
+    machine.node().unwrap().id()
+}
+
+/// Waits until the fate of every message from one node to another is known.
+pub async fn settled(sim: &Sim, from: &SimMachine, to: NodeId) -> Counters {
+    sim.until(secs(30), "every message is settled", || peer(from, to).is_some_and(|peer| peer.counters.unsettled == 0))
+        .await;
+    let counters = peer(from, to).unwrap().counters;
+    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    counters
+}
+
+/// The numbers among what was seen; they must have come in order, once.
+pub fn numbers(seen: &[String]) -> Vec<u64> {
+    let numbers: Vec<u64> = seen.iter().filter_map(|entry| entry.parse().ok()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "out of order, or twice: {numbers:?}");
+    numbers
+}
+
+/// A random time below so many milliseconds.
+pub fn moment(sim: &Sim, below_ms: usize) -> Duration {
+    Duration::from_micros(sim.random_below(below_ms * 1000) as u64)
+}
+
+/// What a node looks like from outside that speaks the protocol up to READY and then whatever the test wants.
+pub struct Rogue {
+    pub stream: TcpStream,
+    input: BytesMut,
+    pub session: Session<&'static str>,
+    pub probe: ActorKey,
+}
+
+/// Rogues have no clock: they never send a sign of life by themselves.
+const NOW: Duration = Duration::ZERO;
+
+impl Rogue {
+    pub async fn enter(node: SocketAddr, name: &str) -> Self {
+        let mut stream = TcpStream::connect(node).await.unwrap();
+        let (greeting, hello) = Greeting::new(Role::Initiator, Self::hello(name));
+        stream.write_all(&hello).await.unwrap();
+        let mut input = BytesMut::new();
+        let introduced = loop {
+            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
+            if let Some(introduced) = greeting.read(&mut input).unwrap() {
+                break introduced;
+            }
+        };
+        let (mut agreeing, ready) = introduced.admit(&[]);
+        stream.write_all(&ready).await.unwrap();
+        let connected = loop {
+            if let Some(connected) = agreeing.read(&mut input).unwrap() {
+                break connected;
+            }
+            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
+        };
+        let mut session = Session::new(Limits::default(), &[]);
+        session.attach(connected, NOW);
+        let mut rogue = Self { stream, input, session, probe: ActorKey::NODE };
+        rogue.session.resolve(fnv1a64(b"Probing"), "probe", "where").unwrap();
+        let Event::Resolved("where", Resolution::Found(found)) = rogue.next().await else { panic!("not found") };
+        rogue.probe = found.key;
+        rogue
+    }
+
+    pub fn hello(name: &str) -> Hello {
+        Hello::new("default", name, 1, "", &Limits::default()).unwrap()
+    }
+
+    pub async fn flush(&mut self) {
+        while let Some(bytes) = self.session.output(NOW) {
+            self.stream.write_all(&bytes).await.unwrap();
+        }
+    }
+
+    /// The bytes of a message, which is not sent.
+    pub fn frame(&mut self, info: TypeInfo, body: &[u8]) -> BytesMut {
+        self.session.tell(self.probe, info, body).unwrap();
+        self.session.output(NOW).unwrap()
+    }
+
+    pub async fn next(&mut self) -> Event<&'static str> {
+        self.flush().await;
+        loop {
+            match self.session.next(&mut self.input, NOW).unwrap() {
+                Some(Event::Settled) => {}
+                Some(event) => return event,
+                None => assert_ne!(self.stream.read_buf(&mut self.input).await.unwrap(), 0, "closed"),
+            }
+        }
+    }
+
+    /// Reads to the end, which has to come within a time.
+    pub async fn ends(&mut self, within: Duration) -> Vec<u8> {
+        until_closed(&mut self.stream, within).await
+    }
+}
+
+/// Reads to the end, or a reset, which has to come within a time.
+pub async fn until_closed(stream: &mut TcpStream, within: Duration) -> Vec<u8> {
+    let mut all = Vec::new();
+    let _ = posse::time::timeout(within, stream.read_to_end(&mut all)).await.expect("the connection stays open");
+    all
+}
+
+/// The type of a message of [`Probing`].
+pub fn message(name: &str) -> TypeInfo {
+    let id = fnv1a64(format!("Probing/{name}").as_bytes());
+    let found = <Probing as posse::Protocol>::MESSAGES.iter().find(|message| message.id == id).unwrap();
+    TypeInfo { id, schema: found.schema }
+}

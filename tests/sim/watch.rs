@@ -1,0 +1,165 @@
+//! Failure scenarios of monitors, numbered as in the design of the node protocol.
+
+use crate::probe::{Probe, Probing, find, id_of, moment, numbers, seen, server, state};
+use posse::cluster::PeerState;
+use posse::prelude::*;
+use posse::sim::{Sim, SimMachine};
+use posse::time::sleep;
+use posse::{Capacity, ExitReason};
+use std::num::NonZeroUsize;
+
+/// An actor on a machine, with a name that others find it by.
+async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
+    let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
+    machine
+        .with(move |node| async move {
+            let actor = posse::spawn_with(capacity, Probe::default);
+            node.publish(name, actor.share::<Probing>()).await.unwrap();
+            actor
+        })
+        .await
+}
+
+async fn lookup(machine: &SimMachine, name: &'static str) -> ActorRef<Probing> {
+    machine.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
+}
+
+fn downs(seen: &[String]) -> Vec<&String> {
+    seen.iter().filter(|entry| entry.starts_with("down")).collect()
+}
+
+/// Watch 33: the target tells the watcher things and ends. `Down` is the last word, also if the watcher's mailbox is full.
+#[posse::test(sim, seeds = 30)]
+async fn down_comes_after_the_last_message(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
+    find(&b, &a).await;
+    let watcher = publish(&b, "watcher", 1 + sim.random_below(20)).await;
+    let near = watcher.share::<Probing>();
+    let target = publish(&a, "target", 16).await;
+    let far = lookup(&b, "target").await;
+    let (me, whom) = (near.clone(), far.clone());
+    b.run(async move { me.watch(whom).await }).await.unwrap();
+
+    let (count, crash) = (1 + sim.random_below(200) as u64, sim.random_below(2) == 0);
+    let (me, busy) = (near.clone(), sim.random_below(2) == 0);
+    b.run(async move {
+        if busy {
+            let slow = me.clone();
+            posse::task::spawn(async move { slow.slow(200).within(secs(10)).await });
+        }
+        far.count_and_end(me, count, crash).await
+    })
+    .await
+    .unwrap();
+    target.closed().await;
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        all = seen(&b, &near).await;
+        if !downs(&all).is_empty() {
+            break;
+        }
+        sleep(ms(100)).await;
+    }
+    all.retain(|entry| !entry.starts_with("slow"));
+    assert_eq!(numbers(&all), (0..count).collect::<Vec<_>>());
+    assert!(all.last().unwrap().starts_with("down"), "{all:?}");
+    assert_eq!(downs(&all).len(), 1);
+    assert_eq!(all.last().unwrap().contains("on purpose"), crash);
+}
+
+/// Watch 35: the target dies while the wish to watch it is on its way. Each watcher hears of it once.
+#[posse::test(sim, seeds = 30)]
+async fn watch_that_meets_the_end_fires_once(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
+    find(&b, &a).await;
+    let watcher = publish(&b, "watcher", 64).await;
+    let near = watcher.share::<Probing>();
+    let target = publish(&a, "target", 16).await;
+    let far = lookup(&b, "target").await;
+    let (me, whom, wishes) = (near.clone(), far.clone(), 5);
+    let (rest, resets) = (moment(&sim, 4), sim.random_below(3) == 0);
+    let watching = b.spawn(async move {
+        for _ in 0..wishes {
+            me.watch(whom.clone()).await.unwrap();
+            sleep(rest).await;
+        }
+    });
+    sleep(moment(&sim, 15)).await;
+    if resets {
+        sim.reset_connections(&a, &b);
+    }
+    if sim.random_below(2) == 0 {
+        target.kill()
+    } else {
+        target.stop()
+    }
+    let closed = b.run(async move { far.closed().await }).await;
+    assert!(matches!(closed, ExitReason::Normal | ExitReason::Killed | ExitReason::NoSuchActor), "{closed}");
+    watching.await.unwrap();
+    sleep(secs(2)).await;
+    let all = seen(&b, &near).await;
+    assert_eq!(downs(&all).len(), wishes, "{all:?}");
+    sleep(secs(2)).await;
+    assert_eq!(seen(&b, &near).await, all);
+}
+
+/// Watch 36: connections break while monitors are set, fire and are renewed. Each fires once.
+#[posse::test(sim, seeds = 20)]
+async fn monitors_fire_once_across_broken_connections(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
+    find(&b, &a).await;
+    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    for round in 1..=5 {
+        let target = publish(&a, "target", 16).await;
+        let far = lookup(&b, "target").await;
+        let me = near.clone();
+        b.run(async move { me.watch(far).await }).await.unwrap();
+        for _ in 0..sim.random_below(3) {
+            sleep(moment(&sim, 8)).await;
+            sim.reset_connections(&a, &b);
+        }
+        target.stop();
+        if sim.random_below(2) == 0 {
+            sleep(moment(&sim, 3)).await;
+            sim.reset_connections(&a, &b);
+        }
+        target.closed().await;
+        sleep(secs(2)).await;
+        assert_eq!(downs(&seen(&b, &near).await).len(), round);
+    }
+}
+
+/// Watch 37: the watcher's node restarts. The old wish dies with it, the new one gets its own word.
+#[posse::test(sim, seeds = 20)]
+async fn watcher_that_restarts_hears_only_what_it_asked_for_anew(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
+    find(&b, &a).await;
+    let target = publish(&a, "target", 16).await;
+    let old = id_of(&b);
+    let (near, far) = (publish(&b, "watcher", 64).await.share::<Probing>(), lookup(&b, "target").await);
+    b.run(async move { near.watch(far).await }).await.unwrap();
+    sleep(moment(&sim, 5)).await;
+    if sim.random_below(2) == 0 {
+        sim.kill(&b).await
+    } else {
+        sim.power_off(&b).await
+    }
+    let ends_meanwhile = sim.random_below(4) == 0;
+    if ends_meanwhile {
+        target.stop();
+    }
+    sim.restart(&b).await;
+    find(&b, &a).await;
+    sim.until(secs(5), "the old one is down", || state(&a, old) == Some(PeerState::Down)).await;
+
+    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    if !ends_meanwhile {
+        let (me, far) = (near.clone(), lookup(&b, "target").await);
+        b.run(async move { me.watch(far).await }).await.unwrap();
+        sleep(secs(1)).await;
+        assert!(seen(&b, &near).await.is_empty());
+        target.stop();
+    }
+    sleep(secs(2)).await;
+    assert_eq!(downs(&seen(&b, &near).await).len(), usize::from(!ends_meanwhile));
+}
