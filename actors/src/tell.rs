@@ -28,6 +28,7 @@ impl<M: Message, T: Target<M> + Unpin> Unpin for Tell<M, T> {}
 impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
     type Output = Result<(), TellError<M>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A mailbox that always has room must not let a sender starve its neighbours.
         ready!(poll_budget(cx));

@@ -55,6 +55,20 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     }
 }
 
+/// Takes one unit for good; see [`poll_proceed`].
+#[inline]
+pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
+    match BUDGET.get() {
+        Some(0) => {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Some(units) => BUDGET.set(Some(units - 1)),
+        None => {}
+    }
+    Poll::Ready(())
+}
+
 /// One unit taken; given back on drop unless the operation made progress.
 #[must_use]
 pub(crate) struct Progress {

@@ -129,7 +129,7 @@ struct YieldNow {
 /// ```
 #[inline]
 pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    coop::poll_proceed(cx).map(coop::Progress::made_progress)
+    coop::poll_spend(cx)
 }
 
 impl Future for YieldNow {
