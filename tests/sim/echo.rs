@@ -3,7 +3,7 @@
 use crate::common::{find, server};
 use posse::cluster::PeerState;
 use posse::prelude::*;
-use posse::sim::Sim;
+use posse::sim::{Options, Sim, SimMachine, run_seed};
 
 #[posse::test(sim, seeds = 20)]
 async fn echo_survives_a_partition(sim: Sim) {
@@ -60,4 +60,35 @@ async fn time_begins_at_zero_and_is_the_worlds(sim: Sim) {
     let before = sim.elapsed();
     posse::time::sleep(secs(3)).await;
     assert!((secs(3)..ms(3001)).contains(&(sim.elapsed() - before)));
+}
+
+/// The node that waited for it dialled it every 400 ms for ever, and was refused each time.
+#[test]
+fn a_node_that_came_back_and_joined_by_itself_is_not_dialled_any_more() {
+    let body = |sim: Sim| async move {
+        let a = sim.node("a").run(|node: Node| async move {
+            while node.join("b:7000").await.is_err() {
+                posse::time::sleep(ms(10)).await;
+            }
+            Ok(())
+        });
+        let (a, b) = (a.await, sim.node("b").await);
+        join(&b, &a).await;
+        sim.kill(&a).await;
+        posse::time::sleep(ms(1000)).await;
+        sim.restart(&a).await;
+        posse::time::sleep(secs(10)).await;
+        Err::<(), _>("show the journals")
+    };
+    for seed in 0..20 {
+        let journals = run_seed(Options::new(seed), &body).failure.unwrap();
+        assert!(journals.contains("show the journals"), "{journals}");
+        let connections = journals.matches("connected to port 7000").count();
+        assert!(connections <= 12, "seed {seed}: {connections} connections\n{journals}");
+    }
+}
+
+async fn join(from: &SimMachine, server: &SimMachine) {
+    let address = server.address();
+    from.with(move |node| async move { node.join(address).await.unwrap() }).await;
 }

@@ -218,7 +218,7 @@ impl Node {
                     Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
                         let joined = core.joined.notified();
-                        if let Some(peer) = core.peers().into_iter().find(|peer| is_at(peer, &addresses)) {
+                        if let Some(peer) = together_at(core, &addresses) {
                             return Ok(peer);
                         }
                         race(joined, sleep(core.limits.redial_min)).await;
@@ -421,8 +421,10 @@ fn is_collision(error: &ConnectError) -> bool {
     )
 }
 
-fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
-    peer.is_together() && peer.address().parse().is_ok_and(|address| addresses.contains(&address))
+/// The node that listens there, if there is a connection.
+fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
+    let is_there = |peer: &Arc<Peer>| peer.address().parse().is_ok_and(|address| addresses.contains(&address));
+    core.peers().into_iter().find(|peer| peer.is_together() && is_there(peer))
 }
 
 /// Joins whoever comes after a node that went down.
@@ -433,6 +435,10 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
         peer = loop {
             if core.closing.is_cancelled() {
                 return;
+            }
+            // It may have been quicker and joined us; it would refuse a second connection again and again.
+            if let Some(next) = together_at(&core, &addresses) {
+                break next;
             }
             if let First::Right(Ok(next)) = race(core.closing.cancelled(), connect::dial(&core, &addresses)).await {
                 break next;

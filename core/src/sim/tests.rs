@@ -59,6 +59,43 @@ pub(super) fn address(control: &Control, machine: MachineId) -> SocketAddr {
 }
 
 #[test]
+fn a_test_reads_the_clock_of_the_world_from_its_first_moment_on() {
+    let mut world = world(1);
+    let passed = world.run(|_| {
+        let begun = Instant::now();
+        async move {
+            sleep(Duration::from_secs(3)).await;
+            begun.elapsed()
+        }
+    });
+    assert!((3000..3010).contains(&passed.unwrap().as_millis()));
+}
+
+#[test]
+fn a_machine_that_was_paused_while_it_had_work_to_do_has_not_starved() {
+    let mut world = world(0);
+    let run = world.run(|control| async move {
+        let busy = |handle: &Handle| {
+            for _ in 0..2 {
+                handle.spawn(async {
+                    loop {
+                        task::yield_now().await;
+                    }
+                });
+            }
+        };
+        let machine = control.add(spec("busy", busy)).await.unwrap();
+        for _ in 0..20 {
+            control.pause(machine, true);
+            sleep(Duration::from_secs(2)).await;
+            control.pause(machine, false);
+            sleep(Duration::from_micros(50)).await;
+        }
+    });
+    run.unwrap();
+}
+
+#[test]
 fn bytes_come_back_over_the_simulated_network_whatever_the_seed() {
     for seed in 0..40 {
         let mut world = world(seed);

@@ -170,7 +170,10 @@ impl World {
             let Some(handle) = self.control.handle(MachineId(TEST)) else {
                 return Err(Failure::Found("the test's machine did not start".to_owned()));
             };
+            // What the test does before its first await happens in the world as well, by its clock.
+            let entered = handle.enter();
             let running = handle.spawn(test(control));
+            drop(entered);
             while !running.is_finished() {
                 self.turn()?;
             }
@@ -344,8 +347,13 @@ impl World {
             Command::Pause(machine, paused) => {
                 self.net.note(machine, || if paused { "paused" } else { "goes on" }.to_owned());
                 self.machines[machine].paused = paused;
+                // Who cannot step does not starve.
+                self.machines[machine].waits_since.fill(None);
             }
-            Command::Slow(machine, factor) => self.machines[machine].slow = factor.max(1),
+            Command::Slow(machine, factor) => {
+                self.machines[machine].slow = factor.max(1);
+                self.machines[machine].waits_since.fill(None);
+            }
             Command::Signal(machine) => {
                 if let Some(stepper) = &self.machines[machine].running {
                     self.net.note(machine, || "SIGTERM".to_owned());
@@ -389,8 +397,10 @@ impl World {
                 machine.running = Some(stepper);
                 machine.next_timer = u64::MAX;
                 machine.waits_since.fill(None);
-                // A process takes its time to start.
-                machine.free_at = self.time.now() + self.dice.between(Kind::Latency, BOOT.start, BOOT.end);
+                // A process takes its time to start. The test is there from the beginning.
+                if index != TEST {
+                    machine.free_at = self.time.now() + self.dice.between(Kind::Latency, BOOT.start, BOOT.end);
+                }
                 let _entered = handle.enter();
                 journal::at(index, || (machine.spec.boot)(&handle));
             }
