@@ -226,10 +226,8 @@ pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
 async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, guardian: Option<Arc<dyn Guardian>>) {
-    let reason = match caught(live(&mut ctx, &mut recipe, guardian.as_deref())).await {
-        Ok(reason) => reason,
-        Err(text) => ExitReason::Failed(text),
-    };
+    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, guardian.as_deref()))), || None).await;
+    let (Ok(reason) | Err(reason)) = ended;
     ctx.end_children(false).await;
     ctx.end(&reason);
 }
@@ -274,9 +272,9 @@ async fn incarnation<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>) -> 
         Err(reason) => return reason,
     };
 
-    let mut reason = guarded(&cell, false, actor.started(ctx)).await;
+    let mut reason = guarded(&cell, false, pin!(Some(actor.started(ctx)))).await;
     if reason == ExitReason::Normal && ctx.failure.is_none() {
-        reason = guarded(&cell, true, actor.run(ctx)).await;
+        reason = guarded(&cell, true, pin!(Some(actor.run(ctx)))).await;
     }
     if let Some(text) = ctx.failure.take() {
         reason = ExitReason::Failed(text);
@@ -287,7 +285,7 @@ async fn incarnation<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>) -> 
             actor.stopped(&why, ctx).await;
             Ok(())
         };
-        let last = guarded(&cell, false, stopped).await;
+        let last = guarded(&cell, false, pin!(Some(stopped))).await;
         if last.is_abnormal() {
             reason = last;
         }
@@ -312,38 +310,47 @@ fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
 async fn guarded<A: Actor>(
     cell: &CellRef<Local<A>>,
     stoppable: bool,
-    callback: impl Future<Output = crate::Result>,
+    callback: Pin<&mut Option<impl Future<Output = crate::Result>>>,
 ) -> ExitReason {
-    let interruptible = async {
-        let mut callback = pin!(callback);
-        poll_fn(|cx| {
-            if cell.has(Signal::Kill) {
-                return Poll::Ready(Err(ExitReason::Killed));
-            }
-            let stop = stoppable && cell.has_any() && !cell.cooperative.load(Ordering::Acquire);
-            if stop {
-                return Poll::Ready(Err(ExitReason::Normal));
-            }
-            callback.as_mut().poll(cx).map(Ok)
-        })
-        .await
-        // Here the callback is dropped, under the same protection.
+    let interrupted = || {
+        if cell.has(Signal::Kill) {
+            return Some(ExitReason::Killed);
+        }
+        let stop = stoppable && cell.has_any() && !cell.cooperative.load(Ordering::Acquire);
+        stop.then_some(ExitReason::Normal)
     };
-
-    match caught(interruptible).await {
-        Ok(Ok(Ok(()))) => ExitReason::Normal,
-        Ok(Ok(Err(error))) => ExitReason::failed(error.full_text()),
-        Ok(Err(reason)) => reason,
-        Err(text) => ExitReason::Failed(text),
+    match caught(callback, interrupted).await {
+        Ok(Ok(())) => ExitReason::Normal,
+        Ok(Err(error)) => ExitReason::failed(error.full_text()),
+        Err(reason) => reason,
     }
 }
 
-/// Turns a panic while polling into its text. What `future` holds is dropped by the time it is ready.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Arc<str>> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(text_of(panic))),
+/// Polls a future until it is ready, panics, or is interrupted, and drops it there; a panic becomes a reason. It stays where
+/// the caller has it: as the argument of an async function it would take its memory twice, and once more for each layer.
+async fn caught<F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    interrupted: impl Fn() -> Option<ExitReason>,
+) -> Result<F::Output, ExitReason> {
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
+                (Some(reason), _) => Poll::Ready(Err(reason)),
+                (None, Some(future)) => future.poll(cx).map(Ok),
+                (None, None) => unreachable!("invariant: it is not polled after it was ready"),
+            };
+            if polled.is_ready() {
+                future.set(None);
+            }
+            polled
+        }));
+        polled.unwrap_or_else(|panic| {
+            let text = text_of(panic);
+            // What the panic has left of it.
+            let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+            dropped.err().into_iter().for_each(std::mem::forget);
+            Poll::Ready(Err(ExitReason::Failed(text)))
+        })
     })
     .await
 }

@@ -146,8 +146,3 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
-
-/// The programs of the guide are compiled and run as tests.
-#[cfg(all(doctest, feature = "sim"))]
-#[doc = include_str!("../../docs/guide/simulation.md")]
-struct Guide;

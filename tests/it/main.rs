@@ -1,17 +1,17 @@
-//! Integration tests: one binary, modules by area.
+//! Integration tests: one binary, modules by area. Those that must wait for real sockets and real time are named `real_*`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
-mod cluster;
 mod common;
-mod hostile;
 mod lifecycle;
 mod mailbox;
 mod monitors;
-mod nodes;
 mod order;
 mod panics;
-mod reconnect;
+mod real_cluster;
+mod real_hostile;
+mod real_nodes;
+mod real_reconnect;
 mod runtimes;
 mod services;
 mod supervision;

@@ -1,6 +1,6 @@
 //! Many runtimes in one process, each with a node of its own: they share nothing.
 
-use crate::cluster::{Tester, Testing};
+use crate::real_cluster::{Tester, Testing};
 use posse::prelude::*;
 use posse::runtime::{Builder, Runtime};
 use posse::{FindError, System};
@@ -41,7 +41,7 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
     for (n, (runtime, Cluster { node, tester })) in runtimes.iter().enumerate() {
         runtime.block_on(async {
             for _ in 0..n {
-                tester.tell(crate::cluster::Note { n: 1 }).await.unwrap();
+                tester.tell(crate::real_cluster::Note { n: 1 }).await.unwrap();
             }
             let found: ActorRef<Testing> = node.find("tester").await.unwrap();
             assert_eq!(found.notes().await.unwrap().len(), n);
@@ -57,7 +57,7 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
     assert!(!cluster.tester.is_alive());
     for (runtime, Cluster { node, tester }) in &runtimes {
         runtime.block_on(async {
-            assert_eq!(tester.ask(crate::cluster::Echo { text: "still".into() }).await.unwrap(), "still");
+            assert_eq!(tester.ask(crate::real_cluster::Echo { text: "still".into() }).await.unwrap(), "still");
             assert_eq!(node.find::<Testing>("nobody").await.unwrap_err(), FindError::NotFound);
         });
     }

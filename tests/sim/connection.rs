@@ -363,9 +363,11 @@ async fn nodes_that_connect_to_each_other_at_once_share_one_connection(sim: Sim)
     }
     let (first, second) = if sim.random_below(2) == 0 { (&a, &b) } else { (&b, &a) };
     let (there, here) = (second.address(), first.address());
-    let forth = first.with(move |node| async move { posse::task::spawn(async move { node.join(there).await }) }).await;
+    let node = first.node().unwrap();
+    let forth = first.spawn(async move { node.join(there).await });
     sleep(moment(&sim, 60)).await;
-    let back = second.with(move |node| async move { posse::task::spawn(async move { node.join(here).await }) }).await;
+    let node = second.node().unwrap();
+    let back = second.spawn(async move { node.join(here).await });
     assert_eq!(forth.await.unwrap().unwrap(), id_of(second));
     assert_eq!(back.await.unwrap().unwrap(), id_of(first));
 

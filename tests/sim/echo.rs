@@ -53,6 +53,15 @@ async fn nodes_are_together_again_within_a_second_after_a_partition(sim: Sim) {
     .await;
 }
 
+/// The clock of the test began with the real one, and stood still if the process had run for long.
+#[posse::test(sim, seeds = 3)]
+async fn time_begins_at_zero_and_is_the_worlds(sim: Sim) {
+    assert!(sim.elapsed() < ms(1));
+    let before = sim.elapsed();
+    posse::time::sleep(secs(3)).await;
+    assert!((secs(3)..ms(3001)).contains(&(sim.elapsed() - before)));
+}
+
 /// The node that waited for it dialled it every 400 ms for ever, and was refused each time.
 #[test]
 fn a_node_that_came_back_and_joined_by_itself_is_not_dialled_any_more() {

@@ -14,13 +14,15 @@ use std::num::NonZeroUsize;
 /// What a liar may put into a message, by what it is answered with.
 fn bombs() -> Vec<(TypeInfo, Vec<u8>, ReplyCode)> {
     let (endless, nested) = (u64::MAX.to_le_bytes().to_vec(), message("nested"));
-    let deep = [&1000_u64.to_le_bytes()[..], &u64::MAX.to_le_bytes().repeat(1000)].concat();
+    let wide = [&1000_u64.to_le_bytes()[..], &u64::MAX.to_le_bytes().repeat(1000)].concat();
     vec![
         // A text, a list of bytes and a list of lists that announce more than there is.
         (message("echo"), endless.clone(), ReplyCode::Decode),
         (message("weigh"), endless.clone(), ReplyCode::Decode),
         (nested, endless, ReplyCode::Decode),
-        (nested, deep, ReplyCode::Decode),
+        (nested, wide, ReplyCode::Decode),
+        // A hundred thousand levels, in bytes that are all there.
+        (message("depth"), [1, 0, 0, 0].repeat(100_000), ReplyCode::Decode),
         (message("echo"), Vec::new(), ReplyCode::Decode),
         (message("note"), vec![0; 9], ReplyCode::Decode),
         (message("echo"), [&2_u64.to_le_bytes()[..], &[0xff, 0xfe]].concat(), ReplyCode::Decode),
@@ -45,6 +47,9 @@ async fn bombs_cost_one_message_each(sim: Sim) {
         let nobody = ActorKey { slot: 99, generation: 7 };
         rogue.session.ask(nobody, message("note"), &[0; 8], secs(5), "ask").unwrap();
         assert!(matches!(rogue.next().await, Event::ReplyErr("ask", ReplyCode::NoSuchActor, _)));
+        let (probe, chain) = (rogue.probe, [&[1, 0, 0, 0].repeat(100)[..], &[0; 4]].concat());
+        rogue.session.ask(probe, message("depth"), &chain, secs(5), "ask").unwrap();
+        assert!(matches!(rogue.next().await, Event::Reply("ask", body) if body == 100_u64.to_le_bytes()[..]));
         let hello = [&2_u64.to_le_bytes()[..], b"hi"].concat();
         let probe = rogue.probe;
         rogue.session.ask(probe, message("echo"), &hello, secs(5), "ask").unwrap();

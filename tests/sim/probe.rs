@@ -6,8 +6,16 @@ use posse::cluster::{Counters, Limits, PeerInfo, PeerState};
 use posse::prelude::*;
 use posse::sim::{MachineBuilder, Sim, SimMachine};
 use posse_wire::{ActorKey, Event, Greeting, Hello, Resolution, Role, Session, TypeInfo, fnv1a64};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// As deep as one likes.
+#[derive(Serialize, Deserialize)]
+pub enum Chain {
+    End,
+    Link(Box<Chain>),
+}
 
 /// What it speaks.
 #[posse::protocol]
@@ -22,6 +30,7 @@ pub trait Probing {
     /// Tells so many notes to another one, then ends: in order, or by a panic.
     async fn count_and_end(to: ActorRef<Probing>, count: u64, crash: bool);
     async fn nested(list: Vec<Vec<u64>>) -> u64;
+    async fn depth(chain: Chain) -> u64;
     /// Asks another one for an echo.
     async fn pass(to: ActorRef<Probing>, text: String) -> Result<String, AskError>;
 }
@@ -98,6 +107,16 @@ impl Handler<CountAndEnd> for Probe {
 impl Handler<Nested> for Probe {
     async fn handle(&mut self, Nested { list }: Nested, _: &mut Context<Self>) -> u64 {
         list.iter().flatten().sum()
+    }
+}
+
+impl Handler<Depth> for Probe {
+    async fn handle(&mut self, Depth { mut chain }: Depth, _: &mut Context<Self>) -> u64 {
+        let mut depth = 0;
+        while let Chain::Link(next) = chain {
+            (chain, depth) = (*next, depth + 1);
+        }
+        depth
     }
 }
 

@@ -67,7 +67,7 @@ impl Worker {
     /// Fails in some way, or does not.
     fn meet_danger(&self, ctx: &mut Context<Self>) {
         let random = ctx.runtime().random_u64();
-        if self.book.calm.load(Ordering::Relaxed) || random % self.book.danger != 0 {
+        if self.book.calm.load(Ordering::Relaxed) || random % self.book.danger >= 1 {
             return;
         }
         match (random >> 32) % 4 {
@@ -88,7 +88,7 @@ impl Drop for Worker {
 
 impl Actor for Worker {
     async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
-        if ctx.runtime().random_u64() % 4 == 0 {
+        if ctx.runtime().random_u64() % 4 < 1 {
             sleep(ms(1 + ctx.runtime().random_u64() % 5)).await;
         }
         self.meet_danger(ctx);
@@ -96,7 +96,7 @@ impl Actor for Worker {
     }
 
     async fn stopped(&mut self, _: &ExitReason, ctx: &mut Context<Self>) {
-        if ctx.runtime().random_u64() % 4 == 0 {
+        if ctx.runtime().random_u64() % 4 < 1 {
             sleep(ms(1 + ctx.runtime().random_u64() % 5)).await;
         }
     }
@@ -108,7 +108,7 @@ struct Work(u64);
 
 impl Handler<Work> for Worker {
     async fn handle(&mut self, Work(n): Work, ctx: &mut Context<Self>) -> (u64, u64) {
-        if ctx.runtime().random_u64() % 2 == 0 {
+        if ctx.runtime().random_u64() % 2 < 1 {
             sleep(ms(ctx.runtime().random_u64() % 3)).await;
         }
         self.meet_danger(ctx);
@@ -169,7 +169,7 @@ impl Storm {
     }
 
     /// Everybody is gone: nothing is restarted any more, nobody waits for anything.
-    async fn is_over(self) {
+    async fn ends(self) {
         let Self { supervisor, book, workers, load, over } = self;
         assert!(!supervisor.is_alive());
         assert!(workers.iter().all(|worker| !worker.is_alive()));
@@ -229,11 +229,12 @@ async fn after_the_storm_every_child_is_there_again(sim: Sim) {
             assert!(calm.elapsed() < secs(10), "a child does not come back");
         }
     }
+    storm.over.cancel();
     sleep(secs(3)).await;
     assert_eq!(storm.book.alive(), storm.workers.len() as u64);
     assert!(System::current().restarts() > 0);
     storm.supervisor.stop().await;
-    storm.is_over().await;
+    storm.ends().await;
 }
 
 /// A shutdown in the middle of the storm, while children crash, wait for their restart, or start.
@@ -244,7 +245,7 @@ async fn shutdown_in_the_storm_ends_every_child(sim: Sim) {
     let begun = Instant::now();
     storm.supervisor.stop().await;
     assert!(begun.elapsed() < secs(2), "the shutdown took {:?}", begun.elapsed());
-    storm.is_over().await;
+    storm.ends().await;
 }
 
 /// When nobody fails any more, a shutdown ends the children in reverse order, also those that are just being restarted.
@@ -274,7 +275,7 @@ async fn shutdown_ends_the_children_in_reverse_order(sim: Sim) {
         in_order(&rest)
     });
     assert!(in_order(&last) || without_one, "{last:?}");
-    storm.is_over().await;
+    storm.ends().await;
 }
 
 /// Too many restarts: the supervisor fails, and with it end all children, also those that wait for their own restart.
@@ -283,7 +284,7 @@ async fn supervisor_that_gives_up_leaves_nobody_behind(sim: Sim) {
     let storm = Storm::begin(supervisor(&sim, sim.random_below(6)), 2 + sim.random_below(8), 5).await;
     let reason = timeout(secs(60), storm.supervisor.closed()).await.expect("it does not give up");
     assert!(matches!(&reason, ExitReason::Failed(text) if text.contains("restarts within")), "{reason}");
-    storm.is_over().await;
+    storm.ends().await;
 }
 
 /// Supervisors under a supervisor: inner ones give up and are started anew with all their children.

@@ -39,6 +39,8 @@ async fn down_comes_after_the_last_message(sim: Sim) {
     let far = lookup(&b, "target").await;
     let (me, whom) = (near.clone(), far.clone());
     b.run(async move { me.watch(whom).await }).await.unwrap();
+    // Otherwise the wish to watch may be on its way when the target is gone.
+    assert!(seen(&b, &near).await.is_empty());
 
     let (count, crash) = (1 + sim.random_below(200) as u64, sim.random_below(2) == 0);
     let (me, busy) = (near.clone(), sim.random_below(2) == 0);

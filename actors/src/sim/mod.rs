@@ -81,12 +81,11 @@ pub const NODE_PORT: u16 = 7000;
 #[derive(Clone, Debug)]
 pub struct Sim {
     control: Control,
-    begun: Instant,
 }
 
 impl Sim {
     pub(crate) fn new(control: Control) -> Self {
-        Self { control, begun: Instant::now() }
+        Self { control }
     }
 
     /// Describes a machine with a [`Node`] of the same name that listens on port 7000 and, with
@@ -173,7 +172,7 @@ impl Sim {
 
     /// Returns how much of the world's time has passed.
     pub fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        self.control.elapsed()
     }
 
     /// Draws a number below a bound, from the seed.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// What a machine runs whenever it starts, in the context of its fresh runtime.
 pub type Boot = Arc<dyn Fn(&Handle) + Send + Sync>;
@@ -186,6 +187,11 @@ impl Control {
     /// Sets how many descriptors a machine's process may have open.
     pub fn set_descriptors_max(&self, machine: MachineId, max: usize) {
         self.net.set_descriptors_max(machine.0, max);
+    }
+
+    /// Returns how much of the world's time has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.net.elapsed()
     }
 
     /// Draws a number below a bound.

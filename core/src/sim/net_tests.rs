@@ -41,6 +41,7 @@ fn datagrams_get_lost_doubled_overtaken_and_damaged_as_told() {
             all
         });
         let to: std::net::SocketAddr = (control.ip(to), 9).into();
+        sleep(Duration::from_millis(10)).await;
         let mut networks = [Network::default(), Network::default(), Network::default(), Network::default()];
         networks[0].udp_loss = 0.5;
         networks[1].udp_duplicate = 1.0;

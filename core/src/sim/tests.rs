@@ -101,7 +101,7 @@ fn bytes_come_back_over_the_simulated_network_whatever_the_seed() {
         let mut world = world(seed);
         let run = world.run(|control| async move {
             let server = control.add(spec("server", echo)).await.unwrap();
-            sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(10)).await;
             let stream = TcpStream::connect(address(&control, server)).await.unwrap();
             let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
             for part in sent.chunks(30_000) {

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// What a step takes of the world's time, in nanoseconds. Guessed: what a small handler takes.
 const STEP: u64 = 500;
 
+/// How long a process takes until it runs, in nanoseconds. Guessed.
+const BOOT: std::ops::Range<u64> = 200_000..5_000_000;
+
 /// A ready task that waits longer is starved. Specified.
 const PATIENCE: u64 = 1_000_000_000;
 
@@ -394,6 +397,10 @@ impl World {
                 machine.running = Some(stepper);
                 machine.next_timer = u64::MAX;
                 machine.waits_since.fill(None);
+                // A process takes its time to start. The test is there from the beginning.
+                if index != TEST {
+                    machine.free_at = self.time.now() + self.dice.between(Kind::Latency, BOOT.start, BOOT.end);
+                }
                 let _entered = handle.enter();
                 journal::at(index, || (machine.spec.boot)(&handle));
             }

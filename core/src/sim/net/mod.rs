@@ -211,6 +211,11 @@ impl Net {
         self.lock().hosts[host].ip
     }
 
+    /// How much of the world's time has passed.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.lock().now())
+    }
+
     /// When the next thing happens.
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.lock().due.peek().map(|due| due.at)

@@ -1,7 +1,7 @@
 //! Connections that break while both nodes live, and nodes that cannot be reached any more.
 
-use crate::cluster::{Tester, Testing, until};
-use crate::hostile::Rogue;
+use crate::real_cluster::{Tester, Testing, until};
+use crate::real_hostile::Rogue;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sync::CancellationToken;

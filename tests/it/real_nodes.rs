@@ -1,7 +1,7 @@
 //! What a node knows of the others, and what it leaves behind.
 
-use crate::cluster::{Tester, Testing};
-use crate::hostile::Rogue;
+use crate::real_cluster::{Tester, Testing};
+use crate::real_hostile::Rogue;
 use posse::cluster::PeerState;
 use posse::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Strangers at a node's door, and nodes that break the rules: they pay for it, the node does not.
 
-use crate::cluster::{Tester, Testing, until};
+use crate::real_cluster::{Tester, Testing, until};
 use bytes::BytesMut;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
@@ -230,7 +230,7 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     for name in ["one", "two", "three"] {
         let stuck = posse::spawn_with(posse::Capacity::Bounded(1.try_into().unwrap()), Tester::default);
         node.publish(name, stuck.share::<Testing>()).await.unwrap();
-        stuck.tell(crate::cluster::Stuck {}).await.unwrap();
+        stuck.tell(crate::real_cluster::Stuck {}).await.unwrap();
         until(|| stuck.queued() == 0).await;
         let to = rogue.find(name).await;
         for _ in 0..20 {
