@@ -68,8 +68,7 @@ fn datagrams_get_lost_doubled_overtaken_and_damaged_as_told() {
 fn a_narrow_link_takes_its_time_and_a_reader_that_does_not_read_stops_the_writer() {
     let run = world(4).run(|control| async move {
         let server = control.add(spec("server", echo)).await.unwrap();
-        let mut narrow = Network::default();
-        narrow.bandwidth = Some(100_000);
+        let narrow = Network { bandwidth: Some(100_000), ..Network::default() };
         control.set_link(MachineId(0), server, narrow);
         sleep(Duration::from_millis(10)).await;
         let stream = TcpStream::connect(address(&control, server)).await.unwrap();
