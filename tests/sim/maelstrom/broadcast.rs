@@ -24,7 +24,7 @@ enum Variant {
     Right,
     /// Each value is sent once, and never again.
     SendsOnce,
-    /// Acknowledges before a value is on the disk.
+    /// Acknowledges before a value is on the disk, or on its way to others.
     Forgets,
 }
 
@@ -57,8 +57,8 @@ impl Handler<Broadcast> for Broadcaster {
         self.values.insert(value);
         if self.variant != Variant::Forgets {
             self.disk.lock().insert(value);
+            self.tell_others(&[value].into());
         }
-        self.tell_others(&[value].into());
     }
 }
 
@@ -149,5 +149,5 @@ fn broadcast_without_anti_entropy_is_found() {
 
 #[test]
 fn broadcast_without_a_disk_is_found() {
-    is_found("no disk", 50, "lacks", |sim| values_spread(sim, Variant::Forgets));
+    is_found("no disk", 20, "lacks", |sim| values_spread(sim, Variant::Forgets));
 }
