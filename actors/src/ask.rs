@@ -62,19 +62,21 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     /// Sends what was not sent yet, then looks for the reply.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Reply, AskError>> {
         loop {
-            let left = self.left();
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Unsent(_) if self.target.is_current() => return Poll::Ready(Err(AskError::Deadlock)),
-                Stage::Unsent(message) => match self.target.try_ask_with(&mut self.waiter, message, left) {
-                    Ok(reply) => self.stage = Stage::Sent(reply),
-                    Err(TellError::Full(message)) => {
-                        self.stage = Stage::Unsent(message);
-                        if self.target.poll_room(&mut self.waiter, cx).is_pending() {
-                            return Poll::Pending;
+                Stage::Unsent(message) => {
+                    let left = self.left();
+                    match self.target.try_ask_with(&mut self.waiter, message, left) {
+                        Ok(reply) => self.stage = Stage::Sent(reply),
+                        Err(TellError::Full(message)) => {
+                            self.stage = Stage::Unsent(message);
+                            if self.target.poll_room(&mut self.waiter, cx).is_pending() {
+                                return Poll::Pending;
+                            }
                         }
+                        Err(error) => return Poll::Ready(Err(error.into())),
                     }
-                    Err(error) => return Poll::Ready(Err(error.into())),
-                },
+                }
                 Stage::Sent(mut reply) => {
                     let Poll::Ready(result) = Pin::new(&mut reply).poll(cx) else {
                         self.stage = Stage::Sent(reply);
