@@ -1,6 +1,6 @@
 //! The echo cluster: asks, a partition, a kill and a restart.
 
-use crate::common::{find, server};
+use crate::probe::{Probing, find, server};
 use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::{Options, Sim, SimMachine, run_seed};
@@ -33,8 +33,7 @@ async fn killed_node_is_down_and_its_successor_is_found(sim: Sim) {
         node.peers().iter().any(|peer| peer.id == again && peer.state == PeerState::Connected)
     })
     .await;
-    let fresh: ActorRef<crate::common::Testing> =
-        b.with(|node| async move { node.find("tester").await }).await.unwrap();
+    let fresh: ActorRef<Probing> = b.with(|node| async move { node.find("probe").await }).await.unwrap();
     assert_eq!(b.run(async move { fresh.echo("here".into()).await }).await.unwrap(), "here");
 }
 

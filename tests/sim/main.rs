@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cluster;
-mod common;
 mod connection;
 mod echo;
 mod guide;

@@ -1,6 +1,6 @@
 //! What a failure says: the seed, the time, the assertion, what happened last, and how to see it again.
 
-use crate::common::{Testing, find, server};
+use crate::probe::{Probing, find, server};
 use posse::prelude::*;
 use posse::sim::{Options, Sim, Test, run, run_seed};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +55,7 @@ fn two_runs_of_a_seed_that_differ_are_found_with_the_first_decision_that_does() 
 fn a_seed_that_fails_fails_in_the_same_way_to_the_byte() {
     let flaky = |sim: Sim| async move {
         let (a, b) = (server(&sim, "a").await, sim.node("b").await);
-        let tester: ActorRef<Testing> = find(&b, &a).await;
+        let tester: ActorRef<Probing> = find(&b, &a).await;
         let pause = ms(sim.random_below(3000) as u64);
         posse::time::sleep(pause).await;
         sim.kill(&a).await;

@@ -169,8 +169,9 @@ impl Reader<'_> {
         let mut batch = Vec::new();
         loop {
             let now = core.now();
+            let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
             let understood = peer.on_session(|session| {
-                while batch.len() < BATCH_MAX {
+                while batch.len() < batch_max {
                     match session.next(&mut self.input, now)? {
                         Some(event) => batch.push(event),
                         None => break,
@@ -178,7 +179,7 @@ impl Reader<'_> {
                 }
                 Ok::<_, Violation>(())
             });
-            let full = batch.len() == BATCH_MAX;
+            let full = batch.len() == batch_max;
             let end = self.inbound.act(batch.drain(..));
             self.inbound.settle();
             understood.map_err(last_words)?;

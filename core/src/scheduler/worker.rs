@@ -184,7 +184,8 @@ impl Worker {
     fn take_over_injected(&mut self) {
         let shared = self.shared();
         let mut moved = 0;
-        while moved < INJECTED_MAX {
+        let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
+        while moved < max {
             let before = self.lane.queue.len();
             let Some(task) = shared.injector.pop_into(&self.lane.queue) else { break };
             self.lane.queue.push(task);
