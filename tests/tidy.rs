@@ -89,7 +89,7 @@ fn names(line: &str, word: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 7] = [
+const RULES: [(&str, Check); 8] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -122,6 +122,12 @@ const RULES: [(&str, Check); 7] = [
         let found = banned.iter().find(|banned| code(text).any(|line| line.contains(*banned)));
         found.filter(|_| packages.iter().any(|package| path.starts_with(package))).map(|banned| (*banned).to_owned())
     }),
+    ("a test that sleeps in real time is named so", |path, text| {
+        let tests = ["tests/it/", "net/tests/", "tests/examples.rs"];
+        let sleeps = code(text).any(|line| names(line, "sleep"));
+        (sleeps && tests.iter().any(|test| path.starts_with(test)) && !path.contains("/real_"))
+            .then(|| "`sleep`".to_owned())
+    }),
     ("an example says how it is run", |path, text| {
         let example = path.strip_prefix("examples/")?.strip_suffix(".rs")?.trim_end_matches("/main");
         let line = format!("//! Run: cargo run --example {example}");
@@ -150,6 +156,7 @@ fn every_rule_refuses_a_bad_sample() {
         ("core/src/a.rs", "//! x\nuse mio::Poll;"),
         ("net/src/a.rs", "//! x\nuse posse::Actor;"),
         ("actors/src/a.rs", "//! x\nprintln!();"),
+        ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
         ("examples/a.rs", "//! x"),
     ];
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {
