@@ -17,7 +17,9 @@ pub(crate) struct Timers {
     shards: Box<[Shard]>,
 }
 
+/// On cache lines of its own: two workers that set timers must not wait for each other's.
 #[derive(Debug)]
+#[repr(align(128))]
 struct Shard {
     wheel: Mutex<Wheel<Waker>>,
     /// When `fire` has something to do, readable without the lock. Written under it.
@@ -41,10 +43,14 @@ impl Timers {
     pub(crate) fn insert(&self, shard: usize, deadline: Instant, waker: Waker) -> (Entry, bool) {
         let shard = shard % self.shards.len();
         let mut wheel = self.shards[shard].lock();
-        let before = self.shards[shard].next.load(Ordering::Relaxed);
         let key = wheel.insert(deadline.0, waker);
-        self.shards[shard].publish(&wheel);
-        (Entry { shard, key }, self.shards[shard].next.load(Ordering::Relaxed) < before)
+        // Written under the lock. It need not be asked of the wheel, which costs more than the insertion.
+        let next = &self.shards[shard].next;
+        let earliest = deadline.0 < next.load(Ordering::Relaxed);
+        if earliest {
+            next.store(deadline.0, Ordering::Release);
+        }
+        (Entry { shard, key }, earliest)
     }
 
     /// Makes a timer wake `waker`. False if it has fired.
