@@ -119,9 +119,7 @@ impl Links {
     }
 
     pub(super) fn set_default(&mut self, network: Network) {
-        let special = std::mem::take(&mut self.special);
         self.default = Arc::new(network);
-        self.special = special;
     }
 
     pub(super) fn set(&mut self, from: HostId, to: HostId, network: &Arc<Network>) {

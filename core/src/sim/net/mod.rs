@@ -79,7 +79,6 @@ enum What {
     /// The other end has read: there is room again.
     Room {
         to: SocketId,
-        bytes: usize,
     },
     Reset {
         to: SocketId,
@@ -355,7 +354,7 @@ impl State {
             What::SynAck { to, server } => self.syn_ack(to, server),
             What::Established { server, listener } => self.established(server, listener),
             What::Pump { from } => self.pump(from),
-            What::Room { to, bytes } => self.room(to, bytes),
+            What::Room { to } => self.room(to),
             What::Reset { to, from } => self.reset_arrives(to, from),
             What::Datagram { from_host, from, to, bytes } => self.datagram_arrives(from_host, from, to, bytes),
         }

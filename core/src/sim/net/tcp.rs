@@ -455,19 +455,19 @@ impl State {
         let (remote, other) = (stream.remote_host, stream.other);
         let Some(other) = other else { return };
         let at = self.now() + self.links.get(host, remote).travel(&self.dice);
-        self.schedule(at, What::Room { to: other, bytes: 0 });
+        self.schedule(at, What::Room { to: other });
     }
 
     /// The other end has read.
-    pub(super) fn room(&mut self, to: SocketId, bytes: usize) {
+    pub(super) fn room(&mut self, to: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(to), self.stream(to)) else { return };
         let (reader, reader_host) = (stream.other, stream.remote_host);
         match self.way(reader_host, host) {
             Way::Open => {}
-            Way::Held => return self.links.keep(reader_host, host, What::Room { to, bytes }),
+            Way::Held => return self.links.keep(reader_host, host, What::Room { to }),
             Way::Cut => {
                 let at = self.now() + RETRY_MIN;
-                return self.schedule(at, What::Room { to, bytes });
+                return self.schedule(at, What::Room { to });
             }
         }
         let read = reader.and_then(|reader| self.stream_mut(reader)).map_or(0, |reader| {
