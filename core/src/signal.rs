@@ -64,8 +64,8 @@ enum Awaited {
 impl Awaited {
     fn new(signals: &[i32]) -> Self {
         #[cfg(feature = "sim")]
-        if let Some(handle) = Handle::try_current().ok().filter(|handle| handle.io().port().is_some()) {
-            let signals = handle.extension(simulated::Signals::default);
+        if crate::sim::net::Port::current().is_some() {
+            let signals = Handle::current().extension(simulated::Signals::default);
             let seen = signals.seen();
             return Self::Simulated(signals, seen);
         }

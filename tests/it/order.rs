@@ -95,9 +95,17 @@ impl Handler<Heard> for Listener {
     }
 }
 
-#[posse::test]
-async fn a_full_mailbox_changes_neither_the_order_of_messages_nor_that_down_comes_last() {
-    const NUMBERS: u64 = 100;
+/// A speaker at one node, and at another a listener that monitors it and is busy, with room for two messages.
+struct Stage {
+    server: Node,
+    client: Node,
+    local: LocalRef<Speaker>,
+    speaker: ActorRef<Speaking>,
+    listener: LocalRef<Listener>,
+    free: oneshot::Sender<()>,
+}
+
+async fn busy_listener() -> Stage {
     let server = Node::listen("127.0.0.1:0").await.unwrap();
     let local = posse::spawn(|| Speaker);
     server.publish("speaker", local.share::<Speaking>()).await.unwrap();
@@ -108,6 +116,13 @@ async fn a_full_mailbox_changes_neither_the_order_of_messages_nor_that_down_come
 
     let (free, busy) = oneshot::channel();
     listener.tell(BeBusy(busy)).await.unwrap();
+    Stage { server, client, local, speaker, listener, free }
+}
+
+#[posse::test]
+async fn a_full_mailbox_changes_neither_the_order_of_messages_nor_that_down_comes_last() {
+    const NUMBERS: u64 = 100;
+    let Stage { server: _server, client: _client, local, speaker, listener, free } = busy_listener().await;
     let speak = Speak { to: listener.share(), also: listener.share(), numbers: NUMBERS };
     speaker.tell(speak).await.unwrap();
     local.closed().await;
@@ -126,16 +141,7 @@ async fn a_full_mailbox_changes_neither_the_order_of_messages_nor_that_down_come
 
 #[posse::test]
 async fn a_monitor_whose_word_waits_behind_messages_fires_once_when_the_connection_ends() {
-    let server = Node::listen("127.0.0.1:0").await.unwrap();
-    let local = posse::spawn(|| Speaker);
-    server.publish("speaker", local.share::<Speaking>()).await.unwrap();
-    let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
-    let speaker: ActorRef<Speaking> = client.find("speaker").await.unwrap();
-    let listener = posse::spawn_with(Capacity::Bounded(2.try_into().unwrap()), Listener::default);
-    listener.ask(Attend(speaker.clone())).await.unwrap();
-
-    let (free, busy) = oneshot::channel();
-    listener.tell(BeBusy(busy)).await.unwrap();
+    let Stage { server, client, local: _local, speaker, listener, free } = busy_listener().await;
     speaker.tell(Speak { to: listener.share(), also: listener.share(), numbers: 100 }).await.unwrap();
     assert_ne!(speaker.closed().await, ExitReason::NodeDown);
     // What had no room is lost with the connection, and counted so by who sent it.

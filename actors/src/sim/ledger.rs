@@ -2,7 +2,7 @@
 //! production nothing is written.
 
 use crate::cluster::Peer;
-use posse_core::runtime::Handle;
+use posse_core::sim::Simulation;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,7 +144,7 @@ impl MonitorRecord {
     /// It fired, or nobody wants to know any more.
     pub(crate) fn settle(&self) {
         if self.ledger.lock().monitors.remove(&self.key).is_none() {
-            if let Some(simulation) = Handle::try_current().ok().and_then(|handle| handle.simulation().cloned()) {
+            if let Some(simulation) = Simulation::current() {
                 simulation.report("a monitor fired twice");
             }
         }

@@ -1,10 +1,10 @@
 //! A machine of a simulation: what it runs whenever it starts, and how a test gets at it.
 
-use super::{NODE_PORT, NodeSlot};
+use super::NODE_PORT;
 use crate::cluster::{Limits, Node};
 use crate::system::System;
 use posse_core::runtime::Handle;
-use posse_core::sim::{Control, MachineId, MachineSpec, Simulation, Skew};
+use posse_core::sim::{Control, MachineId, MachineSpec, Skew};
 use posse_core::sync::Notify;
 use posse_core::task::JoinHandle;
 use std::fmt;
@@ -107,7 +107,9 @@ impl MachineBuilder {
                 let name = this.name.clone();
                 let program = posse_core::task::spawn(this.program(inside));
                 if let Err(text) = outcome(program).await {
-                    report(simulation.as_deref(), format!("the program of {name} failed: {text}"));
+                    if let Some(simulation) = simulation {
+                        simulation.report(format!("the program of {name} failed: {text}"));
+                    }
                 }
             });
         });
@@ -155,12 +157,6 @@ async fn outcome(program: JoinHandle<crate::Result>) -> Result<(), String> {
     }
 }
 
-fn report(simulation: Option<&Simulation>, text: String) {
-    if let Some(simulation) = simulation {
-        simulation.report(text);
-    }
-}
-
 impl IntoFuture for MachineBuilder {
     type Output = SimMachine;
     type IntoFuture = Pin<Box<dyn Future<Output = SimMachine> + Send>>;
@@ -179,13 +175,13 @@ impl fmt::Debug for MachineBuilder {
 /// What the test sees of what runs inside.
 #[derive(Default)]
 struct Inside {
-    node: NodeSlot,
     state: Mutex<State>,
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
+    node: Option<Node>,
     started: bool,
 }
 
@@ -195,7 +191,8 @@ impl Inside {
     }
 
     fn set_node(&self, node: Option<Node>) {
-        let former = std::mem::replace(&mut *self.node.lock().unwrap_or_else(|e| e.into_inner()), node);
+        let former = std::mem::replace(&mut self.lock().node, node);
+        // Outside of the lock: it may be the last one, and the node leaves.
         drop(former);
     }
 
@@ -245,7 +242,7 @@ impl SimMachine {
 
     /// Returns its node; `None` while it is not up, or has none.
     pub fn node(&self) -> Option<Node> {
-        self.inside.node.lock().unwrap_or_else(|e| e.into_inner()).clone()
+        self.inside.lock().node.clone()
     }
 
     /// Returns true while it runs.

@@ -66,12 +66,10 @@ pub use run::{Outcome, Report, Test, run, run_seed};
 pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
 pub(crate) use wire_log::WireLog;
 
-use crate::cluster::Node;
 use machine::Program;
 use posse_core::sim::{Control, Death};
 use posse_core::time::Instant;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The port that the nodes of a simulation listen on.
@@ -88,7 +86,7 @@ impl Sim {
         Self { control }
     }
 
-    /// Describes a machine with a [`Node`] of the same name that listens on port 7000 and, with
+    /// Describes a machine with a [`Node`](crate::cluster::Node) of the same name that listens on port 7000 and, with
     /// [`run`](MachineBuilder::run), a program that uses it. Awaiting it starts the machine.
     pub fn node(&self, name: &str) -> MachineBuilder {
         MachineBuilder::new(self.control.clone(), name, Some(Program::none()))
@@ -192,6 +190,3 @@ impl Sim {
         }
     }
 }
-
-/// What the boot of a machine keeps for the test while it runs.
-type NodeSlot = Arc<std::sync::Mutex<Option<Node>>>;

@@ -8,6 +8,8 @@ use super::os;
 use super::registration::{Direction, Readiness};
 use super::source::{ListenerSource, Readable, Source, TcpSource, UdpSource};
 use crate::runtime::Handle;
+#[cfg(feature = "sim")]
+use crate::sim::net::Port;
 use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
@@ -224,7 +226,7 @@ impl TcpListener {
     /// What the operating system says, for example that the address is in use; an error outside of a runtime.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+        if let Some(port) = Port::current() {
             return Self::new(port.listen(address)?.into());
         }
         Self::new(os::listen(address)?.into())
@@ -272,7 +274,7 @@ impl TcpStream {
 
     fn begin_connect(address: SocketAddr) -> io::Result<TcpSource> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+        if let Some(port) = Port::current() {
             return port.connect(address).map(TcpSource::from);
         }
         os::TcpStream::connect(address).map(TcpSource::from)
@@ -302,7 +304,7 @@ impl UdpSocket {
     /// What the operating system says; an error outside of a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Handle::try_current().ok().and_then(|handle| handle.io().port()) {
+        if let Some(port) = Port::current() {
             return Self::new(port.bind_udp(address)?.into());
         }
         Self::new(os::UdpSocket::bind(address)?.into())

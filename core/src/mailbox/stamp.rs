@@ -1,7 +1,7 @@
 //! In a simulation every message carries who sent it and when, so that its inbox can check the promised order.
 
 use crate::context;
-use crate::runtime::Handle;
+use crate::sim::Simulation;
 use crate::task::Id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +47,7 @@ pub(super) fn check_bound(is_above: bool) {
 }
 
 fn report(text: impl FnOnce() -> String) {
-    if let Some(simulation) = Handle::try_current().ok().and_then(|handle| handle.simulation().cloned()) {
+    if let Some(simulation) = Simulation::current() {
         simulation.report(text());
     }
 }

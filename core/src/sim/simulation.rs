@@ -1,6 +1,7 @@
 //! What all machines of a world share besides the network: the dice, what was found wrong, and values found by type.
 
 use super::{Dice, Kind};
+use crate::context;
 use crate::extensions::Extensions;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,11 @@ impl Simulation {
             found: Mutex::default(),
             extensions: Extensions::default(),
         })
+    }
+
+    /// Returns the simulation that this code runs in, if it does.
+    pub fn current() -> Option<Arc<Self>> {
+        context::with_current(|handle| handle?.simulation().cloned())
     }
 
     /// Returns the dice of the simulation.

@@ -4,6 +4,7 @@ use super::link::draw;
 use super::sockets::{SimListener, SimStream};
 use super::udp::SimUdp;
 use super::{HostId, Net, SocketId};
+use crate::context;
 use crate::io::Readiness;
 use crate::sim::Kind;
 use crate::time::sleep;
@@ -26,6 +27,11 @@ pub(crate) struct Port {
 impl Port {
     pub(super) fn new(net: Net, host: HostId, pending: Arc<AtomicUsize>) -> Self {
         Self { net, host, pending }
+    }
+
+    /// The port of the machine that this code runs on, if it is a simulated one.
+    pub(crate) fn current() -> Option<Self> {
+        context::with_current(|handle| handle?.io().port())
     }
 
     /// Events that wait to be taken.
