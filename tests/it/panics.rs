@@ -109,7 +109,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().limit(10, secs(60)).spawn();
     for at in ["recipe", "started", "handler", "stopped", "drop"] {
-        let actor = supervisor.add(at, Breaking::recipe(at, &log)).await.unwrap();
+        let actor = supervisor.start_child(Spec::new(Breaking::recipe(at, &log)).name(at)).await.unwrap();
         match at {
             "handler" => assert_eq!(actor.ask(Ping).await, Err(AskError::Crashed)),
             "stopped" | "drop" => {
@@ -123,7 +123,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
         assert_eq!(actor.ask(Ping).await, Ok(()), "{at}");
     }
     assert_eq!(posse::System::current().restarts(), 5);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     assert_eq!(posse::System::current().alive(), 0);
 }
 
@@ -131,14 +131,14 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
 async fn what_a_killed_handler_held_may_panic_and_the_supervisor_decides_all_the_same() {
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().spawn();
-    let actor = supervisor.add("a", Breaking::recipe("nowhere", &log)).await.unwrap();
+    let actor = supervisor.start_child(Spec::new(Breaking::recipe("nowhere", &log)).name("a")).await.unwrap();
     let waiting = posse::task::spawn(actor.ask(Wait));
     settle().await;
     actor.kill();
     assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
     assert_eq!(actor.ask(Ping).await, Ok(()));
     assert_eq!(log.take(), ["made to break nowhere", "dropped", "made to break nowhere"]);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]

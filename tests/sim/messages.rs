@@ -184,7 +184,7 @@ async fn messages_for_a_recipient_that_dies_with_a_full_mailbox_are_counted(sim:
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let bystander = find(&b, &a).await;
     let capacity = Capacity::Bounded(NonZeroUsize::new(4).unwrap());
-    let actor = a.run(async move { posse::spawn_with(capacity, Probe::default) }).await;
+    let actor = a.run(async move { posse::spawn(Spec::new(Probe::default).capacity(capacity)) }).await;
     let shared = actor.share::<Probing>();
     a.with(move |node| async move { node.publish("full", shared).await }).await.unwrap();
     let full = b.with(|node| async move { node.find::<Probing>("full").await.unwrap() }).await;

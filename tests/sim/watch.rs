@@ -13,7 +13,7 @@ async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> L
     let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
     machine
         .with(move |node| async move {
-            let actor = posse::spawn_with(capacity, Probe::default);
+            let actor = posse::spawn(Spec::new(Probe::default).capacity(capacity));
             node.publish(name, actor.share::<Probing>()).await.unwrap();
             actor
         })
