@@ -240,10 +240,10 @@ fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason
 async fn life<A: Actor>(
     mut ctx: Context<A>,
     mut recipe: Recipe<A>,
-    unnamed: Option<Arc<str>>,
+    mut unnamed: Option<Arc<str>>,
     supervisor: Option<Arc<dyn Supervise>>,
 ) {
-    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, unnamed, supervisor.as_deref()))), || None).await;
+    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, &mut unnamed, supervisor.as_deref()))), || None).await;
     let (Ok(reason) | Err(reason)) = ended;
     ctx.children.end().await;
     ctx.end(&reason);
@@ -256,13 +256,23 @@ async fn life<A: Actor>(
 }
 
 /// One incarnation after the other, as the supervisor says; without one there is no second.
+///
+/// An actor that has not got its name cannot start. It asks for it again at each start.
 async fn live<A: Actor>(
     ctx: &mut Context<A>,
     recipe: &mut Recipe<A>,
+    unnamed: &mut Option<Arc<str>>,
     supervisor: Option<&dyn Supervise>,
 ) -> ExitReason {
     loop {
-        let reason = incarnation(ctx, recipe, supervisor).await;
+        let named = unnamed.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
+        let reason = match named {
+            Ok(()) => {
+                *unnamed = None;
+                incarnation(ctx, recipe, supervisor).await
+            }
+            Err(taken) => taken,
+        };
         ctx.children.end().await;
 
         let shared = ctx.inbox.cell().clone();

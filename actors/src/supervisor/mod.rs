@@ -13,7 +13,7 @@ use crate::actor::Actor;
 use crate::cell::{self, Recipe, Signal, Supervise};
 use crate::children::Child;
 use crate::error::{ChildError, Error, Result, SpawnError};
-use crate::exit::{ActorId, ExitReason};
+use crate::exit::ActorId;
 use crate::refs::LocalRef;
 use crate::spec::{IntoSpec, Spec};
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
