@@ -36,7 +36,7 @@ pub struct Spec<A: Actor> {
     pub(crate) recipe: Recipe<A>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) capacity: Capacity,
-    restart: Restart,
+    pub(crate) restart: Restart,
     pub(crate) stop_within: Duration,
 }
 
