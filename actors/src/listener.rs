@@ -110,8 +110,7 @@ where
 /// A supervisor as a child of another one: it starts over with all its children.
 impl<F: FnMut() -> crate::Supervisor + Send + 'static> IntoChild<(crate::Supervisor,)> for Nested<F> {
     fn into_start(self) -> StartFn {
-        let mut make = self.0;
-        StartFn::new(move || make())
+        StartFn::new(self.0)
     }
 }
 
