@@ -356,10 +356,7 @@ mod loom_models {
             semaphore.leave(&mut leaves, 1);
             giver.join().unwrap();
             assert_eq!(wakes.count(), 1);
-            assert_eq!(
-                semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)),
-                Poll::Ready(Ok(()))
-            );
+            assert_eq!(semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)), Poll::Ready(Ok(())));
             assert_eq!(semaphore.available_permits(), 0);
         });
     }
