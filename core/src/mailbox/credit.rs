@@ -262,3 +262,120 @@ impl Credit {
         self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::{CountWakes, counting_waker, waker_that_drops};
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    fn full(capacity: usize) -> Credit {
+        let credit = Credit::new(Capacity::Bounded(NonZeroUsize::new(capacity).unwrap()));
+        (0..capacity).for_each(|_| credit.acquire().unwrap());
+        assert_eq!(credit.acquire(), Err(Refusal::Full));
+        credit
+    }
+
+    fn poll(credit: &Credit, place: &mut Place, waker: &Waker) -> Poll<bool> {
+        credit.poll_room(place, &mut Context::from_waker(waker))
+    }
+
+    fn wait(credit: &Credit) -> (Place, Arc<CountWakes>) {
+        let (wakes, waker) = counting_waker();
+        let mut place = Place::default();
+        assert!(poll(credit, &mut place, &waker).is_pending());
+        (place, wakes)
+    }
+
+    #[test]
+    fn no_more_are_let_in_than_there_is_room_and_in_the_order_they_came() {
+        let credit = full(100);
+        let mut waiting: Vec<_> = (0..99).map(|_| wait(&credit)).collect();
+        for room in [1, 2, 47, 49] {
+            let before = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
+            credit.release(room);
+            let woken = waiting.iter().take_while(|(_, wakes)| wakes.count() == 1).count();
+            let all = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
+            assert_eq!((woken, all), (before + room, before + room));
+            assert_eq!((credit.count(), credit.acquire()), (100, Err(Refusal::Full)));
+        }
+        for (place, _) in &mut waiting {
+            assert_eq!(poll(&credit, place, Waker::noop()), Poll::Ready(true));
+            assert!(credit.take_granted(place));
+            assert!(!credit.take_granted(place), "it was granted room once");
+        }
+        credit.release(1);
+        assert_eq!(credit.acquire(), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_while_others_wait_waits_behind_them() {
+        let credit = full(1);
+        let (mut first, _) = wait(&credit);
+        credit.release(1);
+        assert_eq!(credit.acquire(), Err(Refusal::Full), "granted room was overtaken");
+        assert!(credit.take_granted(&mut first));
+        assert_eq!(credit.count(), 1);
+    }
+
+    #[test]
+    fn who_leaves_the_line_lets_the_others_in() {
+        // Before it was granted anything: the line is empty, and the flag down.
+        let credit = full(1);
+        let (mut leaves, _) = wait(&credit);
+        credit.forget(&mut leaves);
+        credit.release(1);
+        assert_eq!(credit.acquire(), Ok(()));
+
+        // After: what it was granted goes to the next.
+        let (mut leaves, _) = wait(&credit);
+        let (mut stays, wakes) = wait(&credit);
+        credit.release(1);
+        assert_eq!(wakes.count(), 0);
+        credit.forget(&mut leaves);
+        assert_eq!(wakes.count(), 1);
+        assert!(credit.take_granted(&mut stays) && !credit.take_granted(&mut leaves));
+        assert_eq!(credit.count(), 1);
+    }
+
+    #[test]
+    fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
+        let credit = Arc::new(full(1));
+        let looks = credit.clone();
+        let former = waker_that_drops(move || drop(looks.lock()));
+        let mut place = Place::default();
+        assert!(poll(&credit, &mut place, &former).is_pending());
+        drop(former);
+        let (wakes, waker) = counting_waker();
+        assert!(poll(&credit, &mut place, &waker).is_pending());
+        credit.release(1);
+        assert_eq!(wakes.count(), 1);
+
+        let looks = credit.clone();
+        let waker = waker_that_drops(move || drop(looks.lock()));
+        let mut leaves = Place::default();
+        assert!(poll(&credit, &mut leaves, &waker).is_pending());
+        drop(waker);
+        credit.forget(&mut leaves);
+    }
+
+    #[test]
+    fn closing_takes_back_what_was_granted_and_refuses_all_who_wait() {
+        let credit = full(1);
+        let (mut granted, _) = wait(&credit);
+        let mut waiting: Vec<_> = (0..100).map(|_| wait(&credit)).collect();
+        credit.release(1);
+        assert_eq!(credit.count(), 1);
+        credit.close();
+        assert_eq!(credit.count(), 0);
+        for (place, wakes) in &mut waiting {
+            assert_eq!((wakes.count(), poll(&credit, place, Waker::noop())), (1, Poll::Ready(false)));
+            assert!(!credit.take_granted(place));
+            credit.forget(place);
+        }
+        assert_eq!(poll(&credit, &mut granted, Waker::noop()), Poll::Ready(false));
+        credit.forget(&mut granted);
+        assert_eq!((credit.count(), credit.acquire()), (0, Err(Refusal::Closed)));
+    }
+}

@@ -265,27 +265,17 @@ fn wakers_of_those_who_leave_are_dropped_under_no_lock() {
 }
 
 #[test]
-fn a_sender_that_waits_for_the_end_of_its_receiver_may_move_and_its_former_waker_may_look() {
-    let (send, receive) = oneshot::channel::<()>();
-    let send = Arc::new(std::sync::Mutex::new(send));
-    // The waker's drop looks at the channel; the guard around the sender is of the test and not taken there.
-    let (done, looked) = oneshot::channel();
-    let done = std::sync::Mutex::new(Some(done));
-    let receive = Arc::new(std::sync::Mutex::new(Some(receive)));
-    let closes = receive.clone();
-    let former = waker_that_drops(move || {
-        drop(closes.lock().unwrap().take());
-        let told = done.lock().unwrap().take().map(|done| done.send(()));
-        assert_eq!(told, Some(Ok(())));
-    });
-    let mut sender = send.lock().unwrap();
-    let mut closed = pin!(sender.closed());
+fn a_sender_that_waits_for_the_end_may_move_and_its_former_waker_may_cause_it() {
+    let (mut send, receive) = oneshot::channel::<()>();
+    let receive = std::sync::Mutex::new(Some(receive));
+    let former = waker_that_drops(move || drop(receive.lock().unwrap().take()));
+    let mut closed = pin!(send.closed());
     assert!(poll_with(closed.as_mut(), &former).is_pending());
     drop(former);
+
     let (wakes, waker) = counting_waker();
     assert!(poll_with(closed.as_mut(), &waker).is_pending());
-    assert_eq!(poll(pin!(looked)), Poll::Ready(Ok(())));
-    assert_eq!(wakes.count(), 1);
+    assert_eq!(wakes.count(), 1, "the former waker was dropped, and the receiver with it");
     assert!(poll(closed).is_ready());
 }
 
@@ -301,4 +291,13 @@ fn a_receiver_that_is_closed_expects_nothing() {
     assert_eq!(send.send(2), Ok(()));
     receive.close();
     assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(Some(2)), Err(oneshot::RecvError)));
+}
+
+#[test]
+fn a_value_is_there_also_when_a_guard_was_forgotten() {
+    let mutex = Mutex::new(String::from("here"));
+    std::mem::forget(mutex.try_lock());
+    assert!(mutex.try_lock().is_err());
+    assert_eq!(format!("{mutex:?}"), "Mutex { .. }");
+    assert_eq!(mutex.into_inner(), "here");
 }
