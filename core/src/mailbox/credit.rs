@@ -271,8 +271,8 @@ mod tests {
     use std::task::Waker;
 
     fn full(capacity: usize) -> Credit {
-        let credit = Credit::new(Capacity::Bounded(NonZeroUsize::new(capacity).unwrap()));
-        (0..capacity).for_each(|_| credit.acquire().unwrap());
+        let credit = Credit::new(Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero")));
+        (0..capacity).for_each(|_| credit.acquire().expect("there is room"));
         assert_eq!(credit.acquire(), Err(Refusal::Full));
         credit
     }
