@@ -111,6 +111,13 @@ impl<A: Actor> fmt::Debug for Spec<A> {
 ///
 /// A supervisor is an actor, so a closure that returns a [`Supervisor`](crate::Supervisor) is one as well, and
 /// [`Listener::serve`](crate::Listener::serve) returns a `Spec`.
+#[diagnostic::on_unimplemented(
+    message = "an actor cannot be started from `{Self}`",
+    label = "neither a closure that makes an actor again and again, nor a `Spec`",
+    note = "write a closure that makes the actor, also after each failure: `|| Counter(0)`; it clones what it needs each time",
+    note = "if the actor cannot be made again, as it owns a socket or the like: `Spec::once(actor)`",
+    note = "a future is no actor, it is a task: `posse::task::spawn(future)`"
+)]
 pub trait IntoSpec: Send + 'static {
     /// The actor.
     type Actor: Actor;
@@ -142,13 +149,6 @@ where
 /// A closure that makes something again and again. A trait of its own, so that the compiler can say what is wrong in words
 /// about actors.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "an actor cannot be started from `{Self}`",
-    label = "neither a closure that makes an actor again and again, nor a `Spec`",
-    note = "write a closure that makes the actor, also after each failure: `|| Counter(0)`; it clones what it needs each time",
-    note = "if the actor cannot be made again, as it owns a socket or the like: `Spec::once(actor)`",
-    note = "a future is no actor, it is a task: `posse::task::spawn(future)`"
-)]
 pub trait Factory {
     type Made;
     fn make(&mut self) -> Self::Made;

@@ -2,15 +2,10 @@
 
 use crate::common::{Add, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
-use posse::{Capacity, RegisterError, System};
+use posse::{RegisterError, System};
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::Poll;
-
-fn bounded(capacity: usize) -> Capacity {
-    Capacity::Bounded(NonZeroUsize::new(capacity).unwrap())
-}
 
 #[posse::test]
 async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {

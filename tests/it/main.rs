@@ -14,4 +14,5 @@ mod real_nodes;
 mod real_reconnect;
 mod runtimes;
 mod services;
+mod specs;
 mod supervision;

@@ -1,8 +1,8 @@
 //! Order from one actor to another between nodes, when the mailbox of the second is full.
 
+use posse::DeadReason;
 use posse::prelude::*;
 use posse::sync::oneshot;
-use posse::{Capacity, DeadReason};
 
 #[posse::protocol]
 pub trait Hearing {

@@ -163,7 +163,7 @@ async fn a_supervisor_can_be_a_child() {
 
 async fn children(supervisor: &SupervisorRef) -> Vec<(String, ChildState)> {
     let children = supervisor.which_children().await;
-    children.into_iter().map(|child| (child.name.to_string(), child.state)).collect()
+    children.into_iter().map(|child| (child.name.unwrap_or_default().to_string(), child.state)).collect()
 }
 
 /// Starts when it may, and well if it may.

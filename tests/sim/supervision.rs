@@ -5,7 +5,7 @@ use posse::prelude::*;
 use posse::sim::Sim;
 use posse::sync::CancellationToken;
 use posse::time::{Instant, sleep, timeout};
-use posse::{Nested, SupervisorRef, System};
+use posse::{SupervisorRef, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 

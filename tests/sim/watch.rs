@@ -5,12 +5,9 @@ use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
-use posse::{Capacity, ExitReason};
-use std::num::NonZeroUsize;
 
 /// An actor on a machine, with a name that others find it by.
 async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
-    let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
     machine
         .with(move |node| async move {
             let actor = posse::spawn(Spec::new(Probe::default).capacity(capacity));

@@ -371,3 +371,6 @@ pub enum ChildState {
     /// It was terminated and can be restarted.
     Terminated,
 }
+
+#[cfg(test)]
+mod tests;
