@@ -292,7 +292,8 @@ fn a_quorum_of_one_is_found() {
 #[test]
 fn replicas_without_a_disk_are_found() {
     let variant = Variant { has_disk: false, ..RIGHT };
-    is_found("no disk", 100, "not linearizable", |sim| registers_are_linearizable(sim, variant));
+    // One seed in forty finds it.
+    is_found("no disk", 300, "not linearizable", |sim| registers_are_linearizable(sim, variant));
 }
 
 #[test]
