@@ -134,7 +134,7 @@ impl Ticks {
         if ticks.wrapping_sub(last) >= MAINTENANCE_INTERVAL {
             return ticks;
         }
-        let before_maintenance = ticks - ticks % MAINTENANCE_INTERVAL + (MAINTENANCE_INTERVAL - 1);
+        let before_maintenance = (ticks - ticks % MAINTENANCE_INTERVAL).wrapping_add(MAINTENANCE_INTERVAL - 1);
         self.0.store(before_maintenance, Ordering::Relaxed);
         before_maintenance
     }

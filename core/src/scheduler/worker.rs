@@ -245,12 +245,11 @@ impl Worker {
             return false;
         };
 
-        let earliest = timers.attend();
+        let (_attending, earliest) = timers.attend();
         parker.park_in_driver(|may_block| {
             let timeout = if may_block { self.time_to(earliest) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
-        timers.leave();
         true
     }
 

@@ -116,16 +116,13 @@ impl Timers {
         (0..self.shards.len()).filter_map(|shard| self.next_deadline(shard)).min()
     }
 
-    /// A worker is about to sleep in the driver: no longer than to the instant returned. It must `leave` afterwards.
-    pub(crate) fn attend(&self) -> Option<Instant> {
+    /// A worker is about to sleep in the driver, no longer than to the instant returned, until the guard is dropped.
+    pub(crate) fn attend(&self) -> (Attending<'_>, Option<Instant>) {
         self.attendance.arrive();
+        let attending = Attending(&self.attendance);
         let earliest = self.earliest();
         self.attendance.sleep_until(earliest.map(|instant| instant.0));
-        earliest
-    }
-
-    pub(crate) fn leave(&self) {
-        self.attendance.leave();
+        (attending, earliest)
     }
 
     /// Whether somebody sleeps in the driver.
@@ -156,6 +153,15 @@ impl Timers {
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+}
+
+/// Somebody sleeps in the driver.
+pub(crate) struct Attending<'a>(&'a Attendance);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
