@@ -18,6 +18,7 @@ const UNSAFE_FILES: [&str; 14] = [
     "core/src/mailbox/queue.rs",
     "core/src/scheduler/lifo.rs",
     "core/src/scheduler/owned.rs",
+    "core/src/sync/mutex.rs",
     "core/src/task/join.rs",
     "core/src/task/raw.rs",
     "core/src/task/mod.rs",
