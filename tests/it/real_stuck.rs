@@ -37,11 +37,9 @@ fn fleets(test: impl Fn(&Runtime, usize)) {
 /// A waker that a blocked thread waits for.
 struct Signal(Sender<()>);
 
-impl Signal {
-    fn new() -> (Waker, Receiver<()>) {
-        let (sender, receiver) = channel();
-        (Waker::from(Arc::new(Self(sender))), receiver)
-    }
+fn signal() -> (Waker, Receiver<()>) {
+    let (sender, receiver) = channel();
+    (Waker::from(Arc::new(Signal(sender))), receiver)
 }
 
 impl Wake for Signal {
@@ -53,7 +51,7 @@ impl Wake for Signal {
 
 /// Polls once, then blocks the worker until the future was woken, until it is ready.
 fn block<F: Future>(mut future: Pin<&mut F>) -> F::Output {
-    let (waker, woken) = Signal::new();
+    let (waker, woken) = signal();
     loop {
         if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
             return output;
@@ -144,6 +142,7 @@ fn a_task_that_yielded_to_a_stuck_one_is_run_by_another_worker() {
 fn a_socket_is_served_while_the_worker_that_waited_for_it_is_stuck() {
     fleets(|runtime, _| {
         for _ in 0..10 {
+            #[expect(clippy::disallowed_methods, reason = "a peer outside of the runtime")]
             let outside = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let (bound, addresses) = channel();
             let stuck = runtime.spawn(async move {
