@@ -177,7 +177,6 @@ async fn of_futures() {
     is_send(&posse::sync::Semaphore::new(1).acquire());
     is_send(&posse::sync::Notify::new().notified());
     is_send(&posse::sync::CancellationToken::new().cancelled());
-    is_send(&posse::time::sleep(ms(1)));
     is_send(&posse::time::interval(ms(1)).tick());
     is_send(&posse::task::yield_now());
     is_send(&posse::task::spawn_blocking(|| ()));
