@@ -63,6 +63,34 @@ fn another_cluster_is_refused_and_told_so() {
 }
 
 #[test]
+fn other_side_is_told_what_it_can_understand_and_nothing_else() {
+    let malformed = FrameError::Malformed("");
+    let rejected = HandshakeError::Rejected { code: Goodbye::Stale, detail: 7, text: String::new() };
+    let table = [
+        (HandshakeError::NotPosse, None),
+        (HandshakeError::Tls, None),
+        (HandshakeError::Version { min: 2, max: 3 }, Some(Goodbye::Version)),
+        (HandshakeError::Cluster("red".into()), Some(Goodbye::Cluster)),
+        (HandshakeError::Unsupported("this"), Some(Goodbye::Unsupported)),
+        (HandshakeError::Malformed(""), None),
+        (HandshakeError::Frame(malformed), None),
+        (rejected, None),
+    ];
+    for (error, told) in table {
+        assert_eq!(error.answer(), told, "{error:?}");
+
+        let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
+        let refusal = acceptor.refusal(&error);
+        assert_eq!(refusal.is_some(), told.is_some(), "{error:?}");
+        let (Some(mut to_a), Some(code)) = (refusal, told) else { continue };
+        let (initiator, _) = Greeting::new(Role::Initiator, hello("c", "a"));
+        let (mut at_a, _) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
+        let rejected = HandshakeError::Rejected { code, detail: 0, text: error.to_string() };
+        assert_eq!(at_a.read(&mut to_a).unwrap_err(), rejected);
+    }
+}
+
+#[test]
 fn message_before_ready_is_refused() {
     let mut agreeing = Agreeing { peer: hello("c", "a"), types: PeerTypes::default(), told: 0 };
     let mut input = BytesMut::new();
