@@ -10,6 +10,8 @@ mod identity;
 mod maelstrom;
 mod messages;
 mod probe;
+mod renewal;
 mod reports;
+mod stranger;
 mod supervision;
 mod watch;
