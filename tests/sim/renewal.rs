@@ -90,8 +90,7 @@ async fn node_that_stood_still_comes_back_and_nobody_else_changes(sim: Sim) {
 /// One is cut off from three that see each other: the one begins anew, the three go on.
 #[posse::test(sim, seeds = 20)]
 async fn few_begin_anew_and_many_go_on(sim: Sim) {
-    let nodes =
-        [server(&sim, "a").await, server(&sim, "b").await, server(&sim, "c").await, server(&sim, "d").await];
+    let nodes = [server(&sim, "a").await, server(&sim, "b").await, server(&sim, "c").await, server(&sim, "d").await];
     let [a, b, c, d] = &nodes;
     for (n, from) in nodes.iter().enumerate() {
         for to in &nodes[..n] {
@@ -118,7 +117,7 @@ async fn node_that_only_connected_comes_back(sim: Sim) {
     let node = host.run(async move { Node::builder().name("caller").connect(address).await.unwrap() }).await;
     let former = node.id();
     sim.pause(&host);
-    sleep(secs(12) + moment(&sim, 10_000)).await;
+    sleep(secs(16) + moment(&sim, 10_000)).await;
     assert_eq!(state(&a, former), Some(PeerState::Down));
     sim.resume(&host);
     sim.until(secs(6), "it is back", || state(&a, node.id()) == Some(PeerState::Connected)).await;
@@ -165,9 +164,7 @@ async fn node_whose_name_was_taken_hears_of_it(sim: Sim) {
     .await;
     let found = a.with(|node| async move { node.find::<Probing>("elsewhere").await }).await;
     assert_eq!(found.unwrap_err(), FindError::Refused(Goodbye::Stale));
-    let replaced = |event: &NodeEvent| {
-        matches!(event, NodeEvent::Down { node, reason: DownReason::Replaced, .. } if *node == first)
-    };
+    let replaced = |event: &NodeEvent| matches!(event, NodeEvent::Down { node, reason: DownReason::Replaced, .. } if *node == first);
     assert!(other.lock().unwrap().iter().any(replaced));
     sleep(secs(20)).await;
     assert_eq!(log.lock().unwrap().iter().filter(|event| is_told(event)).count(), 1);

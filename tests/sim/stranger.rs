@@ -280,3 +280,84 @@ async fn keys_of_actors_are_not_guessed_from_others(sim: Sim) {
         assert!(matches!(answer, Event::ReplyErr((), posse_wire::ReplyCode::NoSuchActor, _)), "{answer:?}");
     }
 }
+
+/// What watches for a moment only.
+#[posse::protocol]
+pub trait Glancing {
+    async fn glance(whom: ActorRef<Probing>) -> bool;
+}
+
+struct Glancer;
+impl Actor for Glancer {}
+impl Handler<Glance> for Glancer {
+    async fn handle(&mut self, Glance { whom }: Glance, ctx: &mut Context<Self>) -> bool {
+        ctx.monitor(&whom).cancel()
+    }
+}
+impl Handler<Down> for Glancer {
+    async fn handle(&mut self, _: Down, _: &mut Context<Self>) {
+        panic!("nobody watches any more");
+    }
+}
+
+/// A monitor that is taken back is taken back at the other node.
+#[posse::test(sim, seeds = 5)]
+async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
+    let a = sim.node("a").run(|node: Node| async move {
+        Ok(node.publish("glancer", posse::spawn(|| Glancer).share::<Glancing>()).await?)
+    });
+    let (a, host) = (a.await, idle(&sim, "host").await);
+    let to = a.address();
+    host.run(async move {
+        let mut member = Member::enter(to, "member", 1).await;
+        let glancer = member.find("Glancing", "glancer").await;
+        let glance = <Glancing as posse::Protocol>::MESSAGES[0];
+        let glance = TypeInfo { id: glance.id, schema: glance.schema };
+        let me = probe_at(NodeId::new("member", 1));
+        member.session.ask(glancer, glance, &encoded(me), secs(5), ()).unwrap();
+        let (mut watched, mut unwatched, mut cancelled) = (None, None, None);
+        while watched.is_none() || unwatched.is_none() || cancelled.is_none() {
+            match member.next().await {
+                Event::Watch(id, _) => watched = Some(id),
+                Event::Unwatch(id) => unwatched = Some(id),
+                Event::Reply((), body) => cancelled = Some(body),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(watched, unwatched);
+        assert_eq!(cancelled.unwrap()[..], [1]);
+        // It ends, and there is nobody left to be told.
+        member.session.down(watched.unwrap(), posse_wire::DownCode::Normal, "");
+        member.flush().await;
+        assert!(timeout(secs(2), member.next()).await.is_err());
+    })
+    .await;
+}
+
+/// A reference that comes home as one of another protocol than its actor speaks leads nowhere.
+#[posse::test(sim, seeds = 5)]
+async fn reference_that_comes_home_under_another_protocol_leads_nowhere(sim: Sim) {
+    let a = sim.node("a").run(|node: Node| async move {
+        node.publish("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
+        Ok(node.publish("probe", posse::spawn(Probe::default).share::<Probing>()).await?)
+    });
+    let (a, host) = (a.await, idle(&sim, "host").await);
+    let (to, id, pass) = (a.address(), id_of(&a), message("pass"));
+    host.run(async move {
+        let mut member = Member::enter(to, "member", 1).await;
+        let holder = member.find("Holding", "holder").await;
+        let probe = member.find("Probing", "probe").await;
+        let mut replies = Vec::new();
+        // The actor of another protocol, nobody, and the actor that is asked itself, which would be a deadlock.
+        for key in [holder, ActorKey { slot: 9, generation: 9 }, probe] {
+            let reference = WireRef { key, ..probe_at(id) };
+            let body = [encoded(reference), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
+            member.session.ask(probe, pass, &body, secs(5), ()).unwrap();
+            let Event::Reply((), body) = member.next().await else { panic!("no reply") };
+            replies.push(body);
+        }
+        assert_eq!(replies[0], replies[1]);
+        assert_ne!(replies[0], replies[2]);
+    })
+    .await;
+}

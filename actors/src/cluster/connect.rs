@@ -234,7 +234,7 @@ async fn hear(agreeing: &mut Agreeing, stream: &mut TcpStream, input: &mut Bytes
 }
 
 /// This node has declared the other one down. If the other has done the same, the one of the two that is connected to fewer
-/// nodes comes back as a new incarnation.
+/// nodes comes back as a new incarnation. What else the other has against this one is told.
 fn settle_quarantine(
     core: &Core,
     me: NodeId,
@@ -242,14 +242,14 @@ fn settle_quarantine(
     weight: u64,
     theirs: Option<(Goodbye, u64)>,
 ) -> ConnectError {
-    match theirs {
-        Some((Goodbye::Quarantined, their_weight))
-            if (weight, me) < (their_weight, peer.id()) && core.is_quarantined(me.incarnation, peer, false) =>
-        {
-            ConnectError::Renewed
-        }
-        _ => ConnectError::Refused(Goodbye::Quarantined, ""),
-    }
+    let Some((code, detail)) = theirs else { return ConnectError::Refused(Goodbye::Quarantined, "") };
+    let renewed = match code {
+        Goodbye::Quarantined if (weight, me) < (detail, peer.id()) => core.is_quarantined(me.incarnation, peer, false),
+        Goodbye::Quarantined => return ConnectError::Refused(code, ""),
+        Goodbye::Stale => core.is_stale(me.incarnation, detail),
+        _ => false,
+    };
+    if renewed { ConnectError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
 }
 
 async fn introduced(
@@ -341,11 +341,7 @@ async fn live(core: &Arc<Core>, peer: &Arc<Peer>) -> DownReason {
 
 /// Dials, or is dialled, until there is a connection. `None` if it takes longer than `patience`, an error if the node is
 /// down.
-async fn reconnect(
-    core: &Arc<Core>,
-    peer: &Arc<Peer>,
-    patience: Duration,
-) -> Result<Option<Connection>, DownReason> {
+async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Result<Option<Connection>, DownReason> {
     let give_up = Instant::now() + patience;
     let mut pause = Duration::ZERO;
     loop {

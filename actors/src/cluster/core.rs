@@ -30,7 +30,7 @@ pub(crate) struct Core {
     /// Some other node knows this incarnation. Changed under the lock of `nodes`.
     is_bound: AtomicBool,
     is_superseded: AtomicBool,
-    /// When it was declared down and became another one, in milliseconds.
+    /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
     pub(super) limits: Limits,
     pub(super) handle: Handle,
@@ -159,8 +159,9 @@ impl Core {
         }
         // Who was asked may have met this node a moment before the connection broke, so that this one does not know. If that
         // is a lie it has an effect now and then, on a node whose program asked the liar.
-        let now = self.now().as_millis() as u64;
-        let lately = now < self.renewed_at.load(Ordering::Relaxed) + self.limits.grace.as_millis() as u64;
+        let now = (self.now().as_millis() as u64).max(1);
+        let before = self.renewed_at.load(Ordering::Relaxed);
+        let lately = before > 0 && now < before + self.limits.grace.as_millis() as u64;
         if !peer.is_met() && self.is_bound.load(Ordering::Relaxed) && (!is_chosen || lately) {
             return false;
         }
@@ -389,3 +390,7 @@ impl Core {
         self.events.wake();
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -347,7 +347,7 @@ fn is_too_much(count: usize, bytes: usize, limits: &Limits) -> bool {
     count >= limits.unsettled_max || bytes >= limits.unsettled_bytes_max
 }
 
-fn ask_error(code: ReplyCode, text: String) -> AskError {
+pub(super) fn ask_error(code: ReplyCode, text: String) -> AskError {
     match code {
         ReplyCode::Full => AskError::Full,
         ReplyCode::Stopped => AskError::Stopped,
@@ -362,7 +362,7 @@ fn ask_error(code: ReplyCode, text: String) -> AskError {
     }
 }
 
-fn exit_reason(down: DownBody) -> ExitReason {
+pub(super) fn exit_reason(down: DownBody) -> ExitReason {
     match down.code {
         DownCode::Normal => ExitReason::Normal,
         DownCode::Shutdown => ExitReason::Shutdown,

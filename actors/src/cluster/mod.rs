@@ -11,6 +11,8 @@
 //! while it lived: it comes back by itself, as a new incarnation. [`Node::events`] tells of all that.
 
 pub(crate) mod codec;
+#[cfg(test)]
+mod codes_tests;
 mod connect;
 mod converse;
 mod core;

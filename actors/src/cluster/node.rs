@@ -14,7 +14,8 @@ use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
-    CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId, Resolution,
+    CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
+    Resolution,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -496,7 +497,8 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
 fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
-    let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error else {
+    let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
+    else {
         return;
     };
     if is_collision(error) {

@@ -152,7 +152,8 @@ impl Nodes {
 
     /// Former relations, then those of today.
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
-        let is_past = |former: &&Arc<Peer>| self.met.get(&former.id().name_hash).is_none_or(|met| met.id() != former.id());
+        let is_past =
+            |former: &&Arc<Peer>| self.met.get(&former.id().name_hash).is_none_or(|met| met.id() != former.id());
         let used = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.has_begun());
         self.former.iter().filter(is_past).cloned().chain(self.met.values().cloned()).chain(used).collect()
     }

@@ -54,6 +54,7 @@ enum Phase {
 }
 
 /// What becomes of a connection whose other side has introduced itself.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Welcome,
     /// Another connection between the two is being made, and it is not clear yet which one stays.
@@ -454,14 +455,7 @@ impl Peer {
     }
 
     fn say_down(&self, id: CorrelationId, reason: &ExitReason) {
-        let (code, text) = match reason {
-            ExitReason::Normal => (DownCode::Normal, ""),
-            ExitReason::Shutdown => (DownCode::Shutdown, ""),
-            ExitReason::Killed => (DownCode::Killed, ""),
-            ExitReason::Failed(text) => (DownCode::Failed, &**text),
-            ExitReason::NodeDown => (DownCode::NodeDown, ""),
-            ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
-        };
+        let (code, text) = down_code(reason);
         self.with_session(|session| session.down(id, code, text));
     }
 
@@ -514,8 +508,24 @@ impl Peer {
     }
 }
 
+/// The partner of `inbound::exit_reason`.
+pub(super) fn down_code(reason: &ExitReason) -> (DownCode, &str) {
+    match reason {
+        ExitReason::Normal => (DownCode::Normal, ""),
+        ExitReason::Shutdown => (DownCode::Shutdown, ""),
+        ExitReason::Killed => (DownCode::Killed, ""),
+        ExitReason::Failed(text) => (DownCode::Failed, text),
+        ExitReason::NodeDown => (DownCode::NodeDown, ""),
+        ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
+    }
+}
+
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

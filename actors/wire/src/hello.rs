@@ -299,6 +299,42 @@ mod tests {
         assert!(matches!(with(CODECS), Err(HandshakeError::Malformed(_))));
     }
 
+    #[test]
+    fn every_reserved_byte_is_looked_at() {
+        for at in [6, 7, 12, 13, 14, 15] {
+            let mut bytes = written(&hello());
+            bytes[at] = 1;
+            assert!(matches!(Hello::read(&mut bytes), Err(HandshakeError::Unsupported(_))), "{at}");
+        }
+    }
+
+    #[test]
+    fn names_and_addresses_have_their_lengths() {
+        let make = |cluster: usize, name: usize, address: usize| {
+            let [cluster, name, address] = [cluster, name, address].map(|bytes| "x".repeat(bytes));
+            Hello::new(&cluster, &name, 1, &address, &Limits::default())
+        };
+        for (cluster, name, address) in [(0, 1, 0), (64, 255, 255)] {
+            let longest = make(cluster, name, address).unwrap();
+            assert_eq!(Hello::read(&mut written(&longest)).unwrap(), Some(longest));
+        }
+        for (cluster, name, address) in [(65, 1, 0), (0, 0, 0), (0, 256, 0), (0, 1, 256)] {
+            assert!(make(cluster, name, address).is_err());
+        }
+        let beyond = Hello { name: "x".repeat(256), ..hello() };
+        assert!(Hello::read(&mut written(&beyond)).is_err());
+    }
+
+    #[test]
+    fn incarnation_beyond_the_last_is_refused() {
+        let last = Hello { incarnation: INCARNATION_MAX, ..hello() };
+        assert_eq!(Hello::read(&mut written(&last)).unwrap(), Some(last));
+        for incarnation in [INCARNATION_MAX + 1, u64::MAX] {
+            let beyond = Hello { incarnation, ..hello() };
+            assert!(matches!(Hello::read(&mut written(&beyond)), Err(HandshakeError::Malformed(_))));
+        }
+    }
+
     proptest! {
         #[test]
         fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in 0..=INCARNATION_MAX, address in ".{0,20}") {

@@ -590,3 +590,7 @@ fn question_header(kind: Kind, id: CorrelationId) -> Header {
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod answer_tests;
