@@ -70,11 +70,13 @@ impl Nodes {
         }
     }
 
-    /// Returns true if there is no place for one more: all that were met live.
+    /// Returns true if there is no place for one more: all that were met live, and those that are being let in take the rest.
     pub(super) fn is_full(&self, node: NodeId) -> bool {
-        self.met.len() >= self.met_max
-            && !self.met.contains_key(&node.name_hash)
-            && !self.met.values().any(|peer| peer.is_down())
+        if self.met.len() + self.unmet.len() < self.met_max || self.met.contains_key(&node.name_hash) {
+            return false;
+        }
+        let coming = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_reserved()).count();
+        self.met.len() + coming >= self.met_max && !self.met.values().any(|peer| peer.is_down())
     }
 
     /// Adds one that was not met.

@@ -315,6 +315,11 @@ impl Peer {
         }
     }
 
+    /// A handshake is going on.
+    pub(super) fn is_reserved(&self) -> bool {
+        matches!(lock(&self.status).phase, Phase::Accepting | Phase::Welcomed)
+    }
+
     pub(super) fn is_accepting(&self) -> bool {
         lock(&self.status).phase == Phase::Accepting
     }
