@@ -172,3 +172,18 @@ fn packages_without_unsafe_code_forbid_it() {
         assert!(text.contains("#![forbid(unsafe_code)]"), "{package}");
     }
 }
+
+#[test]
+fn every_package_has_what_a_registry_shows() {
+    let licence = fs::read_to_string(root().join("LICENSE")).unwrap();
+    for package in ["core", "net", "actors", "actors/wire", "actors/macros"] {
+        let folder = root().join(package);
+        assert_eq!(fs::read_to_string(folder.join("LICENSE")).unwrap(), licence, "{package}");
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for field in ["description", "keywords", "categories", "license.workspace", "repository.workspace"] {
+            assert!(manifest.lines().any(|line| line.starts_with(field)), "{package}: no {field}");
+        }
+        assert!(manifest.contains("[package.metadata.docs.rs]\nall-features = true\n"), "{package}");
+        assert!(manifest.contains("\nreadme = ") || folder.join("README.md").exists(), "{package}");
+    }
+}

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
+mod auto_traits;
 mod common;
+mod drops;
 mod lifecycle;
 mod mailbox;
 mod monitors;

@@ -9,6 +9,7 @@ mod guide;
 mod identity;
 mod maelstrom;
 mod messages;
+mod nesting;
 mod probe;
 mod renewal;
 mod reports;

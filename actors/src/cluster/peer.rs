@@ -519,7 +519,7 @@ pub(super) fn down_code(reason: &ExitReason) -> (DownCode, &str) {
         ExitReason::Normal => (DownCode::Normal, ""),
         ExitReason::Shutdown => (DownCode::Shutdown, ""),
         ExitReason::Killed => (DownCode::Killed, ""),
-        ExitReason::Failed(text) => (DownCode::Failed, text),
+        ExitReason::Failed(text) | ExitReason::GaveUp(text) => (DownCode::Failed, text),
         ExitReason::NodeDown => (DownCode::NodeDown, ""),
         ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
     }

@@ -74,28 +74,30 @@ fn two_that_refuse_each_other_both_hear_why() {
 }
 
 #[test]
-fn who_is_refused_hears_the_reason_and_strangers_hear_nothing() {
-    let cases = [
-        (HandshakeError::Version { min: 2, max: 3 }, Some(Goodbye::Version)),
-        (HandshakeError::Cluster("x".into()), Some(Goodbye::Cluster)),
-        (HandshakeError::Unsupported("x"), Some(Goodbye::Unsupported)),
+fn other_side_is_told_what_it_can_understand_and_nothing_else() {
+    let malformed = FrameError::Malformed("");
+    let rejected = HandshakeError::Rejected { code: Goodbye::Stale, detail: 7, text: String::new() };
+    let table = [
         (HandshakeError::NotPosse, None),
         (HandshakeError::Tls, None),
-        (HandshakeError::Malformed("x"), None),
+        (HandshakeError::Version { min: 2, max: 3 }, Some(Goodbye::Version)),
+        (HandshakeError::Cluster("red".into()), Some(Goodbye::Cluster)),
+        (HandshakeError::Unsupported("this"), Some(Goodbye::Unsupported)),
+        (HandshakeError::Malformed(""), None),
+        (HandshakeError::Frame(malformed), None),
+        (rejected, None),
     ];
-    let (initiator, mut hello_a) = Greeting::new(Role::Initiator, hello("c", "a"));
-    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
-    acceptor.read(&mut hello_a).unwrap();
-    for (error, code) in cases {
-        assert_eq!(error.answer(), code);
-        let Some(mut said) = acceptor.refusal(&error) else {
-            assert_eq!(code, None);
-            continue;
-        };
-        let (mut agreeing, _) = initiator.read(&mut said).unwrap().unwrap().admit(&[]);
-        let heard = agreeing.read(&mut said).unwrap_err();
-        let told = HandshakeError::Rejected { code: code.unwrap(), detail: 0, text: error.to_string() };
-        assert_eq!(heard, told);
+    for (error, told) in table {
+        assert_eq!(error.answer(), told, "{error:?}");
+
+        let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
+        let refusal = acceptor.refusal(&error);
+        assert_eq!(refusal.is_some(), told.is_some(), "{error:?}");
+        let (Some(mut to_a), Some(code)) = (refusal, told) else { continue };
+        let (initiator, _) = Greeting::new(Role::Initiator, hello("c", "a"));
+        let (mut at_a, _) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
+        let rejected = HandshakeError::Rejected { code, detail: 0, text: error.to_string() };
+        assert_eq!(at_a.read(&mut to_a).unwrap_err(), rejected);
     }
 }
 

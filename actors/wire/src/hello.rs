@@ -300,29 +300,56 @@ mod tests {
     }
 
     #[test]
-    fn every_reserved_byte_is_looked_at() {
-        for at in [6, 7, 12, 13, 14, 15] {
-            let mut bytes = written(&hello());
-            bytes[at] = 1;
-            assert!(matches!(Hello::read(&mut bytes), Err(HandshakeError::Unsupported(_))), "{at}");
+    fn texts_are_as_long_as_the_protocol_allows_and_no_longer() {
+        let new = |cluster: usize, name: usize, address: usize| {
+            let [cluster, name, address] = [cluster, name, address].map(|len| "x".repeat(len));
+            Hello::new(&cluster, &name, 1, &address, &Limits::default())
+        };
+        let longest = new(CLUSTER_NAME_BYTES_MAX, NAME_BYTES_MAX, ADDRESS_BYTES_MAX).unwrap();
+        assert_eq!(Hello::read(&mut written(&longest)).unwrap(), Some(longest.clone()));
+        let shortest = new(0, 1, 0).unwrap();
+        assert_eq!(Hello::read(&mut written(&shortest)).unwrap(), Some(shortest));
+        for (cluster, name, address) in
+            [(0, 0, 0), (0, NAME_BYTES_MAX + 1, 0), (CLUSTER_NAME_BYTES_MAX + 1, 1, 0), (0, 1, ADDRESS_BYTES_MAX + 1)]
+        {
+            let refused = new(cluster, name, address);
+            assert!(matches!(refused, Err(HandshakeError::Malformed(_))), "{cluster} {name} {address}");
+        }
+
+        // The other side may not have asked `Hello::new`.
+        let long = [
+            Hello { cluster: "x".repeat(CLUSTER_NAME_BYTES_MAX + 1), ..longest.clone() },
+            Hello { name: "x".repeat(NAME_BYTES_MAX + 1), ..longest.clone() },
+            Hello { name: String::new(), ..longest.clone() },
+            Hello { address: "x".repeat(ADDRESS_BYTES_MAX + 1), ..longest },
+        ];
+        for hello in long {
+            assert!(matches!(Hello::read(&mut written(&hello)), Err(HandshakeError::Malformed(_))));
         }
     }
 
     #[test]
-    fn names_and_addresses_have_their_lengths() {
-        let make = |cluster: usize, name: usize, address: usize| {
-            let [cluster, name, address] = [cluster, name, address].map(|bytes| "x".repeat(bytes));
-            Hello::new(&cluster, &name, 1, &address, &Limits::default())
+    fn hello_is_as_long_as_the_protocol_allows_and_no_longer() {
+        let padded = |len: usize| {
+            let mut bytes = written(&hello());
+            let value = len - (bytes.len() - PREAMBLE_BYTES) - 4;
+            bytes.put_u16_le(0x0099);
+            bytes.put_u16_le(value as u16);
+            bytes.put_bytes(0, value);
+            bytes[8..12].copy_from_slice(&(len as u32).to_le_bytes());
+            Hello::read(&mut bytes)
         };
-        for (cluster, name, address) in [(0, 1, 0), (64, 255, 255)] {
-            let longest = make(cluster, name, address).unwrap();
-            assert_eq!(Hello::read(&mut written(&longest)).unwrap(), Some(longest));
+        assert_eq!(padded(HELLO_BYTES_MAX).unwrap(), Some(hello()));
+        assert!(matches!(padded(HELLO_BYTES_MAX + 1), Err(HandshakeError::Malformed(_))));
+    }
+
+    #[test]
+    fn each_byte_of_the_preamble_that_means_nothing_yet_must_be_zero() {
+        for at in [6, 7, 12, 13, 14, 15] {
+            let mut bytes = written(&hello());
+            bytes[at] = 1;
+            assert!(matches!(Hello::read(&mut bytes), Err(HandshakeError::Unsupported(_))), "byte {at}");
         }
-        for (cluster, name, address) in [(65, 1, 0), (0, 0, 0), (0, 256, 0), (0, 1, 256)] {
-            assert!(make(cluster, name, address).is_err());
-        }
-        let beyond = Hello { name: "x".repeat(256), ..hello() };
-        assert!(Hello::read(&mut written(&beyond)).is_err());
     }
 
     #[test]
