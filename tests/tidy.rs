@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const CODE_LINES_MAX: usize = 500;
 
 /// The files that may hold `unsafe`, by the end of their path.
-const UNSAFE_FILES: [&str; 14] = [
+const UNSAFE_FILES: &[&str] = &[
     "core/src/context.rs",
     "core/src/io/socket.rs",
     "core/src/mailbox/ask.rs",
@@ -16,6 +16,7 @@ const UNSAFE_FILES: [&str; 14] = [
     "core/src/mailbox/loom_models.rs",
     "core/src/mailbox/node.rs",
     "core/src/mailbox/queue.rs",
+    "core/src/scheduler/lifo.rs",
     "core/src/scheduler/owned.rs",
     "core/src/sync/mutex.rs",
     "core/src/task/join.rs",

@@ -14,6 +14,7 @@ mod real_cluster;
 mod real_hostile;
 mod real_nodes;
 mod real_reconnect;
+mod real_stuck;
 mod runtimes;
 mod services;
 mod supervision;
