@@ -5,6 +5,7 @@
 
 use crate::context;
 use crate::runtime::Handle;
+use crate::task::panic::contain;
 use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -110,8 +111,9 @@ impl Pool {
         loop {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
-                let again = task.run();
-                debug_assert!(again.is_none(), "a blocking task completes in one run");
+                // The thread is counted: it must come back, whatever the closure leaves behind.
+                let again = contain("a task of the blocking pool panicked", || task.run());
+                debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
                 state = self.lock();
             }
             if state.shut_down {

@@ -7,6 +7,8 @@
 //! workers, but never for a blocking closure, and does not wait at all on a thread that drives a runtime.
 
 mod block_on;
+#[cfg(all(test, not(posse_loom)))]
+mod guard_tests;
 mod handle;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
@@ -20,6 +22,7 @@ pub(crate) use handle::{Inner, Parts};
 use crate::context;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
+use crate::task::panic::contain;
 use std::future::Future;
 use std::io;
 use std::sync::Mutex;
@@ -185,7 +188,11 @@ impl Drop for Runtime {
 }
 
 fn worker_thread(mut worker: Worker) {
-    worker.enter(Worker::run);
+    // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
+    // it the runtime would lose what is queued on it, and its turn at the end.
+    while contain("a worker panicked", || worker.enter(Worker::run)).is_none() {
+        worker.settle();
+    }
     leave(&mut worker);
 }
 

@@ -10,6 +10,7 @@ use super::source::not_simulated;
 use super::table::{Table, Token};
 #[cfg(feature = "sim")]
 use crate::sim::net::Port;
+use crate::task::panic::wake_all;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -85,7 +86,7 @@ impl Inner {
         if stale > 0 {
             self.stale_events.fetch_add(stale, Ordering::Relaxed);
         }
-        woken.into_iter().for_each(std::task::Waker::wake);
+        wake_all(woken);
         Ok(count)
     }
 

@@ -277,16 +277,18 @@ fn a_runtime_may_be_a_local_of_a_thread() {
     }
     let drops = Arc::new(AtomicUsize::new(0));
     let guard = CountDrop(drops.clone());
-    let thread = std::thread::spawn(move || {
-        LOCAL.with(|runtime| {
-            runtime.spawn(async move {
-                let _guard = guard;
-                pending::<()>().await;
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            LOCAL.with(|runtime| {
+                runtime.spawn(async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                });
+                runtime.block_on(task::yield_now());
             });
-            runtime.block_on(task::yield_now());
         });
+        thread.join().expect("no panic");
     });
-    thread.join().expect("no panic");
     assert_eq!(drops.load(Ordering::Acquire), 1);
 }
 

@@ -124,9 +124,9 @@ impl Worker {
         context::enter_worker(&runtime, &lane, || f(self))
     }
 
-    /// Gives back what the worker is counted as, before it leaves its thread: a searcher that is gone would keep everybody
+    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep everybody
     /// from waking another one, for ever.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if self.activity.settle(&self.runtime.shared().idle, self.lane.index) {
             self.shared().wake_one();
         }

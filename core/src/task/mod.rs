@@ -18,10 +18,12 @@ pub mod coop;
 mod join;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+pub(crate) mod panic;
 pub(crate) mod raw;
 mod state;
 
-pub use join::{AbortHandle, JoinError, JoinHandle, panic_text};
+pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use panic::{panic_message, panic_text};
 
 use crate::context;
 use crate::runtime::Handle;

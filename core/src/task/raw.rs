@@ -7,6 +7,7 @@
 //! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
+use super::panic::{drop_quietly, wake_quietly};
 use super::state::{Output, Pause, Start, State, Wake};
 use super::{Id, JoinError};
 use crate::context;
@@ -14,7 +15,6 @@ use crate::runtime::Handle;
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::Mutex;
 use crate::shim::sync::atomic::AtomicU64;
-use std::any::Any;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -231,12 +231,7 @@ impl TaskRef {
     /// The task was made with `joined` and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if !self.is_complete() {
-            let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
-            match &mut *joiner {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            drop(joiner);
+            self.set_joiner(cx.waker());
 
             if !self.is_complete() {
                 return Poll::Pending;
@@ -248,6 +243,18 @@ impl TaskRef {
         // SAFETY: complete, and the handle owns the output; the caller vouches for `T`.
         unsafe { take(self.0, (&raw mut output).cast()) };
         Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
+    }
+
+    /// Makes the end of the task wake `waker`. A former one is dropped outside of the lock: it may be the last of what it
+    /// wakes.
+    fn set_joiner(&self, waker: &Waker) {
+        let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
+        if joiner.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return;
+        }
+        let former = joiner.replace(waker.clone());
+        drop(joiner);
+        drop(former);
     }
 
     /// Gives up the output; drops it here if the task has completed already.
@@ -340,12 +347,16 @@ where
     }));
     let output = match dropped {
         Ok(()) => output,
-        Err(panic) => Err(JoinError::panicked(header.id, panic)),
+        Err(panic) => {
+            drop_quietly(output);
+            Err(JoinError::panicked(header.id, panic))
+        }
     };
     // SAFETY: as above.
     cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
 
-    finish(header, ptr);
+    // SAFETY: the output is stored; this run completes the task.
+    unsafe { finish(ptr) };
     false
 }
 
@@ -374,12 +385,20 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
 }
 
 /// Publishes the output that was stored, tells the joiner and gives the life reference back.
-fn finish(header: &Header, ptr: NonNull<Header>) {
+///
+/// Takes a pointer and no reference: the memory may be freed before this returns, and a reference that is an argument
+/// promises that it is not.
+///
+/// # Safety
+/// `ptr` is a living task whose output is stored. Called once, by the run that completes it.
+unsafe fn finish(ptr: NonNull<Header>) {
+    // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
+    let header = unsafe { ptr.as_ref() };
     match header.state.complete() {
         Output::Theirs => {
             let joiner = header.joiner.lock().unwrap_or_else(|e| e.into_inner()).take();
             if let Some(waker) = joiner {
-                waker.wake();
+                wake_quietly(waker);
             }
         }
         Output::Mine => {
@@ -417,18 +436,10 @@ unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
     unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
-    drop_quietly(output);
-}
-
-/// Drops what a user made; its panic ends here, and so do the panics of the payloads' own drops.
-pub(crate) fn drop_quietly<T>(value: T) {
-    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value))).err();
-    // A payload may itself panic when dropped, and so may the next one: bounded, then leaked.
-    for _ in 0..4 {
-        let Some(payload) = panic.take() else { return };
-        panic = catch_unwind(AssertUnwindSafe(|| drop::<Box<dyn Any + Send>>(payload))).err();
+    if let Some(Err(error)) = &output {
+        error.report_unseen();
     }
-    std::mem::forget(panic);
+    drop_quietly(output);
 }
 
 /// # Safety
@@ -445,6 +456,8 @@ unsafe fn release(ptr: NonNull<Header>) {
     // SAFETY: the reference keeps the task alive.
     let header = unsafe { ptr.as_ref() };
     let free = header.vtable.free;
+    // Another thread may free the task while `State::release` returns: its `&self` is one atomic and nothing else, which
+    // is the one kind of reference that may outlive its memory.
     if header.state.release() {
         // SAFETY: that was the last reference.
         unsafe { free(ptr) };

@@ -5,6 +5,7 @@
 
 use super::Instant;
 use super::wheel::{Key, Wheel};
+use crate::task::panic::wake_all;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
@@ -90,7 +91,7 @@ impl Timers {
         shard.publish(&wheel);
         drop(wheel);
         let count = due.len();
-        due.into_iter().for_each(Waker::wake);
+        wake_all(due);
         count
     }
 
