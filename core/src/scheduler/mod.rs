@@ -4,6 +4,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod idle;
+pub(crate) mod life;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod owned;
@@ -12,12 +13,12 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 use self::idle::Idle;
+use self::life::Life;
 use self::owned::Owned;
 use self::park::Parker;
 use self::queue::{Injector, Local, Stealer};
 use crate::context;
 use crate::io::{Driver, IoHandle};
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::task::raw::Runnable;
 use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
@@ -37,9 +38,7 @@ pub(crate) struct Shared {
     pub(crate) owned: Owned,
     io: IoHandle,
     driver: Mutex<Driver>,
-    shut_down: AtomicBool,
-    /// Workers that have not left for good.
-    present: AtomicUsize,
+    pub(crate) life: Life,
 }
 
 impl Shared {
@@ -53,8 +52,7 @@ impl Shared {
             owned: Owned::new(workers),
             io,
             driver: Mutex::new(driver),
-            shut_down: AtomicBool::new(false),
-            present: AtomicUsize::new(workers),
+            life: Life::new(workers),
         };
         (shared, locals)
     }
@@ -80,16 +78,10 @@ impl Shared {
         }
     }
 
+    /// Who wakes a task never drops it. After the end nobody takes it out of the injector again: see `drop_tasks`.
     fn inject(&self, task: Runnable) {
         self.injector.push(task);
-
-        // Either the drain of the shutdown sees this task, or this load sees the shutdown. Partner: `shut_down`.
-        fence(Ordering::SeqCst);
-        if self.is_shut_down() {
-            self.drop_injected();
-        } else {
-            self.wake_one();
-        }
+        self.wake_one();
     }
 
     /// Wakes one sleeping worker to search, unless somebody searches already.
@@ -147,32 +139,27 @@ impl Shared {
     }
 
     #[inline]
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst)
+    pub(crate) fn is_open(&self) -> bool {
+        self.life.is_open()
     }
 
-    /// Begins the end: workers leave after the task they run now.
-    pub(crate) fn shut_down(&self) {
-        self.shut_down.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        for worker in 0..self.remotes.len() {
-            self.unpark(worker);
+    /// Begins the end: no new tasks, and workers leave after the poll they are in.
+    pub(crate) fn begin_end(&self) {
+        if self.life.begin_end() {
+            // Each gets a token, so one that has not seen the end yet does not sleep before it looks again.
+            (0..self.remotes.len()).for_each(|worker| self.unpark(worker));
         }
     }
 
-    /// A worker leaves for good, its own queue already empty. The last one drops every task that is left.
-    pub(crate) fn leave(&self) {
-        if self.present.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.owned.close();
-            self.drop_injected();
-        }
-    }
-
-    fn drop_injected(&self) {
+    /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
+    ///
+    /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
+    /// hands of who wakes it. The injector is emptied first. From then on nobody takes a task out of it, and what comes
+    /// late is a name that nobody looks at: its task is taken by way of the list.
+    pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
-            task.cancel();
-            let again = task.run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+            task.cancel_unrun();
         }
+        self.owned.shut_down();
     }
 }

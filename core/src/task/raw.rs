@@ -63,8 +63,9 @@ enum Stage<F: Future> {
 }
 
 struct VTable {
-    /// True when the task was woken while it ran: the caller must submit it again.
-    run: unsafe fn(NonNull<Header>) -> bool,
+    /// Polls the future or drops it, as `Start` says. True when the task was woken while it ran: the caller must submit
+    /// it again.
+    run: unsafe fn(NonNull<Header>, Start) -> bool,
     /// Moves the output into the `Option<Result<T, JoinError>>` behind the pointer.
     take_output: unsafe fn(NonNull<Header>, *mut ()),
     drop_output: unsafe fn(NonNull<Header>),
@@ -136,11 +137,7 @@ impl Unmade {
 
 impl Drop for Unmade {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.cancel();
-            let again = task.run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
-        }
+        self.0.take().into_iter().for_each(Runnable::cancel_unrun);
     }
 }
 
@@ -193,11 +190,14 @@ impl TaskRef {
         }
     }
 
-    /// Drops the future here and now if the task sleeps; one that is queued or runs is only marked.
-    pub(crate) fn cancel_now(&self) {
-        if self.header().state.cancel() == Wake::Submit {
-            let again = Runnable(self.0).run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+    /// Drops the future here and now. Called when the runtime ends: nobody runs a task any more, whatever queue it is in.
+    pub(crate) fn shut_down(&self) {
+        if self.header().state.shut_down() {
+            let run = self.header().vtable.run;
+            // SAFETY: the state word gave this call the exclusive access, which nobody else can get any more. The life
+            // reference keeps the task, and so does this one.
+            let again = unsafe { run(self.0, Start::DropFuture) };
+            debug_assert!(!again, "dropping a future completes its task");
         }
     }
 
@@ -299,15 +299,22 @@ impl Runnable {
         #[cfg(feature = "sim")]
         header.runs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let run = header.vtable.run;
-        // SAFETY: owning the `Runnable` is the right to run.
-        let again = unsafe { run(self.0) };
+        let start = header.state.start();
+        // SAFETY: owning the `Runnable` is the right to run, and it was started.
+        let again = unsafe { run(self.0, start) };
         again.then_some(self)
     }
 
-    /// Makes the coming run drop the future.
-    pub(crate) fn cancel(&self) {
-        // It is scheduled already, so nothing needs to be submitted.
-        let _ = self.header().state.cancel();
+    /// Drops the future instead of running it: the task completes as cancelled.
+    pub(crate) fn cancel_unrun(self) {
+        // SAFETY: see `run`.
+        let header = unsafe { self.0.as_ref() };
+        // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
+        let (_, _) = (header.state.cancel(), header.state.start());
+        let run = header.vtable.run;
+        // SAFETY: as in `run`.
+        let again = unsafe { run(self.0, Start::DropFuture) };
+        debug_assert!(!again, "dropping a future completes its task");
     }
 
     pub(crate) fn as_ptr(&self) -> *const Header {
@@ -321,8 +328,8 @@ impl Runnable {
 }
 
 /// # Safety
-/// `ptr` is a `Cell<F, X>` and the caller owns its `Runnable`.
-unsafe fn run<F, X>(ptr: NonNull<Header>) -> bool
+/// `ptr` is a `Cell<F, X>` to whose future the state word gave the caller exclusive access, to do what `start` says.
+unsafe fn run<F, X>(ptr: NonNull<Header>, start: Start) -> bool
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -332,7 +339,7 @@ where
     let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
     let header = &cell.prefix.header;
 
-    let output = match header.state.start() {
+    let output = match start {
         Start::Poll => match poll(cell, ptr) {
             Some(output) => output,
             None => return header.state.pause() == Pause::Submit,

@@ -95,6 +95,14 @@ impl Timers {
         count
     }
 
+    /// Wakes everybody, whatever the time: the runtime has ended.
+    pub(crate) fn fire_all(&self) {
+        let end = Instant(u64::MAX);
+        for shard in 0..self.shards.len() {
+            self.fire(shard, end);
+        }
+    }
+
     /// When `fire` may have something to do for the shard.
     pub(crate) fn next_deadline(&self, shard: usize) -> Option<Instant> {
         let next = self.shards[shard].next.load(Ordering::Acquire);
