@@ -13,7 +13,7 @@
 //! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
-use crate::task::raw::drop_quietly;
+use crate::task::panic::drop_quietly;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
