@@ -4,8 +4,8 @@
 //! In this order, each step once: new tasks are refused (their handles say *cancelled*, their futures are dropped by who
 //! spawns them); queued blocking closures are dropped unrun, running ones go on until they end by themselves; each worker
 //! ends after the poll it is in; the futures of all tasks are dropped, queued ones first, by the workers or by the thread
-//! that shuts down, inside the runtime's context, never by a thread that only wakes a task; timers that outlived their tasks
-//! (inside a `block_on` on another thread) are ready, whatever their deadline.
+//! that shuts down, inside the runtime's context, never by a thread that only wakes a task; what a `block_on` on another thread
+//! still waits for ends: a timer is ready, whatever its deadline, and a socket that would block is an error.
 //!
 //! Dropping the [`Runtime`] waits for the workers, but never for a blocking closure, and does not wait at all on a thread
 //! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.

@@ -11,6 +11,7 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
+    ended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +50,11 @@ impl Token {
 }
 
 impl Table {
-    /// Adds a registration; `None` if there are too many.
+    /// Adds a registration; `None` if there are too many, or the runtime has ended.
     pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
+        if self.ended {
+            return None;
+        }
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < REGISTRATIONS_MAX => {
@@ -63,6 +67,12 @@ impl Table {
         slot.readiness = Some(readiness);
         self.len += 1;
         Some(Token::new(index, slot.generation))
+    }
+
+    /// The runtime has ended: no more registrations. Returns those there are.
+    pub(super) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
+        self.ended = true;
+        self.slots.iter().filter_map(|slot| slot.readiness.as_ref())
     }
 
     /// The registration of a token; `None` if it is gone, even if its place is taken by another one.

@@ -56,8 +56,8 @@ impl Handle {
 
     /// Runs a future to its end on this thread, unless that would stall a runtime.
     ///
-    /// If the runtime shuts down meanwhile the future goes on, without it: its tasks are cancelled, and its timers are ready
-    /// at once.
+    /// If the runtime shuts down meanwhile the future goes on, without it: its tasks are cancelled, its timers are ready at once,
+    /// and its sockets give an error where they would wait.
     ///
     /// # Errors
     /// [`BlockOnError::InsideRuntime`] in a task or inside another `block_on`, [`BlockOnError::ShutDown`] if the runtime has

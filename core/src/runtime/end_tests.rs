@@ -1,6 +1,7 @@
 //! The end of a runtime: who drops what, on which thread, and what becomes of those who are still inside.
 
 use super::{BlockOnError, Builder, Handle, Runtime};
+use crate::io::UdpSocket;
 use crate::task;
 use crate::time::sleep;
 use std::future::{pending, poll_fn};
@@ -182,6 +183,32 @@ fn a_sleep_does_not_outlast_the_runtime() {
         let _guard = handle.enter();
         let polled = pin!(sleep(LONG)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_ready());
+    }
+}
+
+#[test]
+fn real_a_socket_does_not_outlast_the_runtime() {
+    let local = "127.0.0.1:0".parse().expect("an address");
+    for runtime in [current_thread(), one_worker()] {
+        let handle = runtime.handle().clone();
+        let (started, is_started) = mpsc::channel();
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                handle.block_on(async {
+                    let socket = UdpSocket::bind(local).expect("a socket");
+                    let mut reads = pin!(socket.read_io(|socket| socket.recv_from(&mut [0; 8])));
+                    poll_fn(|cx| Poll::Ready(assert!(reads.as_mut().poll(cx).is_pending()))).await;
+                    started.send(()).expect("the test waits");
+                    reads.await.map(|_| ())
+                })
+            });
+            is_started.recv().expect("started");
+            drop(runtime);
+            assert!(inside.join().expect("no panic").expect_err("nobody sent").to_string().contains("shut down"));
+        });
+
+        let _guard = handle.enter();
+        assert!(UdpSocket::bind(local).expect_err("no reactor").to_string().contains("shut down"));
     }
 }
 

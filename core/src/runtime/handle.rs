@@ -134,13 +134,15 @@ impl Handle {
         task.cancel_unrun();
     }
 
-    /// A worker has left for good. The last one ends the runtime: it drops all tasks, then time ends for whoever sleeps.
+    /// A worker has left for good. The last one ends the runtime: it drops all tasks, and wakes who still waits for a timer
+    /// or a socket.
     pub(crate) fn leave(&self) {
         let shared = &self.inner.shared;
         if shared.life.leave() == Leave::Last {
             shared.drop_tasks();
             shared.life.end();
             self.inner.timers.fire_all();
+            shared.io().end();
         }
     }
 

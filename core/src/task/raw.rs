@@ -473,6 +473,12 @@ unsafe fn release(ptr: NonNull<Header>) {
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
+/// Whether a waker is one of our tasks'.
+#[inline]
+pub(super) fn is_of_a_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &WAKER)
+}
+
 fn raw_waker(ptr: NonNull<Header>) -> Waker {
     let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), &WAKER);
     // SAFETY: the functions of `WAKER` keep the contract of `RawWaker` for a pointer to a live header.
