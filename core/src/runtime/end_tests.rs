@@ -120,9 +120,9 @@ fn a_current_thread_runtime_dropped_by_the_future_it_drives_ends() {
         });
         task::yield_now().await;
         drop(runtime);
-        task
+        Some(task)
     });
-    assert!(task.is_finished());
+    assert!(task.expect("set").is_finished());
     assert_eq!(drops.take(), [(thread::current().id(), true)]);
     assert_eq!(handle.alive_tasks(), 0);
 }
@@ -197,7 +197,7 @@ fn real_a_socket_does_not_outlast_the_runtime() {
                 handle.block_on(async {
                     let socket = UdpSocket::bind(local).expect("a socket");
                     let mut reads = pin!(socket.read_io(|socket| socket.recv_from(&mut [0; 8])));
-                    poll_fn(|cx| Poll::Ready(assert!(reads.as_mut().poll(cx).is_pending()))).await;
+                    assert!(poll_fn(|cx| Poll::Ready(reads.as_mut().poll(cx).is_pending())).await);
                     started.send(()).expect("the test waits");
                     reads.await.map(|_| ())
                 })
