@@ -5,22 +5,27 @@
 pub(crate) mod choice;
 pub(crate) mod idle;
 pub(crate) mod life;
+pub(crate) mod lifo;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod owned;
 pub(crate) mod park;
 pub(crate) mod queue;
+pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use self::idle::Idle;
 use self::life::Life;
+use self::lifo::Lifo;
 use self::owned::Owned;
 use self::park::Parker;
 use self::queue::{Injector, Local, Stealer};
+use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
+use crate::shim::sync::atomic::{AtomicU32, Ordering};
 use crate::task::raw::Runnable;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 /// What the other workers see of one worker.
@@ -28,6 +33,15 @@ use std::time::Duration;
 pub(crate) struct Remote {
     pub(crate) stealer: Stealer,
     pub(crate) parker: Parker,
+    pub(crate) front: Arc<Front>,
+}
+
+/// What a worker writes at each step and the watchdog looks at now and then: on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Front {
+    pub(crate) lifo: Lifo,
+    pub(crate) ticks: Ticks,
 }
 
 #[derive(Debug)]
@@ -38,13 +52,19 @@ pub(crate) struct Shared {
     pub(crate) owned: Owned,
     io: IoHandle,
     driver: Mutex<Driver>,
+    /// How often the driver was asked, written by who holds it.
+    turns: AtomicU32,
     pub(crate) life: Life,
 }
 
 impl Shared {
     pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
-        let remotes = locals.iter().map(|local| Remote { stealer: local.stealer(), parker: Parker::new() }).collect();
+        let remote = |local: &Local| {
+            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new() });
+            Remote { stealer: local.stealer(), parker: Parker::new(), front }
+        };
+        let remotes = locals.iter().map(remote).collect();
         let shared = Self {
             injector: Injector::new(),
             remotes,
@@ -52,6 +72,7 @@ impl Shared {
             owned: Owned::new(workers),
             io,
             driver: Mutex::new(driver),
+            turns: AtomicU32::new(0),
             life: Life::new(workers),
         };
         (shared, locals)
@@ -103,17 +124,6 @@ impl Shared {
         !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
     }
 
-    /// Sleeps as the given worker: in the driver if it is free, else on a condition variable.
-    fn park(&self, worker: usize, timeout: Option<Duration>) {
-        let parker = &self.remotes[worker].parker;
-        let Some(mut driver) = self.try_driver() else { return parker.park(timeout) };
-
-        parker.park_in_driver(|may_block| {
-            let timeout = if may_block { timeout } else { Some(Duration::ZERO) };
-            self.turn(&mut driver, timeout);
-        });
-    }
-
     /// Lets the driver hand out what has become ready, unless another worker is in it.
     pub(crate) fn poll_driver(&self) {
         if self.io.len() == 0 {
@@ -125,12 +135,17 @@ impl Shared {
     }
 
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = driver.turn(&self.io, timeout) {
             tracing::error!(%error, "the reactor could not ask the operating system for events");
         }
     }
 
-    fn try_driver(&self) -> Option<std::sync::MutexGuard<'_, Driver>> {
+    fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    fn try_driver(&self) -> Option<MutexGuard<'_, Driver>> {
         match self.driver.try_lock() {
             Ok(driver) => Some(driver),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -148,13 +163,14 @@ impl Shared {
         if self.life.begin_end() {
             // Each gets a token, so one that has not seen the end yet does not sleep before it looks again.
             (0..self.remotes.len()).for_each(|worker| self.unpark(worker));
+            self.idle.watchdog().unpark(|| {});
         }
     }
 
     /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
     ///
     /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
-    /// hands of who wakes it. The injector is emptied first. From then on nobody takes a task out of it, and what comes
+    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on nobody takes a task out of it, and what comes
     /// late is a name that nobody looks at: its task is taken by way of the list.
     pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
