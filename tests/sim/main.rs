@@ -11,6 +11,8 @@ mod maelstrom;
 mod messages;
 mod nesting;
 mod probe;
+mod renewal;
 mod reports;
+mod stranger;
 mod supervision;
 mod watch;

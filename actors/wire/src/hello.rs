@@ -14,7 +14,9 @@
 
 use crate::handshake::HandshakeError;
 use crate::ids::NodeId;
-use crate::limits::{ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, Limits, NAME_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, INCARNATION_MAX, Limits, NAME_BYTES_MAX,
+};
 use bytes::{Buf, BufMut, BytesMut};
 
 /// The version of the protocol that is written here.
@@ -203,6 +205,9 @@ impl<'a> Fields<'a> {
         if name.is_empty() || NodeId::new(name, node.incarnation) != node {
             return Err(HandshakeError::Malformed("the id of a node does not match its name"));
         }
+        if node.incarnation > INCARNATION_MAX {
+            return Err(HandshakeError::Malformed("an incarnation is beyond 2^63"));
+        }
         if !codecs.contains(&CODEC) {
             return Err(HandshakeError::Unsupported("the codecs"));
         }
@@ -347,9 +352,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn incarnation_beyond_the_last_is_refused() {
+        let last = Hello { incarnation: INCARNATION_MAX, ..hello() };
+        assert_eq!(Hello::read(&mut written(&last)).unwrap(), Some(last));
+        for incarnation in [INCARNATION_MAX + 1, u64::MAX] {
+            let beyond = Hello { incarnation, ..hello() };
+            assert!(matches!(Hello::read(&mut written(&beyond)), Err(HandshakeError::Malformed(_))));
+        }
+    }
+
     proptest! {
         #[test]
-        fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in any::<u64>(), address in ".{0,20}") {
+        fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in 0..=INCARNATION_MAX, address in ".{0,20}") {
             let hello = Hello::new(&cluster, &name, incarnation, &address, &Limits::default()).unwrap();
             prop_assert_eq!(Hello::read(&mut written(&hello)).unwrap(), Some(hello));
         }
