@@ -5,7 +5,7 @@
 
 use crate::actor::Actor;
 use crate::context::Context;
-use crate::dead_letter::{DeadLetter, DeadReason};
+use crate::dead_letter::{DeadLetter, DeadReason, Unheard};
 use crate::exit::{ActorId, ExitReason};
 use crate::link::Monitors;
 use crate::message::{Handler, Message};
@@ -47,6 +47,17 @@ impl<A: Actor> Receiver for Local<A> {
 
     fn inbox(ctx: &mut Context<A>) -> &mut Inbox<Self> {
         &mut ctx.inbox
+    }
+
+    fn span(ctx: &Context<A>, message: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            target: "posse::actor",
+            "handle",
+            actor.id = %ctx.id(),
+            actor.type = %name_of::<A>(),
+            actor.name = %ctx.inbox.cell().name(),
+            message.type = %message,
+        )
     }
 }
 
@@ -144,6 +155,25 @@ impl Shared {
             }
             None => false,
         }
+    }
+
+    /// The actor has given a name up.
+    pub(crate) fn forget_name(&self, name: &str) {
+        if let Some(names) = &mut *lock(&self.names) {
+            names.retain(|kept| **kept != *name);
+        }
+    }
+
+    /// The first of its names, for people.
+    pub(crate) fn name(&self) -> Arc<str> {
+        let first = lock(&self.names).as_ref().and_then(|names| names.first().cloned());
+        first.unwrap_or_else(|| Arc::from("-"))
+    }
+
+    /// How many names it has.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        lock(&self.names).as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn finish(&self, reason: &ExitReason) {
@@ -374,10 +404,16 @@ pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
     system.add_handled(inbox.handled());
     system.dead_letters.add(DeadReason::Expired, inbox.expired());
     system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
+    let mut unheard = Unheard::default();
     inbox.empty(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
+        // Who asked is told; who told is not.
+        if !envelope.is_ask() {
+            unheard.add(message);
+        }
     });
+    system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
 }
 
 /// An actor as its parent sees it, whatever its type.

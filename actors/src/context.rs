@@ -8,6 +8,8 @@ use crate::link::{Down, Monitor, Watchable};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::system::System;
+use crate::tracker::Tracker;
+use posse_core::event;
 use posse_core::mailbox::Inbox;
 use posse_core::runtime::Handle;
 use posse_core::task::AbortHandle;
@@ -25,7 +27,8 @@ pub struct Context<A: Actor> {
     children: Vec<Child>,
     /// A supervisor's children end one after the other, others all at once.
     pub(crate) children_ordered: bool,
-    timers: Vec<AbortHandle>,
+    timers: Tracker<AbortHandle>,
+    monitors: Tracker<Monitor>,
     pub(crate) failure: Option<Arc<str>>,
     ended: bool,
 }
@@ -37,7 +40,8 @@ impl<A: Actor> Context<A> {
             runtime,
             children: Vec::new(),
             children_ordered: false,
-            timers: Vec::new(),
+            timers: Tracker::new(),
+            monitors: Tracker::new(),
             failure: None,
             ended: false,
         }
@@ -47,7 +51,27 @@ impl<A: Actor> Context<A> {
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
             cell::bury(&mut self.inbox);
+            // Those it watches need not keep its memory until they end.
+            for monitor in self.monitors.take() {
+                monitor.cancel();
+            }
+            self.say_ended(reason);
             self.inbox.cell().finish(reason);
+        }
+    }
+
+    /// Nobody may be left to hear why: a failure is said.
+    fn say_ended(&self, reason: &ExitReason) {
+        let (id, name) = (self.id(), self.inbox.cell().name());
+        match reason {
+            ExitReason::Failed(text) => event!(
+                ERROR, "posse::actor", "an actor failed",
+                actor.id = %id, actor.type = %cell::name_of::<A>(), actor.name = %name, reason = %text,
+            ),
+            _ => event!(
+                DEBUG, "posse::actor", "an actor ended",
+                actor.id = %id, actor.type = %cell::name_of::<A>(), actor.name = %name, reason = %reason,
+            ),
         }
     }
 
@@ -160,19 +184,22 @@ impl<A: Actor> Context<A> {
         let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
         #[cfg(feature = "sim")]
         let kept = record.clone();
-        let told = move |reason: &ExitReason| {
-            // A watcher that has ended has no use for it.
-            let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+        self.monitors.add(|token| {
+            let told = move |reason: &ExitReason| {
+                // A watcher that has ended has no use for it.
+                let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+                #[cfg(feature = "sim")]
+                system.ledger.offer(accepted);
+                #[cfg(feature = "sim")]
+                record.settle();
+                let _ = accepted;
+                drop(token);
+            };
+            let monitor = other.watch(Some(self.id()), Box::new(told));
             #[cfg(feature = "sim")]
-            system.ledger.offer(accepted);
-            #[cfg(feature = "sim")]
-            record.settle();
-            let _ = accepted;
-        };
-        let monitor = other.watch(Some(self.id()), Box::new(told));
-        #[cfg(feature = "sim")]
-        let monitor = monitor.recorded(kept);
-        monitor
+            let monitor = monitor.recorded(kept);
+            monitor
+        })
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.
@@ -210,14 +237,17 @@ impl<A: Actor> Context<A> {
     }
 
     fn timer(&mut self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.timers.retain(|timer| !timer.is_finished());
-        let timer = self.runtime.spawn(future).abort_handle();
-        self.timers.push(timer.clone());
-        timer
+        self.timers.add(|token| {
+            let timer = self.runtime.spawn(async move {
+                let _token = token;
+                future.await;
+            });
+            timer.abort_handle()
+        })
     }
 
     pub(crate) fn end_timers(&mut self) {
-        self.timers.drain(..).for_each(|timer| timer.abort());
+        self.timers.take().into_iter().for_each(|timer| timer.abort());
     }
 
     /// Ends all children, the youngest first, and waits for them.
@@ -250,3 +280,6 @@ impl<A: Actor> fmt::Debug for Context<A> {
         write!(f, "Context<{}>({})", cell::name_of::<A>(), self.id())
     }
 }
+
+#[cfg(test)]
+mod tests;

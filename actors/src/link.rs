@@ -67,6 +67,12 @@ impl Monitors {
         waiting.into_values().for_each(|notify| notify(reason));
     }
 
+    /// How many want to know.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     pub(crate) fn ended(&self) -> Option<ExitReason> {
         self.lock().ended.clone()
     }

@@ -11,6 +11,7 @@ use crate::error::{AskError, TellError};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use posse_core::mailbox::{Refused, Reply, RoomWaiter};
+use posse_core::runtime::Handle;
 use posse_wire::fnv1a64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -223,6 +224,7 @@ pub(crate) trait Served: Send + Sync {
     fn shared(&self) -> &Shared;
     fn protocol(&self) -> u64;
     fn messages(&self) -> &'static [MessageType];
+    fn runtime(&self) -> Handle;
     fn is_current(&self) -> bool;
     fn local(&self, index: usize, op: &mut dyn Any);
     fn tell(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<(), Undelivered>;
@@ -247,6 +249,10 @@ impl<A: Actor, P: ServedBy<A>> Served for ServedActor<A, P> {
 
     fn messages(&self) -> &'static [MessageType] {
         P::MESSAGES
+    }
+
+    fn runtime(&self) -> Handle {
+        self.actor.0.runtime().clone()
     }
 
     fn is_current(&self) -> bool {

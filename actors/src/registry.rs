@@ -63,7 +63,11 @@ impl Registry {
 
     /// Takes a name from an actor. False if it did not have it.
     pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
-        self.remove(name, actor.id())
+        let had = self.remove(name, actor.id());
+        if had {
+            actor.0.forget_name(name);
+        }
+        had
     }
 
     pub(crate) fn remove(&self, name: &str, id: ActorId) -> bool {

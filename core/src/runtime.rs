@@ -172,7 +172,7 @@ impl Runtime {
         }
         for thread in self.threads.drain(..) {
             if wait && thread.join().is_err() {
-                tracing::error!("a worker thread panicked");
+                crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
             }
         }
     }

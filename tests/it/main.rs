@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
+mod asks;
 mod common;
+mod events;
 mod lifecycle;
 mod mailbox;
 mod monitors;

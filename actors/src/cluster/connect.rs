@@ -5,6 +5,7 @@ use super::core::{Admission, Core};
 use super::peer::Peer;
 use super::{First, race};
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::time::{Instant, sleep, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
@@ -104,7 +105,7 @@ pub(super) async fn accept(listening: Listening) {
             First::Right(Ok((stream, _))) => stream,
             First::Right(Err(error)) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
-                tracing::warn!(%error, "a connection could not be accepted");
+                event!(WARN, "posse::node", "a connection could not be accepted", reason = %error);
                 race(core.closing.cancelled(), sleep(core.limits.redial_min)).await;
                 continue;
             }
@@ -114,7 +115,7 @@ pub(super) async fn accept(listening: Listening) {
             let limit = greeter.limits.handshake;
             let shaking = timeout(limit, shake_hands(&greeter, stream, Role::Acceptor)).await;
             if let Ok(Err(error)) = shaking {
-                tracing::debug!(?error, "a connection was refused");
+                event!(INFO, "posse::node", "a connection was refused", reason = %format_args!("{error:?}"));
             }
         });
         core.half_open(handshake.abort_handle());
@@ -161,7 +162,7 @@ async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Res
         Err(ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Stale, detail, .. }))
             if core.renew(detail) =>
         {
-            tracing::info!(seen = detail, "this node's clock went back: it takes a later incarnation");
+            event!(INFO, "posse::node", "the clock went back: this node takes a later incarnation"; seen = detail);
             return Err(ConnectError::Renewed);
         }
         agreed => agreed?,

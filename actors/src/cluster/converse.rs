@@ -4,6 +4,7 @@ use super::core::Core;
 use super::inbound::Inbound;
 use super::peer::Peer;
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::task::{AbortHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
@@ -51,7 +52,7 @@ impl Drop for AbortOnDrop {
 /// Runs a connection to its end.
 pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connection) -> End {
     let Connection { stream, input, connected } = connection;
-    tracing::info!(node = %peer.id(), name = peer.name(), "connected");
+    event!(INFO, "posse::node", "connected", node.id = %peer.id(), node.name = %peer.name());
     let epoch = peer.on_session(|session| session.attach(connected, core.now()));
     peer.wake_line();
 
@@ -62,9 +63,20 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
 
     let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
     let (code, text) = match reader.converse(&read).await {
-        Ok(end) => return end,
+        Ok(end) => {
+            event!(INFO, "posse::node", "disconnected", node.id = %peer.id(), node.name = %peer.name());
+            return end;
+        }
         Err(last_words) => last_words,
     };
+    if code == Goodbye::Shutdown {
+        event!(INFO, "posse::node", "this node ends the connection", node.id = %peer.id(), node.name = %peer.name(), reason = %code);
+    } else {
+        event!(
+            WARN, "posse::node", "this node ends the connection",
+            node.id = %peer.id(), node.name = %peer.name(), reason = %code, detail = %text,
+        );
+    }
     peer.on_session(|session| session.leave(code, &text));
     peer.output.notify_one();
     // The other side may be past hearing it.
@@ -205,6 +217,5 @@ fn last_words(violation: Violation) -> LastWords {
         Violation::Overflow => Goodbye::Overloaded,
         _ => Goodbye::Protocol,
     };
-    tracing::warn!(%violation, "a connection ends");
     (code, violation.to_string())
 }

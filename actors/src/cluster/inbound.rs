@@ -9,6 +9,7 @@ use crate::error::AskError;
 use crate::exit::ExitReason;
 use crate::link::Notify as Told;
 use crate::protocol::{Served, Undelivered};
+use posse_core::event;
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
@@ -118,7 +119,10 @@ impl Inbound {
                 }
                 Event::Settled => room = true,
                 Event::Goodbye(code, text) => {
-                    tracing::info!(%code, text, node = %self.peer.id(), "the other node ends the connection");
+                    event!(
+                        INFO, "posse::node", "the other node ends the connection",
+                        node.id = %self.peer.id(), node.name = %self.peer.name(), reason = %code, detail = %text,
+                    );
                     end = Some(if code == Goodbye::Shutdown { End::Down } else { End::Broken });
                 }
                 Event::Watch(id, to) => self.watch(id, to)?,

@@ -8,6 +8,7 @@ use crate::error::{AskError, FindError};
 use crate::exit::ExitReason;
 use crate::link::{Monitors, Notify as Told};
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::sync::{Notify, oneshot};
 use posse_wire::{CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo};
 use std::collections::BTreeMap;
@@ -386,7 +387,7 @@ impl Peer {
         if before == Phase::Down {
             return;
         }
-        tracing::info!(node = %self.id(), name = self.name(), "node down");
+        event!(INFO, "posse::node", "node down", node.id = %self.id(), node.name = %self.name());
 
         let answers = self.on_session(Session::close);
         answers.into_iter().for_each(Answer::give_up);

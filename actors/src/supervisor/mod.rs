@@ -321,7 +321,11 @@ impl Handler<Ended> for Supervising {
                 Verdict::Leave
             }
             Decision::Restart { after, others } => {
-                tracing::warn!(child = name, reason = %ended.reason, ?after, "restarting a child");
+                let after_s = after.as_secs_f64();
+                posse_core::event!(
+                    WARN, "posse::supervisor", "restarting a child",
+                    child.name = %name, reason = %ended.reason; after = after_s,
+                );
                 for index in others.filter(|&index| index != ended.index) {
                     if let Some(sibling) = ctx.child_list().get(index) {
                         sibling.signal(Signal::Restart);

@@ -7,6 +7,7 @@ use super::Receiver;
 use super::cell::CellRef;
 use super::node::{Message, Running};
 use super::queue::Pop;
+use crate::events;
 use crate::shim::hint;
 use crate::task::coop;
 use std::fmt;
@@ -14,6 +15,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tracing::Span;
 
 /// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
 const MESSAGES_PER_POLL: u32 = 64;
@@ -90,7 +92,7 @@ impl<R: Receiver> Inbox<R> {
     /// # Panics
     /// A handler's panic passes through, after its message was released.
     pub fn serve<'a>(state: &'a mut R::State, context: &'a mut R::Context) -> Serve<'a, R> {
-        Serve { state, context, running: None, borrows: PhantomData }
+        Serve { state, context, running: None, span: None, borrows: PhantomData }
     }
 
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
@@ -221,6 +223,8 @@ pub struct Serve<'a, R: Receiver> {
     context: *mut R::Context,
     /// The handler that waits for something. It borrows `state` and `context`, which nobody touches meanwhile.
     running: Option<Running<R>>,
+    /// What `running` runs in, if anybody listens.
+    span: Option<Box<Span>>,
     borrows: PhantomData<(&'a mut R::State, &'a mut R::Context)>,
 }
 
@@ -246,6 +250,17 @@ impl<R: Receiver> Serve<'_, R> {
         R::interrupted(context)
     }
 
+    /// The span of a message that is about to be handled. One relaxed load while nobody listens.
+    #[inline]
+    fn span(&self, message: &Message<R>) -> Option<Box<Span>> {
+        if !events::is_traced() {
+            return None;
+        }
+        // SAFETY: as in `inbox`.
+        let context = unsafe { &*self.context };
+        Some(Box::new(R::span(context, message.type_name())))
+    }
+
     /// Starts the next message. `Err` says what to return instead.
     #[inline]
     fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<Served>> {
@@ -269,10 +284,15 @@ impl<R: Receiver> Serve<'_, R> {
             inbox.expired += 1;
             return Ok(());
         }
+        let span = self.span(&message);
+        let entered = span.as_ref().map(|span| span.enter());
         // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
         self.running = unsafe { message.start(self.state, self.context, cx) };
+        drop(entered);
         if self.running.is_none() {
             self.inbox().handled += 1;
+        } else {
+            self.span = span;
         }
         Ok(())
     }
@@ -284,8 +304,12 @@ impl<R: Receiver> Future for Serve<'_, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Served> {
         let this = &mut *self;
         if let Some(running) = this.running.take() {
+            let span = this.span.take();
+            let entered = span.as_ref().map(|span| span.enter());
             this.running = running.poll(cx);
+            drop(entered);
             if this.running.is_some() {
+                this.span = span;
                 return Poll::Pending;
             }
             let inbox = this.inbox();

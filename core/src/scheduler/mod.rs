@@ -134,7 +134,7 @@ impl Shared {
 
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
         if let Err(error) = driver.turn(&self.io, timeout) {
-            tracing::error!(%error, "the reactor could not ask the operating system for events");
+            crate::event!(ERROR, "posse::runtime", "the reactor could not ask the operating system for events", reason = %error);
         }
     }
 

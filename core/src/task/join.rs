@@ -153,6 +153,13 @@ impl JoinError {
         self.id
     }
 
+    /// Nobody will ever see it: what happened to the task is said, so that it does not pass in silence.
+    pub(crate) fn report(&self) {
+        if let Some(text) = self.panic_text() {
+            crate::event!(ERROR, "posse::task", "a detached task panicked", task.id = %self.id, reason = %text);
+        }
+    }
+
     fn panic_text(&self) -> Option<String> {
         let Cause::Panicked(payload) = &self.cause else { return None };
         let payload = payload.lock().unwrap_or_else(|e| e.into_inner());

@@ -171,6 +171,10 @@ impl TaskRef {
         self.header().id
     }
 
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.header().runtime
+    }
+
     pub(crate) fn as_ptr(&self) -> *const Header {
         self.0.as_ptr()
     }
@@ -417,6 +421,9 @@ unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
     unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
+    if let Some(Err(error)) = &output {
+        error.report();
+    }
     drop_quietly(output);
 }
 

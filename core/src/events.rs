@@ -1,0 +1,55 @@
+//! What the runtime, the actors and the nodes say of themselves: `tracing` events with stable targets and fields.
+//!
+//! `docs/guide/events.md` lists them. In a program without a subscriber, warnings and errors go to standard error instead, a
+//! line each: what ends an actor or drops a message must not pass in silence because nobody thought of logging.
+
+use std::fmt;
+use std::io::Write;
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+
+/// Says something: level, target, text, then `, field = %shown` and `; field = number`. The guide lists the targets and fields.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! event {
+    (
+        $level:ident, $target:literal, $text:literal
+        $(, $($field:ident).+ = %$shown:expr)* $(; $($count:ident).+ = $number:expr)* $(,)?
+    ) => {{
+        ::tracing::event!(
+            target: $target,
+            ::tracing::Level::$level,
+            $($($field).+ = %$shown,)*
+            $($($count).+ = $number,)*
+            $text
+        );
+        if ::tracing::Level::$level <= ::tracing::Level::WARN && $crate::events::nobody_listens() {
+            $crate::events::last_resort(
+                stringify!($level),
+                $target,
+                format_args!(
+                    concat!($text $(, " ", stringify!($($field).+), "={}")* $(, " ", stringify!($($count).+), "={}")*)
+                    $(, $shown)* $(, $number)*
+                ),
+            );
+        }
+    }};
+}
+
+/// True while no subscriber was set that hears anything.
+#[doc(hidden)]
+pub fn nobody_listens() -> bool {
+    LevelFilter::current() == LevelFilter::OFF
+}
+
+/// True while somebody listens at level TRACE.
+#[inline]
+pub(crate) fn is_traced() -> bool {
+    LevelFilter::TRACE <= STATIC_MAX_LEVEL && LevelFilter::TRACE <= LevelFilter::current()
+}
+
+/// Writes a line to standard error.
+#[doc(hidden)]
+pub fn last_resort(level: &str, target: &str, text: fmt::Arguments<'_>) {
+    // One write, so that lines of several threads do not mix. Nobody is left to be told that it failed.
+    let _ = std::io::stderr().write_all(format!("{level} {target}: {text}\n").as_bytes());
+}
