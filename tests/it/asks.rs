@@ -20,6 +20,7 @@ impl Wake for Unpark {
 }
 
 /// Another executor, in a thread of its own.
+#[expect(clippy::disallowed_methods, reason = "a thread that no runtime knows")]
 fn elsewhere<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
     thread::spawn(move || {
         assert!(Handle::try_current().is_err());
