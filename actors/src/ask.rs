@@ -198,8 +198,9 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
         Handle::try_current().ok().or_else(|| self.target.runtime())
     }
 
-    /// It is over: what it held goes at once, however long the future is kept.
-    fn end(&mut self) {
+    /// There will be no reply: what it held goes at once, however long the future is kept.
+    #[cold]
+    fn give_up(&mut self) {
         self.target.leave_line(&mut self.waiter);
         self.deadline = None;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
@@ -226,9 +227,11 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
         if result.is_pending() && this.poll_deadline(cx).is_ready() {
             result = Poll::Ready(Err(AskError::Timeout));
         }
+        if let Poll::Ready(Err(_)) = &result {
+            this.give_up();
+        }
+        #[cfg(feature = "sim")]
         if result.is_ready() {
-            this.end();
-            #[cfg(feature = "sim")]
             drop(this.entry.take());
         }
         result

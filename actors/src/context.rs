@@ -62,15 +62,15 @@ impl<A: Actor> Context<A> {
 
     /// Nobody may be left to hear why: a failure is said.
     fn say_ended(&self, reason: &ExitReason) {
-        let (id, name) = (self.id(), self.inbox.cell().name());
+        let cell = self.inbox.cell();
         match reason {
             ExitReason::Failed(text) => event!(
                 ERROR, "posse::actor", "an actor failed",
-                actor.id = %id, actor.type = %cell::name_of::<A>(), actor.name = %name, reason = %text,
+                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %text,
             ),
             _ => event!(
                 DEBUG, "posse::actor", "an actor ended",
-                actor.id = %id, actor.type = %cell::name_of::<A>(), actor.name = %name, reason = %reason,
+                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
             ),
         }
     }

@@ -4,7 +4,7 @@
 //! line each: what ends an actor or drops a message must not pass in silence because nobody thought of logging.
 
 use std::fmt;
-use std::io::Write;
+use std::panic::catch_unwind;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 
 /// Says something: level, target, text, then `, field = %shown` and `; field = number`. The guide lists the targets and fields.
@@ -50,6 +50,8 @@ pub(crate) fn is_traced() -> bool {
 /// Writes a line to standard error.
 #[doc(hidden)]
 pub fn last_resort(level: &str, target: &str, text: fmt::Arguments<'_>) {
-    // One write, so that lines of several threads do not mix. Nobody is left to be told that it failed.
-    let _ = std::io::stderr().write_all(format!("{level} {target}: {text}\n").as_bytes());
+    // One write, so that lines of several threads do not mix; by the macro, so that a test captures it. The macro panics if
+    // standard error is broken, and nobody is left to be told.
+    let line = format!("{level} {target}: {text}\n");
+    let _ = catch_unwind(|| eprint!("{line}"));
 }

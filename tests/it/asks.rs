@@ -1,48 +1,12 @@
 //! Asks: on any thread, with nothing kept once they are over, and with the message when it was not taken.
 
-use crate::common::{Add, Hang, Log, Worker, manual, settle};
+use crate::common::{Add, Hang, Log, Worker, elsewhere, join, manual, settle};
 use posse::prelude::*;
-use posse::runtime::Handle;
 use posse::{Ask, Capacity, Message, Target};
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context as Cx, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Another executor, in a thread of its own.
-#[expect(clippy::disallowed_methods, reason = "a thread that no runtime knows")]
-fn elsewhere<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
-    thread::spawn(move || {
-        assert!(Handle::try_current().is_err());
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut future = pin!(future);
-        loop {
-            match future.as_mut().poll(&mut Cx::from_waker(&waker)) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => thread::park(),
-            }
-        }
-    })
-}
-
-/// Drives the runtime and turns its clock until the thread is done.
-async fn join<T>(thread: JoinHandle<T>) -> T {
-    while !thread.is_finished() {
-        Handle::current().advance(secs(1));
-        posse::task::yield_now().await;
-    }
-    thread.join().unwrap()
-}
+use std::pin::Pin;
+use std::task::Poll;
 
 fn worker(capacity: usize) -> LocalRef<Worker> {
     let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
@@ -138,5 +102,23 @@ fn a_message_that_was_not_taken_comes_back_and_one_that_was_does_not() {
         worker.closed().await;
         assert!(matches!(error(worker.ask(Add(8))).await, (AskError::Stopped, Some(Add(8)))));
         assert!(matches!(error(worker.recipient().ask(Add(9))).await, (AskError::Stopped, Some(Add(9)))));
+    });
+}
+
+#[test]
+fn an_ask_that_timed_out_is_not_begun_however_long_it_is_kept() {
+    let runtime = manual();
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let worker = worker(4);
+        let mut asks: Vec<_> = (0..4).map(|_| worker.ask(Add(100)).within(secs(1))).collect();
+        for ask in &mut asks {
+            assert!(poll_once(ask).await.is_pending());
+        }
+        handle.advance(secs(1));
+        for ask in &mut asks {
+            assert_eq!(poll_once(ask).await, Poll::Ready(Err(AskError::Timeout)));
+        }
+        assert_eq!(worker.ask(Add(0)).await, Ok(0));
     });
 }

@@ -4,6 +4,7 @@
 mod accounting;
 mod asks;
 mod common;
+mod context;
 mod events;
 mod lifecycle;
 mod mailbox;

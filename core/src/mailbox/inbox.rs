@@ -250,15 +250,39 @@ impl<R: Receiver> Serve<'_, R> {
         R::interrupted(context)
     }
 
-    /// The span of a message that is about to be handled. One relaxed load while nobody listens.
+    /// Begins with a message: one relaxed load more while nobody listens.
     #[inline]
-    fn span(&self, message: &Message<R>) -> Option<Box<Span>> {
-        if !events::is_traced() {
-            return None;
+    fn begin(&mut self, message: Message<R>, cx: &mut Context<'_>) {
+        if events::is_traced() {
+            return self.begin_traced(message, cx);
         }
+        // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
+        self.running = unsafe { message.start(self.state, self.context, cx) };
+    }
+
+    #[cold]
+    fn begin_traced(&mut self, message: Message<R>, cx: &mut Context<'_>) {
         // SAFETY: as in `inbox`.
         let context = unsafe { &*self.context };
-        Some(Box::new(R::span(context, message.type_name())))
+        let span = R::span(context, message.type_name());
+        // SAFETY: as in `begin`.
+        self.running = span.in_scope(|| unsafe { message.start(self.state, self.context, cx) });
+        self.span = self.running.is_some().then(|| Box::new(span));
+    }
+
+    /// Goes on with the handler that waits, in its span if it has one.
+    #[inline]
+    fn resume(&mut self, running: Running<R>, cx: &mut Context<'_>) {
+        match self.span.take() {
+            None => self.running = running.poll(cx),
+            Some(span) => self.resume_traced(running, span, cx),
+        }
+    }
+
+    #[cold]
+    fn resume_traced(&mut self, running: Running<R>, span: Box<Span>, cx: &mut Context<'_>) {
+        self.running = span.in_scope(|| running.poll(cx));
+        self.span = self.running.is_some().then_some(span);
     }
 
     /// Starts the next message. `Err` says what to return instead.
@@ -284,15 +308,9 @@ impl<R: Receiver> Serve<'_, R> {
             inbox.expired += 1;
             return Ok(());
         }
-        let span = self.span(&message);
-        let entered = span.as_ref().map(|span| span.enter());
-        // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
-        self.running = unsafe { message.start(self.state, self.context, cx) };
-        drop(entered);
+        self.begin(message, cx);
         if self.running.is_none() {
             self.inbox().handled += 1;
-        } else {
-            self.span = span;
         }
         Ok(())
     }
@@ -304,12 +322,8 @@ impl<R: Receiver> Future for Serve<'_, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Served> {
         let this = &mut *self;
         if let Some(running) = this.running.take() {
-            let span = this.span.take();
-            let entered = span.as_ref().map(|span| span.enter());
-            this.running = running.poll(cx);
-            drop(entered);
+            this.resume(running, cx);
             if this.running.is_some() {
-                this.span = span;
                 return Poll::Pending;
             }
             let inbox = this.inbox();
