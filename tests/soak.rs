@@ -10,8 +10,11 @@ use posse::sync::mpsc;
 use posse::{Capacity, System};
 use std::fs;
 use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 /// How many of a kind there are at once.
@@ -195,22 +198,27 @@ async fn asks(busy: &LocalRef<Idle>) {
     posse::task::yield_now().await;
 }
 
-/// Serves a connection until the other side closes it.
-struct Connection(TcpStream);
+/// Serves a connection until the other side closes it. Counts those that have begun.
+struct Connection(TcpStream, Arc<AtomicUsize>);
 
 impl Actor for Connection {
     async fn run(&mut self, _: &mut Context<Self>) -> posse::Result {
+        self.1.fetch_add(1, Ordering::AcqRel);
         // It is reset, so that no port is kept for a while.
         let _ = self.0.read(&mut [0]).await;
         Ok(())
     }
 }
 
-async fn connections(address: std::net::SocketAddr) {
-    let before = living();
+async fn connections(address: SocketAddr, begun: &AtomicUsize) {
+    // None is left of the round before, and none waits to be accepted.
+    let (before, so_far) = (living(), begun.load(Ordering::Acquire));
     for _ in 0..BATCH {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_linger(Some(secs(0))).unwrap();
+    }
+    while begun.load(Ordering::Acquire) < so_far + BATCH {
+        posse::task::yield_now().await;
     }
     until_only(before).await;
 }
@@ -240,10 +248,13 @@ fn what_ends_leaves_nothing_behind() {
     Runtime::new().unwrap().block_on(async {
         let (bound, mut address) = mpsc::unbounded_channel();
         let on_bound = move |address| drop(bound.send(address));
-        let listener = Listener::tcp("127.0.0.1:0").on_bound(on_bound).each(Connection);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count_them = begun.clone();
+        let serve = move |stream| Connection(stream, count_them.clone());
+        let listener = Listener::tcp("127.0.0.1:0").on_bound(on_bound).each(serve);
         let supervisor = Supervisor::one_for_one().child("connections", listener).spawn();
         let address = address.recv().await.unwrap();
-        flat("connections", count, || connections(address)).await;
+        flat("connections", count, || connections(address, &begun)).await;
         supervisor.stop().await;
     });
 }

@@ -413,7 +413,9 @@ pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
             unheard.add(message);
         }
     });
-    system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    if unheard.count > 0 {
+        system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    }
 }
 
 /// An actor as its parent sees it, whatever its type.

@@ -76,9 +76,6 @@ impl DeadLetters {
 
     /// Says that a stop has dropped messages whose senders are not told: at once, or together with others.
     pub(crate) fn say(&self, unheard: &Unheard, to: ActorId, actor: &'static str) {
-        if unheard.count == 0 {
-            return;
-        }
         let admitted = self.throttle.lock().unwrap_or_else(|e| e.into_inner()).admit(Instant::now(), unheard.count);
         if let Some(unsaid) = admitted {
             event!(
@@ -107,7 +104,7 @@ impl Drop for DeadLetters {
 /// Messages that one stop dropped and nobody is told about.
 #[derive(Debug, Default)]
 pub(crate) struct Unheard {
-    count: u64,
+    pub(crate) count: u64,
     /// The type of the first.
     message: &'static str,
 }

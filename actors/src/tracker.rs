@@ -54,8 +54,9 @@ impl<T> Tracker<T> {
 
     /// Takes all entries out, in the order they were made.
     pub(crate) fn take(&self) -> Vec<T> {
-        let taken = self.0.get().map(|entries| std::mem::take(&mut entries.lock().values));
-        taken.into_iter().flatten().filter_map(|(_, value)| value).collect()
+        let Some(entries) = self.0.get() else { return Vec::new() };
+        let taken = std::mem::take(&mut entries.lock().values);
+        taken.into_values().flatten().collect()
     }
 }
 
