@@ -13,7 +13,7 @@ use posse_core::event;
 use posse_core::mailbox::Inbox;
 use posse_core::runtime::Handle;
 use posse_core::task::AbortHandle;
-use posse_core::time::{interval_at, sleep};
+use posse_core::time::{Sleep, interval_at};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -208,8 +208,10 @@ impl<A: Actor> Context<A> {
         A: Handler<M>,
     {
         let me = self.me();
+        // From now on, and not from when the task is first seen to.
+        let time = Sleep::on(self.runtime.clone(), delay);
         self.timer(async move {
-            sleep(delay).await;
+            time.await;
             let _ = me.tell(message).await;
         })
     }
