@@ -213,6 +213,6 @@ fn warnings_go_to_standard_error_while_nobody_listens() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{errors}");
     let warning =
-        errors.lines().find(|line| line.starts_with("WARN posse::supervisor: restarting a child child.name="));
+        errors.lines().find(|line| line.starts_with("WARN posse::supervisor: restarting a child supervisor.id="));
     assert!(warning.is_some_and(|line| line.contains(" reason=")), "{errors}");
 }

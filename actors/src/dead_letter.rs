@@ -81,7 +81,7 @@ impl DeadLetters {
             event!(
                 WARN, "posse::deadletter", "a stop dropped messages",
                 actor.id = %to, actor.type = %actor, message.type = %unheard.message;
-                count = unheard.count; unsaid = unsaid,
+                count = unheard.count, unsaid = unsaid,
             );
         }
     }

@@ -29,6 +29,7 @@ mod actor;
 mod actor_ref;
 mod ask;
 mod cell;
+mod children;
 pub mod cluster;
 mod context;
 mod dead_letter;
@@ -55,7 +56,9 @@ pub use cell::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
 pub use cluster::{Node, NodeId};
 pub use context::Context;
 pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
-pub use error::{AskError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError};
+pub use error::{
+    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError,
+};
 pub use exit::{ActorId, ExitReason};
 pub use link::{Down, Monitor, Watchable};
 pub use listener::{Each, Listener, Nested};
@@ -66,7 +69,7 @@ pub use posse_macros::{Message, main, protocol, test};
 pub use protocol::{Accepts, MessageType, Portable, Protocol, ServedBy, Wire};
 pub use refs::{LocalRef, Recipient};
 pub use registry::Registry;
-pub use supervisor::{Backoff, IntoChild, Restart, Strategy, Supervisor, SupervisorRef};
+pub use supervisor::{Backoff, ChildInfo, ChildState, IntoChild, Restart, Strategy, Supervisor, SupervisorRef};
 pub use system::System;
 pub use target::Target;
 pub use tell::Tell;

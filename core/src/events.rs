@@ -13,13 +13,13 @@ use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 macro_rules! event {
     (
         $level:ident, $target:literal, $text:literal
-        $(, $($field:ident).+ = %$shown:expr)* $(; $($count:ident).+ = $number:expr)* $(,)?
+        $(, $($field:ident).+ = %$shown:expr)* $(; $($($count:ident).+ = $number:expr),+)? $(,)?
     ) => {{
         ::tracing::event!(
             target: $target,
             ::tracing::Level::$level,
             $($($field).+ = %$shown,)*
-            $($($count).+ = $number,)*
+            $($($($count).+ = $number,)+)?
             $text
         );
         if ::tracing::Level::$level <= ::tracing::Level::WARN && $crate::events::nobody_listens() {
@@ -27,8 +27,8 @@ macro_rules! event {
                 stringify!($level),
                 $target,
                 format_args!(
-                    concat!($text $(, " ", stringify!($($field).+), "={}")* $(, " ", stringify!($($count).+), "={}")*)
-                    $(, $shown)* $(, $number)*
+                    concat!($text $(, " ", stringify!($($field).+), "={}")* $($(, " ", stringify!($($count).+), "={}")+)?)
+                    $(, $shown)* $($(, $number)+)?
                 ),
             );
         }
