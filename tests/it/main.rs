@@ -3,8 +3,10 @@
 
 mod accounting;
 mod asks;
+mod auto_traits;
 mod common;
 mod context;
+mod drops;
 mod events;
 mod lifecycle;
 mod mailbox;
@@ -15,6 +17,7 @@ mod real_cluster;
 mod real_hostile;
 mod real_nodes;
 mod real_reconnect;
+mod real_stuck;
 mod runtimes;
 mod services;
 mod supervision;

@@ -65,15 +65,10 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
 
     let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
     let (code, text) = match reader.converse(&read).await {
-        Ok(end) => {
-            event!(INFO, "posse::node", "disconnected", node.id = %peer.id(), node.name = %peer.name());
-            return end;
-        }
+        Ok(end) => return end,
         Err(last_words) => last_words,
     };
-    if code == Goodbye::Shutdown {
-        event!(INFO, "posse::node", "this node ends the connection", node.id = %peer.id(), node.name = %peer.name(), reason = %code);
-    } else {
+    if code != Goodbye::Shutdown {
         event!(
             WARN, "posse::node", "this node ends the connection",
             node.id = %peer.id(), node.name = %peer.name(), reason = %code, detail = %text,
@@ -130,7 +125,7 @@ type LastWords = (Goodbye, String);
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
     async fn converse(&mut self, read: &OwnedReadHalf) -> Result<End, LastWords> {
-        let closing = self.core.closing.cancelled();
+        let closing = self.peer.closing.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
@@ -156,6 +151,8 @@ impl Reader<'_> {
             })
             .await;
             match woken {
+                // Others have said so already; there is nobody here to say goodbye for.
+                Woken::Closing if peer.is_down() => return Ok(End::Down),
                 Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
                 Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
                 Woken::Read(Ok(_)) | Woken::Delivered => {}
