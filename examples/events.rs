@@ -31,8 +31,7 @@ async fn main() -> posse::Result {
 
     // A handler's line in its span; then a restart, which is a warning.
     let supervisor = Supervisor::one_for_one().spawn();
-    let till = supervisor.add("till", || Till { cents: 0 }).await?;
-    posse::System::current().registry().register("till", &till)?;
+    let till = supervisor.start_child(Spec::new(|| Till { cents: 0 }).name("till")).await?;
     till.ask(Pay(250)).await?;
     if let Err(error) = till.ask(Pay(5_000_000)).await {
         println!("the asker is told: {error}");
@@ -52,6 +51,6 @@ async fn main() -> posse::Result {
     }
     stopped.closed().await;
 
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     Ok(())
 }

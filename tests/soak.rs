@@ -4,14 +4,13 @@
 //! One test, so that nothing else lives in the process whose memory is measured.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use posse::System;
 use posse::prelude::*;
 use posse::runtime::{Builder, Handle, Runtime};
 use posse::sync::mpsc;
-use posse::{Capacity, System};
 use std::fs;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +25,7 @@ const MEASURED: usize = 100_000;
 /// What is alive in the runtime: tasks, actors, names.
 fn living() -> [usize; 3] {
     let system = System::current();
-    [Handle::current().alive_tasks(), system.alive(), system.registry().len()]
+    [Handle::current().alive_tasks(), system.alive(), system.names()]
 }
 
 /// Kibibytes of memory that the process uses. Only where Linux says so.
@@ -91,7 +90,7 @@ struct Start;
 
 impl Handler<Start> for Idle {
     async fn handle(&mut self, _: Start, ctx: &mut Context<Self>) -> Vec<LocalRef<Idle>> {
-        (0..BATCH).map(|_| ctx.spawn_once(Idle)).collect()
+        (0..BATCH).map(|_| ctx.spawn(|| Idle)).collect()
     }
 }
 
@@ -146,7 +145,7 @@ async fn children(parent: &LocalRef<Idle>) {
 /// The watched end first.
 async fn watched(watcher: &LocalRef<Idle>) {
     let before = living();
-    let watched: Vec<_> = (0..BATCH).map(|_| posse::spawn_once(Idle)).collect();
+    let watched: Vec<_> = (0..BATCH).map(|_| posse::spawn(|| Idle)).collect();
     watcher.ask(Watch(watched.clone())).await.unwrap();
     stop(watched);
     until_only(before).await;
@@ -155,7 +154,7 @@ async fn watched(watcher: &LocalRef<Idle>) {
 /// The watchers end first.
 async fn watchers(watched: &LocalRef<Idle>) {
     let before = living();
-    let watchers: Vec<_> = (0..BATCH).map(|_| posse::spawn_once(Idle)).collect();
+    let watchers: Vec<_> = (0..BATCH).map(|_| posse::spawn(|| Idle)).collect();
     for watcher in &watchers {
         watcher.tell(Watch(vec![watched.clone()])).await.unwrap();
     }
@@ -168,8 +167,8 @@ async fn watchers(watched: &LocalRef<Idle>) {
 async fn names(actor: &LocalRef<Idle>) {
     let system = System::current();
     for n in 0..BATCH {
-        system.registry().register(&n.to_string(), actor).unwrap();
-        assert!(system.registry().unregister(&n.to_string(), actor));
+        system.register(&n.to_string(), actor).unwrap();
+        assert!(system.unregister(&n.to_string(), actor));
     }
 }
 
@@ -232,15 +231,14 @@ fn what_ends_leaves_nothing_behind() {
     let count = many();
     // Time stands still but when it is turned: nothing expires or fires by chance.
     Builder::new_current_thread().manual_clock().build().unwrap().block_on(async {
-        let actor = posse::spawn_once(Idle);
+        let actor = posse::spawn(|| Idle);
         flat("children", count, || children(&actor)).await;
         flat("monitors whose watched actor ends", count, || watched(&actor)).await;
         flat("monitors whose watcher ends", count, || watchers(&actor)).await;
         flat("names", count, || names(&actor)).await;
         flat("timers", count, || timers(&actor)).await;
         for capacity in [8, 2 * BATCH] {
-            let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
-            let busy = posse::spawn_with(capacity, || Idle);
+            let busy = posse::spawn(Spec::new(|| Idle).capacity(capacity));
             flat("asks that expire", count, || asks(&busy)).await;
         }
     });
@@ -250,11 +248,11 @@ fn what_ends_leaves_nothing_behind() {
         let on_bound = move |address| drop(bound.send(address));
         let begun = Arc::new(AtomicUsize::new(0));
         let count_them = begun.clone();
-        let serve = move |stream| Connection(stream, count_them.clone());
-        let listener = Listener::tcp("127.0.0.1:0").on_bound(on_bound).each(serve);
-        let supervisor = Supervisor::one_for_one().child("connections", listener).spawn();
+        let serve = move |stream| Spec::once(Connection(stream, count_them.clone()));
+        let listener = Listener::tcp("127.0.0.1:0").on_bound(on_bound).serve(serve);
+        let supervisor = Supervisor::one_for_one().child(listener).spawn();
         let address = address.recv().await.unwrap();
         flat("connections", count, || connections(address, &begun)).await;
-        supervisor.stop().await;
+        supervisor.shutdown().await;
     });
 }

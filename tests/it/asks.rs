@@ -2,15 +2,13 @@
 
 use crate::common::{Add, Hang, Log, Worker, elsewhere, join, manual, settle};
 use posse::prelude::*;
-use posse::{Ask, Capacity, Message, Target};
+use posse::{Ask, Message, Target};
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::Poll;
 
 fn worker(capacity: usize) -> LocalRef<Worker> {
-    let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
-    posse::spawn_with(capacity, || Worker::new("a", &Log::default()))
+    posse::spawn(Spec::new(|| Worker::new("a", &Log::default())).capacity(capacity))
 }
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -54,29 +52,6 @@ fn an_ask_that_timed_out_keeps_no_room_however_long_it_is_kept() {
         assert_eq!(worker.queued(), 0);
         worker.try_tell(Add(2)).unwrap();
         assert_eq!(worker.ask(Add(0)).await, Ok(3));
-    });
-}
-
-#[test]
-fn a_sender_that_gives_up_leaves_the_line_with_or_without_a_grant() {
-    async fn give_up<F: Future + Unpin>(wait: impl Fn(&LocalRef<Worker>) -> F) {
-        for granted in [false, true] {
-            let worker = worker(1);
-            worker.try_tell(Add(1)).unwrap();
-            let mut waiting = wait(&worker);
-            assert!(poll_once(&mut waiting).await.is_pending());
-            if granted {
-                settle().await;
-            }
-            drop(waiting);
-            settle().await;
-            worker.try_tell(Add(2)).unwrap();
-            assert_eq!(worker.ask(Add(0)).await, Ok(3));
-        }
-    }
-    manual().block_on(async {
-        give_up(|worker| worker.tell(Add(100))).await;
-        give_up(|worker| worker.ask(Add(100))).await;
     });
 }
 

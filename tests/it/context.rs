@@ -13,7 +13,7 @@ struct Puppet {
 
 impl Puppet {
     fn spawn(log: &Log) -> LocalRef<Self> {
-        posse::spawn_once(Self { log: log.clone(), timer: false })
+        posse::spawn(Spec::once(Self { log: log.clone(), timer: false }))
     }
 }
 
@@ -67,7 +67,7 @@ impl Handler<Count> for Puppet {
     async fn handle(&mut self, _: Count, ctx: &mut Context<Self>) -> Vec<usize> {
         let mut counts = vec![ctx.children()];
         let first = ctx.spawn(|| Worker::new("first", &Log::default()));
-        let second = ctx.spawn_once(Worker::new("second", &self.log));
+        let second = ctx.spawn(Spec::once(Worker::new("second", &self.log)));
         counts.push(ctx.children());
         first.stop();
         first.closed().await;
@@ -138,7 +138,7 @@ fn timers_end_with_the_incarnation_that_set_them() {
             move || Puppet { log: log.clone(), timer: std::mem::take(&mut first) }
         };
         let supervisor = Supervisor::one_for_one().spawn();
-        let puppet = supervisor.add("puppet", recipe).await.unwrap();
+        let puppet = supervisor.start_child(Spec::new(recipe).name("puppet")).await.unwrap();
         settle().await;
         puppet.tell(Fail("on purpose")).await.unwrap();
         settle().await;
@@ -168,7 +168,7 @@ impl Actor for Loop {
 #[posse::test]
 async fn an_actor_in_process_style_ends_in_its_own_way_when_it_waits_for_that() {
     let log = Log::default();
-    let actor = posse::spawn_once(Loop(log.clone()));
+    let actor = posse::spawn(Spec::once(Loop(log.clone())));
     settle().await;
     assert_eq!(log.take(), ["begins"]);
     actor.stop();
@@ -180,7 +180,7 @@ async fn an_actor_in_process_style_ends_in_its_own_way_when_it_waits_for_that() 
 #[posse::test]
 async fn an_actor_that_is_drained_is_to_stop_as_well() {
     let log = Log::default();
-    let actor = posse::spawn_once(Loop(log.clone()));
+    let actor = posse::spawn(Spec::once(Loop(log.clone())));
     settle().await;
     actor.drain();
     assert!(actor.closed().await.is_abnormal());
@@ -201,8 +201,8 @@ async fn an_actor_whose_start_fails_handles_nothing() {
         }
     }
     let log = Log::default();
-    let broken = posse::spawn_once(Broken(log.clone()));
+    let broken = posse::spawn(Spec::once(Broken(log.clone())));
     assert_eq!(broken.closed().await, ExitReason::Failed("no disk".into()));
     assert_eq!(log.take(), Vec::<String>::new());
-    assert!(matches!(posse::spawn_once(Worker::new("a", &log)).try_tell(Add(1)), Ok(())));
+    assert!(matches!(posse::spawn(Spec::once(Worker::new("a", &log))).try_tell(Add(1)), Ok(())));
 }

@@ -44,7 +44,7 @@ fn worker() -> LocalRef<Worker> {
 fn an_actor_that_fails_and_is_not_restarted_is_an_error() {
     let mut lines = heard(Level::WARN, "posse::actor", async {
         let (panicking, failing, named) = (worker(), worker(), worker());
-        posse::System::current().registry().register("till", &named).unwrap();
+        posse::System::current().register("till", &named).unwrap();
         panicking.tell(Break).await.unwrap();
         failing.tell(Fail).await.unwrap();
         named.tell(Fail).await.unwrap();

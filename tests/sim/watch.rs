@@ -5,15 +5,12 @@ use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
-use posse::{Capacity, ExitReason};
-use std::num::NonZeroUsize;
 
 /// An actor on a machine, with a name that others find it by.
 async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
-    let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
     machine
         .with(move |node| async move {
-            let actor = posse::spawn_with(capacity, Probe::default);
+            let actor = posse::spawn(Spec::new(Probe::default).capacity(capacity));
             node.publish(name, actor.share::<Probing>()).await.unwrap();
             actor
         })
@@ -196,7 +193,7 @@ async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim
     for visit in 0..20 {
         let far = far.clone();
         b.run(async move {
-            let guest = posse::spawn_once(Guest);
+            let guest = posse::spawn(|| Guest);
             guest.ask(Visit(far, visit % 2 == 0)).await.unwrap();
             guest.stop();
             guest.closed().await;

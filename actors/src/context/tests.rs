@@ -1,7 +1,7 @@
 //! What ends leaves nothing behind, whoever ends first: counted in the tables themselves.
 
 use crate::prelude::*;
-use crate::{System, spawn, spawn_once};
+use crate::{System, spawn};
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 use std::future::pending;
@@ -83,7 +83,7 @@ impl Handler<Later> for Watcher {
 
 impl Handler<Start> for Watcher {
     async fn handle(&mut self, _: Start, ctx: &mut Context<Self>) -> Vec<LocalRef<Idle>> {
-        (0..MANY).map(|_| ctx.spawn_once(Idle)).collect()
+        (0..MANY).map(|_| ctx.spawn(Spec::once(Idle))).collect()
     }
 }
 
@@ -103,8 +103,8 @@ async fn end(actors: Vec<LocalRef<Idle>>) {
 #[test]
 fn a_monitor_goes_with_the_watched() {
     run(async {
-        let watcher = spawn_once(Watcher);
-        let watched: Vec<_> = (0..MANY).map(|_| spawn_once(Idle)).collect();
+        let watcher = spawn(|| Watcher);
+        let watched: Vec<_> = (0..MANY).map(|_| spawn(|| Idle)).collect();
         watcher.ask(Watch(watched.clone())).await.expect("it is watched");
         assert_eq!(watcher.ask(Kept).await, Ok([MANY, 0, 0]));
         end(watched).await;
@@ -115,9 +115,9 @@ fn a_monitor_goes_with_the_watched() {
 #[test]
 fn a_monitor_goes_with_the_watcher() {
     run(async {
-        let watched = spawn_once(Idle);
+        let watched = spawn(|| Idle);
         for _ in 0..MANY {
-            let watcher = spawn_once(Watcher);
+            let watcher = spawn(|| Watcher);
             watcher.ask(Watch(vec![watched.clone()])).await.expect("it is watched");
             watcher.stop();
             watcher.closed().await;
@@ -129,7 +129,7 @@ fn a_monitor_goes_with_the_watcher() {
 #[test]
 fn a_monitor_that_is_cancelled_goes_at_once_on_both_sides() {
     run(async {
-        let (watched, watcher) = (spawn_once(Idle), spawn_once(Watcher));
+        let (watched, watcher) = (spawn(|| Idle), spawn(|| Watcher));
         watcher.ask(Cancel(watched.clone())).await.expect("all were cancelled");
         assert_eq!(watched.0.monitors.len(), 0);
         assert_eq!(watcher.ask(Kept).await, Ok([0, 0, 0]));
@@ -156,7 +156,7 @@ fn a_child_goes_when_it_has_ended_and_with_its_parent() {
 #[test]
 fn a_timer_goes_when_it_has_fired_or_was_aborted() {
     run(async {
-        let timed = spawn_once(Watcher);
+        let timed = spawn(|| Watcher);
         timed.ask(Later).await.expect("they are set");
         // Those that were aborted go when they are next seen to, those that fire when they have told.
         while timed.ask(Kept).await != Ok([0, 0, MANY]) {
@@ -172,20 +172,20 @@ fn a_timer_goes_when_it_has_fired_or_was_aborted() {
 #[test]
 fn a_name_that_is_given_up_is_not_kept_by_its_actor() {
     run(async {
-        let (system, actor) = (System::current(), spawn_once(Idle));
+        let (system, actor) = (System::current(), spawn(|| Idle));
         for n in 0..MANY {
             let name = format!("name-{n}");
-            system.registry().register(&name, &actor).expect("it is free");
-            assert!(system.registry().unregister(&name, &actor));
+            system.register(&name, &actor).expect("it is free");
+            assert!(system.unregister(&name, &actor));
         }
-        assert_eq!((actor.0.names(), system.registry().len()), (0, 0));
+        assert_eq!((actor.0.names(), system.names()), (0, 0));
     });
 }
 
 #[test]
 fn an_ask_that_expired_leaves_nothing_in_the_mailbox() {
     run(async {
-        let stuck = spawn_once(Stuck);
+        let stuck = spawn(|| Stuck);
         for _ in 0..MANY {
             let mut ask = Box::pin(stuck.ask(Wait).within(ms(1)));
             assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(ask.as_mut().poll(cx).is_pending())).await);
