@@ -215,4 +215,5 @@ fn warnings_go_to_standard_error_while_nobody_listens() {
     let warning =
         errors.lines().find(|line| line.starts_with("WARN posse::supervisor: restarting a child supervisor.id="));
     assert!(warning.is_some_and(|line| line.contains(" reason=")), "{errors}");
+    assert!(!errors.contains("posse::deadletter"), "an orderly end loses nothing: {errors}");
 }

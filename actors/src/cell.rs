@@ -7,7 +7,7 @@ use crate::actor::Actor;
 use crate::context::Context;
 use crate::dead_letter::{DeadLetter, DeadReason, Unheard};
 use crate::exit::{ActorId, ExitReason};
-use crate::link::Monitors;
+use crate::link::{Down, Monitors};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::spec::Spec;
@@ -431,7 +431,7 @@ async fn caught<F: Future>(
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
-pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
+pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
     let cell = inbox.cell().clone();
     let (system, taken) = (cell.system(), inbox.taken());
     system.add_handled(inbox.handled());
@@ -441,8 +441,8 @@ pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
     inbox.empty(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
-        // Who asked is told; who told is not.
-        if !envelope.is_ask() {
+        // Who asked is told; who told is not. Nobody told a `Down`.
+        if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
             unheard.add(message);
         }
     });

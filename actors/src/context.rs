@@ -31,6 +31,8 @@ pub struct Context<A: Actor> {
     monitors: Tracker<Monitor>,
     /// Serving ends after the message that is handled now, and the incarnation for this reason.
     pub(crate) leaving: Option<ExitReason>,
+    /// Its messages come from its own house: those that its end drops are no loss to anybody. A supervisor's.
+    pub(crate) tells_itself: bool,
     ended: bool,
 }
 
@@ -43,6 +45,7 @@ impl<A: Actor> Context<A> {
             timers: Tracker::new(),
             monitors: Tracker::new(),
             leaving: None,
+            tells_itself: false,
             ended: false,
         }
     }
@@ -50,7 +53,7 @@ impl<A: Actor> Context<A> {
     /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
-            cell::bury(&mut self.inbox);
+            cell::bury(&mut self.inbox, self.tells_itself);
             // Those it watches need not keep its memory until they end.
             for monitor in self.monitors.take() {
                 monitor.cancel();

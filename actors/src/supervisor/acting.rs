@@ -96,6 +96,7 @@ impl Actor for Supervisor {
     /// A supervisor has started when its children have.
     async fn started(&mut self, ctx: &mut Context<Self>) -> crate::Result {
         ctx.children.set_ordered();
+        ctx.tells_itself = true;
         for spec in std::mem::take(&mut self.pending) {
             let name = spec.name.clone();
             self.add(spec, false, ctx).map_err(|error| format!("child {:?}: {error}", name.unwrap_or_default()))?;
