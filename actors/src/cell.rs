@@ -15,7 +15,7 @@ use crate::system::System;
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::sync::Notify;
-use posse_core::task::panic_text;
+use posse_core::task::panic_message;
 use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -279,7 +279,7 @@ async fn life<A: Actor>(
     ctx.end(&reason);
     // What the recipe holds goes back before the supervisor hears of the end.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
-    dropped.err().into_iter().for_each(std::mem::forget);
+    drop(dropped.map_err(panic_message));
     if let Some(supervisor) = supervisor {
         supervisor.report(LifeEvent::Exited);
     }
@@ -373,11 +373,9 @@ async fn incarnation<A: Actor>(
     }
 }
 
-/// The text of a panic. Its payload may panic when it is dropped, and the payload of that again: it is leaked instead.
+/// The text of a panic, whose payload is dropped.
 fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
-    let text = panic_text(&*panic).into();
-    std::mem::forget(panic);
-    text
+    panic_message(panic).into()
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
@@ -423,7 +421,7 @@ async fn caught<F: Future>(
             let text = text_of(panic);
             // What the panic has left of it.
             let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-            dropped.err().into_iter().for_each(std::mem::forget);
+            drop(dropped.map_err(panic_message));
             Poll::Ready(Err(ExitReason::Failed(text)))
         })
     })

@@ -12,6 +12,7 @@ use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use posse_core::mailbox::{Refused, Reply, RoomWaiter};
 use posse_core::runtime::Handle;
+use posse_core::task::panic_message;
 use posse_wire::fnv1a64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -137,10 +138,8 @@ impl<M> From<Refused<M>> for Undelivered {
             Refused::Closed(_) => Self::Stopped,
         };
         // It has been made from bytes and is made again, or not needed. A panic of its drop is no reason to end a
-        // connection; a payload may panic when it is dropped, so it is leaked.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(refused))) {
-            std::mem::forget(panic);
-        }
+        // connection.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(refused))).map_err(panic_message));
         why
     }
 }
