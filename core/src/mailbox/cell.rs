@@ -5,7 +5,7 @@ use super::credit::{Capacity, Credit, Place, Refusal};
 use super::inbox::Inbox;
 use super::node::{self, Blank, Message};
 use super::queue::Queue;
-use super::{Receive, Receiver};
+use super::{Receive, Receiver, turn};
 use crate::context;
 use crate::runtime::Handle;
 use crate::task::Id;
@@ -175,7 +175,14 @@ impl<R: Receiver> CellRef<R> {
     #[inline]
     fn acquire(&self, waiter: &mut RoomWaiter) -> Result<(), Refusal> {
         let credit = &self.shared().credit;
-        if credit.take_granted(&mut waiter.0) { Ok(()) } else { credit.acquire() }
+        if credit.take_granted(&mut waiter.0) {
+            turn::begin(self.task.id());
+            return Ok(());
+        }
+        match credit.acquire() {
+            Err(Refusal::Full) if turn::goes_on(self.task.id()) && credit.take_set_aside() => Ok(()),
+            result => result,
+        }
     }
 
     #[inline]
@@ -257,6 +264,11 @@ impl<R: Receiver> CellRef<R> {
     #[inline]
     pub fn is_current(&self) -> bool {
         context::current_task() == self.task.as_ptr()
+    }
+
+    /// Returns the runtime that the cell lives in.
+    pub fn runtime(&self) -> &Handle {
+        self.task.runtime()
     }
 
     /// Returns the id of the cell's task.

@@ -57,6 +57,7 @@ mod queue;
 mod stamp;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
+mod turn;
 
 pub use ask::{Lost, Reply};
 pub use cell::{CellRef, Refused, Reserved, RoomWaiter, spawn};
@@ -79,6 +80,13 @@ pub trait Receiver: Sized + 'static {
 
     /// Returns the inbox inside the context.
     fn inbox(context: &mut Self::Context) -> &mut Inbox<Self>;
+
+    /// Returns the span that a message of this type is handled in. Called only while somebody listens at level TRACE.
+    #[doc(hidden)]
+    fn span(context: &Self::Context, message: &'static str) -> tracing::Span {
+        let _ = (context, message);
+        tracing::Span::none()
+    }
 }
 
 /// Handles one type of message.

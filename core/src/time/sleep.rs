@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Waits for a while. The timer is set at the first poll; dropping the future cancels it.
 ///
 /// Never early; late by what else the workers have to do: by at most some 10 ms while one of them is free. A zero duration
-/// is ready at once.
+/// is ready at once. A runtime that has shut down has no time any more: there it is ready at once, so that a `block_on` that
+/// outlived the runtime does not hang. Such code can tell by [`is_elapsed`](Sleep::is_elapsed).
 ///
 /// # Cancel safety
 /// Dropping it cancels the timer.
@@ -36,9 +37,7 @@ use std::time::Duration;
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let handle = Handle::current();
-    let deadline = handle.clock().now().saturating_add(duration);
-    Sleep { handle, deadline, entry: None, ahead: !duration.is_zero() }
+    Sleep::on(Handle::current(), duration)
 }
 
 /// Waits until a point in time; see [`sleep`].
@@ -61,6 +60,18 @@ pub struct Sleep {
 }
 
 impl Sleep {
+    /// As [`sleep`], with the clock and the timers of the runtime that is given: it can be polled on any thread, by any
+    /// executor. It ends only while that runtime runs.
+    pub fn on(handle: Handle, duration: Duration) -> Self {
+        let deadline = handle.clock().now().saturating_add(duration);
+        Self { handle, deadline, entry: None, ahead: !duration.is_zero() }
+    }
+
+    /// Returns how much time is left, by the clock it waits for.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.handle.clock().now())
+    }
+
     /// Returns when it ends.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -119,8 +130,9 @@ impl Future for Sleep {
         if !self.is_registered(cx) {
             self.register(cx);
         }
-        // A manual clock may have been turned, and its timers fired, between the look and the registration.
-        if self.handle.clock().is_manual() && self.is_elapsed() {
+        // Between the look and the registration a manual clock may have been turned, and its timers fired; and the runtime may
+        // have ended, after which nobody fires timers.
+        if (self.handle.clock().is_manual() && self.is_elapsed()) || self.handle.shared().life.has_ended() {
             self.cancel();
             progress.made_progress();
             return Poll::Ready(());
