@@ -178,6 +178,26 @@ fn permits_granted_before_the_end_are_had_after_it() {
     assert!(matches!(poll(refused), Poll::Ready(Err(AcquireError))));
 }
 
+/// Those who wait are sent away in batches, with the lock free in between.
+#[test]
+fn permits_that_come_while_those_who_wait_are_sent_away_go_to_none_of_them() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let adds = {
+        let semaphore = semaphore.clone();
+        waker_that_wakes(move || semaphore.add_permits(1))
+    };
+    let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(semaphore.acquire())).collect();
+    assert!(poll_with(waiting[0].as_mut(), &adds).is_pending());
+    assert!(waiting[1..].iter_mut().all(|waiting| poll(waiting.as_mut()).is_pending()));
+    semaphore.close();
+    let granted = waiting.iter_mut().filter_map(|waiting| match poll(waiting.as_mut()) {
+        Poll::Ready(result) => result.ok(),
+        Poll::Pending => panic!("it waits for a closed semaphore"),
+    });
+    assert_eq!(granted.map(Permit::forget).count(), 0);
+    assert_eq!(semaphore.available_permits(), 1);
+}
+
 #[test]
 fn more_who_wait_than_are_woken_in_one_go_all_get_their_permits_in_order() {
     let semaphore = Arc::new(Semaphore::new(0));
