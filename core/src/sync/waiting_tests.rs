@@ -321,3 +321,35 @@ fn a_value_is_there_also_when_a_guard_was_forgotten() {
     assert_eq!(format!("{mutex:?}"), "Mutex { .. }");
     assert_eq!(mutex.into_inner(), "here");
 }
+
+#[test]
+fn a_waker_that_panics_is_no_matter_of_who_wakes_it() {
+    let panics = waker_that_wakes(|| panic!("on purpose"));
+
+    let notify = Notify::new();
+    let (mut first, mut second) = (Box::pin(notify.notified()), pin!(notify.notified()));
+    assert!(poll(first.as_mut()).is_pending() && poll_with(second.as_mut(), &panics).is_pending());
+    notify.notify_one();
+    // Passes it on.
+    drop(first);
+    assert!(poll(second).is_ready());
+
+    let (send, mut receive) = mpsc::channel(1);
+    assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
+    assert!(send.try_send(1).is_ok());
+    assert_eq!(receive.try_recv(), Some(1));
+    assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
+    drop(send);
+    assert_eq!(poll(pin!(receive.recv())), Poll::Ready(None));
+
+    let (send, mut receive) = oneshot::channel();
+    assert!(poll_with(Pin::new(&mut receive), &panics).is_pending());
+    assert_eq!(send.send(1), Ok(()));
+    assert_eq!(poll(Pin::new(&mut receive)), Poll::Ready(Ok(1)));
+    let (send, mut receive) = oneshot::channel::<()>();
+    assert!(poll_with(Pin::new(&mut receive), &panics).is_pending());
+    drop(send);
+    let (mut send, receive) = oneshot::channel::<()>();
+    assert!(poll_with(pin!(send.closed()), &panics).is_pending());
+    drop(receive);
+}
