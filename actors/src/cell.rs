@@ -5,9 +5,9 @@
 
 use crate::actor::Actor;
 use crate::context::Context;
-use crate::dead_letter::{DeadLetter, DeadReason};
+use crate::dead_letter::{DeadLetter, DeadReason, Unheard};
 use crate::exit::{ActorId, ExitReason};
-use crate::link::Monitors;
+use crate::link::{Down, Monitors};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::spec::Spec;
@@ -15,7 +15,7 @@ use crate::system::System;
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::sync::Notify;
-use posse_core::task::panic_text;
+use posse_core::task::panic_message;
 use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -46,6 +46,17 @@ impl<A: Actor> Receiver for Local<A> {
 
     fn inbox(ctx: &mut Context<A>) -> &mut Inbox<Self> {
         &mut ctx.inbox
+    }
+
+    fn span(ctx: &Context<A>, message: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            target: "posse::actor",
+            "handle",
+            actor.id = %ctx.id(),
+            actor.type = %name_of::<A>(),
+            actor.name = %ctx.inbox.cell().name(),
+            message.type = %message,
+        )
     }
 }
 
@@ -100,6 +111,11 @@ impl Shared {
 
     /// Release: partner is `has`. The caller wakes the cell.
     pub(crate) fn signal(&self, signal: Signal) {
+        if signal == Signal::Start {
+            // What came before it was for the last incarnation, what comes after it is for the next.
+            self.clear(Signal::Stop);
+            self.clear(Signal::Kill);
+        }
         self.signals.fetch_or(signal as u8, Ordering::Release);
     }
 
@@ -145,6 +161,25 @@ impl Shared {
             }
             None => false,
         }
+    }
+
+    /// The actor has given a name up.
+    pub(crate) fn forget_name(&self, name: &str) {
+        if let Some(names) = &mut *lock(&self.names) {
+            names.retain(|kept| **kept != *name);
+        }
+    }
+
+    /// The first of its names, for people.
+    pub(crate) fn name(&self) -> Arc<str> {
+        let first = lock(&self.names).as_ref().and_then(|names| names.first().cloned());
+        first.unwrap_or_else(|| Arc::from("-"))
+    }
+
+    /// How many names it has.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        lock(&self.names).as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn finish(&self, reason: &ExitReason) {
@@ -249,7 +284,7 @@ async fn life<A: Actor>(
     ctx.end(&reason);
     // What the recipe holds goes back before the supervisor hears of the end.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
-    dropped.err().into_iter().for_each(std::mem::forget);
+    drop(dropped.map_err(panic_message));
     if let Some(supervisor) = supervisor {
         supervisor.report(LifeEvent::Exited);
     }
@@ -289,7 +324,7 @@ async fn live<A: Actor>(
     }
 }
 
-/// What the supervisor wants next. Nothing else matters between two incarnations: a `Stop` or `Kill` came too late.
+/// What the supervisor wants next. A `Stop` or `Kill` is for the incarnation after a `Start`, or too late.
 async fn next_order(shared: &Shared) -> Signal {
     let orders = [Signal::Shutdown, Signal::Release, Signal::Start];
     let order = poll_fn(|_| {
@@ -298,7 +333,7 @@ async fn next_order(shared: &Shared) -> Signal {
     })
     .await;
     if order == Signal::Start {
-        [Signal::Start, Signal::Stop, Signal::Kill].into_iter().for_each(|signal| shared.clear(signal));
+        shared.clear(Signal::Start);
     }
     order
 }
@@ -343,11 +378,9 @@ async fn incarnation<A: Actor>(
     }
 }
 
-/// The text of a panic. Its payload may panic when it is dropped, and the payload of that again: it is leaked instead.
+/// The text of a panic, whose payload is dropped.
 fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
-    let text = panic_text(&*panic).into();
-    std::mem::forget(panic);
-    text
+    panic_message(panic).into()
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
@@ -393,7 +426,7 @@ async fn caught<F: Future>(
             let text = text_of(panic);
             // What the panic has left of it.
             let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-            dropped.err().into_iter().for_each(std::mem::forget);
+            drop(dropped.map_err(panic_message));
             Poll::Ready(Err(ExitReason::Failed(text)))
         })
     })
@@ -401,16 +434,24 @@ async fn caught<F: Future>(
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
-pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
+pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
     let cell = inbox.cell().clone();
     let (system, taken) = (cell.system(), inbox.taken());
     system.add_handled(inbox.handled());
     system.dead_letters.add(DeadReason::Expired, inbox.expired());
     system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
+    let mut unheard = Unheard::default();
     inbox.empty(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
+        // Who asked is told; who told is not. Nobody told a `Down`.
+        if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
+            unheard.add(message);
+        }
     });
+    if unheard.count > 0 {
+        system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    }
 }
 
 /// The name of an actor's type, for people.
