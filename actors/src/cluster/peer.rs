@@ -92,6 +92,7 @@ pub(crate) struct Peer {
     node: NodeId,
     name: Arc<str>,
     /// Which incarnation of this node the relation is with.
+    #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "the books of the simulation ask for it"))]
     own: NodeId,
     session: Mutex<Session<Answer>>,
     status: Mutex<Status>,
