@@ -4,7 +4,7 @@ use super::core::Core;
 use super::inbound::Inbound;
 use super::peer::Peer;
 use bytes::BytesMut;
-use posse_core::task::{AbortHandle, yield_now};
+use posse_core::task::{JoinHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
@@ -40,9 +40,18 @@ pub(super) enum End {
     Down,
 }
 
-struct AbortOnDrop(AbortHandle);
+/// The task that writes. It ends with the connection.
+struct Writer(JoinHandle<()>);
 
-impl Drop for AbortOnDrop {
+impl Writer {
+    /// Ends it, if it has not ended by itself, and waits for that: then what it could not write is with the session.
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Writer {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -56,20 +65,22 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     peer.wake_line();
 
     let (read, write) = stream.into_split();
-    let writer = core.handle.spawn(write_all(core.clone(), peer.clone(), write));
-    let writer = AbortOnDrop(writer.abort_handle());
+    let writer = Writer(core.handle.spawn(write_all(core.clone(), peer.clone(), epoch, write)));
     peer.output.notify_one();
 
     let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
     let (code, text) = match reader.converse(&read).await {
-        Ok(end) => return end,
+        Ok(end) => {
+            writer.end().await;
+            return end;
+        }
         Err(last_words) => last_words,
     };
     peer.on_session(|session| session.leave(code, &text));
     peer.output.notify_one();
     // The other side may be past hearing it.
     let _ = timeout(GOODBYE_TIME, hang_up(read.as_ref())).await;
-    drop(writer);
+    writer.end().await;
     if code == Goodbye::Shutdown { End::Down } else { End::Broken }
 }
 
@@ -81,17 +92,50 @@ pub(super) async fn hang_up(read: &TcpStream) {
     }
 }
 
-async fn write_all(core: Arc<Core>, peer: Arc<Peer>, mut write: OwnedWriteHalf) {
+/// Bytes that are being written. What the connection did not take by its end goes back to the session.
+struct InFlight<'a> {
+    peer: &'a Peer,
+    epoch: u64,
+    bytes: BytesMut,
+    written: usize,
+}
+
+impl InFlight<'_> {
+    async fn write(&mut self, write: &mut OwnedWriteHalf) -> std::io::Result<()> {
+        while self.written < self.bytes.len() {
+            match write.write(&self.bytes[self.written..]).await? {
+                0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                written => self.written += written,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.peer.on_session(|session| {
+            if self.written < bytes.len() {
+                session.unwritten(self.epoch, &bytes, self.written);
+            } else {
+                session.recycle(bytes);
+            }
+        });
+    }
+}
+
+async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: OwnedWriteHalf) {
     loop {
         loop {
             peer.pay(&core);
             let Some(bytes) = peer.on_session(|session| session.output(core.now())) else { break };
-            if write.write_all(&bytes).await.is_err() {
+            let mut in_flight = InFlight { peer: &peer, epoch, bytes, written: 0 };
+            if in_flight.write(&mut write).await.is_err() {
                 // The reader sees the end of the connection as well, and acts.
                 let _ = write.as_ref().shutdown_now(std::net::Shutdown::Both);
                 return;
             }
-            peer.on_session(|session| session.recycle(bytes));
         }
         if peer.on_session(|session| session.is_leaving()) {
             // Dropping this half says that nothing follows.

@@ -15,24 +15,25 @@ use crate::outbox::{Counters, Outbox};
 use crate::slab::Slab;
 use crate::types::{Form, PeerTypes, TypeInfo, TypeKey};
 use bytes::BytesMut;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Third nodes that are introduced once per connection; beyond, again with every mention. Guessed.
-const INTRODUCED_MAX: usize = 65_536;
+const INTRODUCED_MAX: usize = 4096;
 
 /// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
 /// sends less within the time of silence is as good as silent. Guessed.
 const PROGRESS_BYTES: usize = 4096;
 
+/// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
 #[derive(Debug)]
 enum Question {
     Ask,
-    Watch(ActorKey),
-    Resolve(u64, String),
+    Watch(ActorKey, u64),
+    Resolve(u64, String, u64),
 }
 
-/// What belongs to one connection.
+/// What belongs to one connection, and ends with it.
 #[derive(Debug)]
 struct Link {
     epoch: u64,
@@ -50,7 +51,29 @@ struct Link {
     ack: Ack,
     ack_told: Ack,
     ack_since: Option<Duration>,
-    leaving: bool,
+    /// Of our types, those that the other side was told.
+    told: usize,
+    leaving: Leaving,
+}
+
+/// How far this side is with its goodbye.
+#[derive(Debug)]
+enum Leaving {
+    No,
+    /// It follows the segments before this number.
+    Behind(u64, Farewell),
+    Said,
+}
+
+impl Leaving {
+    /// Segments from this number on wait for another connection.
+    fn end(&self) -> u64 {
+        match self {
+            Self::No => u64::MAX,
+            Self::Behind(end, _) => *end,
+            Self::Said => 0,
+        }
+    }
 }
 
 /// The relation of this node to another one.
@@ -64,7 +87,7 @@ pub struct Session<T> {
     epochs: u64,
     out: Outbox,
     questions: Slab<(Question, T)>,
-    introduced: BTreeSet<NodeId>,
+    introduced: BTreeMap<NodeId, Introduction>,
     overflown: bool,
     closed: bool,
 }
@@ -81,13 +104,14 @@ impl<T> Session<T> {
             epochs: 0,
             out: Outbox::default(),
             questions: Slab::default(),
-            introduced: BTreeSet::new(),
+            introduced: BTreeMap::new(),
             overflown: false,
             closed: false,
         }
     }
 
-    /// Takes over a connection and returns its number. Questions that wait are asked again.
+    /// Takes over a connection and returns its number. Questions whose frames may be lost are asked again, before what
+    /// waits, and third nodes that it may mention are introduced again.
     pub fn attach(&mut self, connected: Connected, now: Duration) -> u64 {
         self.detach();
         self.epochs += 1;
@@ -105,34 +129,56 @@ impl<T> Session<T> {
             ack: Ack::default(),
             ack_told: Ack::default(),
             ack_since: None,
-            leaving: false,
+            told: connected.told,
+            leaving: Leaving::No,
         });
-        self.announce(connected.told);
+        self.repeat();
+        self.epochs
+    }
 
-        let mut again = Vec::new();
+    fn repeat(&mut self) {
+        let (mut frames, mut body) = (BytesMut::new(), Vec::new());
+        if self.out.has_before(u64::MAX) {
+            for node in self.introduced.values() {
+                body.clear();
+                node.write(&mut body);
+                Header::new(Kind::NodeInfo).write(&body, &mut frames);
+            }
+        } else {
+            self.introduced.clear();
+        }
         for ((slot, generation), (question, _)) in self.questions.iter() {
             let id = CorrelationId { slot, generation };
             match question {
-                Question::Ask => {}
-                Question::Watch(to) => again.push((Header { to: *to, ..question_header(Kind::Watch, id) }, Vec::new())),
-                Question::Resolve(protocol, name) => {
-                    let mut body = Vec::new();
-                    write_resolve(*protocol, name, &mut body);
-                    again.push((question_header(Kind::Resolve, id), body));
+                Question::Watch(to, segment) if !self.out.waits(*segment) => {
+                    Header { to: *to, ..question_header(Kind::Watch, id) }.write(&[], &mut frames);
                 }
+                Question::Resolve(protocol, name, segment) if !self.out.waits(*segment) => {
+                    body.clear();
+                    write_resolve(*protocol, name, &mut body);
+                    question_header(Kind::Resolve, id).write(&body, &mut frames);
+                }
+                Question::Ask | Question::Watch(..) | Question::Resolve(..) => {}
             }
         }
-        again.into_iter().for_each(|(header, body)| self.push_exempt(&header, &body));
-        self.epochs
+        self.out.repeat(frames);
+    }
+
+    /// Takes back what [`output`](Self::output) returned last and what was not, or only in part, written to connection
+    /// `epoch` before it broke: frames of which no byte has left wait for the next one. To be called before
+    /// [`detach`](Self::detach).
+    pub fn unwritten(&mut self, epoch: u64, bytes: &[u8], written: usize) {
+        if self.link.as_ref().is_some_and(|link| link.epoch == epoch) {
+            self.out.put_back(bytes, written);
+        }
     }
 
     /// The connection is gone. What was on its way is counted as lost.
     pub fn detach(&mut self) {
         if self.link.take().is_some() {
             self.out.cut();
-            self.introduced.clear();
-            self.overflown = false;
         }
+        self.overflown = false;
     }
 
     /// Returns true while there is a connection.
@@ -155,19 +201,7 @@ impl<T> Session<T> {
 
     /// Makes more types known that this side receives.
     pub fn add_types(&mut self, types: &[TypeInfo]) {
-        let told = self.own_types.len();
         self.own_types.extend_from_slice(types);
-        if self.link.is_some() {
-            self.announce(told);
-        }
-    }
-
-    fn announce(&mut self, told: usize) {
-        let mut frames = BytesMut::new();
-        write_all_types(told, &self.own_types[told.min(self.own_types.len())..], &mut frames);
-        while let Ok(Parsed::Frame(header, body, _)) = parse(&mut frames, u32::MAX) {
-            self.push_exempt(&header, &body);
-        }
     }
 
     /// Sends a message.
@@ -254,11 +288,13 @@ impl<T> Session<T> {
     pub fn cancel(&mut self, id: CorrelationId) -> Option<T> {
         let (question, token) = self.questions.remove(id.slot, id.generation)?;
         match question {
-            Question::Ask if self.link.is_some() => self.push_exempt(&question_header(Kind::Cancel, id), &[]),
-            Question::Watch(to) => {
+            Question::Ask => {
+                self.push_exempt(&question_header(Kind::Cancel, id), &[]);
+            }
+            Question::Watch(to, _) => {
                 self.push_exempt(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
             }
-            Question::Ask | Question::Resolve(..) => {}
+            Question::Resolve(..) => {}
         }
         Some(token)
     }
@@ -274,8 +310,9 @@ impl<T> Session<T> {
         if self.questions.len() >= self.limits.monitors_max.saturating_add(self.limits.asks_max) {
             return Err((SendError::Full, token));
         }
-        let id = self.question(Question::Watch(to), token);
-        self.push_exempt(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        let id = self.question(Question::Watch(to, 0), token);
+        let segment = self.push_exempt(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        self.waits_in(id, segment);
         Ok(id)
     }
 
@@ -290,21 +327,30 @@ impl<T> Session<T> {
         if name.len() > crate::limits::NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
-        let id = self.question(Question::Resolve(protocol, name.to_owned()), token);
+        let id = self.question(Question::Resolve(protocol, name.to_owned(), 0), token);
         let mut body = Vec::new();
         write_resolve(protocol, name, &mut body);
-        self.push_exempt(&question_header(Kind::Resolve, id), &body);
+        let segment = self.push_exempt(&question_header(Kind::Resolve, id), &body);
+        self.waits_in(id, segment);
         Ok(id)
+    }
+
+    /// Notes where a question waits that is asked again if it is lost from there.
+    fn waits_in(&mut self, id: CorrelationId, number: u64) {
+        match self.questions.get_mut(id.slot, id.generation) {
+            Some((Question::Watch(_, segment) | Question::Resolve(_, _, segment), _)) => *segment = number,
+            Some((Question::Ask, _)) | None => {}
+        }
     }
 
     /// Introduces a third node, once per connection, before it is first mentioned.
     pub fn introduce(&mut self, node: &Introduction) {
-        let known = self.introduced.contains(&node.node);
+        let known = self.introduced.contains_key(&node.node);
         if known || self.closed {
             return;
         }
         if self.introduced.len() < INTRODUCED_MAX {
-            self.introduced.insert(node.node);
+            self.introduced.insert(node.node, node.clone());
         }
         let mut body = Vec::new();
         node.write(&mut body);
@@ -346,15 +392,16 @@ impl<T> Session<T> {
         self.push_exempt(&question_header(kind, to), &body);
     }
 
-    fn push_exempt(&mut self, header: &Header, body: &[u8]) {
+    /// Returns the number of the segment that the frame waits in, 0 if in none.
+    fn push_exempt(&mut self, header: &Header, body: &[u8]) -> u64 {
         if self.closed {
-            return;
+            return 0;
         }
         if self.out.exempt_bytes() + body.len() > self.limits.control_bytes_max {
             self.overflown = true;
-            return;
+            return 0;
         }
-        self.out.push_exempt(header, body);
+        self.out.push_exempt(header, body)
     }
 
     /// Counts a message of connection `epoch` as taken into a mailbox, or as refused.
@@ -485,17 +532,23 @@ impl<T> Session<T> {
         self.questions.remove(id.slot, id.generation).map(|(_, token)| token)
     }
 
-    /// Returns the next bytes to write. Acknowledgements and signs of life ride along.
+    /// Returns the next bytes to write. Acknowledgements and signs of life ride along, the goodbye comes last.
     pub fn output(&mut self, now: Duration) -> Option<BytesMut> {
-        let ack_is_due = self.ack_is_due(now);
-        let link = self.link.as_mut()?;
+        let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
+        let link = self.link.as_mut().filter(|link| !matches!(link.leaving, Leaving::Said))?;
         let ping_is_due = now >= link.heard.max(link.pinged_at) + self.limits.heartbeat;
-        if self.out.is_empty() && !ack_is_due && !ping_is_due && link.pong.is_none() {
+        if !has_output && !ack_is_due && !ping_is_due && link.pong.is_none() {
             return None;
         }
 
-        let mut bytes = self.out.take().unwrap_or_default();
+        let end = link.leaving.end();
+        let mut bytes = self.out.take_before(end).unwrap_or_default();
         let mut body = Vec::new();
+        let new_types = self.own_types.get(link.told..).unwrap_or_default();
+        if !new_types.is_empty() {
+            write_all_types(link.told, new_types, &mut bytes);
+            link.told = self.own_types.len();
+        }
         if link.ack_since.take().is_some() {
             link.ack.write(&mut body);
             Header::new(Kind::Ack).write(&body, &mut bytes);
@@ -513,21 +566,28 @@ impl<T> Session<T> {
             Heartbeat { time_ns: now.as_nanos() as u64, number: link.pinged }.write(&mut body);
             Header::new(Kind::Ping).write(&body, &mut bytes);
         }
+        if let Leaving::Behind(_, farewell) = &link.leaving {
+            if !self.out.has_before(end) {
+                body.clear();
+                farewell.write(&mut body);
+                Header::new(Kind::GoAway).write(&body, &mut bytes);
+                link.leaving = Leaving::Said;
+            }
+        }
         Some(bytes)
     }
 
-    /// Says goodbye behind everything that waits. The connection is to be closed once that is written.
+    /// Ends the connection with a goodbye. It is to be closed once that is written. With [`Goodbye::Shutdown`], after
+    /// which there is no other connection, the goodbye follows everything that waits; else that waits for the next one.
     pub fn leave(&mut self, code: Goodbye, text: &str) {
-        let Some(link) = self.link.as_mut().filter(|link| !link.leaving) else { return };
-        link.leaving = true;
-        let mut body = Vec::new();
-        Farewell { code, detail: 0, text: text.to_owned() }.write(&mut body);
-        self.out.push_exempt(&Header::new(Kind::GoAway), &body);
+        let Some(link) = self.link.as_mut().filter(|link| matches!(link.leaving, Leaving::No)) else { return };
+        let end = if code == Goodbye::Shutdown { self.out.seal() } else { 0 };
+        link.leaving = Leaving::Behind(end, Farewell { code, detail: 0, text: text.to_owned() });
     }
 
     /// Returns true after [`leave`](Self::leave).
     pub fn is_leaving(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.leaving)
+        self.link.as_ref().is_some_and(|link| !matches!(link.leaving, Leaving::No))
     }
 
     /// Returns true if somebody waits for an answer.
@@ -545,7 +605,11 @@ impl<T> Session<T> {
 
     /// Returns true if frames wait to be written.
     pub fn has_output(&self) -> bool {
-        self.link.is_some() && !self.out.is_empty()
+        self.link.as_ref().is_some_and(|link| match link.leaving {
+            Leaving::No => self.out.has_before(u64::MAX) || link.told < self.own_types.len(),
+            Leaving::Behind(..) => true,
+            Leaving::Said => false,
+        })
     }
 
     /// Gives back a buffer of [`output`](Self::output) after it was written.

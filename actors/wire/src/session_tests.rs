@@ -161,6 +161,119 @@ fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
     assert_eq!(b.output(Duration::from_millis(5)), None);
 }
 
+/// The kinds of frames that one side writes, in order.
+fn written(from: &mut Session<u32>, now: Duration) -> Vec<Kind> {
+    let mut wire = BytesMut::new();
+    while let Some(bytes) = from.output(now) {
+        wire.extend_from_slice(&bytes);
+    }
+    let mut kinds = Vec::new();
+    while let Ok(Parsed::Frame(header, ..)) = parse(&mut wire, u32::MAX) {
+        kinds.push(header.kind);
+    }
+    kinds
+}
+
+#[test]
+fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
+    let mut pair = joined(&Limits::default());
+    pair.0.tell(KEY, ADD, b"waits").unwrap();
+    pair.0.leave(Goodbye::Protocol, "stuck");
+    assert!(pair.0.is_leaving() && pair.0.has_output());
+    // The connection is stuck: nothing is written before it breaks.
+    connect(&mut pair, T0);
+    assert!(!pair.0.is_leaving());
+    assert_eq!(written(&mut pair.0, T0), [Kind::Tell]);
+}
+
+#[test]
+fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
+    let mut pair = joined(&Limits::default());
+    pair.0.tell(KEY, ADD, b"waits").unwrap();
+    pair.0.leave(Goodbye::Protocol, "");
+    assert_eq!(written(&mut pair.0, T0), [Kind::GoAway]);
+    assert!(pair.0.is_leaving() && !pair.0.has_output());
+    pair.0.tell(KEY, ADD, b"waits too").unwrap();
+    assert_eq!(written(&mut pair.0, T0), []);
+    connect(&mut pair, T0);
+    pair.0.leave(Goodbye::Shutdown, "");
+    pair.0.tell(KEY, ADD, b"too late").unwrap();
+    assert_eq!(written(&mut pair.0, T0), [Kind::Tell, Kind::Tell, Kind::GoAway]);
+    assert_eq!(pair.0.counters().unsettled, 3);
+}
+
+#[test]
+fn types_are_told_once_to_each_connection() {
+    let mut pair = joined(&Limits::default());
+    let other = TypeInfo { id: 2, schema: 22 };
+    pair.1.add_types(&[other]);
+    assert!(pair.1.has_output());
+    // Not written before the connection breaks; the next handshake tells them.
+    connect(&mut pair, T0);
+    assert!(!pair.1.has_output());
+    let (mut a, mut b) = pair;
+    b.tell(KEY, ADD, b"").unwrap();
+    assert_eq!(carry(&mut b, &mut a, T0).len(), 1);
+    a.tell(KEY, other, b"").unwrap();
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Tell(m)] if m.type_key == TypeKey { id: 2, schema: None }), "{events:?}");
+}
+
+#[test]
+fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
+    let mut pair = joined(&Limits::default());
+    (0..3).for_each(|_| pair.0.tell(KEY, ADD, b"12345678").unwrap());
+    pair.0.watch(KEY, 9).unwrap();
+    pair.0.add_types(&[ADD]);
+    let bytes = pair.0.output(T0).unwrap();
+    // One message was written, and a part of the second one. What comes from a former connection is too late.
+    pair.0.unwritten(7, &bytes, 0);
+    pair.0.unwritten(1, &bytes, 30);
+    connect(&mut pair, T0);
+    let (mut a, mut b) = pair;
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Watch(..), Event::Tell(_)]), "{events:?}");
+    let counters = a.counters();
+    assert_eq!((counters.accepted, counters.lost, counters.unsettled), (3, 2, 1));
+}
+
+#[test]
+fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
+    let third = Introduction { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
+    let mut pair = joined(&Limits::default());
+    pair.0.introduce(&third);
+    pair.0.introduce(&third);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+    pair.0.introduce(&third);
+    pair.0.tell(KEY, ADD, b"mentions it").unwrap();
+    connect(&mut pair, T0);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo, Kind::Tell]);
+    // Nothing waits that mentions it: it is introduced when it is mentioned.
+    connect(&mut pair, T0);
+    assert_eq!(written(&mut pair.0, T0), []);
+    pair.0.introduce(&third);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+}
+
+#[test]
+fn monitors_and_questions_for_names_are_asked_again_once() {
+    let mut pair = joined(&Limits::default());
+    pair.0.watch(KEY, 1).unwrap();
+    pair.0.tell(KEY, ADD, b"").unwrap();
+    pair.0.resolve(42, "tally", 2).unwrap();
+    // They wait as they were: no connection that breaks before they are written makes them more.
+    for _ in 0..3 {
+        connect(&mut pair, T0);
+    }
+    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Tell, Kind::Resolve]);
+    pair.0.tell(KEY, ADD, b"").unwrap();
+    for _ in 0..3 {
+        connect(&mut pair, T0);
+    }
+    // Those that may be lost come before what waits.
+    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Resolve, Kind::Tell]);
+}
+
 #[test]
 fn monitors_and_questions_for_names_are_asked_again() {
     let mut pair = joined(&Limits::default());
