@@ -52,9 +52,7 @@ fn new_node() -> usize {
 
 #[test]
 fn loom_every_message_is_popped_once_and_each_idle_edge_signals() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    loom::model(|| {
         let model = Arc::new(Model { queue: Queue::new(), signals: AtomicUsize::new(0) });
         let nodes = [new_node(), new_node(), new_node()];
         let first = {

@@ -1,6 +1,7 @@
 //! Behaviour of the executor: running, joining, panicking, aborting, shutting down.
 
 use super::{BlockOnError, Builder, Handle, Runtime};
+use crate::sync::oneshot;
 use crate::task;
 use std::future::pending;
 use std::sync::Arc;
@@ -244,6 +245,28 @@ fn two_threads_share_a_current_thread_runtime() {
             });
         }
     });
+}
+
+/// A task is woken from outside, then the future inside `block_on`: the worker leaves as one who was woken to search. It
+/// must not stay counted as a searcher, or nobody would be woken any more for what comes from outside.
+#[test]
+fn a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let idle = &runtime.handle().shared().idle;
+    for _ in 0..100 {
+        let (root, woken) = oneshot::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while idle.asleep() == 0 {
+                    std::thread::yield_now();
+                }
+                runtime.spawn(async {});
+                root.send(()).expect("the root waits");
+            });
+            runtime.block_on(woken).expect("a value");
+        });
+        assert_eq!(idle.searching(), 0);
+    }
 }
 
 #[test]

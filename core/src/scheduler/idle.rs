@@ -18,6 +18,61 @@ pub(crate) struct Idle {
     workers: usize,
 }
 
+/// What the counts say of one worker. Every change of a worker goes through here, so that the two never differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Awake, with work in hand or none of the searchers.
+    Running,
+    /// Awake and counted as a searcher.
+    Searching,
+    /// In the list of sleepers, unless somebody has woken it meanwhile.
+    Asleep,
+}
+
+impl Activity {
+    /// Asks to search. False if enough others do.
+    pub(crate) fn start_searching(&mut self, idle: &Idle) -> bool {
+        if *self == Self::Running && idle.start_searching() {
+            *self = Self::Searching;
+        }
+        *self == Self::Searching
+    }
+
+    /// The worker found something, or gives up. True if it was the last one to search: another one must be woken.
+    #[inline]
+    #[must_use]
+    pub(crate) fn stop_searching(&mut self, idle: &Idle) -> bool {
+        if *self != Self::Searching {
+            return false;
+        }
+        *self = Self::Running;
+        idle.stop_searching()
+    }
+
+    /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
+    #[must_use]
+    pub(crate) fn fall_asleep(&mut self, idle: &Idle, worker: usize) -> bool {
+        let was_searching = *self == Self::Searching;
+        *self = Self::Asleep;
+        idle.to_sleep(worker, was_searching)
+    }
+
+    /// Counts the worker as awake. It searches if that is what somebody woke it for.
+    pub(crate) fn wake_up(&mut self, idle: &Idle, worker: usize) {
+        if *self == Self::Asleep {
+            *self = if idle.woke_up(worker) { Self::Searching } else { Self::Running };
+        }
+    }
+
+    /// The worker leaves its thread, whatever it is doing: from now on it is awake and no searcher. True if it was the
+    /// last one to search: another one must be woken.
+    #[must_use]
+    pub(crate) fn settle(&mut self, idle: &Idle, worker: usize) -> bool {
+        self.wake_up(idle, worker);
+        self.stop_searching(idle)
+    }
+}
+
 impl Idle {
     /// All workers start awake and not searching.
     pub(crate) fn new(workers: usize) -> Self {
@@ -52,7 +107,7 @@ impl Idle {
 
     /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
     #[must_use]
-    pub(crate) fn to_sleep(&self, worker: usize, was_searching: bool) -> bool {
+    fn to_sleep(&self, worker: usize, was_searching: bool) -> bool {
         let mut sleepers = self.lock();
         let change = if was_searching { AWAKE + SEARCHING } else { AWAKE };
         let after = self.state.fetch_sub(change, Ordering::SeqCst) - change;
@@ -61,7 +116,7 @@ impl Idle {
     }
 
     /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
-    pub(crate) fn woke_up(&self, worker: usize) -> bool {
+    fn woke_up(&self, worker: usize) -> bool {
         let mut sleepers = self.lock();
         match sleepers.iter().position(|&sleeper| sleeper == worker) {
             Some(position) => {
@@ -74,7 +129,7 @@ impl Idle {
     }
 
     /// Asks to search. At most half of the workers search at once, the rest would only fight over the same queues.
-    pub(crate) fn start_searching(&self) -> bool {
+    fn start_searching(&self) -> bool {
         let state = self.state.load(Ordering::SeqCst);
         if 2 * (state & SEARCHING_MASK) >= self.workers.max(2) {
             return false;
@@ -84,8 +139,20 @@ impl Idle {
     }
 
     /// The worker found something. True if nobody searches now: another one must be woken, there may be more.
-    pub(crate) fn stop_searching(&self) -> bool {
+    fn stop_searching(&self) -> bool {
         self.state.fetch_sub(SEARCHING, Ordering::SeqCst) & SEARCHING_MASK == SEARCHING
+    }
+
+    /// Workers that are counted as searching.
+    #[cfg(all(test, not(posse_loom)))]
+    pub(crate) fn searching(&self) -> usize {
+        self.state.load(Ordering::SeqCst) & SEARCHING_MASK
+    }
+
+    /// Workers that sleep and that nobody has woken.
+    #[cfg(all(test, not(posse_loom)))]
+    pub(crate) fn asleep(&self) -> usize {
+        self.workers - self.state.load(Ordering::SeqCst) / AWAKE
     }
 
     fn lock(&self) -> crate::shim::sync::MutexGuard<'_, Vec<usize>> {

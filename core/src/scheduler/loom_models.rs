@@ -1,6 +1,6 @@
 //! Models of parking and of the sleeping protocol.
 
-use super::idle::Idle;
+use super::idle::{Activity, Idle};
 use super::park::Parker;
 use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::shim::sync::{Arc, Mutex};
@@ -77,42 +77,40 @@ impl Pool {
 
     /// The worker loop, without stealing and timers. Ends when all expected work is done.
     fn work(&self, worker: usize) {
-        let mut searching = false;
+        let mut activity = Activity::Running;
         while self.done.load(Ordering::Acquire) < self.expected {
-            if !searching {
-                searching = self.idle.start_searching();
-            }
-            if self.pop() {
-                if searching {
-                    searching = false;
-                    if self.idle.stop_searching() {
-                        self.wake_one();
-                    }
-                }
-                if self.done.fetch_add(1, Ordering::AcqRel) + 1 == self.expected {
-                    self.parkers.iter().for_each(|parker| parker.unpark(|| {}));
-                }
-                continue;
-            }
+            self.step(worker, &mut activity);
+        }
+    }
 
-            let nobody_searches = self.idle.to_sleep(worker, searching);
-            if nobody_searches && *self.queue.lock().unwrap() > 0 {
+    /// One step, and the sleep if there was nothing to do. The sleep ends also when all is done, or the thread is wanted.
+    fn step(&self, worker: usize, activity: &mut Activity) {
+        activity.start_searching(&self.idle);
+        if self.pop() {
+            if activity.stop_searching(&self.idle) {
                 self.wake_one();
             }
-            if self.done.load(Ordering::Acquire) < self.expected {
-                self.parkers[worker].park(None);
+            if self.done.fetch_add(1, Ordering::AcqRel) + 1 == self.expected {
+                self.parkers.iter().for_each(|parker| parker.unpark(|| {}));
             }
-            searching = self.idle.woke_up(worker);
+            return;
         }
+
+        let nobody_searches = activity.fall_asleep(&self.idle, worker);
+        if nobody_searches && *self.queue.lock().unwrap() > 0 {
+            self.wake_one();
+        }
+        if self.done.load(Ordering::Acquire) < self.expected {
+            self.parkers[worker].park(None);
+        }
+        activity.wake_up(&self.idle, worker);
     }
 }
 
 /// If a wake-up were lost both workers would sleep while work waits, which loom reports as a deadlock.
 #[test]
 fn loom_pushed_work_always_finds_a_worker() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
+    loom::model(|| {
         let pool = Arc::new(Pool {
             idle: Idle::new(2),
             parkers: [Parker::new(), Parker::new()],
@@ -128,5 +126,42 @@ fn loom_pushed_work_always_finds_a_worker() {
             .collect();
         pool.push();
         workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+/// A current-thread runtime: a thread drives the one worker until its own future was woken, then leaves it to the next.
+/// Somebody outside first wakes a task, then that future, so that the worker leaves as a searcher. Were it still counted
+/// as one, nobody would be woken for the second task, which loom reports as a deadlock.
+#[test]
+fn loom_a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
+    loom::model(|| {
+        let pool = Arc::new(Pool {
+            idle: Idle::new(1),
+            parkers: [Parker::new(), Parker::new()],
+            queue: Mutex::new(0),
+            done: AtomicUsize::new(0),
+            expected: 2,
+        });
+        let root_woken = Arc::new(AtomicBool::new(false));
+        let outside = {
+            let (pool, root_woken) = (pool.clone(), root_woken.clone());
+            loom::thread::spawn(move || {
+                pool.push();
+                root_woken.store(true, Ordering::Release);
+                pool.parkers[0].unpark(|| {});
+                pool.push();
+            })
+        };
+
+        let mut activity = Activity::Running;
+        while !root_woken.load(Ordering::Acquire) {
+            pool.step(0, &mut activity);
+        }
+        if activity.settle(&pool.idle, 0) {
+            pool.wake_one();
+        }
+        // The second `block_on`.
+        pool.work(0);
+        outside.join().unwrap();
     });
 }

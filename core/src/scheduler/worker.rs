@@ -5,6 +5,7 @@
 
 use super::Shared;
 use super::choice::Choice;
+use super::idle::Activity;
 use super::queue::Local;
 use crate::context;
 use crate::runtime::Handle;
@@ -94,18 +95,18 @@ pub(crate) struct Worker {
     choice: Choice,
     tick: u32,
     lifo_polls: u8,
-    searching: bool,
-    asleep: bool,
+    activity: Activity,
 }
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, choice: Choice) -> Self {
         let lane = Rc::new(Lane { index, queue, lifo: Cell::new(None) });
-        Self { runtime, lane, choice, tick: 0, lifo_polls: 0, searching: false, asleep: false }
+        Self { runtime, lane, choice, tick: 0, lifo_polls: 0, activity: Activity::Running }
     }
 
-    /// Takes the worker apart, so that it can cross to another thread. It must not be entered, searching or asleep.
-    pub(crate) fn into_parts(self) -> WorkerParts {
+    /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
+    pub(crate) fn into_parts(mut self) -> WorkerParts {
+        self.settle();
         let lane = Rc::try_unwrap(self.lane).expect("invariant: nobody is inside a worker that moves");
         WorkerParts {
             runtime: self.runtime,
@@ -121,6 +122,14 @@ impl Worker {
         let lane = self.lane.clone();
         let runtime = self.runtime.clone();
         context::enter_worker(&runtime, &lane, || f(self))
+    }
+
+    /// Gives back what the worker is counted as, before it leaves its thread: a searcher that is gone would keep everybody
+    /// from waking another one, for ever.
+    fn settle(&mut self) {
+        if self.activity.settle(&self.runtime.shared().idle, self.lane.index) {
+            self.shared().wake_one();
+        }
     }
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
@@ -145,11 +154,8 @@ impl Worker {
         };
         let Some(task) = task else { return Step::Idle };
 
-        if self.searching {
-            self.searching = false;
-            if self.shared().idle.stop_searching() {
-                self.shared().wake_one();
-            }
+        if self.activity.stop_searching(&self.runtime.shared().idle) {
+            self.shared().wake_one();
         }
         if let Some(woken) = task.run() {
             self.lane.queue.push(woken);
@@ -210,11 +216,8 @@ impl Worker {
         if workers < 2 {
             return None;
         }
-        if !self.searching {
-            self.searching = shared.idle.start_searching();
-            if !self.searching {
-                return None;
-            }
+        if !self.activity.start_searching(&shared.idle) {
+            return None;
         }
         let first = self.choice.victim(workers);
         (0..workers)
@@ -237,9 +240,7 @@ impl Worker {
 
     /// Announces that the worker sleeps. False if it must not: there is work after all.
     fn fall_asleep(&mut self) -> bool {
-        let nobody_searches = self.shared().idle.to_sleep(self.lane.index, self.searching);
-        self.searching = false;
-        self.asleep = true;
+        let nobody_searches = self.activity.fall_asleep(&self.runtime.shared().idle, self.lane.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
         if nobody_searches && self.shared().has_work() {
@@ -253,8 +254,7 @@ impl Worker {
     }
 
     fn wake_up(&mut self) {
-        self.asleep = false;
-        self.searching = self.shared().idle.woke_up(self.lane.index);
+        self.activity.wake_up(&self.runtime.shared().idle, self.lane.index);
         self.fire_timers();
     }
 
@@ -278,13 +278,15 @@ impl Worker {
     /// Whether a logical worker could take a step, without waiting for the clock.
     #[cfg(feature = "sim")]
     pub(crate) fn is_runnable(&self) -> bool {
-        !self.asleep || self.shared().remotes[self.lane.index].parker.has_token() || self.shared().io().len() > 0
+        self.activity != Activity::Asleep
+            || self.shared().remotes[self.lane.index].parker.has_token()
+            || self.shared().io().len() > 0
     }
 
     /// One step of a logical worker, which only notes that it sleeps.
     #[cfg(feature = "sim")]
     pub(crate) fn logical_step(&mut self) {
-        if self.asleep {
+        if self.activity == Activity::Asleep {
             self.shared().remotes[self.lane.index].parker.take_token();
             self.shared().poll_driver();
             self.wake_up();
