@@ -43,6 +43,13 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Kills the process, as the system does that has no memory left.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());

@@ -2,6 +2,7 @@
 
 mod ask;
 mod count;
+mod death;
 mod idle;
 mod ping_pong;
 mod remote;
@@ -51,6 +52,7 @@ pub const ALL: &[Scenario] = &[
     sockets("remote ask p50", 20_000, true, &["posse", "raw mio"], remote::ask_p50),
     sockets("remote ask, 64 flying", 100_000, false, &["posse"], remote::asks),
     sockets("remote tell 64 B", 1_000_000, false, &["posse"], remote::tells),
+    sockets("death notice p50", 100, false, &["posse", "raw"], death::p50),
 ];
 
 const fn actors(name: &'static str, count: u64, run: fn(&str, u64) -> f64) -> Scenario {

@@ -39,7 +39,7 @@ impl Handler<Noted> for Parrot {
     }
 }
 
-fn runtime() -> posse::runtime::Runtime {
+pub(super) fn runtime() -> posse::runtime::Runtime {
     posse::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build().expect("a runtime")
 }
 
@@ -53,7 +53,7 @@ pub(super) fn serve() {
     listening(node.local_addr().expect("an address"));
 }
 
-async fn connect(server: &Server) -> (Node, ActorRef<Echoing>) {
+pub(super) async fn connect(server: &Server) -> (Node, ActorRef<Echoing>) {
     let node = Node::connect(server.address).await.expect("connected");
     let parrot = node.find("parrot").await.expect("found");
     (node, parrot)

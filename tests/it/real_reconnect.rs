@@ -82,7 +82,10 @@ async fn answered_again(tester: &ActorRef<Testing>) -> u64 {
 
 #[posse::test]
 async fn cut_connection_is_made_again_and_references_work_on() {
-    let (server, local) = server(Limits::default()).await;
+    let mut limits = Limits::default();
+    // However busy the machine is, the client comes back in time.
+    limits.return_wait = limits.grace;
+    let (server, local) = server(limits).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::connect(proxy.address).await.unwrap();
     let tester: ActorRef<Testing> = client.find("tester").await.unwrap();

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod connection;
+mod death;
 mod echo;
 mod guide;
 mod identity;

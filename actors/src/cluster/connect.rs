@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Bytes that may arrive before a node has introduced itself.
 const GREETING_BYTES: usize = 4096;
 
+/// The pause after a connection could not be accepted. Guessed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum ConnectError {
@@ -105,7 +108,7 @@ pub(super) async fn accept(listening: Listening) {
             First::Right(Err(error)) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
                 tracing::warn!(%error, "a connection could not be accepted");
-                race(core.closing.cancelled(), sleep(core.limits.redial_min)).await;
+                race(core.closing.cancelled(), sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
         };
@@ -240,12 +243,17 @@ impl Drop for Relation {
 
 async fn live(core: &Arc<Core>, peer: &Arc<Peer>) {
     wait_for_need(core, peer).await;
-    while let Some(connection) = reconnect(core, peer).await {
+    let mut patience = core.limits.grace;
+    while let Some(connection) = reconnect(core, peer, patience).await {
         let end = converse::run(core, peer, connection).await;
         peer.part();
-        if let End::Down = end {
-            return;
-        }
+        patience = match end {
+            End::Down => return,
+            // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
+            // lives it has seen the same, and is on its way.
+            End::Closed if peer.address().is_empty() => core.limits.return_wait.min(core.limits.grace),
+            End::Closed | End::Broken => core.limits.grace,
+        };
     }
 }
 
@@ -256,13 +264,13 @@ async fn wait_for_need(core: &Core, peer: &Peer) {
         if needed || peer.has_offer() || peer.is_down() || core.closing.is_cancelled() {
             return;
         }
-        race(core.closing.cancelled(), race(peer.offered.notified(), peer.wanted.notified())).await;
+        race(core.closing.cancelled(), race(peer.until_offered(), peer.wanted.notified())).await;
     }
 }
 
 /// Dials, or is dialled, until there is a connection. `None` if the node is down.
-async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
-    let give_up = Instant::now() + core.limits.grace;
+async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Option<Connection> {
+    let give_up = Instant::now() + patience;
     let mut pause = Duration::ZERO;
     loop {
         if let Some(connection) = peer.take_offer() {
@@ -275,7 +283,7 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
             // Half of a pause is left to chance, so that many nodes do not dial at once.
             let jittered = pause / 2 + pause.mul_f64((core.handle.random_u64() % 1024) as f64 / 2048.0);
             let left = give_up.saturating_duration_since(Instant::now());
-            let rest = race(peer.offered.notified(), sleep(jittered.min(left)));
+            let rest = race(peer.until_offered(), sleep(jittered.min(left)));
             race(core.closing.cancelled(), rest).await;
         }
         pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
@@ -284,7 +292,7 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>) -> Option<Connection> {
             continue;
         }
         // Whoever dials us meanwhile is not kept waiting.
-        match race(core.closing.cancelled(), race(peer.offered.notified(), reach(core, peer))).await {
+        match race(core.closing.cancelled(), race(peer.until_offered(), reach(core, peer))).await {
             First::Left(()) => return None,
             First::Right(First::Left(())) => {}
             First::Right(First::Right(reached)) => match redial(core, peer, reached).await {

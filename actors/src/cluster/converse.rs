@@ -34,8 +34,10 @@ pub(super) struct Connection {
 
 /// What the end of a connection means.
 pub(super) enum End {
-    /// It may come back.
+    /// It may come back. We gave it up, or the other side did and said so.
     Broken,
+    /// It may come back. The other side's kernel ended it without a word, as it does for a process that has died.
+    Closed,
     /// The other node, or this one, is gone for good.
     Down,
 }
@@ -187,7 +189,7 @@ impl Reader<'_> {
             .await;
             match woken {
                 Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
-                Woken::Read(Ok(0) | Err(_)) => return Ok(End::Broken),
+                Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
                 Woken::Read(Ok(_)) | Woken::Delivered => {}
                 Woken::Time => {
                     peer.on_session(|session| session.check(core.now())).map_err(last_words)?;
@@ -200,7 +202,9 @@ impl Reader<'_> {
     /// Sets the timer to when the session has something to say or to check.
     fn arm(&self, timer: &mut posse_core::time::Sleep) {
         let now = self.core.now();
-        let due = self.peer.on_session(|session| session.deadline()).unwrap_or(now);
+        // Without a link nothing is due: then there is no hurry.
+        let idle = now + self.core.limits.silence_max;
+        let due = self.peer.on_session(|session| session.deadline()).unwrap_or(idle);
         let deadline = Instant::now() + due.saturating_sub(now).max(Duration::from_millis(1));
         if timer.is_elapsed() || deadline < timer.deadline() {
             timer.reset(deadline);

@@ -86,8 +86,6 @@ pub(crate) struct Peer {
     watchers: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
     /// There is something to write.
     pub(super) output: Notify,
-    /// A connection is offered, or the node is down.
-    pub(super) offered: Notify,
     /// Something is to be sent, and there is no connection.
     pub(super) wanted: Notify,
     /// The phase has changed.
@@ -122,7 +120,6 @@ impl Peer {
             owed: Owed::default(),
             watchers: Mutex::default(),
             output: Notify::new(),
-            offered: Notify::new(),
             wanted: Notify::new(),
             moved: Notify::new(),
         }
@@ -300,12 +297,17 @@ impl Peer {
             status.offered = Some(connection);
         }
         drop(status);
-        self.offered.notify_one();
         self.say_moved();
     }
 
     pub(super) fn has_offer(&self) -> bool {
         lock(&self.status).offered.is_some()
+    }
+
+    /// Waits until a connection is offered, or the node is down. It looks at what is so, so nothing that was over long ago
+    /// ends the wait.
+    pub(super) async fn until_offered(&self) {
+        self.until(|peer| peer.has_offer() || peer.is_down()).await;
     }
 
     pub(super) fn take_offer(&self) -> Option<Connection> {
@@ -393,7 +395,6 @@ impl Peer {
         self.forget_watchers();
         self.forgive_all();
         self.wake_line();
-        self.offered.notify_one();
         self.output.notify_one();
         self.say_moved();
     }

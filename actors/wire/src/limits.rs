@@ -52,9 +52,13 @@ pub struct Limits {
     pub silence_max: Duration,
     /// A node that cannot be reached for so long is down. Default 10 s.
     pub grace: Duration,
+    /// How long a node that cannot be dialled, because it does not listen, may take to connect again after its side ended the
+    /// connection without a word, as the kernel does for a process that has died. Then it is down; zero: at once, as in
+    /// Erlang. Default 250 ms.
+    pub return_wait: Duration,
     /// How long what was taken may go unacknowledged. Default 5 ms.
     pub ack_delay: Duration,
-    /// The shortest pause before a second attempt to connect. Default 50 ms.
+    /// The shortest pause before a second attempt to connect. Default 4 ms: a process that dies may accept for so long.
     pub redial_min: Duration,
     /// The longest pause between attempts to connect. Default 400 ms: with `redial_wait`, nodes are together again within a
     /// second after the way between them is open.
@@ -79,8 +83,9 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(1),
             silence_max: Duration::from_secs(4),
             grace: Duration::from_secs(10),
+            return_wait: Duration::from_millis(250),
             ack_delay: Duration::from_millis(5),
-            redial_min: Duration::from_millis(50),
+            redial_min: Duration::from_millis(4),
             redial_max: Duration::from_millis(400),
             redial_wait: Duration::from_millis(500),
         }
