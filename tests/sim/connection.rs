@@ -356,28 +356,6 @@ async fn peer_of_one_byte_a_second_is_given_up(sim: Sim) {
     still_serves(&sim, &a).await;
 }
 
-/// Connection 10: a peer that asks for much and reads nothing. What waits for it is bounded; then it is given up.
-#[posse::test(sim, seeds = 8)]
-async fn peer_that_does_not_read_is_given_up_at_a_bound(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.control_bytes_max = 1024 * 1024;
-    let (a, host) = (server(&sim, "a").limits(limits).await, idle(&sim, "host").await);
-    let address = a.address();
-    host.run(async move {
-        let mut rogue = Rogue::enter(address, "rogue").await;
-        for _ in 0..100 {
-            let (probe, give) = (rogue.probe, message("give"));
-            rogue.session.ask(probe, give, &40_000_u64.to_le_bytes(), secs(60), "give").unwrap();
-        }
-        rogue.flush().await;
-        sleep(secs(3)).await;
-    })
-    .await;
-    let away = || a.node().unwrap().peers().iter().all(|peer| peer.state != PeerState::Connected);
-    sim.until(secs(2), "it is given up", away).await;
-    still_serves(&sim, &a).await;
-}
-
 /// Connection 10, the honest case: a large message over a slow way takes longer than silence may, and is no silence.
 #[posse::test(sim, seeds = 8)]
 async fn large_message_over_a_slow_way_arrives(sim: Sim) {
