@@ -8,10 +8,13 @@ use crate::body::{self, Ack, DownBody, Farewell, Heartbeat, Introduction, Resolu
 use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
 use crate::event::{Event, Inbound, SendError, Violation};
 use crate::frame::{FrameError, Header, Kind, Parsed, parse};
-use crate::handshake::{Connected, add_types, write_all_types};
+use crate::handshake::{Connected, add_types};
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::limits::Limits;
+use crate::limits::{HELD_PER_FRAME_MAX, Limits};
+use crate::link::{Leaving, Link};
+use crate::loads::Load;
 use crate::outbox::{Counters, Outbox};
+use crate::pace::Pace;
 use crate::slab::Slab;
 use crate::types::{Form, PeerTypes, TypeInfo, TypeKey};
 use bytes::BytesMut;
@@ -21,59 +24,12 @@ use std::time::Duration;
 /// Third nodes that are introduced once per connection; beyond, again with every mention. Guessed.
 const INTRODUCED_MAX: usize = 4096;
 
-/// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
-/// sends less within the time of silence is as good as silent. Guessed.
-const PROGRESS_BYTES: usize = 4096;
-
 /// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
 #[derive(Debug)]
 enum Question {
     Ask,
     Watch(ActorKey, u64),
     Resolve(u64, String, u64),
-}
-
-/// What belongs to one connection, and ends with it.
-#[derive(Debug)]
-struct Link {
-    epoch: u64,
-    bytes_max: u32,
-    /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
-    heard: Duration,
-    /// A whole frame, or a part of one.
-    alive: Duration,
-    /// Bytes there were of an unfinished frame then.
-    partial_bytes: usize,
-    pinged: u64,
-    pinged_at: Duration,
-    pong: Option<Heartbeat>,
-    /// What we have settled.
-    ack: Ack,
-    ack_told: Ack,
-    ack_since: Option<Duration>,
-    /// Of our types, those that the other side was told.
-    told: usize,
-    leaving: Leaving,
-}
-
-/// How far this side is with its goodbye.
-#[derive(Debug)]
-enum Leaving {
-    No,
-    /// It follows the segments before this number.
-    Behind(u64, Farewell),
-    Said,
-}
-
-impl Leaving {
-    /// Segments from this number on wait for another connection.
-    fn end(&self) -> u64 {
-        match self {
-            Self::No => u64::MAX,
-            Self::Behind(end, _) => *end,
-            Self::Said => 0,
-        }
-    }
 }
 
 /// The relation of this node to another one.
@@ -86,6 +42,7 @@ pub struct Session<T> {
     link: Option<Link>,
     epochs: u64,
     out: Outbox,
+    pace: Pace,
     questions: Slab<(Question, T)>,
     introduced: BTreeMap<NodeId, Introduction>,
     overflown: bool,
@@ -97,6 +54,7 @@ impl<T> Session<T> {
     pub fn new(limits: Limits, own_types: &[TypeInfo]) -> Self {
         Self {
             peer_bytes_max: limits.message_bytes_max,
+            pace: Pace::new(limits.reply_budget(), limits.message_bytes_max as usize),
             limits,
             own_types: own_types.to_vec(),
             peer_types: PeerTypes::default(),
@@ -117,21 +75,7 @@ impl<T> Session<T> {
         self.epochs += 1;
         self.peer_types = connected.types;
         self.peer_bytes_max = connected.peer.message_bytes_max.min(self.limits.message_bytes_max);
-        self.link = Some(Link {
-            epoch: self.epochs,
-            bytes_max: self.limits.frame_bytes_max(),
-            heard: now,
-            alive: now,
-            partial_bytes: 0,
-            pinged: 0,
-            pinged_at: now,
-            pong: None,
-            ack: Ack::default(),
-            ack_told: Ack::default(),
-            ack_since: None,
-            told: connected.told,
-            leaving: Leaving::No,
-        });
+        self.link = Some(Link::new(self.epochs, self.limits.frame_bytes_max(), connected.told, now));
         self.repeat();
         self.epochs
     }
@@ -236,13 +180,24 @@ impl<T> Session<T> {
         Ok(id)
     }
 
-    /// Returns true if a message is not refused for want of room: the bound may be overstepped by one message.
-    pub fn has_room(&self) -> bool {
+    /// Returns true if a message for an actor is not refused for want of room: the bound may be overstepped by one message.
+    /// An actor that does not settle what it is sent takes no more than what stays free for all others.
+    pub fn has_room(&self, to: ActorKey) -> bool {
         let (unsettled, unsettled_bytes) = self.out.unsettled();
-        self.closed
-            || (unsettled_bytes < self.limits.unsettled_bytes_max as u64
-                && unsettled < self.limits.unsettled_max as u64
-                && self.questions.len() < self.limits.asks_max)
+        let (max, bytes_max) = (self.limits.unsettled_max as u64, self.limits.unsettled_bytes_max as u64);
+        let (free, free_bytes) = (max.saturating_sub(unsettled), bytes_max.saturating_sub(unsettled_bytes));
+        if self.closed {
+            return true;
+        }
+        if free == 0 || free_bytes == 0 || self.questions.len() >= self.limits.asks_max {
+            return false;
+        }
+        // One that had all of it would have its share still.
+        if unsettled < free && unsettled_bytes < free_bytes {
+            return true;
+        }
+        let Load { messages, bytes } = self.out.unsettled_by(to);
+        messages < free && bytes < free_bytes
     }
 
     fn message_header(
@@ -266,7 +221,7 @@ impl<T> Session<T> {
         if body.len() > self.peer_bytes_max as usize {
             return Err(SendError::TooLarge);
         }
-        if !self.has_room() {
+        if !self.has_room(to) {
             return Err(SendError::Full);
         }
         let header = Header { to, ..Header::new(kind) };
@@ -289,10 +244,10 @@ impl<T> Session<T> {
         let (question, token) = self.questions.remove(id.slot, id.generation)?;
         match question {
             Question::Ask => {
-                self.push_exempt(&question_header(Kind::Cancel, id), &[]);
+                self.push_control(&question_header(Kind::Cancel, id), &[]);
             }
             Question::Watch(to, _) => {
-                self.push_exempt(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
+                self.push_control(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
             }
             Question::Resolve(..) => {}
         }
@@ -311,7 +266,7 @@ impl<T> Session<T> {
             return Err((SendError::Full, token));
         }
         let id = self.question(Question::Watch(to, 0), token);
-        let segment = self.push_exempt(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        let segment = self.push_control(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
         self.waits_in(id, segment);
         Ok(id)
     }
@@ -330,7 +285,7 @@ impl<T> Session<T> {
         let id = self.question(Question::Resolve(protocol, name.to_owned(), 0), token);
         let mut body = Vec::new();
         write_resolve(protocol, name, &mut body);
-        let segment = self.push_exempt(&question_header(Kind::Resolve, id), &body);
+        let segment = self.push_control(&question_header(Kind::Resolve, id), &body);
         self.waits_in(id, segment);
         Ok(id)
     }
@@ -354,23 +309,52 @@ impl<T> Session<T> {
         }
         let mut body = Vec::new();
         node.write(&mut body);
-        self.push_exempt(&Header::new(Kind::NodeInfo), &body);
+        self.push_control(&Header::new(Kind::NodeInfo), &body);
     }
 
-    /// Answers an ask.
+    /// Returns how many more asks of the other side may be begun: with so many begun, its replies find room while it reads
+    /// them. `asks_wait`: some wait to be begun.
+    pub fn ask_allowance(&mut self, now: Duration, begun: usize, asks_wait: bool) -> usize {
+        if !self.has_room_for_replies() {
+            self.out.drop_expired(now);
+        }
+        self.pace.allowance(now, begun, self.out.reply_bytes(), asks_wait)
+    }
+
+    /// Returns the bytes of answers and other frames besides messages that wait or are being written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.reply_bytes() + self.out.control_bytes()
+    }
+
+    /// Returns true unless so many replies wait that no ask may be begun.
+    pub fn has_room_for_replies(&self) -> bool {
+        self.out.reply_bytes() < self.limits.reply_budget()
+    }
+
+    /// Answers an ask. A large reply is dropped if it still waits when `expires` has come.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`]: the caller answers with [`reply_err`](Self::reply_err).
-    pub fn reply(&mut self, to: CorrelationId, body: &[u8]) -> Result<(), SendError> {
+    /// [`SendError::TooLarge`], and [`SendError::Full`] if the other side does not read the replies that wait for it: the
+    /// caller answers with [`reply_err`](Self::reply_err).
+    pub fn reply(&mut self, to: CorrelationId, body: &[u8], expires: Option<Duration>) -> Result<(), SendError> {
         if body.len() > self.peer_bytes_max as usize {
             return Err(SendError::TooLarge);
         }
-        self.push_exempt(&question_header(Kind::Reply, to), body);
+        if self.closed {
+            return Ok(());
+        }
+        self.pace.replied(body.len());
+        let header = question_header(Kind::Reply, to);
+        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.limits.control_bytes_max {
+            return Err(SendError::Full);
+        }
+        self.out.push_reply(&header, body, expires);
         Ok(())
     }
 
     /// Says that there is no reply to an ask.
     pub fn reply_err(&mut self, to: CorrelationId, code: ReplyCode, text: &str) {
+        self.pace.replied(0);
         self.push_coded(Kind::ReplyErr, to, code.to_u16(), text);
     }
 
@@ -383,36 +367,46 @@ impl<T> Session<T> {
     pub fn resolved(&mut self, to: CorrelationId, answer: Resolution) {
         let mut body = Vec::new();
         answer.write(&mut body);
-        self.push_exempt(&question_header(Kind::Resolved, to), &body);
+        self.push_control(&question_header(Kind::Resolved, to), &body);
     }
 
+    /// The text is left out if much waits already: it is the part that grows.
     fn push_coded(&mut self, kind: Kind, to: CorrelationId, code: u16, text: &str) {
+        let text = if self.out.control_bytes() > self.limits.control_bytes_max / 16 { "" } else { text };
         let mut body = Vec::new();
         write_coded(code, text, &mut body);
-        self.push_exempt(&question_header(kind, to), &body);
+        self.push_control(&question_header(kind, to), &body);
     }
 
     /// Returns the number of the segment that the frame waits in, 0 if in none.
-    fn push_exempt(&mut self, header: &Header, body: &[u8]) -> u64 {
+    fn push_control(&mut self, header: &Header, body: &[u8]) -> u64 {
         if self.closed {
             return 0;
         }
-        if self.out.exempt_bytes() + body.len() > self.limits.control_bytes_max {
-            self.overflown = true;
+        if self.out.control_bytes() + body.len() > self.limits.control_bytes_max / 8 {
+            // Without a connection what is not asked again is not needed: it saves the other side work.
+            self.overflown = self.link.is_some();
             return 0;
         }
-        self.out.push_exempt(header, body)
+        self.out.push_control(header, body)
+    }
+
+    /// A message of connection `epoch` has arrived, and is held until the actor has room: it counts as the actor's.
+    pub fn hold(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32, now: Duration) {
+        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
+        link.hold(to, frame_bytes, now);
+    }
+
+    /// A message that was held is held no more. [`settle`](Self::settle) says what became of it.
+    pub fn release(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32) {
+        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
+        link.release(to, frame_bytes);
     }
 
     /// Counts a message of connection `epoch` as taken into a mailbox, or as refused.
     pub fn settle(&mut self, epoch: u64, frame_bytes: u32, refused: Option<Refused>, now: Duration) {
         let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
-        link.ack.settled += 1;
-        link.ack.bytes += u64::from(frame_bytes);
-        if let Some(refused) = refused {
-            link.ack.refused[refused as usize] += 1;
-        }
-        link.ack_since.get_or_insert(now);
+        link.settle(frame_bytes, refused, now);
     }
 
     /// Takes the next frame off the input and says what it was; `None` if there is no whole frame.
@@ -427,9 +421,7 @@ impl<T> Session<T> {
             }
             let (header, body, frame_bytes) = match parse(input, link.bytes_max)? {
                 Parsed::Incomplete => {
-                    if input.len() >= link.partial_bytes + PROGRESS_BYTES {
-                        (link.alive, link.partial_bytes) = (now, input.len());
-                    }
+                    link.hear_part(input.len(), now);
                     return Ok(None);
                 }
                 Parsed::Skipped => {
@@ -489,6 +481,14 @@ impl<T> Session<T> {
                 add_types(&mut self.peer_types, &body)?;
                 None
             }
+            Kind::Held => {
+                for (key, load) in body::read_held(&body)? {
+                    if !self.out.hold(key, load, self.limits.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
+                        return Err(Violation::Ack);
+                    }
+                }
+                None
+            }
             Kind::Ack => {
                 let settled = self.out.settle(Ack::read(&body)?);
                 return if settled { Ok(Some(Event::Settled)) } else { Err(Violation::Ack) };
@@ -536,43 +536,16 @@ impl<T> Session<T> {
     pub fn output(&mut self, now: Duration) -> Option<BytesMut> {
         let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
         let link = self.link.as_mut().filter(|link| !matches!(link.leaving, Leaving::Said))?;
-        let ping_is_due = now >= link.heard.max(link.pinged_at) + self.limits.heartbeat;
+        let ping_is_due = now >= link.ping_at(&self.limits);
         if !has_output && !ack_is_due && !ping_is_due && link.pong.is_none() {
             return None;
         }
 
         let end = link.leaving.end();
         let mut bytes = self.out.take_before(end).unwrap_or_default();
-        let mut body = Vec::new();
-        let new_types = self.own_types.get(link.told..).unwrap_or_default();
-        if !new_types.is_empty() {
-            write_all_types(link.told, new_types, &mut bytes);
-            link.told = self.own_types.len();
-        }
-        if link.ack_since.take().is_some() {
-            link.ack.write(&mut body);
-            Header::new(Kind::Ack).write(&body, &mut bytes);
-            link.ack_told = link.ack;
-        }
-        if let Some(beat) = link.pong.take() {
-            body.clear();
-            beat.write(&mut body);
-            Header::new(Kind::Pong).write(&body, &mut bytes);
-        }
-        if ping_is_due {
-            link.pinged += 1;
-            link.pinged_at = now;
-            body.clear();
-            Heartbeat { time_ns: now.as_nanos() as u64, number: link.pinged }.write(&mut body);
-            Header::new(Kind::Ping).write(&body, &mut bytes);
-        }
-        if let Leaving::Behind(_, farewell) = &link.leaving {
-            if !self.out.has_before(end) {
-                body.clear();
-                farewell.write(&mut body);
-                Header::new(Kind::GoAway).write(&body, &mut bytes);
-                link.leaving = Leaving::Said;
-            }
+        link.write(&self.own_types, ping_is_due, now, &mut bytes);
+        if !self.out.has_before(end) {
+            link.write_goodbye(&mut bytes);
         }
         Some(bytes)
     }
@@ -598,15 +571,13 @@ impl<T> Session<T> {
     /// Returns true if [`output`](Self::output) has an acknowledgement that cannot wait.
     pub fn ack_is_due(&self, now: Duration) -> bool {
         let Some(link) = &self.link else { return false };
-        link.ack_since.is_some_and(|since| now >= since + self.limits.ack_delay)
-            || link.ack.bytes - link.ack_told.bytes >= self.limits.unsettled_bytes_max as u64 / 4
-            || link.ack.settled - link.ack_told.settled >= self.limits.unsettled_max as u64 / 4
+        link.ack_is_due(&self.limits, now)
     }
 
     /// Returns true if frames wait to be written.
     pub fn has_output(&self) -> bool {
         self.link.as_ref().is_some_and(|link| match link.leaving {
-            Leaving::No => self.out.has_before(u64::MAX) || link.told < self.own_types.len(),
+            Leaving::No => self.out.has_before(u64::MAX) || link.told < self.own_types.len() || link.pong.is_some(),
             Leaving::Behind(..) => true,
             Leaving::Said => false,
         })
@@ -620,16 +591,15 @@ impl<T> Session<T> {
     /// When [`output`](Self::output) has something to say again though nothing happened, or the connection must end.
     pub fn deadline(&self) -> Option<Duration> {
         let link = self.link.as_ref()?;
-        let ping = link.heard.max(link.pinged_at) + self.limits.heartbeat;
-        let ack = link.ack_since.map_or(Duration::MAX, |since| since + self.limits.ack_delay);
-        Some(ping.min(ack).min(link.alive + self.limits.silence_max))
+        Some(link.deadline(&self.limits))
     }
 
-    /// Checks that the other side is still there.
+    /// Checks that the other side is still there, and drops replies that nobody waits for any more.
     ///
     /// # Errors
     /// [`Violation::Silent`] or [`Violation::Overflow`]; the connection is to be closed.
-    pub fn check(&self, now: Duration) -> Result<(), Violation> {
+    pub fn check(&mut self, now: Duration) -> Result<(), Violation> {
+        self.out.drop_expired(now);
         let Some(link) = &self.link else { return Ok(()) };
         if self.overflown {
             return Err(Violation::Overflow);
