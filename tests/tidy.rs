@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const CODE_LINES_MAX: usize = 500;
 
 /// The files that may hold `unsafe`, by the end of their path.
-const UNSAFE_FILES: [&str; 13] = [
+const UNSAFE_FILES: [&str; 14] = [
     "core/src/context.rs",
     "core/src/io/socket.rs",
     "core/src/mailbox/ask.rs",
@@ -17,6 +17,7 @@ const UNSAFE_FILES: [&str; 13] = [
     "core/src/mailbox/node.rs",
     "core/src/mailbox/queue.rs",
     "core/src/scheduler/owned.rs",
+    "core/src/sync/mutex.rs",
     "core/src/task/join.rs",
     "core/src/task/raw.rs",
     "core/src/task/mod.rs",

@@ -45,6 +45,7 @@ pub const ALL: &[Scenario] = &[
     actors("ask from an actor", 300_000, |s, n| time(s, n, Kind::AskFromActor)),
     actors("count 1 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(1))),
     actors("fan-in 8 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(8))),
+    actors("fan-in 1,000 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(1000))),
     actors("spawn + stop", 50_000, |s, n| time(s, n, Kind::Spawn)),
     actors("idle actor, bytes", 50_000, idle),
     sockets("TCP echo, 64 conns", 200_000, false, &["posse", "tokio"], tcp_echo::run),

@@ -16,6 +16,8 @@ pub mod signal;
 pub mod sim;
 pub mod sync;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
 /// Misbehaves so often (0.0 to 1.0) where it is called, if the code runs in a simulation; everywhere else it is nothing.

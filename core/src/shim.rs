@@ -31,6 +31,11 @@ mod imp {
             }
 
             #[inline(always)]
+            pub(crate) fn into_inner(self) -> T {
+                self.0.into_inner()
+            }
+
+            #[inline(always)]
             pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
                 f(self.0.get())
             }

@@ -19,39 +19,83 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a listener waits before it tries again.
+///
+/// There is one pause for all that accept from it, and a timer for each of them, so each is woken and may leave.
 #[derive(Debug, Default)]
 pub(crate) struct Patience(Mutex<Pause>);
 
 #[derive(Debug, Default)]
 struct Pause {
-    sleep: Option<Sleep>,
+    /// Nobody tries before.
+    until: Option<Instant>,
     length: Duration,
     warned: Option<Instant>,
+    /// The timer of the last that called `poll`; futures have their own.
+    poller: Option<Sleep>,
 }
 
 impl Patience {
     /// Accepts, unless it is to wait first.
+    pub(crate) async fn accept<T, F>(&self, accept: impl Fn() -> F) -> io::Result<T>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
+        loop {
+            let until = self.pause().until;
+            if let Some(until) = until {
+                time::sleep_until(until).await;
+            }
+            if let Some(result) = self.judge(accept().await) {
+                return result;
+            }
+        }
+    }
+
+    /// As [`accept`](Self::accept), for one that polls.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         loop {
-            let mut pause = self.pause();
-            if let Some(sleep) = &mut pause.sleep {
-                ready!(Pin::new(sleep).poll(cx));
-                pause.sleep = None;
+            ready!(self.poll_pause(cx));
+            if let Some(result) = self.judge(ready!(accept(cx))) {
+                return Poll::Ready(result);
             }
-            drop(pause);
+        }
+    }
 
-            match ready!(accept(cx)) {
-                Err(error) if is_exhausted(&error) => self.pause().begin(&error),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(accepted) => {
-                    self.pause().length = Duration::ZERO;
-                    return Poll::Ready(Ok(accepted));
-                }
+    fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut pause = self.pause();
+        let former = pause.poller.take();
+        let until = pause.until;
+        drop(pause);
+        let Some(until) = until else { return Poll::Ready(()) };
+
+        // Polled outside of the lock: a waker that goes may be the last reference to anything.
+        let former = former.filter(|sleep| sleep.deadline() == until);
+        let mut sleep = former.unwrap_or_else(|| time::sleep_until(until));
+        let polled = Pin::new(&mut sleep).poll(cx);
+        if polled.is_pending() {
+            let other = self.pause().poller.replace(sleep);
+            drop(other);
+        }
+        polled
+    }
+
+    /// What an attempt has come to; `None` if it is to be repeated.
+    fn judge<T>(&self, result: io::Result<T>) -> Option<io::Result<T>> {
+        match result {
+            Err(error) if is_exhausted(&error) => {
+                self.pause().begin(&error);
+                None
+            }
+            Err(error) if is_of_one_connection(&error) => None,
+            Err(error) => Some(Err(error)),
+            Ok(accepted) => {
+                let mut pause = self.pause();
+                (pause.until, pause.length) = (None, Duration::ZERO);
+                Some(Ok(accepted))
             }
         }
     }
@@ -62,11 +106,15 @@ impl Patience {
 }
 
 impl Pause {
+    /// Begins a pause, unless somebody else's attempt has just begun it.
     fn begin(&mut self, error: &io::Error) {
-        self.length = (self.length * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        self.sleep = Some(time::sleep(self.length));
-
         let now = Instant::now();
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.length = (self.length * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        self.until = Some(now + self.length);
+
         if self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL) {
             self.warned = Some(now);
             tracing::warn!(%error, pause = ?self.length, "cannot accept connections for now");
@@ -88,7 +136,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use posse_core::runtime::Builder;
+    use posse_core::task;
     use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn running_out_is_waited_for_longer_and_longer_and_a_success_starts_over() {
@@ -115,6 +166,46 @@ mod tests {
                 assert_eq!(poll_fn(|cx| patience.poll(cx, &mut accept)).await.unwrap(), accepted);
             }
             assert_eq!(tries, 6);
+        });
+    }
+
+    /// Polls once and says whether it is to wait.
+    async fn waits<F: Future>(future: &mut Pin<Box<F>>) -> bool {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+    }
+
+    #[test]
+    fn all_who_accept_are_woken_after_a_pause_and_one_that_leaves_takes_nobody_with_it() {
+        let runtime = Builder::new_current_thread().manual_clock().build().unwrap();
+        let handle = runtime.handle().clone();
+        runtime.block_on(async {
+            let patience = Arc::new(Patience::default());
+            let exhausted = Arc::new(AtomicBool::new(true));
+            let accepting = || {
+                let (patience, exhausted) = (patience.clone(), exhausted.clone());
+                async move {
+                    patience
+                        .accept(|| async {
+                            let error = io::Error::from_raw_os_error(24);
+                            if exhausted.load(Ordering::Relaxed) { Err(error) } else { Ok(()) }
+                        })
+                        .await
+                }
+            };
+            let tasks = [task::spawn(accepting()), task::spawn(accepting())];
+            for _ in 0..4 {
+                task::yield_now().await;
+            }
+            // The last to wait is no longer there when the time comes.
+            let mut leaves = Box::pin(accepting());
+            assert!(waits(&mut leaves).await);
+            drop(leaves);
+            exhausted.store(false, Ordering::Relaxed);
+            handle.advance(PAUSE_MIN);
+            for _ in 0..4 {
+                task::yield_now().await;
+            }
+            assert!(tasks.iter().all(task::JoinHandle::is_finished));
         });
     }
 

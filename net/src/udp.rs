@@ -2,7 +2,6 @@
 
 use crate::addr::{ToSocketAddrs, first_of};
 use posse_core::io::{self, Interest};
-use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// A UDP socket.
@@ -59,7 +58,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says; `NotConnected` before [`connect`](Self::connect).
     pub async fn send(&self, bytes: &[u8]) -> std::io::Result<usize> {
-        poll_fn(|cx| self.socket.poll_write_io(cx, |socket| socket.send(bytes))).await
+        self.socket.write_io(|socket| socket.send(bytes)).await
     }
 
     /// Receives from the connected address. What does not fit the buffer is lost.
@@ -67,7 +66,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.recv(buffer))).await
+        self.socket.read_io(|socket| socket.recv(buffer)).await
     }
 
     /// Sends to the first of the given addresses.
@@ -78,7 +77,7 @@ impl UdpSocket {
         let addresses = addresses.to_socket_addrs().await?;
         let none = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
         let address = *addresses.first().ok_or_else(none)?;
-        poll_fn(|cx| self.socket.poll_write_io(cx, |socket| socket.send_to(bytes, address))).await
+        self.socket.write_io(|socket| socket.send_to(bytes, address)).await
     }
 
     /// Receives from anybody. What does not fit the buffer is lost.
@@ -86,7 +85,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.recv_from(buffer))).await
+        self.socket.read_io(|socket| socket.recv_from(buffer)).await
     }
 
     /// Receives without taking the datagram out.
@@ -94,7 +93,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub async fn peek_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.peek_from(buffer))).await
+        self.socket.read_io(|socket| socket.peek_from(buffer)).await
     }
 
     /// Sends to an address without waiting.

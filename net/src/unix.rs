@@ -3,7 +3,6 @@
 use crate::patience::Patience;
 use crate::tcp::{delegate_read, delegate_write};
 use posse_core::io;
-use std::future::poll_fn;
 use std::path::Path;
 
 /// A Unix-domain connection.
@@ -58,9 +57,9 @@ impl UnixListener {
     /// What the system says.
     ///
     /// # Cancel safety
-    /// No connection is lost by dropping the future.
+    /// No connection is lost by dropping the future. Any number of tasks may accept at once.
     pub async fn accept(&self) -> std::io::Result<UnixStream> {
-        let socket = poll_fn(|cx| self.patience.poll(cx, |cx| self.socket.poll_accept_unix(cx))).await?;
+        let socket = self.patience.accept(|| self.socket.accept_unix()).await?;
         Ok(UnixStream { socket })
     }
 }

@@ -3,7 +3,10 @@
 use crate::common::{Add, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
 use posse::{Capacity, RegisterError, System};
+use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::task::Poll;
 
 fn bounded(capacity: usize) -> Capacity {
     Capacity::Bounded(NonZeroUsize::new(capacity).unwrap())
@@ -16,6 +19,34 @@ async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {
     assert!(matches!(worker.try_tell(Add(7)), Err(TellError::Full(Add(7)))));
     worker.tell(Add(2)).await.unwrap();
     assert_eq!(worker.ask(Add(0)).await, Ok(3));
+}
+
+/// A sender that waits for room and is dropped, before or after it was granted some, takes none with it.
+async fn leaves_no_place<F: Future + Unpin>(granted_first: bool, send: impl FnOnce(LocalRef<Worker>) -> F) {
+    let worker = posse::spawn_with(bounded(1), || Worker::new("a", &Log::default()));
+    worker.try_tell(Add(1)).unwrap();
+    let mut sending = send(worker.clone());
+    assert!(poll_once(&mut sending).await.is_pending());
+    if granted_first {
+        settle().await;
+        assert!(matches!(worker.try_tell(Add(2)), Err(TellError::Full(_))), "granted room was overtaken");
+    }
+    drop(sending);
+    settle().await;
+    worker.try_tell(Add(3)).unwrap();
+    assert_eq!(worker.ask(Add(0)).await, Ok(4));
+}
+
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
+}
+
+#[posse::test]
+async fn a_tell_or_ask_that_is_dropped_while_it_waits_leaves_the_line() {
+    for granted_first in [false, true] {
+        leaves_no_place(granted_first, |worker| worker.tell(Add(2))).await;
+        leaves_no_place(granted_first, |worker| worker.ask(Add(2))).await;
+    }
 }
 
 struct Selfish;

@@ -5,8 +5,9 @@
 //! event has come since. That is why no event is lost between an operation and the clearing.
 
 use super::os::Event;
-use crate::shim::sync::Mutex;
 use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::shim::sync::{Mutex, MutexGuard};
+use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
 const READABLE: usize = 1;
@@ -47,16 +48,47 @@ pub(crate) struct Readiness {
 
 #[derive(Debug, Default)]
 struct Waiters {
-    read: Vec<Waker>,
-    write: Vec<Waker>,
+    read: Side,
+    write: Side,
+}
+
+/// Who waits for one direction. An event wakes all of them.
+#[derive(Debug, Default)]
+struct Side {
+    /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    poller: Option<Waker>,
+    /// Futures, any number of them; they leave when they are dropped.
+    futures: WaitList<()>,
 }
 
 impl Waiters {
-    fn of(&mut self, direction: Direction) -> &mut Vec<Waker> {
+    fn of(&mut self, direction: Direction) -> &mut Side {
         match direction {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
         }
+    }
+}
+
+impl Side {
+    fn join(&mut self, key: Option<&mut WaiterKey>, waker: &Waker) -> Option<Waker> {
+        let Some(key) = key else {
+            return match &self.poller {
+                Some(poller) if poller.will_wake(waker) => None,
+                _ => self.poller.replace(waker.clone()),
+            };
+        };
+        if let WaiterState::Waiting(former) = self.futures.poll(key, waker) {
+            return former;
+        }
+        // It is new, or was woken by an event that turned out to be another one's.
+        self.futures.push(key, (), waker.clone());
+        None
+    }
+
+    fn take(&mut self, woken: &mut Vec<Waker>) {
+        woken.extend(self.poller.take());
+        woken.extend(std::iter::from_fn(|| self.futures.pop()));
     }
 }
 
@@ -89,31 +121,43 @@ impl Readiness {
         // Release: partner is the load in `poll`. The update cannot fail.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
 
-        let mut waiters = self.waiters.lock().unwrap_or_else(|e| e.into_inner());
+        let mut waiters = self.lock();
         if read {
-            woken.append(&mut waiters.read);
+            waiters.read.take(woken);
         }
         if write {
-            woken.append(&mut waiters.write);
+            waiters.write.take(woken);
         }
     }
 
-    /// Ready if the direction is; else whoever polled is woken by the next event.
-    pub(super) fn poll(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<Seen> {
+    /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
+    /// without one the last that called a `poll_*` function.
+    pub(super) fn poll(&self, direction: Direction, key: Option<&mut WaiterKey>, cx: &mut Context<'_>) -> Poll<Seen> {
         if let Some(seen) = self.seen(direction) {
             return Poll::Ready(seen);
         }
 
-        let mut waiters = self.waiters.lock().unwrap_or_else(|e| e.into_inner());
+        let mut waiters = self.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
         if let Some(seen) = self.seen(direction) {
             return Poll::Ready(seen);
         }
-        let waiting = waiters.of(direction);
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
+        let former = waiters.of(direction).join(key, cx.waker());
+        drop(waiters);
+        drop(former);
         Poll::Pending
+    }
+
+    /// A future that waited by `key` is dropped.
+    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
+        if !key.is_idle() {
+            let left = self.lock().of(direction).futures.remove(key);
+            drop(left);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     pub(super) fn seen(&self, direction: Direction) -> Option<Seen> {
@@ -138,54 +182,139 @@ impl Readiness {
     }
 }
 
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::{counting_waker, waker_that_drops};
+
+    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
+
+    fn event(readiness: &Readiness, event: &Event) {
+        let mut woken = Vec::new();
+        readiness.set(event, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    #[test]
+    fn a_read_that_was_given_up_leaves_nothing() {
+        let readiness = Readiness::unready();
+        for _ in 0..1000 {
+            let (dropped, waker) = counting_waker();
+            let mut key = WaiterKey::default();
+            assert!(readiness.poll(Direction::Read, Some(&mut key), &mut Context::from_waker(&waker)).is_pending());
+            readiness.leave(Direction::Read, &mut key);
+            drop(waker);
+            assert_eq!(std::sync::Arc::strong_count(&dropped), 1, "the waker stayed");
+        }
+        let mut woken = Vec::new();
+        readiness.set(&READ, &mut woken);
+        assert!(woken.is_empty());
+    }
+
+    #[test]
+    fn an_event_wakes_all_futures_of_its_direction_and_the_last_that_polled() {
+        let readiness = Readiness::unready();
+        let (wakes, waker) = counting_waker();
+        let mut keys = [WaiterKey::default(), WaiterKey::default(), WaiterKey::default()];
+        for key in &mut keys {
+            assert!(readiness.poll(Direction::Read, Some(key), &mut Context::from_waker(&waker)).is_pending());
+        }
+        let ((former, first), (latest, second)) = (counting_waker(), counting_waker());
+        for waker in [first, second] {
+            assert!(readiness.poll(Direction::Read, None, &mut Context::from_waker(&waker)).is_pending());
+        }
+        let (writes, writer) = counting_waker();
+        assert!(readiness.poll(Direction::Write, None, &mut Context::from_waker(&writer)).is_pending());
+
+        event(&readiness, &READ);
+        assert_eq!((wakes.count(), former.count(), latest.count(), writes.count()), (3, 0, 1, 0));
+        // Somebody else was quicker: the others wait again, and are woken again.
+        let Poll::Ready(seen) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop())) else {
+            panic!("there was an event");
+        };
+        readiness.clear(Direction::Read, seen);
+        let cx = &mut Context::from_waker(&waker);
+        assert!(keys.iter_mut().all(|key| readiness.poll(Direction::Read, Some(key), cx).is_pending()));
+        event(&readiness, &READ);
+        assert_eq!(wakes.count(), 6);
+    }
+
+    #[test]
+    fn former_wakers_are_dropped_under_no_lock() {
+        let readiness = std::sync::Arc::new(Readiness::unready());
+        let mut key = WaiterKey::default();
+        for by_key in [true, false] {
+            for _ in 0..2 {
+                let looks = readiness.clone();
+                let waker = waker_that_drops(move || drop(looks.lock()));
+                let key = if by_key { Some(&mut key) } else { None };
+                assert!(readiness.poll(Direction::Read, key, &mut Context::from_waker(&waker)).is_pending());
+            }
+        }
+        readiness.leave(Direction::Read, &mut key);
+        // Breaks the circle of the socket and the waker in it.
+        event(&readiness, &READ);
+    }
+}
+
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
     use crate::shim::sync::Arc;
     use crate::shim::sync::atomic::AtomicBool;
-    use std::sync::atomic::{AtomicUsize as Plain, Ordering as PlainOrdering};
-    use std::task::Wake;
+    use crate::testing::counting_waker;
 
-    #[derive(Default)]
-    struct Count(Plain);
+    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
 
-    impl Wake for Count {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.fetch_add(1, PlainOrdering::SeqCst);
-        }
+    fn driver(readiness: &Arc<Readiness>, data: &Arc<AtomicBool>) -> loom::thread::JoinHandle<()> {
+        let (readiness, data) = (readiness.clone(), data.clone());
+        loom::thread::spawn(move || {
+            data.store(true, Ordering::Release);
+            let mut woken = Vec::new();
+            readiness.set(&READ, &mut woken);
+            woken.into_iter().for_each(Waker::wake);
+        })
     }
 
-    /// A reader finds nothing, clears, waits; meanwhile data arrives. It must see the bit or be woken.
+    /// A reader that finds nothing, clears, waits. True if it saw the data.
+    fn read(readiness: &Readiness, data: &AtomicBool, key: Option<&mut WaiterKey>, waker: &Waker) -> bool {
+        let mut key = key;
+        let mut cx = Context::from_waker(waker);
+        while let Poll::Ready(seen) = readiness.poll(Direction::Read, key.as_deref_mut(), &mut cx) {
+            if data.load(Ordering::Acquire) {
+                return true;
+            }
+            readiness.clear(Direction::Read, seen);
+        }
+        false
+    }
+
+    /// Meanwhile data arrives. The reader must see the bit or be woken.
     #[test]
     fn loom_an_event_between_operation_and_clear_is_not_lost() {
         loom::model(|| {
             let (readiness, data) = (Arc::new(Readiness::new()), Arc::new(AtomicBool::new(false)));
-            let driver = {
-                let (readiness, data) = (readiness.clone(), data.clone());
-                loom::thread::spawn(move || {
-                    data.store(true, Ordering::Release);
-                    let mut woken = Vec::new();
-                    readiness.set(
-                        &Event { token: 0, read: true, read_closed: false, write: false, write_closed: false },
-                        &mut woken,
-                    );
-                    woken.into_iter().for_each(Waker::wake);
-                })
-            };
-
-            let count = std::sync::Arc::new(Count::default());
-            let waker = Waker::from(count.clone());
-            let mut cx = Context::from_waker(&waker);
-            let mut got = false;
-            while let Poll::Ready(seen) = readiness.poll(Direction::Read, &mut cx) {
-                if data.load(Ordering::Acquire) {
-                    got = true;
-                    break;
-                }
-                readiness.clear(Direction::Read, seen);
-            }
+            let driver = driver(&readiness, &data);
+            let (wakes, waker) = counting_waker();
+            let got = read(&readiness, &data, None, &waker);
             driver.join().unwrap();
-            assert!(got || count.0.load(PlainOrdering::SeqCst) == 1);
+            assert!(got || wakes.count() == 1);
+        });
+    }
+
+    /// The same with two readers that wait beside each other, of whom one gives up.
+    #[test]
+    fn loom_an_event_reaches_who_waits_beside_one_that_gives_up() {
+        loom::model(|| {
+            let (readiness, data) = (Arc::new(Readiness::new()), Arc::new(AtomicBool::new(false)));
+            let driver = driver(&readiness, &data);
+            let ((_, gives_up), (wakes, stays)) = (counting_waker(), counting_waker());
+            let (mut first, mut second) = (WaiterKey::default(), WaiterKey::default());
+            let _ = read(&readiness, &data, Some(&mut first), &gives_up);
+            let got = read(&readiness, &data, Some(&mut second), &stays);
+            readiness.leave(Direction::Read, &mut first);
+            driver.join().unwrap();
+            assert!(got || wakes.count() == 1);
         });
     }
 }

@@ -10,6 +10,7 @@ use super::source::{ListenerSource, Readable, Source, TcpSource, UdpSource};
 use crate::runtime::Handle;
 #[cfg(feature = "sim")]
 use crate::sim::net::Port;
+use crate::sync::wait_list::WaiterKey;
 use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
@@ -19,11 +20,27 @@ use std::ops::Deref;
 use std::task::{Context, Poll, ready};
 
 /// A socket of kind `S` in the reactor.
+///
+/// Any number of futures may wait for the same direction, each event wakes all of them, and one that is dropped leaves
+/// nothing behind. The `poll_*` functions of one direction share one place: the last waker they were polled with is woken.
 #[derive(Debug)]
 pub struct Socket<S: Source> {
     /// Present until the socket is dropped or given back.
     source: Option<S>,
     registration: Registration,
+}
+
+/// A future's place among those who wait for one direction; it leaves when it is dropped.
+struct Waiting<'a> {
+    readiness: &'a Readiness,
+    direction: Direction,
+    key: WaiterKey,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.readiness.leave(self.direction, &mut self.key);
+    }
 }
 
 /// A TCP connection.
@@ -56,6 +73,7 @@ impl<S: Source> Socket<S> {
     fn poll_io<R>(
         &self,
         direction: Direction,
+        mut key: Option<&mut WaiterKey>,
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&S) -> io::Result<R>,
         drained: impl FnOnce(&R) -> bool,
@@ -67,7 +85,7 @@ impl<S: Source> Socket<S> {
             return Poll::Pending;
         }
         loop {
-            let seen = ready!(self.registration.readiness.poll(direction, cx));
+            let seen = ready!(self.registration.readiness.poll(direction, key.as_deref_mut(), cx));
             match operation(self) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.readiness.clear(direction, seen);
@@ -90,7 +108,7 @@ impl<S: Source> Socket<S> {
         cx: &mut Context<'_>,
         operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_io(Direction::Read, cx, operation, |_| false)
+        self.poll_io(Direction::Read, None, cx, operation, |_| false)
     }
 
     /// Polls an operation that writes: tries when writable, waits when it would block.
@@ -99,7 +117,38 @@ impl<S: Source> Socket<S> {
         cx: &mut Context<'_>,
         operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_io(Direction::Write, cx, operation, |_| false)
+        self.poll_io(Direction::Write, None, cx, operation, |_| false)
+    }
+
+    /// Reads: tries when readable, waits when it would block.
+    ///
+    /// # Cancel safety
+    /// An operation that did not succeed has done nothing.
+    ///
+    /// # Errors
+    /// What the operation says.
+    pub async fn read_io<R>(&self, operation: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
+        self.io(Direction::Read, operation).await
+    }
+
+    /// Writes: tries when writable, waits when it would block.
+    ///
+    /// # Cancel safety
+    /// As [`read_io`](Self::read_io).
+    ///
+    /// # Errors
+    /// What the operation says.
+    pub async fn write_io<R>(&self, operation: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
+        self.io(Direction::Write, operation).await
+    }
+
+    async fn io<R>(&self, direction: Direction, mut operation: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
+        let mut waiting = self.waiting(direction);
+        poll_fn(|cx| self.poll_io(direction, Some(&mut waiting.key), cx, &mut operation, |_| false)).await
+    }
+
+    fn waiting(&self, direction: Direction) -> Waiting<'_> {
+        Waiting { readiness: &self.registration.readiness, direction, key: WaiterKey::default() }
     }
 
     /// Waits until the socket is ready. The next operation may still block: readiness is a hint.
@@ -108,7 +157,8 @@ impl<S: Source> Socket<S> {
     /// Dropping the future loses nothing.
     pub async fn ready(&self, interest: os::Interest) -> io::Result<()> {
         let direction = direction(interest);
-        poll_fn(|cx| self.registration.readiness.poll(direction, cx).map(|_| Ok(()))).await
+        let mut waiting = self.waiting(direction);
+        poll_fn(|cx| waiting.readiness.poll(direction, Some(&mut waiting.key), cx).map(|_| Ok(()))).await
     }
 
     /// Tries an operation without waiting.
@@ -163,7 +213,7 @@ impl<S: Source + Readable> Socket<S> {
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         // Edge-triggered: a read that did not fill the buffer has emptied the socket, and more will be a new event.
         let len = buffer.len();
-        self.poll_io(Direction::Read, cx, |source| source.read_now(buffer), |&read| 0 < read && read < len)
+        self.poll_io(Direction::Read, None, cx, |source| source.read_now(buffer), |&read| 0 < read && read < len)
     }
 
     /// Polls for bytes into the free part of a buffer that grows.
@@ -172,7 +222,7 @@ impl<S: Source + Readable> Socket<S> {
             return Poll::Ready(Ok(0));
         }
         let len = buffer.chunk_mut().len().min(READ_MAX);
-        self.poll_io(Direction::Read, cx, |source| read_uninit(source, buffer), |&read| 0 < read && read < len)
+        self.poll_io(Direction::Read, None, cx, |source| read_uninit(source, buffer), |&read| 0 < read && read < len)
     }
 
     /// Polls for bytes into several buffers.
@@ -187,7 +237,7 @@ impl<S: Source + Readable> Socket<S> {
     /// Polls for room to write.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let bytes = if crate::buggify(0.02) { &bytes[..bytes.len().min(1)] } else { bytes };
-        self.poll_io(Direction::Write, cx, |source| source.write_now(bytes), |&written| written < bytes.len())
+        self.poll_io(Direction::Write, None, cx, |source| source.write_now(bytes), |&written| written < bytes.len())
     }
 
     /// Polls for room to write from several buffers.
@@ -241,6 +291,18 @@ impl TcpListener {
         Self::new(os::TcpListener::from_std(listener).into())
     }
 
+    /// Accepts a connection.
+    ///
+    /// # Cancel safety
+    /// No connection is lost by dropping the future.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.read_io(|listener| listener.accept()).await?;
+        TcpStream::new(stream).map(|stream| (stream, peer))
+    }
+
     /// Polls for a connection.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, peer) = ready!(self.poll_read_io(cx, |listener| listener.accept()))?;
@@ -259,16 +321,14 @@ impl TcpStream {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         // The first event that counts is the one that the handshake causes.
         let stream = Self::register(Self::begin_connect(address)?, Readiness::unready())?;
-        poll_fn(|cx| {
-            stream.poll_write_io(cx, |stream| match stream.take_error()? {
-                Some(error) => Err(error),
-                None => match stream.peer_addr() {
-                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(io::ErrorKind::WouldBlock.into()),
-                    other => other.map(drop),
-                },
-            })
-        })
-        .await?;
+        let connected = stream.write_io(|stream| match stream.take_error()? {
+            Some(error) => Err(error),
+            None => match stream.peer_addr() {
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(io::ErrorKind::WouldBlock.into()),
+                other => other.map(drop),
+            },
+        });
+        connected.await?;
         Ok(stream)
     }
 
@@ -348,9 +408,15 @@ impl UnixListener {
         Self::new(os::UnixListener::bind(path)?)
     }
 
-    /// Polls for a connection.
-    pub fn poll_accept_unix(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
-        let (stream, _) = ready!(self.poll_read_io(cx, |listener| listener.accept()))?;
-        Poll::Ready(UnixStream::new(stream))
+    /// Accepts a connection.
+    ///
+    /// # Cancel safety
+    /// No connection is lost by dropping the future.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn accept_unix(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.read_io(|listener| listener.accept()).await?;
+        UnixStream::new(stream)
     }
 }

@@ -3,11 +3,11 @@
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
 //! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
 
-use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::shim::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::shim::sync::{Mutex, MutexGuard};
-use std::collections::BTreeMap;
+use crate::sync::wait_list::{WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 const CLOSED: usize = 1 << (usize::BITS - 1);
 const WAITERS: usize = 1 << (usize::BITS - 2);
@@ -26,25 +26,20 @@ pub enum Capacity {
 pub(super) struct Credit {
     word: AtomicUsize,
     capacity: usize,
-    waiters: Mutex<Waiters>,
+    waiters: Mutex<WaitList<()>>,
+    /// Waiters with a smaller ticket were granted room, and see so without the lock. Written under the lock.
+    granted_below: AtomicU64,
+    /// Room that was granted and not used yet; counted in the word. It grows under the lock only.
+    granted: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
     #[cfg(feature = "sim")]
     beyond: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
-struct Waiters {
-    /// By order of arrival.
-    queue: BTreeMap<u64, Waker>,
-    next_key: u64,
-    /// Places that hold room they have not used yet.
-    granted: usize,
-}
-
 /// A sender's place in the line for room. Idle at first; ends by `take_granted` or `forget`.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    key: Option<u64>,
+    key: WaiterKey,
 }
 
 /// Why a message was not accepted.
@@ -64,6 +59,8 @@ impl Credit {
             word: AtomicUsize::new(0),
             capacity,
             waiters: Mutex::default(),
+            granted_below: AtomicU64::new(0),
+            granted: AtomicUsize::new(0),
             #[cfg(feature = "sim")]
             beyond: AtomicUsize::new(0),
         }
@@ -126,57 +123,86 @@ impl Credit {
         }
     }
 
-    /// Hands free room to waiters in the order they came, and wakes them outside the lock.
-    fn grant(&self) {
-        let mut woken = Vec::new();
-        let mut waiters = self.lock();
-        while !waiters.queue.is_empty() && self.acquire_if(|word| word & COUNT < self.capacity).is_ok() {
-            woken.extend(waiters.queue.pop_first().map(|(_, waker)| waker));
-            waiters.granted += 1;
+    /// Takes room for as many as it can, at most `most`.
+    fn acquire_many(&self, most: usize) -> usize {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let room = if word & CLOSED == 0 { self.capacity.saturating_sub(word & COUNT).min(most) } else { 0 };
+            if room == 0 {
+                return 0;
+            }
+            match self.word.compare_exchange_weak(word, word + room, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return room,
+                Err(now) => word = now,
+            }
         }
-        self.lower_flag(&waiters);
-        drop(waiters);
-        woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes the room that was granted to a place. False if none was, or the inbox has closed meanwhile.
-    pub(super) fn take_granted(&self, place: &mut Place) -> bool {
-        let Some(key) = place.key else { return false };
-        let mut waiters = self.lock();
-        if waiters.queue.contains_key(&key) {
-            return false;
-        }
+    /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock.
+    fn grant(&self) {
+        loop {
+            let mut woken = WakeList::default();
+            let mut waiters = self.lock();
+            let most = waiters.len().min(woken.room());
+            let granted = self.acquire_many(most);
+            for _ in 0..granted {
+                waiters.pop().into_iter().for_each(|waker| woken.push(waker));
+            }
+            if granted > 0 {
+                self.granted.fetch_add(granted, Ordering::Relaxed);
+                // Release: who sees its ticket below sees `granted` too. Partner: the load in `was_granted`.
+                self.granted_below.store(waiters.front_ticket(), Ordering::Release);
+            }
+            let more = granted == most && !waiters.is_empty();
+            self.lower_flag(&waiters);
+            drop(waiters);
 
-        place.key = None;
-        if self.is_closed() {
-            return false;
+            woken.wake();
+            if !more {
+                return;
+            }
         }
-        waiters.granted -= 1;
-        true
+    }
+
+    fn was_granted(&self, place: &Place) -> bool {
+        !place.key.is_idle() && place.key.is_before(self.granted_below.load(Ordering::Acquire))
+    }
+
+    /// Takes the room that was granted to a place, without the lock. False if none was, or the inbox has closed meanwhile.
+    #[inline]
+    pub(super) fn take_granted(&self, place: &mut Place) -> bool {
+        self.was_granted(place) && self.use_grant(place)
+    }
+
+    /// Makes granted room that of one message. False if closing has taken it back.
+    fn use_grant(&self, place: &mut Place) -> bool {
+        place.key = WaiterKey::default();
+        // Partner: the swap in `close`. Either the room is used here or taken back there.
+        self.granted.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |granted| granted.checked_sub(1)).is_ok()
     }
 
     /// Waits for room: ready with true when it was granted, with false when the inbox is closed.
     pub(super) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut waiters = self.lock();
-        if self.is_closed() {
-            place.key = None;
-            return Poll::Ready(false);
+        if self.was_granted(place) {
+            return Poll::Ready(!self.is_closed());
         }
 
-        let key = match place.key {
-            Some(key) => {
-                let Some(waker) = waiters.queue.get_mut(&key) else { return Poll::Ready(true) };
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
-            }
-            None => {
-                let key = waiters.next_key;
-                waiters.next_key += 1;
-                waiters.queue.insert(key, cx.waker().clone());
-                *place.key.insert(key)
-            }
-        };
+        let mut waiters = self.lock();
+        if self.is_closed() || self.was_granted(place) {
+            return Poll::Ready(!self.is_closed());
+        }
+        if !place.key.is_idle() {
+            let state = waiters.poll(&mut place.key, cx.waker());
+            drop(waiters);
+            drop(state);
+            return Poll::Pending;
+        }
+        waiters.push(&mut place.key, (), cx.waker().clone());
 
+        // The flag is lowered under this lock alone. If it is up, whoever released room since then has yet to grant it.
+        if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
+            return Poll::Pending;
+        }
         // Room may have become free before the flag was up; whoever releases after this sees the flag.
         let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
         drop(waiters);
@@ -184,20 +210,29 @@ impl Credit {
             return Poll::Pending;
         }
         self.grant();
-        if self.lock().queue.contains_key(&key) { Poll::Pending } else { Poll::Ready(!self.is_closed()) }
+        if self.is_closed() {
+            return Poll::Ready(false);
+        }
+        if self.was_granted(place) { Poll::Ready(true) } else { Poll::Pending }
     }
 
     /// Leaves the line; room that was granted goes to the next.
     pub(super) fn forget(&self, place: &mut Place) {
-        let Some(key) = place.key.take() else { return };
-        let mut waiters = self.lock();
-        if waiters.queue.remove(&key).is_some() {
-            self.lower_flag(&waiters);
-        } else if !self.is_closed() {
-            waiters.granted -= 1;
-            drop(waiters);
-            self.release(1);
+        if place.key.is_idle() {
+            return;
         }
+        let mut waiters = self.lock();
+        if self.was_granted(place) {
+            drop(waiters);
+            if self.use_grant(place) {
+                self.release(1);
+            }
+            return;
+        }
+        let left = waiters.remove(&mut place.key);
+        self.lower_flag(&waiters);
+        drop(waiters);
+        drop(left);
     }
 
     /// Refuses every message from now on and wakes all waiters. Room that was granted and not used is taken back, so
@@ -205,20 +240,142 @@ impl Credit {
     pub(super) fn close(&self) {
         let mut waiters = self.lock();
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
-        let unused = std::mem::take(&mut waiters.granted);
+        // Partner: the update in `use_grant`.
+        let unused = self.granted.swap(0, Ordering::AcqRel);
         self.word.fetch_sub(unused, Ordering::AcqRel);
-        let woken = std::mem::take(&mut waiters.queue);
-        drop(waiters);
-        woken.into_values().for_each(Waker::wake);
+        while !waiters.is_empty() {
+            let mut woken = WakeList::default();
+            waiters.pop_before(u64::MAX, &mut woken);
+            drop(waiters);
+            woken.wake();
+            waiters = self.lock();
+        }
     }
 
-    fn lower_flag(&self, waiters: &Waiters) {
-        if waiters.queue.is_empty() {
+    fn lower_flag(&self, waiters: &WaitList<()>) {
+        if waiters.is_empty() {
             self.word.fetch_and(!WAITERS, Ordering::AcqRel);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiters> {
+    fn lock(&self) -> MutexGuard<'_, WaitList<()>> {
         self.waiters.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::{CountWakes, counting_waker, waker_that_drops};
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    fn full(capacity: usize) -> Credit {
+        let credit = Credit::new(Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero")));
+        (0..capacity).for_each(|_| credit.acquire().expect("there is room"));
+        assert_eq!(credit.acquire(), Err(Refusal::Full));
+        credit
+    }
+
+    fn poll(credit: &Credit, place: &mut Place, waker: &Waker) -> Poll<bool> {
+        credit.poll_room(place, &mut Context::from_waker(waker))
+    }
+
+    fn wait(credit: &Credit) -> (Place, Arc<CountWakes>) {
+        let (wakes, waker) = counting_waker();
+        let mut place = Place::default();
+        assert!(poll(credit, &mut place, &waker).is_pending());
+        (place, wakes)
+    }
+
+    #[test]
+    fn no_more_are_let_in_than_there_is_room_and_in_the_order_they_came() {
+        let credit = full(100);
+        let mut waiting: Vec<_> = (0..99).map(|_| wait(&credit)).collect();
+        for room in [1, 2, 47, 49] {
+            let before = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
+            credit.release(room);
+            let woken = waiting.iter().take_while(|(_, wakes)| wakes.count() == 1).count();
+            let all = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
+            assert_eq!((woken, all), (before + room, before + room));
+            assert_eq!((credit.count(), credit.acquire()), (100, Err(Refusal::Full)));
+        }
+        for (place, _) in &mut waiting {
+            assert_eq!(poll(&credit, place, Waker::noop()), Poll::Ready(true));
+            assert!(credit.take_granted(place));
+            assert!(!credit.take_granted(place), "it was granted room once");
+        }
+        credit.release(1);
+        assert_eq!(credit.acquire(), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_while_others_wait_waits_behind_them() {
+        let credit = full(1);
+        let (mut first, _) = wait(&credit);
+        credit.release(1);
+        assert_eq!(credit.acquire(), Err(Refusal::Full), "granted room was overtaken");
+        assert!(credit.take_granted(&mut first));
+        assert_eq!(credit.count(), 1);
+    }
+
+    #[test]
+    fn who_leaves_the_line_lets_the_others_in() {
+        // Before it was granted anything: the line is empty, and the flag down.
+        let credit = full(1);
+        let (mut leaves, _) = wait(&credit);
+        credit.forget(&mut leaves);
+        credit.release(1);
+        assert_eq!(credit.acquire(), Ok(()));
+
+        // After: what it was granted goes to the next.
+        let (mut leaves, _) = wait(&credit);
+        let (mut stays, wakes) = wait(&credit);
+        credit.release(1);
+        assert_eq!(wakes.count(), 0);
+        credit.forget(&mut leaves);
+        assert_eq!(wakes.count(), 1);
+        assert!(credit.take_granted(&mut stays) && !credit.take_granted(&mut leaves));
+        assert_eq!(credit.count(), 1);
+    }
+
+    #[test]
+    fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
+        let credit = Arc::new(full(1));
+        let looks = credit.clone();
+        let former = waker_that_drops(move || drop(looks.lock()));
+        let mut place = Place::default();
+        assert!(poll(&credit, &mut place, &former).is_pending());
+        drop(former);
+        let (wakes, waker) = counting_waker();
+        assert!(poll(&credit, &mut place, &waker).is_pending());
+        credit.release(1);
+        assert_eq!(wakes.count(), 1);
+
+        let looks = credit.clone();
+        let waker = waker_that_drops(move || drop(looks.lock()));
+        let mut leaves = Place::default();
+        assert!(poll(&credit, &mut leaves, &waker).is_pending());
+        drop(waker);
+        credit.forget(&mut leaves);
+    }
+
+    #[test]
+    fn closing_takes_back_what_was_granted_and_refuses_all_who_wait() {
+        let credit = full(1);
+        let (mut granted, _) = wait(&credit);
+        let mut waiting: Vec<_> = (0..100).map(|_| wait(&credit)).collect();
+        credit.release(1);
+        assert_eq!(credit.count(), 1);
+        credit.close();
+        assert_eq!(credit.count(), 0);
+        for (place, wakes) in &mut waiting {
+            assert_eq!((wakes.count(), poll(&credit, place, Waker::noop())), (1, Poll::Ready(false)));
+            assert!(!credit.take_granted(place));
+            credit.forget(place);
+        }
+        assert_eq!(poll(&credit, &mut granted, Waker::noop()), Poll::Ready(false));
+        credit.forget(&mut granted);
+        assert_eq!((credit.count(), credit.acquire()), (0, Err(Refusal::Closed)));
     }
 }

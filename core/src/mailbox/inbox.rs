@@ -84,6 +84,9 @@ impl<R: Receiver> Inbox<R> {
 
     /// Handles messages, one after the other, until it is interrupted or the closed inbox is empty.
     ///
+    /// A message schedules the cell's task and no waker: await this in the cell's own future. A combinator that polls only
+    /// those of its futures whose wakers were woken does not come back to it.
+    ///
     /// # Cancel safety
     /// Dropping it drops the handler that is running, whose asker is told so; no other message is lost.
     ///
@@ -94,6 +97,8 @@ impl<R: Receiver> Inbox<R> {
     }
 
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
+    ///
+    /// A message schedules the cell's task and not the waker that this is polled with, as with [`serve`](Self::serve).
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
         let progress = ready!(coop::poll_proceed(cx));
         match self.pop() {

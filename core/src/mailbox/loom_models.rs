@@ -1,17 +1,18 @@
 //! Models of the inbox: queue and idle edge, room and closing, the ask node.
 
 use super::ask::{Lost, Reply};
-use super::credit::{Capacity, Credit, Place};
+use super::credit::{Capacity, Credit, Place, Refusal};
 use super::node;
 use super::queue::{Link, Pop, Queue};
 use super::{Inbox, Receive, Receiver};
 use crate::shim::sync::Arc;
 use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::testing::counting_waker;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 struct Model {
     queue: Queue,
@@ -87,20 +88,6 @@ fn loom_every_message_is_popped_once_and_each_idle_edge_signals() {
     });
 }
 
-#[derive(Default)]
-struct CountWakes(std::sync::atomic::AtomicUsize);
-
-impl Wake for CountWakes {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-    }
-}
-
-fn counting_waker() -> (std::sync::Arc<CountWakes>, Waker) {
-    let count = std::sync::Arc::new(CountWakes::default());
-    (count.clone(), Waker::from(count))
-}
-
 fn one() -> Capacity {
     Capacity::Bounded(NonZeroUsize::MIN)
 }
@@ -120,7 +107,7 @@ fn loom_room_that_becomes_free_reaches_the_waiter() {
         let polled = credit.poll_room(&mut place, &mut Context::from_waker(&waker));
         consumer.join().unwrap();
         if polled.is_pending() {
-            assert_eq!(wakes.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+            assert_eq!(wakes.count(), 1);
         }
         assert!(credit.take_granted(&mut place));
         assert_eq!(credit.count(), 1);
@@ -162,6 +149,62 @@ fn loom_closing_takes_unused_grants_back() {
         let used = credit.take_granted(&mut place);
         consumer.join().unwrap();
         assert_eq!(credit.count(), usize::from(used));
+    });
+}
+
+/// Two wait, room for both becomes free piece by piece while the first leaves: nothing granted is lost.
+#[test]
+fn loom_room_is_granted_to_two_waiters_of_whom_one_leaves() {
+    loom::model(|| {
+        let credit = Arc::new(Credit::new(one()));
+        credit.acquire().unwrap();
+        let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
+        let (mut leaves, mut stays) = (Place::default(), Place::default());
+        assert!(credit.poll_room(&mut leaves, &mut Context::from_waker(&first)).is_pending());
+        assert!(credit.poll_room(&mut stays, &mut Context::from_waker(&second)).is_pending());
+
+        let consumer = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || credit.release(1))
+        };
+        credit.forget(&mut leaves);
+        consumer.join().unwrap();
+        assert_eq!(wakes.count(), 1, "the room went to nobody");
+        assert!(credit.take_granted(&mut stays));
+        assert_eq!((credit.count(), credit.acquire()), (1, Err(Refusal::Full)));
+        credit.release(1);
+        assert_eq!(credit.acquire(), Ok(()), "the flag stayed up");
+    });
+}
+
+/// Two join while room becomes free: the second finds the flag up, and does not look at the room itself.
+#[test]
+fn loom_room_that_becomes_free_reaches_both_who_join() {
+    loom::model(|| {
+        let two = Capacity::Bounded(NonZeroUsize::new(2).unwrap());
+        let credit = Arc::new(Credit::new(two));
+        credit.acquire().and_then(|()| credit.acquire()).unwrap();
+        let joins = |credit: Arc<Credit>| {
+            let (wakes, waker) = counting_waker();
+            let mut place = Place::default();
+            let polled = credit.poll_room(&mut place, &mut Context::from_waker(&waker));
+            (wakes, place, polled)
+        };
+        let consumer = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || credit.release(2))
+        };
+        let other = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || joins(credit))
+        };
+        let ours = joins(credit.clone());
+        consumer.join().unwrap();
+        for (wakes, mut place, polled) in [ours, other.join().unwrap()] {
+            assert!(polled.is_ready() || wakes.count() == 1);
+            assert!(credit.take_granted(&mut place));
+        }
+        assert_eq!(credit.count(), 2);
     });
 }
 
@@ -226,7 +269,7 @@ fn loom_a_reply_against_polls_with_changing_wakers() {
         }
 
         server.join().unwrap();
-        assert_eq!(last.unwrap().0.load(std::sync::atomic::Ordering::SeqCst), 1, "the last waker was not woken");
+        assert_eq!(last.unwrap().count(), 1, "the last waker was not woken");
         let (_, waker) = counting_waker();
         let result = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
         assert_eq!(result, Poll::Ready(Ok(Box::new(7))));

@@ -1,12 +1,12 @@
 //! A wish to end, shared by many.
 
+use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A token that can be cancelled once; clones and children see it.
 ///
@@ -36,13 +36,21 @@ struct Node {
 struct State {
     cancelled: bool,
     children: Vec<Weak<Node>>,
-    waiting: BTreeMap<u64, Waker>,
-    next: u64,
+    waiters: WaitList<()>,
 }
 
 impl Node {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn wake_all(&self) {
+        let mut more = true;
+        while more {
+            let mut woken = WakeList::default();
+            more = self.lock().waiters.pop_before(u64::MAX, &mut woken);
+            woken.wake();
+        }
     }
 }
 
@@ -71,15 +79,18 @@ impl CancellationToken {
 
     /// Cancels this token and all its children, however deep; without recursion.
     pub fn cancel(&self) {
+        // All are marked before anybody is woken, who may look at any of them.
         let mut nodes = vec![self.node.clone()];
-        let mut woken = Vec::new();
-        while let Some(node) = nodes.pop() {
+        let mut seen = 0;
+        while let Some(node) = nodes.get(seen).cloned() {
             let mut state = node.lock();
             state.cancelled = true;
-            nodes.extend(std::mem::take(&mut state.children).iter().filter_map(Weak::upgrade));
-            woken.extend(std::mem::take(&mut state.waiting).into_values());
+            let children = std::mem::take(&mut state.children);
+            drop(state);
+            nodes.extend(children.iter().filter_map(Weak::upgrade));
+            seen += 1;
         }
-        woken.into_iter().for_each(Waker::wake);
+        nodes.iter().for_each(|node| node.wake_all());
     }
 
     /// Returns true once it was cancelled.
@@ -92,7 +103,7 @@ impl CancellationToken {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub fn cancelled(&self) -> Cancelled {
-        Cancelled { node: self.node.clone(), key: None }
+        Cancelled { node: self.node.clone(), key: WaiterKey::default() }
     }
 
     /// Runs a future until it is ready or this is cancelled, which gives `None`. The future is polled first.
@@ -120,7 +131,7 @@ impl CancellationToken {
 #[must_use = "waits for nothing unless it is awaited"]
 pub struct Cancelled {
     node: Arc<Node>,
-    key: Option<u64>,
+    key: WaiterKey,
 }
 
 impl Future for Cancelled {
@@ -131,27 +142,27 @@ impl Future for Cancelled {
         let this = &mut *self;
         let mut state = this.node.lock();
         if state.cancelled {
+            let left = state.waiters.remove(&mut this.key);
+            drop(state);
+            drop(left);
             progress.made_progress();
-            this.key = None;
             return Poll::Ready(());
         }
-        let key = match this.key {
-            Some(key) => key,
-            None => {
-                state.next += 1;
-                *this.key.insert(state.next)
-            }
-        };
-        state.waiting.insert(key, cx.waker().clone());
+        if this.key.is_idle() {
+            state.waiters.push(&mut this.key, (), cx.waker().clone());
+        } else if let WaiterState::Waiting(former) = state.waiters.poll(&mut this.key, cx.waker()) {
+            drop(state);
+            drop(former);
+        }
         Poll::Pending
     }
 }
 
 impl Drop for Cancelled {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let waker = self.node.lock().waiting.remove(&key);
-            drop(waker);
+        if !self.key.is_idle() {
+            let left = self.node.lock().waiters.remove(&mut self.key);
+            drop(left);
         }
     }
 }
@@ -172,5 +183,28 @@ impl Drop for DropGuard {
         if let Some(token) = self.0.take() {
             token.cancel();
         }
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+
+    #[test]
+    fn loom_cancelling_reaches_who_waits_at_a_child() {
+        loom::model(|| {
+            let root = CancellationToken::new();
+            let child = root.child_token();
+            let canceller = loom::thread::spawn(move || root.cancel());
+            let (wakes, waker) = counting_waker();
+            let mut cancelled = child.cancelled();
+            let first = poll_with(Pin::new(&mut cancelled), &waker);
+            canceller.join().unwrap();
+            if first.is_pending() {
+                assert_eq!(wakes.count(), 1);
+                assert!(poll_with(Pin::new(&mut cancelled), &waker).is_ready());
+            }
+        });
     }
 }

@@ -4,15 +4,18 @@
 //! a drop of user data. Waiters are served in the order they came.
 
 mod cancel;
-mod line;
 mod mutex;
 mod notify;
 mod semaphore;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
+#[cfg(all(test, not(posse_loom)))]
+mod waiting_tests;
 
 pub mod mpsc;
 pub mod oneshot;
+#[doc(hidden)]
+pub mod wait_list;
 
 pub use cancel::{CancellationToken, Cancelled, DropGuard};
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};

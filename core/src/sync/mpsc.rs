@@ -323,3 +323,67 @@ impl<T> fmt::Debug for Receiver<T> {
         f.write_str("mpsc::Receiver")
     }
 }
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use std::pin::pin;
+
+    #[test]
+    fn loom_a_sender_that_waits_hears_of_room_or_of_the_end() {
+        for closes in [false, true] {
+            loom::model(move || {
+                let (send, mut receive) = channel(1);
+                send.try_send(1).unwrap();
+                let receiver = loom::thread::spawn(move || {
+                    if closes {
+                        receive.close();
+                    } else {
+                        assert_eq!(receive.try_recv(), Some(1));
+                    }
+                    receive
+                });
+                let (wakes, waker) = counting_waker();
+                let mut sending = pin!(send.send(2));
+                let first = poll_with(sending.as_mut(), &waker);
+                let receive = receiver.join().unwrap();
+                let result = match first {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        assert_eq!(wakes.count(), 1);
+                        let Poll::Ready(result) = poll_with(sending, &waker) else { panic!("it waits for ever") };
+                        result
+                    }
+                };
+                assert_eq!(result.is_err(), closes);
+                drop(receive);
+            });
+        }
+    }
+
+    #[test]
+    fn loom_the_receiver_hears_of_a_value_and_of_the_last_sender() {
+        loom::model(|| {
+            let (send, mut receive) = channel(1);
+            let sender = loom::thread::spawn(move || send.try_send(1).is_ok());
+            let mut seen = Vec::new();
+            let (wakes, waker) = counting_waker();
+            let mut cx = Context::from_waker(&waker);
+            let mut polled = receive.poll_recv(&mut cx);
+            if let Poll::Ready(Some(value)) = polled {
+                seen.push(value);
+                polled = receive.poll_recv(&mut cx);
+            }
+            assert!(sender.join().unwrap());
+            if polled.is_pending() {
+                assert!(wakes.count() > 0);
+                while let Poll::Ready(Some(value)) = receive.poll_recv(&mut cx) {
+                    seen.push(value);
+                }
+            }
+            assert_eq!(seen, [1]);
+            assert_eq!(receive.poll_recv(&mut cx), Poll::Ready(None));
+        });
+    }
+}

@@ -1,9 +1,14 @@
 //! A lock that may be held across an await. Prefer `std::sync::Mutex` for what is not.
+//!
+//! A semaphore with one permit says who may touch the value: a guard exists for each permit that was taken, and nobody
+//! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::semaphore::Semaphore;
+use crate::shim::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard};
+use std::sync::Arc;
 
 /// A value that one task at a time may use; tasks get it in the order they asked.
 ///
@@ -17,12 +22,16 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard};
 /// assert_eq!(*total.lock().await, 3);
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct Mutex<T> {
-    turn: Semaphore,
-    /// Moved out while somebody holds the lock. Never contended: the turn comes first.
-    value: StdMutex<Option<Box<T>>>,
+    semaphore: Semaphore,
+    /// Touched by the one guard alone, and by who owns the lock.
+    value: UnsafeCell<T>,
 }
+
+// SAFETY: the lock owns its value, and nothing in it is tied to a thread.
+unsafe impl<T: Send> Send for Mutex<T> {}
+// SAFETY: of all who share the lock one at a time reaches the value, so it only moves between threads.
+unsafe impl<T: Send> Sync for Mutex<T> {}
 
 /// Somebody else holds the lock, or waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +48,7 @@ impl std::error::Error for TryLockError {}
 impl<T> Mutex<T> {
     /// A lock around a value.
     pub fn new(value: T) -> Self {
-        Self { turn: Semaphore::new(1), value: StdMutex::new(Some(Box::new(value))) }
+        Self { semaphore: Semaphore::new(1), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock.
@@ -48,8 +57,8 @@ impl<T> Mutex<T> {
     /// Dropping the future gives up the place in the line.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
         // The semaphore is never closed.
-        let _ = self.turn.wait(1).await;
-        MutexGuard { mutex: self, value: self.take() }
+        let _ = self.semaphore.wait(1).await;
+        MutexGuard { mutex: self, value: PhantomData }
     }
 
     /// Waits for the lock; the guard holds on to it.
@@ -57,9 +66,8 @@ impl<T> Mutex<T> {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let _ = self.turn.wait(1).await;
-        let value = self.take();
-        OwnedMutexGuard { mutex: self, value }
+        let _ = self.semaphore.wait(1).await;
+        OwnedMutexGuard { mutex: self, value: PhantomData }
     }
 
     /// Takes the lock if it is free.
@@ -67,27 +75,23 @@ impl<T> Mutex<T> {
     /// # Errors
     /// [`TryLockError`].
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        self.turn.try_take(1).map_err(|_| TryLockError)?;
-        Ok(MutexGuard { mutex: self, value: self.take() })
+        self.semaphore.try_take(1).map_err(|_| TryLockError)?;
+        Ok(MutexGuard { mutex: self, value: PhantomData })
     }
 
     /// Returns the value.
     pub fn into_inner(self) -> T {
-        let value = self.value.into_inner().unwrap_or_else(|e| e.into_inner());
-        *value.expect("invariant: present while nobody holds the lock")
+        self.value.into_inner()
     }
+}
 
-    fn take(&self) -> Option<Box<T>> {
-        self.slot().take()
-    }
-
-    fn give_back(&self, value: Option<Box<T>>) {
-        *self.slot() = value;
-        self.turn.add_permits(1);
-    }
-
-    fn slot(&self) -> StdGuard<'_, Option<Box<T>>> {
-        self.value.lock().unwrap_or_else(|e| e.into_inner())
+impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Mutex");
+        match self.try_lock() {
+            Ok(value) => f.field("value", &*value).finish(),
+            Err(TryLockError) => f.finish_non_exhaustive(),
+        }
     }
 }
 
@@ -95,14 +99,15 @@ impl<T> Mutex<T> {
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    value: Option<Box<T>>,
+    /// The guard is shared between threads only if the value may be.
+    value: PhantomData<&'a mut T>,
 }
 
 /// As [`MutexGuard`], holding on to the lock.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct OwnedMutexGuard<T> {
     mutex: Arc<Mutex<T>>,
-    value: Option<Box<T>>,
+    value: PhantomData<T>,
 }
 
 macro_rules! guard {
@@ -111,20 +116,21 @@ macro_rules! guard {
             type Target = T;
 
             fn deref(&self) -> &T {
-                self.value.as_ref().expect("invariant: present until dropped")
+                // SAFETY: the guard holds the one permit, so nobody else reaches the value while it is borrowed.
+                self.mutex.value.with(|value| unsafe { &*value })
             }
         }
 
         impl<$($generics)*> DerefMut for $guard {
             fn deref_mut(&mut self) -> &mut T {
-                self.value.as_mut().expect("invariant: present until dropped")
+                // SAFETY: as in `deref`, and the guard is borrowed exclusively.
+                self.mutex.value.with_mut(|value| unsafe { &mut *value })
             }
         }
 
         impl<$($generics)*> Drop for $guard {
             fn drop(&mut self) {
-                let value = self.value.take();
-                self.mutex.give_back(value);
+                self.mutex.semaphore.add_permits(1);
             }
         }
 
@@ -141,3 +147,41 @@ macro_rules! guard {
 
 guard!(MutexGuard<'_, T>, T);
 guard!(OwnedMutexGuard<T>, T);
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use loom::sync::Arc;
+    use std::pin::pin;
+
+    /// Two want the lock, one of them by `try_lock`; loom watches that they do not reach the value at once.
+    #[test]
+    fn loom_one_at_a_time_reaches_the_value() {
+        loom::model(|| {
+            let mutex = Arc::new(Mutex::new(0));
+            let other = {
+                let mutex = mutex.clone();
+                loom::thread::spawn(move || {
+                    let Ok(mut value) = mutex.try_lock() else { return 0 };
+                    *value += 1;
+                    1
+                })
+            };
+            let (wakes, waker) = counting_waker();
+            let mut locking = pin!(mutex.lock());
+            let first = poll_with(locking.as_mut(), &waker);
+            let pending = first.is_pending();
+            if let std::task::Poll::Ready(mut value) = first {
+                *value += 1;
+            }
+            let added = other.join().unwrap();
+            if pending {
+                assert_eq!(wakes.count(), 1);
+                let std::task::Poll::Ready(mut value) = poll_with(locking, &waker) else { panic!("it waits for ever") };
+                *value += 1;
+            }
+            assert_eq!(*mutex.try_lock().unwrap(), 1 + added);
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! Waking tasks without handing anything over.
 
-use super::line::Line;
+use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use std::future::Future;
@@ -26,8 +26,10 @@ pub struct Notify {
 
 #[derive(Debug, Default)]
 struct State {
+    /// A notification that found nobody.
     kept: bool,
-    line: Line<()>,
+    /// Whom `notify_one` serves is granted its notification, to pass on if it leaves; `notify_waiters` only wakes.
+    waiters: WaitList<()>,
     /// How often everybody was notified.
     rounds: u64,
 }
@@ -41,7 +43,7 @@ impl Notify {
     /// Wakes the first who waits, or keeps the notification.
     pub fn notify_one(&self) {
         let mut state = self.lock();
-        let woken = state.line.serve();
+        let woken = state.waiters.grant();
         state.kept |= woken.is_none();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -51,9 +53,17 @@ impl Notify {
     pub fn notify_waiters(&self) {
         let mut state = self.lock();
         state.rounds += 1;
-        let woken = state.line.serve_all();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        let newcomer = state.waiters.next_ticket();
+        while !state.waiters.is_empty() {
+            let mut woken = WakeList::default();
+            let more = state.waiters.pop_before(newcomer, &mut woken);
+            drop(state);
+            woken.wake();
+            if !more {
+                return;
+            }
+            state = self.lock();
+        }
     }
 
     /// Waits for a notification. One to all waiters counts from this call on, one to a single waiter from the first poll.
@@ -62,7 +72,7 @@ impl Notify {
     /// Dropping the future gives up the place in the line; a notification it got goes to the next.
     pub fn notified(&self) -> Notified<'_> {
         let rounds = self.lock().rounds;
-        Notified { notify: self, rounds, place: None, done: false }
+        Notified { notify: self, rounds, key: WaiterKey::default(), done: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,8 +86,19 @@ impl Notify {
 pub struct Notified<'a> {
     notify: &'a Notify,
     rounds: u64,
-    place: Option<u64>,
+    key: WaiterKey,
     done: bool,
+}
+
+impl Notified<'_> {
+    /// Leaves the line, and passes on a notification that nobody else was meant to lose.
+    fn leave(&mut self, mut state: MutexGuard<'_, State>) {
+        let left = state.waiters.remove(&mut self.key);
+        drop(state);
+        if let WaiterState::Granted = left {
+            self.notify.notify_one();
+        }
+    }
 }
 
 impl Future for Notified<'_> {
@@ -87,15 +108,20 @@ impl Future for Notified<'_> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
         let mut state = this.notify.lock();
-        let everybody = state.rounds != this.rounds;
-        if !everybody && !this.done {
-            let kept = this.place.is_none() && std::mem::take(&mut state.kept);
-            if !kept && state.line.wait(&mut this.place, (), cx) {
+        if !this.done {
+            if state.rounds != this.rounds {
+                // Everybody was notified: one that was meant for a single waiter is not needed here.
+                this.leave(state);
+            } else if this.key.is_idle() {
+                if !std::mem::take(&mut state.kept) {
+                    state.waiters.push(&mut this.key, (), cx.waker().clone());
+                    return Poll::Pending;
+                }
+            } else if let WaiterState::Waiting(former) = state.waiters.poll(&mut this.key, cx.waker()) {
+                drop(state);
+                drop(former);
                 return Poll::Pending;
             }
-        }
-        if let Some(key) = this.place.take() {
-            state.line.leave(key);
         }
         this.done = true;
         progress.made_progress();
@@ -105,13 +131,66 @@ impl Future for Notified<'_> {
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.place.take() else { return };
-        let mut state = self.notify.lock();
-        let served = !state.line.leave(key);
-        let by_one = served && state.rounds == self.rounds;
-        drop(state);
-        if by_one {
-            self.notify.notify_one();
+        if !self.key.is_idle() {
+            let state = self.notify.lock();
+            self.leave(state);
+        }
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use loom::sync::Arc;
+    use std::pin::pin;
+
+    #[test]
+    fn loom_a_notification_reaches_who_waits_or_comes_next() {
+        loom::model(|| {
+            let notify = Arc::new(Notify::new());
+            let notifier = {
+                let notify = notify.clone();
+                loom::thread::spawn(move || notify.notify_one())
+            };
+            let (wakes, waker) = counting_waker();
+            let mut notified = pin!(notify.notified());
+            let first = poll_with(notified.as_mut(), &waker);
+            notifier.join().unwrap();
+            if first.is_pending() {
+                assert_eq!(wakes.count(), 1);
+                assert!(poll_with(notified, &waker).is_ready());
+            }
+        });
+    }
+
+    /// One notification, two who wait, one of them leaves, whether everybody is notified beside it or not.
+    #[test]
+    fn loom_a_notification_of_who_leaves_reaches_the_next() {
+        for everybody in [false, true] {
+            loom::model(move || {
+                let notify = Arc::new(Notify::new());
+                let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
+                let mut leaves = Box::pin(notify.notified());
+                assert!(poll_with(leaves.as_mut(), &first).is_pending());
+                let notifier = {
+                    let notify = notify.clone();
+                    loom::thread::spawn(move || {
+                        notify.notify_one();
+                        if everybody {
+                            notify.notify_waiters();
+                        }
+                    })
+                };
+                let mut stays = pin!(notify.notified());
+                let polled = poll_with(stays.as_mut(), &second);
+                drop(leaves);
+                notifier.join().unwrap();
+                assert!(polled.is_ready() || (wakes.count() == 1 && poll_with(stays, &second).is_ready()));
+                if !everybody {
+                    assert!(poll_with(pin!(notify.notified()), &second).is_pending(), "one became two");
+                }
+            });
         }
     }
 }

@@ -88,7 +88,9 @@ impl<T> Sender<T> {
             if state.receiver_gone {
                 return Poll::Ready(());
             }
-            state.sender = Some(cx.waker().clone());
+            let former = state.sender.replace(cx.waker().clone());
+            drop(state);
+            drop(former);
             Poll::Pending
         })
         .await;
@@ -138,12 +140,12 @@ impl<T> Receiver<T> {
     /// Takes the value if it is there; `Ok(None)` if it may still come.
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`] if it can no longer come: the sender is gone, or this end was [closed](Self::close).
     pub fn try_recv(&mut self) -> Result<Option<T>, RecvError> {
         let mut state = self.shared.lock();
         match state.value.take() {
             Some(value) => Ok(Some(value)),
-            None if state.sender_gone => Err(RecvError),
+            None if state.sender_gone || state.receiver_gone => Err(RecvError),
             None => Ok(None),
         }
     }
@@ -196,16 +198,7 @@ impl<T> fmt::Debug for Receiver<T> {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::testing::{counting_waker, poll_with};
 
     #[test]
     fn loom_a_value_or_the_end_reaches_the_receiver() {
@@ -217,16 +210,14 @@ mod loom_models {
                         let _ = send.send(7);
                     }
                 });
-                let count = std::sync::Arc::new(Count(AtomicUsize::new(0)));
-                let waker = Waker::from(count.clone());
-                let mut cx = Context::from_waker(&waker);
-                let first = Pin::new(&mut receive).poll(&mut cx);
+                let (wakes, waker) = counting_waker();
+                let first = poll_with(Pin::new(&mut receive), &waker);
                 sender.join().unwrap();
                 let result = match first {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
-                        assert_eq!(count.0.load(Ordering::SeqCst), 1);
-                        let Poll::Ready(result) = Pin::new(&mut receive).poll(&mut cx) else { panic!("lost") };
+                        assert_eq!(wakes.count(), 1);
+                        let Poll::Ready(result) = poll_with(Pin::new(&mut receive), &waker) else { panic!("lost") };
                         result
                     }
                 };

@@ -1,12 +1,13 @@
 //! Permits, handed out in the order they were asked for.
 
-use super::line::Line;
+use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A number of permits. Who asks for many waits for all of them, and nobody overtakes.
 ///
@@ -26,13 +27,15 @@ use std::task::{Context, Poll, Waker, ready};
 #[derive(Debug)]
 pub struct Semaphore {
     state: Mutex<State>,
+    /// Waiters with a smaller ticket have their permits, and see so without the lock. Written under the lock.
+    granted_below: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     permits: usize,
     closed: bool,
-    line: Line<usize>,
+    waiters: WaitList<usize>,
 }
 
 /// The semaphore was closed.
@@ -71,23 +74,22 @@ impl std::error::Error for TryAcquireError {}
 struct Waiting<'a> {
     semaphore: &'a Semaphore,
     count: usize,
-    place: Option<u64>,
+    key: WaiterKey,
 }
 
 impl Waiting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let result = ready!(self.semaphore.poll_acquire(self.count, &mut self.place, cx));
+        let result = ready!(self.semaphore.poll_acquire(self.count, &mut self.key, cx));
         progress.made_progress();
-        self.place = None;
         Poll::Ready(result)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.place.take() {
-            self.semaphore.leave(key, self.count);
+        if !self.key.is_idle() {
+            self.semaphore.leave(&mut self.key, self.count);
         }
     }
 }
@@ -95,7 +97,8 @@ impl Drop for Waiting<'_> {
 impl Semaphore {
     /// A semaphore with so many permits.
     pub fn new(permits: usize) -> Self {
-        Self { state: Mutex::new(State { permits, closed: false, line: Line::default() }) }
+        let state = State { permits, closed: false, waiters: WaitList::default() };
+        Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
     }
 
     /// Waits for a permit.
@@ -134,7 +137,7 @@ impl Semaphore {
     }
 
     pub(super) async fn wait(&self, count: usize) -> Result<(), AcquireError> {
-        let mut waiting = Waiting { semaphore: self, count, place: None };
+        let mut waiting = Waiting { semaphore: self, count, key: WaiterKey::default() };
         poll_fn(|cx| waiting.poll(cx)).await
     }
 
@@ -152,43 +155,81 @@ impl Semaphore {
         if state.closed {
             return Err(TryAcquireError::Closed);
         }
-        if !state.line.is_empty() || state.permits < count {
+        if !state.waiters.is_empty() || state.permits < count {
             return Err(TryAcquireError::NoPermits);
         }
         state.permits -= count;
         Ok(())
     }
 
-    fn poll_acquire(&self, count: usize, place: &mut Option<u64>, cx: &Context<'_>) -> Poll<Result<(), AcquireError>> {
-        let mut state = self.lock();
-        if state.closed {
-            *place = None;
-            return Poll::Ready(Err(AcquireError));
-        }
-        if place.is_none() && state.line.is_empty() && state.permits >= count {
-            state.permits -= count;
+    fn poll_acquire(&self, count: usize, key: &mut WaiterKey, cx: &Context<'_>) -> Poll<Result<(), AcquireError>> {
+        if self.was_granted(key) {
+            *key = WaiterKey::default();
             return Poll::Ready(Ok(()));
         }
-        if state.line.wait(place, count, cx) { Poll::Pending } else { Poll::Ready(Ok(())) }
+
+        let mut state = self.lock();
+        if key.is_idle() {
+            if state.closed {
+                return Poll::Ready(Err(AcquireError));
+            }
+            if state.waiters.is_empty() && state.permits >= count {
+                state.permits -= count;
+                return Poll::Ready(Ok(()));
+            }
+            state.waiters.push(key, count, cx.waker().clone());
+            return Poll::Pending;
+        }
+
+        // Served since the first look.
+        let granted = self.was_granted(key);
+        match state.waiters.poll(key, cx.waker()) {
+            WaiterState::Waiting(former) => {
+                drop(state);
+                drop(former);
+                Poll::Pending
+            }
+            WaiterState::Granted | WaiterState::Woken => Poll::Ready(if granted { Ok(()) } else { Err(AcquireError) }),
+        }
     }
 
-    fn leave(&self, key: u64, count: usize) {
+    fn leave(&self, key: &mut WaiterKey, count: usize) {
         let mut state = self.lock();
-        if !state.line.leave(key) && !state.closed {
+        if self.was_granted(key) {
             state.permits += count;
         }
-        let woken = state.grant();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        let former = state.waiters.remove(key);
+        // Those behind may ask for less than who leaves.
+        self.grant(state);
+        drop(former);
     }
 
     /// Adds permits.
     pub fn add_permits(&self, count: usize) {
         let mut state = self.lock();
         state.permits = state.permits.saturating_add(count);
-        let woken = state.grant();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        self.grant(state);
+    }
+
+    /// Serves the line while there are permits for its first.
+    fn grant<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while state.can_grant() {
+            let mut woken = WakeList::default();
+            while state.can_grant() && !woken.is_full() {
+                state.permits -= state.waiters.front().unwrap_or(0);
+                state.waiters.pop().into_iter().for_each(|waker| woken.push(waker));
+            }
+            // Release: the woken see that they were served, and what was done before the permits were given. Partner:
+            // the load in `was_granted`.
+            self.granted_below.store(state.waiters.front_ticket(), Ordering::Release);
+            drop(state);
+            woken.wake();
+            state = self.lock();
+        }
+    }
+
+    fn was_granted(&self, key: &WaiterKey) -> bool {
+        !key.is_idle() && key.is_before(self.granted_below.load(Ordering::Acquire))
     }
 
     /// Returns how many permits are free.
@@ -198,11 +239,15 @@ impl Semaphore {
 
     /// Refuses everybody from now on, those who wait included.
     pub fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        let woken = state.line.serve_all();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        let mut more = true;
+        while more {
+            let mut woken = WakeList::default();
+            let mut state = self.lock();
+            state.closed = true;
+            more = state.waiters.pop_before(u64::MAX, &mut woken);
+            drop(state);
+            woken.wake();
+        }
     }
 
     /// Returns true once it was closed.
@@ -216,17 +261,9 @@ impl Semaphore {
 }
 
 impl State {
-    /// Serves the line while there are permits for its first.
-    fn grant(&mut self) -> Vec<Waker> {
-        let mut woken = Vec::new();
-        while let Some(&count) = self.line.first() {
-            if self.permits < count {
-                break;
-            }
-            self.permits -= count;
-            woken.extend(self.line.serve());
-        }
-        woken
+    /// Whether there are permits for the first in line.
+    fn can_grant(&self) -> bool {
+        self.waiters.front().is_some_and(|count| count <= self.permits)
     }
 }
 
@@ -279,36 +316,70 @@ impl Drop for OwnedPermit {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::testing::counting_waker;
+    use loom::sync::Arc;
 
     #[test]
     fn loom_a_permit_given_back_reaches_who_waits() {
         loom::model(|| {
-            let semaphore = loom::sync::Arc::new(Semaphore::new(0));
+            let semaphore = Arc::new(Semaphore::new(0));
             let giver = {
                 let semaphore = semaphore.clone();
                 loom::thread::spawn(move || semaphore.add_permits(1))
             };
-            let count = Arc::new(Count(AtomicUsize::new(0)));
-            let waker = Waker::from(count.clone());
-            let mut cx = Context::from_waker(&waker);
-            let mut place = None;
-            let first = semaphore.poll_acquire(1, &mut place, &cx);
+            let (wakes, waker) = counting_waker();
+            let cx = Context::from_waker(&waker);
+            let mut key = WaiterKey::default();
+            let first = semaphore.poll_acquire(1, &mut key, &cx);
             giver.join().unwrap();
             if first.is_pending() {
-                assert_eq!(count.0.load(Ordering::SeqCst), 1);
-                assert!(semaphore.poll_acquire(1, &mut place, &mut cx).is_ready());
+                assert_eq!(wakes.count(), 1);
+                assert!(semaphore.poll_acquire(1, &mut key, &cx).is_ready());
             }
             assert_eq!(semaphore.available_permits(), 0);
+        });
+    }
+
+    /// One waits for a permit and leaves, another one waits behind it, while the permit is given.
+    #[test]
+    fn loom_a_permit_of_who_leaves_reaches_the_next() {
+        loom::model(|| {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
+            let (mut leaves, mut stays) = (WaiterKey::default(), WaiterKey::default());
+            assert!(semaphore.poll_acquire(1, &mut leaves, &Context::from_waker(&first)).is_pending());
+            assert!(semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)).is_pending());
+            let giver = {
+                let semaphore = semaphore.clone();
+                loom::thread::spawn(move || semaphore.add_permits(1))
+            };
+            semaphore.leave(&mut leaves, 1);
+            giver.join().unwrap();
+            assert_eq!(wakes.count(), 1);
+            assert_eq!(semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)), Poll::Ready(Ok(())));
+            assert_eq!(semaphore.available_permits(), 0);
+        });
+    }
+
+    /// Who was granted its permit before the close has it; who was not is refused; both are woken.
+    #[test]
+    fn loom_closing_against_a_permit() {
+        loom::model(|| {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let (wakes, waker) = counting_waker();
+            let mut key = WaiterKey::default();
+            assert!(semaphore.poll_acquire(1, &mut key, &Context::from_waker(&waker)).is_pending());
+            let giver = {
+                let semaphore = semaphore.clone();
+                loom::thread::spawn(move || semaphore.add_permits(1))
+            };
+            semaphore.close();
+            giver.join().unwrap();
+            assert_eq!(wakes.count(), 1);
+            let Poll::Ready(result) = semaphore.poll_acquire(1, &mut key, &Context::from_waker(&waker)) else {
+                panic!("it waits for a closed semaphore");
+            };
+            assert_eq!(semaphore.available_permits(), usize::from(result.is_err()));
         });
     }
 }

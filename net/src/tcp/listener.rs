@@ -4,7 +4,6 @@ use super::TcpStream;
 use crate::addr::{ToSocketAddrs, first_of};
 use crate::patience::Patience;
 use posse_core::io;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -58,12 +57,14 @@ impl TcpListener {
     /// What the system says, but for running out of descriptors or memory, and connections reset before they were taken.
     ///
     /// # Cancel safety
-    /// No connection is lost by dropping the future.
+    /// No connection is lost by dropping the future. Any number of tasks may accept at once.
     pub async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        let (stream, peer) = self.patience.accept(|| self.socket.accept()).await?;
+        Ok((TcpStream::from_socket(stream), peer))
     }
 
-    /// Polls for the next connection.
+    /// Polls for the next connection. Of several tasks that poll, the last one is woken; [`accept`](Self::accept) has a place
+    /// for each.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

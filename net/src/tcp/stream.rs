@@ -131,7 +131,7 @@ impl TcpStream {
     /// # Cancel safety
     /// Nothing is taken.
     pub async fn peek(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        poll_fn(|cx| self.socket.poll_read_io(cx, |socket| socket.peek(buffer))).await
+        self.socket.read_io(|socket| socket.peek(buffer)).await
     }
 
     /// Splits into halves that borrow the stream.

@@ -1,0 +1,458 @@
+//! A list of waiters, served in the order they came: the one mechanism behind everything that waits for its turn.
+//!
+//! Pure data, protected by its owner's lock. The nodes of the doubly linked list lie in a slab and name each other by
+//! index; a future holds a [`WaiterKey`] and no node, so it stays `Unpin`, moves freely, and no code here is unsafe.
+//! Joining, leaving and serving take constant time. Slots are used again, so a wait allocates nothing once the list has
+//! had as many waiters before; memory goes back when the list has emptied and the last rounds needed far less.
+//!
+//! Rules for owners: wakers that come out are woken, and former ones dropped, after the lock is released; a future that
+//! is dropped calls [`WaitList::remove`] with its key.
+//!
+//! Tickets count up and waiters are served from the front. So an owner that serves in no other way can publish
+//! [`WaitList::front_ticket`] in an atomic, and a waiter whose ticket is smaller knows, without the lock, that it was
+//! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
+//! mark of it until the waiter has taken notice: see `sync/notify.rs`.
+
+use crate::task::raw::drop_quietly;
+use std::num::NonZeroU64;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// The list; `T` is what a waiter asks for.
+#[derive(Debug)]
+pub struct WaitList<T>(
+    /// Made at the first wait: most lists never have a waiter, and are one pointer.
+    Option<Box<Slab<T>>>,
+);
+
+/// A waiter's hold on its node. `Default` is one that does not wait.
+#[derive(Debug, Default)]
+pub struct WaiterKey {
+    ticket: Option<NonZeroU64>,
+    index: u32,
+}
+
+/// Where a waiter stands.
+#[derive(Debug)]
+#[must_use = "a former waker is dropped after the lock is released"]
+pub enum WaiterState {
+    /// In the list. Its former waker, if any, is to be dropped after the lock is released.
+    Waiting(Option<Waker>),
+    /// Served by [`WaitList::grant`]: what was granted is the waiter's to use or to pass on.
+    Granted,
+    /// Served in another way, or it never waited.
+    Woken,
+}
+
+#[derive(Debug)]
+struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// The waiter to serve next, and the one that came last.
+    front: u32,
+    back: u32,
+    /// The vacant slot to use next; more follow by `next`.
+    vacant: u32,
+    /// Those who wait.
+    len: u32,
+    /// Slots that are not vacant: of those who wait, and of those who were granted something and have not noticed.
+    used: u32,
+    next_ticket: NonZeroU64,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// `None` if it is vacant.
+    ticket: Option<NonZeroU64>,
+    /// `None` if it was granted, or is vacant.
+    waker: Option<Waker>,
+    wants: T,
+    prev: u32,
+    next: u32,
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// Slots that are kept however few are needed. Guessed.
+const SLOTS_KEPT: usize = 8;
+
+impl WaiterKey {
+    /// Returns true if it neither waits nor was served.
+    pub fn is_idle(&self) -> bool {
+        self.ticket.is_none()
+    }
+
+    /// Returns true if its ticket is smaller than this one.
+    pub fn is_before(&self, ticket: u64) -> bool {
+        self.ticket.is_some_and(|own| own.get() < ticket)
+    }
+}
+
+impl<T> Default for WaitList<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Copy> WaitList<T> {
+    /// Adds a waiter at the back. Its key was idle.
+    pub fn push(&mut self, key: &mut WaiterKey, wants: T, waker: Waker) {
+        debug_assert!(key.is_idle());
+        *key = self.0.get_or_insert_with(Box::default).push(wants, waker);
+    }
+
+    /// Looks at a waiter and renews its waker if it still waits; else its key is idle again.
+    pub fn poll(&mut self, key: &mut WaiterKey, waker: &Waker) -> WaiterState {
+        if let Some(slot) = self.slot_mut(key) {
+            match &mut slot.waker {
+                Some(current) if current.will_wake(waker) => return WaiterState::Waiting(None),
+                Some(current) => return WaiterState::Waiting(Some(std::mem::replace(current, waker.clone()))),
+                None => {}
+            }
+        }
+        self.remove(key)
+    }
+
+    /// Takes a waiter out, wherever it stands, and says where that was. Its key is idle afterwards.
+    pub fn remove(&mut self, key: &mut WaiterKey) -> WaiterState {
+        let waits = self.slot_mut(key).map(|slot| slot.waker.take());
+        let index = std::mem::take(key).index;
+        let (Some(waker), Some(slab)) = (waits, &mut self.0) else { return WaiterState::Woken };
+        if waker.is_some() {
+            slab.unlink(index);
+        }
+        slab.vacate(index);
+        waker.map_or(WaiterState::Granted, |waker| WaiterState::Waiting(Some(waker)))
+    }
+
+    /// Returns what the first waiter asks for.
+    pub fn front(&self) -> Option<T> {
+        let slab = self.0.as_ref()?;
+        slab.slots.get(slab.front as usize).map(|slot| slot.wants)
+    }
+
+    /// Returns the ticket of the first waiter, or else of the next one to come: who has a smaller one waits no more.
+    pub fn front_ticket(&self) -> u64 {
+        let Some(slab) = &self.0 else { return FIRST_TICKET.get() };
+        let front = slab.slots.get(slab.front as usize).and_then(|slot| slot.ticket);
+        front.unwrap_or(slab.next_ticket).get()
+    }
+
+    /// Returns the ticket of the next waiter to come.
+    pub fn next_ticket(&self) -> u64 {
+        self.0.as_ref().map_or(FIRST_TICKET, |slab| slab.next_ticket).get()
+    }
+
+    /// Serves the first waiter.
+    pub fn pop(&mut self) -> Option<Waker> {
+        let slab = self.0.as_mut()?;
+        let index = slab.front;
+        let waker = slab.slots.get_mut(index as usize)?.waker.take();
+        slab.unlink(index);
+        slab.vacate(index);
+        waker
+    }
+
+    /// Serves the first waiter, which finds [`WaiterState::Granted`] when it looks or leaves.
+    pub fn grant(&mut self) -> Option<Waker> {
+        let slab = self.0.as_mut()?;
+        let index = slab.front;
+        let waker = slab.slots.get_mut(index as usize)?.waker.take();
+        slab.unlink(index);
+        waker
+    }
+
+    /// Serves waiters that came before the one with this ticket, as many as `woken` takes. True if there are more.
+    pub fn pop_before(&mut self, ticket: u64, woken: &mut WakeList) -> bool {
+        while !self.is_empty() && self.front_ticket() < ticket {
+            if woken.is_full() {
+                return true;
+            }
+            self.pop().into_iter().for_each(|waker| woken.push(waker));
+        }
+        false
+    }
+
+    /// Serves those for whom `serves` says so, in the order they came, whoever stands before them.
+    pub fn pop_where(&mut self, woken: &mut Vec<Waker>, mut serves: impl FnMut(T) -> bool) {
+        let Some(slab) = &mut self.0 else { return };
+        let mut index = slab.front;
+        while let Some(slot) = slab.slots.get_mut(index as usize) {
+            let (here, wants) = (index, slot.wants);
+            index = slot.next;
+            if serves(wants) {
+                woken.extend(slot.waker.take());
+                slab.unlink(here);
+                slab.vacate(here);
+            }
+        }
+    }
+
+    /// Returns how many wait.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |slab| slab.len as usize)
+    }
+
+    /// Returns true if nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn slot_mut(&mut self, key: &WaiterKey) -> Option<&mut Slot<T>> {
+        let ticket = Some(key.ticket?);
+        let slot = self.0.as_mut()?.slots.get_mut(key.index as usize)?;
+        (slot.ticket == ticket).then_some(slot)
+    }
+}
+
+const FIRST_TICKET: NonZeroU64 = NonZeroU64::MIN;
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), front: NONE, back: NONE, vacant: NONE, len: 0, used: 0, next_ticket: FIRST_TICKET }
+    }
+}
+
+impl<T: Copy> Slab<T> {
+    fn push(&mut self, wants: T, waker: Waker) -> WaiterKey {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.saturating_add(1);
+        let slot = Slot { ticket: Some(ticket), waker: Some(waker), wants, prev: self.back, next: NONE };
+
+        let index = if let Some(place) = self.slots.get_mut(self.vacant as usize) {
+            let index = self.vacant;
+            self.vacant = place.next;
+            *place = slot;
+            index
+        } else {
+            let index = u32::try_from(self.slots.len()).expect("invariant: 2^32 waiters do not fit memory");
+            self.slots.push(slot);
+            index
+        };
+        self.used += 1;
+        self.len += 1;
+        self.set_next(self.back, index);
+        self.back = index;
+        WaiterKey { ticket: Some(ticket), index }
+    }
+
+    /// Takes a waiter out of the order; its slot stays.
+    fn unlink(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index as usize) else { return };
+        let (prev, next) = (slot.prev, slot.next);
+        self.len -= 1;
+        self.set_next(prev, next);
+        match self.slots.get_mut(next as usize) {
+            Some(slot) => slot.prev = prev,
+            None => self.back = prev,
+        }
+    }
+
+    fn set_next(&mut self, prev: u32, next: u32) {
+        match self.slots.get_mut(prev as usize) {
+            Some(slot) => slot.next = next,
+            None => self.front = next,
+        }
+    }
+
+    /// Gives back a slot that is in no order.
+    fn vacate(&mut self, index: u32) {
+        self.used -= 1;
+        if self.used == 0 {
+            self.reset();
+        } else if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.ticket = None;
+            slot.next = self.vacant;
+            self.vacant = index;
+        }
+    }
+
+    /// Nobody is left. The slots there are were all needed since the last time, so they say how many to keep.
+    fn reset(&mut self) {
+        let needed = self.slots.len().max(SLOTS_KEPT);
+        self.slots.clear();
+        self.vacant = NONE;
+        if self.slots.capacity() / 4 > needed {
+            self.slots.shrink_to(needed * 2);
+        }
+    }
+}
+
+/// Wakers on their way out of a lock, so many at a time. Wakes what it holds when it is dropped.
+#[derive(Debug)]
+pub struct WakeList {
+    wakers: [Option<Waker>; WAKE_LIST_MAX],
+    len: usize,
+}
+
+/// Wakers taken out of a list in one hold of its lock. As in other runtimes.
+const WAKE_LIST_MAX: usize = 32;
+
+impl Default for WakeList {
+    fn default() -> Self {
+        Self { wakers: [const { None }; WAKE_LIST_MAX], len: 0 }
+    }
+}
+
+impl WakeList {
+    /// How many more it takes.
+    pub fn room(&self) -> usize {
+        WAKE_LIST_MAX - self.len
+    }
+
+    /// Returns true if it takes no more.
+    pub fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    /// Adds a waker; there is room for it.
+    pub fn push(&mut self, waker: Waker) {
+        self.wakers[self.len] = Some(waker);
+        self.len += 1;
+    }
+
+    /// Wakes all. A waker that panics keeps no other from being woken.
+    pub fn wake(&mut self) {
+        for waker in self.wakers[..std::mem::take(&mut self.len)].iter_mut().filter_map(Option::take) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                drop_quietly(panic);
+            }
+        }
+    }
+}
+
+impl Drop for WakeList {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::{counting_waker, waker_that_wakes};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn join(list: &mut WaitList<u32>, wants: u32) -> WaiterKey {
+        let mut key = WaiterKey::default();
+        list.push(&mut key, wants, Waker::noop().clone());
+        key
+    }
+
+    fn slots<T>(list: &WaitList<T>) -> (usize, usize) {
+        list.0.as_ref().map_or((0, 0), |slab| (slab.slots.len(), slab.slots.capacity()))
+    }
+
+    #[test]
+    fn slots_are_used_again_and_memory_goes_back() {
+        let mut list = WaitList::default();
+        let _stays = join(&mut list, 0);
+        for _ in 0..1000 {
+            let mut leaves = join(&mut list, 1);
+            assert!(matches!(list.remove(&mut leaves), WaiterState::Waiting(Some(_))));
+            let _served = join(&mut list, 2);
+            let mut granted = join(&mut list, 3);
+            assert_eq!(list.len(), 3);
+            // In turn: who stays is served, and joins again.
+            assert!(list.pop().is_some() && list.pop().is_some() && list.grant().is_some());
+            assert!(matches!(list.remove(&mut granted), WaiterState::Granted));
+            let _stays = join(&mut list, 0);
+        }
+        assert!(slots(&list).0 <= 4, "{:?}", slots(&list));
+
+        let _many: Vec<_> = (0..1000).map(|n| join(&mut list, n)).collect();
+        while list.pop().is_some() {}
+        assert!(slots(&list).1 >= 1000, "a list that was long stays ready to be so again");
+        let _one = join(&mut list, 0);
+        assert!(list.pop().is_some());
+        assert!(slots(&list).1 <= 2 * SLOTS_KEPT, "{:?}", slots(&list));
+    }
+
+    #[test]
+    fn a_key_of_a_slot_that_is_used_again_finds_nothing() {
+        let mut list = WaitList::default();
+        let mut former = join(&mut list, 1);
+        assert!(list.pop().is_some());
+        let mut present = join(&mut list, 2);
+        assert_eq!(former.index, present.index);
+        assert!(matches!(list.remove(&mut former), WaiterState::Woken));
+        assert!(matches!(list.remove(&mut present), WaiterState::Waiting(Some(_))));
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+        let (wakes, waker) = counting_waker();
+        let mut woken = WakeList::default();
+        woken.push(waker.clone());
+        woken.push(waker_that_wakes(|| panic!("on purpose")));
+        woken.push(waker);
+        drop(woken);
+        assert_eq!(wakes.count(), 2);
+    }
+
+    #[test]
+    fn those_who_come_later_are_not_served_with_the_others() {
+        let mut list = WaitList::default();
+        let (wakes, waker) = counting_waker();
+        let mut keys: Vec<_> = (0..WAKE_LIST_MAX + 1).map(|_| WaiterKey::default()).collect();
+        keys.iter_mut().for_each(|key| list.push(key, (), waker.clone()));
+        let newcomer = list.next_ticket();
+        assert!(list.pop_before(newcomer, &mut WakeList::default()));
+        list.push(&mut WaiterKey::default(), (), waker.clone());
+        assert!(!list.pop_before(newcomer, &mut WakeList::default()));
+        assert_eq!((wakes.count(), list.len()), (WAKE_LIST_MAX + 1, 1));
+    }
+
+    proptest! {
+        /// The list does what a queue in which everybody is looked for would do.
+        #[test]
+        fn it_is_a_queue(ops in proptest::collection::vec((0..6u8, any::<prop::sample::Index>()), 0..200)) {
+            let mut list = WaitList::default();
+            let mut queue = VecDeque::new();
+            // All keys, with the number of the waiter and whether it was granted.
+            let mut keys: Vec<(WaiterKey, u32, bool)> = Vec::new();
+            let (mut next, mut out_of_order) = (0, false);
+            for (op, which) in ops {
+                match op {
+                    0 | 1 => {
+                        keys.push((join(&mut list, next), next, false));
+                        queue.push_back(next);
+                        next += 1;
+                    }
+                    2 => prop_assert_eq!(list.pop().is_some(), queue.pop_front().is_some()),
+                    3 => {
+                        let granted = queue.pop_front();
+                        prop_assert_eq!(list.grant().is_some(), granted.is_some());
+                        keys.iter_mut().filter(|key| Some(key.1) == granted).for_each(|key| key.2 = true);
+                    }
+                    4 => {
+                        let mut woken = Vec::new();
+                        list.pop_where(&mut woken, |wants| wants % 3 == 0);
+                        let before = queue.len();
+                        queue.retain(|wants| wants % 3 != 0);
+                        prop_assert_eq!(woken.len(), before - queue.len());
+                        out_of_order |= !woken.is_empty();
+                    }
+                    _ if keys.is_empty() => {}
+                    _ => {
+                        let (mut key, number, granted) = keys.swap_remove(which.index(keys.len()));
+                        let waited = queue.iter().position(|&waits| waits == number);
+                        let fits = match list.remove(&mut key) {
+                            WaiterState::Waiting(waker) => waited.is_some() && waker.is_some(),
+                            WaiterState::Granted => granted,
+                            WaiterState::Woken => waited.is_none() && !granted,
+                        };
+                        prop_assert!(fits && key.is_idle());
+                        waited.and_then(|at| queue.remove(at));
+                    }
+                }
+                prop_assert_eq!((list.front(), list.len()), (queue.front().copied(), queue.len()));
+                for (key, number, _) in &keys {
+                    let served = key.is_before(list.front_ticket());
+                    prop_assert!(served != queue.contains(number) || out_of_order && !served);
+                }
+            }
+        }
+    }
+}
