@@ -15,7 +15,6 @@ use posse_core::mailbox::{self, Capacity, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::sync::Notify;
 use posse_core::task::panic_text;
-use posse_core::time::sleep;
 use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -70,8 +69,10 @@ pub(crate) enum Signal {
     /// As `Stop`, by a parent: there will be no restart.
     Shutdown = 2,
     Kill = 4,
-    /// Start over, by a supervisor.
-    Restart = 8,
+    /// Begin the next incarnation. For an actor that waits for its supervisor.
+    Start = 8,
+    /// End for good, for the reason that the last incarnation had. For an actor that waits for its supervisor.
+    Release = 16,
 }
 
 /// What all references to an actor share.
@@ -112,8 +113,8 @@ impl Shared {
         self.signals.load(Ordering::Acquire) != 0
     }
 
-    fn clear(&self, signal: Signal) -> bool {
-        self.signals.fetch_and(!(signal as u8), Ordering::AcqRel) & signal as u8 != 0
+    fn clear(&self, signal: Signal) {
+        self.signals.fetch_and(!(signal as u8), Ordering::AcqRel);
     }
 
     pub(crate) fn cooperate(&self) {
@@ -182,27 +183,33 @@ impl<A> Recipe<A> {
     }
 }
 
-/// What follows the end of a supervised actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Restart { after: Duration },
-    Leave,
+/// What becomes known of the life of a supervised actor.
+#[derive(Debug)]
+pub(crate) enum LifeEvent {
+    /// An incarnation's `started` has returned.
+    Started,
+    /// An incarnation has ended, and its children have. The actor waits for `Start`, `Release` or `Shutdown`. One that has
+    /// drained its mailbox has done its work and is not to start again.
+    Ended { reason: ExitReason, drained: bool },
+    /// The actor has ended for good.
+    Exited,
 }
 
-/// Who decides about restarts.
-pub(crate) trait Guardian: Send + Sync {
-    fn ended(&self, reason: ExitReason) -> Pin<Box<dyn Future<Output = Verdict> + Send>>;
+/// Who hears of an actor's life and says how it goes on.
+pub(crate) trait Supervise: Send + Sync {
+    fn report(&self, event: LifeEvent);
 }
 
 pub(crate) struct Options {
     pub(crate) capacity: Capacity,
-    pub(crate) guardian: Option<Arc<dyn Guardian>>,
+    /// Without one an actor has one incarnation.
+    pub(crate) supervisor: Option<Arc<dyn Supervise>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let capacity = Capacity::Bounded(NonZeroUsize::new(MAILBOX_CAPACITY).unwrap_or(NonZeroUsize::MIN));
-        Self { capacity, guardian: None }
+        Self { capacity, supervisor: None }
     }
 }
 
@@ -220,52 +227,67 @@ pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<
     let runtime = handle.clone();
     LocalRef(mailbox::spawn::<Local<A>, _>(handle, options.capacity, shared, move |cell, inbox| {
         drop(cell);
-        life(Context::new(inbox, runtime), recipe, options.guardian)
+        life(Context::new(inbox, runtime), recipe, options.supervisor)
     }))
 }
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
-async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, guardian: Option<Arc<dyn Guardian>>) {
-    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, guardian.as_deref()))), || None).await;
+async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, supervisor: Option<Arc<dyn Supervise>>) {
+    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, supervisor.as_deref()))), || None).await;
     let (Ok(reason) | Err(reason)) = ended;
-    ctx.end_children(false).await;
+    ctx.children.end().await;
     ctx.end(&reason);
+    // What the recipe holds goes back before the supervisor hears of the end.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
+    dropped.err().into_iter().for_each(std::mem::forget);
+    if let Some(supervisor) = supervisor {
+        supervisor.report(LifeEvent::Exited);
+    }
 }
 
-/// One incarnation after the other, until there is no restart.
-async fn live<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>, guardian: Option<&dyn Guardian>) -> ExitReason {
+/// One incarnation after the other, as the supervisor says; without one there is no second.
+async fn live<A: Actor>(
+    ctx: &mut Context<A>,
+    recipe: &mut Recipe<A>,
+    supervisor: Option<&dyn Supervise>,
+) -> ExitReason {
     loop {
-        let reason = incarnation(ctx, recipe).await;
-        let ordered = ctx.children_ordered;
-        ctx.end_children(ordered).await;
+        let reason = incarnation(ctx, recipe, supervisor).await;
+        ctx.children.end().await;
 
         let shared = ctx.inbox.cell().clone();
         if shared.has(Signal::Shutdown) {
             return if reason == ExitReason::Normal { ExitReason::Shutdown } else { reason };
         }
-        let told_to_restart = shared.clear(Signal::Restart);
-        let verdict = match guardian {
-            Some(_) if told_to_restart => Verdict::Restart { after: Duration::ZERO },
-            // A closed mailbox stays closed: an actor that was drained has done its work.
-            Some(guardian) if !shared.is_closed() => {
-                unless_shut_down(&shared, guardian.ended(reason.clone())).await.unwrap_or(Verdict::Leave)
-            }
-            _ => Verdict::Leave,
-        };
-        let Verdict::Restart { after } = verdict else { return reason };
-
-        shared.clear(Signal::Kill);
-        shared.clear(Signal::Stop);
-        if unless_shut_down(&shared, sleep(after)).await.is_none() {
-            return ExitReason::Shutdown;
+        let Some(supervisor) = supervisor else { return reason };
+        supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
+        match next_order(&shared).await {
+            Signal::Start => shared.system().count_restart(),
+            Signal::Release => return reason,
+            _ => return ExitReason::Shutdown,
         }
-        // Whoever asked for a restart in the meantime gets this one.
-        shared.clear(Signal::Restart);
-        shared.system().count_restart();
     }
 }
 
-async fn incarnation<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>) -> ExitReason {
+/// What the supervisor wants next. Nothing else matters between two incarnations: a `Stop` or `Kill` came too late.
+async fn next_order(shared: &Shared) -> Signal {
+    let orders = [Signal::Shutdown, Signal::Release, Signal::Start];
+    let order = poll_fn(|_| {
+        let order = orders.into_iter().find(|&order| shared.has(order));
+        order.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    if order == Signal::Start {
+        [Signal::Start, Signal::Stop, Signal::Kill].into_iter().for_each(|signal| shared.clear(signal));
+    }
+    order
+}
+
+async fn incarnation<A: Actor>(
+    ctx: &mut Context<A>,
+    recipe: &mut Recipe<A>,
+    supervisor: Option<&dyn Supervise>,
+) -> ExitReason {
     let cell = ctx.inbox.cell().clone();
     let mut actor = match recipe.make() {
         Ok(actor) => actor,
@@ -273,11 +295,14 @@ async fn incarnation<A: Actor>(ctx: &mut Context<A>, recipe: &mut Recipe<A>) -> 
     };
 
     let mut reason = guarded(&cell, false, pin!(Some(actor.started(ctx)))).await;
-    if reason == ExitReason::Normal && ctx.failure.is_none() {
+    if reason == ExitReason::Normal && ctx.leaving.is_none() {
+        if let Some(supervisor) = supervisor {
+            supervisor.report(LifeEvent::Started);
+        }
         reason = guarded(&cell, true, pin!(Some(actor.run(ctx)))).await;
     }
-    if let Some(text) = ctx.failure.take() {
-        reason = ExitReason::Failed(text);
+    if let Some(failure) = ctx.leaving.take() {
+        reason = failure;
     }
     if reason != ExitReason::Killed {
         let why = reason.clone();
@@ -355,18 +380,6 @@ async fn caught<F: Future>(
     .await
 }
 
-/// Waits for `future`; `None` if a parent shuts the actor down first.
-async fn unless_shut_down<F: Future>(shared: &Shared, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if shared.has(Signal::Shutdown) {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
 pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
     let cell = inbox.cell().clone();
@@ -378,67 +391,6 @@ pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
     });
-}
-
-/// An actor as its parent sees it, whatever its type.
-pub(crate) struct Child(Box<dyn Owned>);
-
-trait Owned: Send + Sync {
-    fn id(&self) -> ActorId;
-    fn signal(&self, signal: Signal);
-    fn shared(&self) -> &Shared;
-}
-
-impl<A: Actor> Owned for LocalRef<A> {
-    fn id(&self) -> ActorId {
-        self.0.id()
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.0.signal(signal);
-        self.0.wake();
-    }
-
-    fn shared(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Child {
-    pub(crate) fn new<A: Actor>(actor: LocalRef<A>) -> Self {
-        Self(Box::new(actor))
-    }
-
-    pub(crate) fn id(&self) -> ActorId {
-        self.0.id()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.0.signal(signal);
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.0.shared().ended().is_none()
-    }
-
-    pub(crate) fn when_ended(&self, notify: impl FnOnce(&ExitReason) + Send + 'static) {
-        self.0.shared().monitors.add(Box::new(notify));
-    }
-
-    /// Waits for the end; past the time the child is killed.
-    pub(crate) async fn end(&self, within: Duration) {
-        let shared = self.0.shared();
-        if posse_core::time::timeout(within, shared.until_ended()).await.is_err() {
-            self.signal(Signal::Kill);
-            shared.until_ended().await;
-        }
-    }
-}
-
-impl std::fmt::Debug for Child {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Child({})", self.id())
-    }
 }
 
 /// The name of an actor's type, for people.

@@ -1,7 +1,8 @@
 //! What an actor's callbacks can reach: itself, its children, its timers.
 
 use crate::actor::Actor;
-use crate::cell::{self, Child, Local, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::cell::{self, Local, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::children::Children;
 use crate::error::{Error, Result};
 use crate::exit::{ActorId, ExitReason};
 use crate::link::{Down, Monitor, Watchable};
@@ -22,25 +23,16 @@ use std::time::Duration;
 pub struct Context<A: Actor> {
     pub(crate) inbox: Inbox<Local<A>>,
     runtime: Handle,
-    children: Vec<Child>,
-    /// A supervisor's children end one after the other, others all at once.
-    pub(crate) children_ordered: bool,
+    pub(crate) children: Children,
     timers: Vec<AbortHandle>,
-    pub(crate) failure: Option<Arc<str>>,
+    /// Serving ends after the message that is handled now, and the incarnation for this reason.
+    pub(crate) leaving: Option<ExitReason>,
     ended: bool,
 }
 
 impl<A: Actor> Context<A> {
     pub(crate) fn new(inbox: Inbox<Local<A>>, runtime: Handle) -> Self {
-        Self {
-            inbox,
-            runtime,
-            children: Vec::new(),
-            children_ordered: false,
-            timers: Vec::new(),
-            failure: None,
-            ended: false,
-        }
+        Self { inbox, runtime, children: Children::default(), timers: Vec::new(), leaving: None, ended: false }
     }
 
     /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
@@ -83,7 +75,7 @@ impl<A: Actor> Context<A> {
 
     /// Ends the actor as failed after the message it handles now. A supervisor decides whether it is restarted.
     pub fn fail(&mut self, error: impl Into<Error>) {
-        self.failure = Some(error.into().full_text().into());
+        self.leaving = Some(ExitReason::failed(error.into().full_text()));
     }
 
     /// Handles messages until the actor is told to end. This is what `run` does by default.
@@ -109,7 +101,7 @@ impl<A: Actor> Context<A> {
     }
 
     pub(crate) fn must_leave(&self) -> bool {
-        self.failure.is_some() || self.inbox.cell().has_any()
+        self.leaving.is_some() || self.inbox.cell().has_any()
     }
 
     /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
@@ -124,26 +116,13 @@ impl<A: Actor> Context<A> {
 
     fn start<B: Actor>(&mut self, options: Options, recipe: Recipe<B>) -> LocalRef<B> {
         let child = cell::start(&self.runtime, options, recipe);
-        self.adopt(child.child());
+        self.children.adopt(child.child(SHUTDOWN_TIME));
         child
-    }
-
-    /// Takes a child over. Those that ended are forgotten now and then, so that the list stays in proportion.
-    pub(crate) fn adopt(&mut self, child: Child) {
-        if self.children.len() == self.children.capacity() {
-            self.children.retain(Child::is_alive);
-        }
-        self.children.push(child);
-    }
-
-    /// Takes a child over and keeps its place in the list for good.
-    pub(crate) fn adopt_in_order(&mut self, child: Child) {
-        self.children.push(child);
     }
 
     /// Returns how many children are alive.
     pub fn children(&self) -> usize {
-        self.children.iter().filter(|child| child.is_alive()).count()
+        self.children.alive()
     }
 
     /// Watches another actor: a [`Down`] message comes exactly once when it has ended for good, after every message it
@@ -219,28 +198,12 @@ impl<A: Actor> Context<A> {
     pub(crate) fn end_timers(&mut self) {
         self.timers.drain(..).for_each(|timer| timer.abort());
     }
-
-    /// Ends all children, the youngest first, and waits for them.
-    pub(crate) async fn end_children(&mut self, ordered: bool) {
-        let children = std::mem::take(&mut self.children);
-        if !ordered {
-            children.iter().rev().for_each(|child| child.signal(Signal::Shutdown));
-        }
-        for child in children.iter().rev() {
-            child.signal(Signal::Shutdown);
-            child.end(SHUTDOWN_TIME).await;
-        }
-    }
-
-    pub(crate) fn child_list(&self) -> &[Child] {
-        &self.children
-    }
 }
 
 impl<A: Actor> Drop for Context<A> {
     fn drop(&mut self) {
         self.end_timers();
-        self.children.iter().for_each(|child| child.signal(Signal::Kill));
+        self.children.kill();
         self.end(&ExitReason::Shutdown);
     }
 }

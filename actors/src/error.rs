@@ -279,28 +279,52 @@ impl fmt::Display for RegisterError {
 impl StdError for RegisterError {}
 
 /// Why an actor was not started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// There is no runtime here.
-    NoRuntime,
     /// The parent has ended, or is about to.
     ParentStopped,
-    /// The parent has a living child of this name.
+    /// The parent has a child of this name.
     NameTaken,
+    /// The actor ended before it had started, for this reason.
+    Failed(crate::ExitReason),
 }
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoRuntime => "there is no runtime here",
-            Self::ParentStopped => "the parent has stopped",
-            Self::NameTaken => "the parent has a living child of this name",
-        })
+        match self {
+            Self::ParentStopped => f.write_str("the parent has stopped"),
+            Self::NameTaken => f.write_str("the parent has a child of this name"),
+            Self::Failed(reason) => write!(f, "the actor did not start: {reason}"),
+        }
     }
 }
 
 impl StdError for SpawnError {}
+
+/// Why nothing came of what was asked about a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// The supervisor has ended, or is about to.
+    ParentStopped,
+    /// The supervisor has no child of this name.
+    NotFound,
+    /// The child ended before it had started, for this reason.
+    Failed(crate::ExitReason),
+}
+
+impl fmt::Display for ChildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ParentStopped => f.write_str("the supervisor has stopped"),
+            Self::NotFound => f.write_str("the supervisor has no child of this name"),
+            Self::Failed(reason) => write!(f, "the child did not start: {reason}"),
+        }
+    }
+}
+
+impl StdError for ChildError {}
 
 /// Why a name did not lead to an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,6 +53,8 @@ pub enum ExitReason {
     Killed,
     /// A callback panicked or returned an error, with the text of it.
     Failed(Arc<str>),
+    /// A supervisor: a child needed more restarts than it may, with the text of it.
+    GaveUp(Arc<str>),
     /// Its node is gone.
     NodeDown,
     /// It had ended, or never was, when it was asked for at its node.
@@ -77,6 +79,7 @@ impl fmt::Display for ExitReason {
             Self::Shutdown => f.write_str("it was shut down"),
             Self::Killed => f.write_str("it was killed"),
             Self::Failed(text) => write!(f, "it failed: {text}"),
+            Self::GaveUp(text) => write!(f, "it gave up: {text}"),
             Self::NodeDown => f.write_str("its node is down"),
             Self::NoSuchActor => f.write_str("there was no such actor"),
         }

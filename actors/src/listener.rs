@@ -1,6 +1,7 @@
 //! A listener that starts an actor for each connection.
 
 use crate::actor::Actor;
+use crate::cell::SHUTDOWN_TIME;
 use crate::context::Context;
 use crate::error::Result;
 use crate::supervisor::{IntoChild, StartFn};
@@ -89,7 +90,8 @@ where
     F: FnMut(TcpStream) -> A + Clone + Send + 'static,
 {
     fn into_start(self) -> StartFn {
-        StartFn::new(move || Accepting { listener: self.listener.clone(), make: self.make.clone() })
+        let Self { listener, make } = self;
+        StartFn::new(move || Accepting { listener: listener.clone(), make: make.clone(), socket: None })
     }
 }
 
@@ -108,8 +110,7 @@ where
 /// A supervisor as a child of another one: it starts over with all its children.
 impl<F: FnMut() -> crate::Supervisor + Send + 'static> IntoChild<(crate::Supervisor,)> for Nested<F> {
     fn into_start(self) -> StartFn {
-        let mut make = self.0;
-        StartFn::new(move || crate::supervisor::nested(make()))
+        StartFn::new(self.0)
     }
 }
 
@@ -121,6 +122,8 @@ pub struct Nested<F>(pub F);
 struct Accepting<F> {
     listener: Listener,
     make: F,
+    /// `None` until it has started.
+    socket: Option<TcpListener>,
 }
 
 impl<A, F> Actor for Accepting<F>
@@ -128,10 +131,17 @@ where
     A: Actor,
     F: FnMut(TcpStream) -> A + Clone + Send + 'static,
 {
-    async fn run(&mut self, ctx: &mut Context<Self>) -> Result {
-        let socket = TcpListener::bind(self.listener.address.as_str()).await?;
+    async fn started(&mut self, _: &mut Context<Self>) -> Result {
+        let address = self.listener.address.as_str();
+        let bound = TcpListener::bind(address).await;
+        let socket = bound.map_err(|error| format!("{address} cannot be listened on: {error}"))?;
         (self.listener.on_bound)(socket.local_addr()?);
+        self.socket = Some(socket);
+        Ok(())
+    }
 
+    async fn run(&mut self, ctx: &mut Context<Self>) -> Result {
+        let Some(socket) = &self.socket else { return Ok(()) };
         let connections = Arc::new(AtomicUsize::new(0));
         let max = self.listener.max;
         loop {
@@ -141,7 +151,7 @@ where
             });
             let (stream, _) = accepted.await?;
             connections.fetch_add(1, Ordering::AcqRel);
-            let child = ctx.spawn_once((self.make)(stream)).child();
+            let child = ctx.spawn_once((self.make)(stream)).child(SHUTDOWN_TIME);
             let (me, connections) = (ctx.me(), connections.clone());
             child.when_ended(move |_| {
                 connections.fetch_sub(1, Ordering::AcqRel);

@@ -2,7 +2,8 @@
 
 use crate::actor::Actor;
 use crate::ask::Ask;
-use crate::cell::{Child, Local, Signal};
+use crate::cell::{Local, Signal};
+use crate::children::Child;
 use crate::error::TellError;
 use crate::exit::{ActorId, ExitReason};
 use crate::link::{Monitor, Notify, Watchable};
@@ -138,8 +139,8 @@ impl<A: Actor> LocalRef<A> {
         result
     }
 
-    pub(crate) fn child(&self) -> Child {
-        Child::new(self.clone())
+    pub(crate) fn child(&self, stop_within: Duration) -> Child {
+        Child::new(self.clone(), stop_within)
     }
 }
 

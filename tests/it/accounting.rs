@@ -81,9 +81,8 @@ impl Drop for Fragile {
 
 /// Actors in all states, each with messages in its mailbox. Returns how many were accepted.
 ///
-/// With `asks_its_supervisor` a child breaks, which costs two messages: the one that breaks it, and the question of what is
-/// to become of it. Only on one thread it is certain that the second has been sent at the end of this.
-async fn actors_in_all_states(log: &Log, asks_its_supervisor: bool) -> u64 {
+/// With `reports_its_end` a child breaks, which costs two messages: the one that breaks it, and the report of its end. Only on one thread it is certain that the second has been sent at the end of this.
+async fn actors_in_all_states(log: &Log, reports_its_end: bool) -> u64 {
     let mut accepted = 0;
     let worker = |name: &'static str| {
         let log = log.clone();
@@ -95,10 +94,10 @@ async fn actors_in_all_states(log: &Log, asks_its_supervisor: bool) -> u64 {
     hanging.try_tell(Hang).unwrap();
     settle().await;
     assert!(hanging.ask(Add(1)).within(std::time::Duration::ZERO).await.is_err());
-    // One that waits to be started again. Its supervisor was sent a message as well: the child to start.
+    // One that waits to be started again. Its supervisor was sent two messages: the child to start, and that it has started.
     let supervisor = Supervisor::one_for_one().backoff(Backoff::exponential(secs(60)..secs(60))).spawn();
     let broken = supervisor.add("broken", worker("broken")).await.unwrap();
-    if asks_its_supervisor {
+    if reports_its_end {
         broken.try_tell(Break).unwrap();
         settle().await;
         accepted += 2;
@@ -112,7 +111,7 @@ async fn actors_in_all_states(log: &Log, asks_its_supervisor: bool) -> u64 {
     let idle = posse::spawn(worker("idle"));
     assert_eq!(idle.ask(Add(1)).await, Ok(1));
     let fresh = posse::spawn(worker("fresh"));
-    accepted += 6;
+    accepted += 7;
     for n in 0..10 {
         for worker in [&hanging, &broken, &fresh] {
             worker.try_tell(Add(n)).unwrap();

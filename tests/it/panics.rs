@@ -2,6 +2,7 @@
 //! of a message, a reply, a state, even of a panic's payload.
 
 use crate::common::{Log, settle};
+use posse::ChildError;
 use posse::prelude::*;
 use std::panic::panic_any;
 
@@ -22,10 +23,12 @@ struct Breaking {
 
 impl Breaking {
     fn recipe(at: &'static str, log: &Log) -> impl FnMut() -> Self + Send + 'static {
-        let (log, mut first) = (log.clone(), true);
+        let (log, mut made) = (log.clone(), 0);
         move || {
-            // Only the first incarnation breaks.
-            let at = if std::mem::take(&mut first) { at } else { "nowhere" };
+            // One incarnation breaks. A child whose very first start fails is not kept.
+            let breaks = if matches!(at, "recipe" | "started") { 2 } else { 1 };
+            made += 1;
+            let at = if made == breaks { at } else { "nowhere" };
             if at == "recipe" {
                 panic_any(Bomb("a payload of the recipe"));
             }
@@ -111,6 +114,10 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
     for at in ["recipe", "started", "handler", "stopped", "drop"] {
         let actor = supervisor.add(at, Breaking::recipe(at, &log)).await.unwrap();
         match at {
+            "recipe" | "started" => {
+                let failed = supervisor.restart_child(at).await;
+                assert!(matches!(failed, Err(ChildError::Failed(ExitReason::Failed(_)))), "{failed:?}");
+            }
             "handler" => assert_eq!(actor.ask(Ping).await, Err(AskError::Crashed)),
             "stopped" | "drop" => {
                 actor.ask(Ping).await.unwrap();
@@ -122,7 +129,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
         settle().await;
         assert_eq!(actor.ask(Ping).await, Ok(()), "{at}");
     }
-    assert_eq!(posse::System::current().restarts(), 5);
+    assert_eq!(posse::System::current().restarts(), 7);
     supervisor.stop().await;
     assert_eq!(posse::System::current().alive(), 0);
 }

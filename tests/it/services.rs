@@ -78,3 +78,13 @@ async fn a_connection_that_breaks_and_a_listener_that_panics_harm_no_other() {
     assert_eq!(posse::System::current().restarts(), 1);
     supervisor.stop().await;
 }
+
+#[posse::test]
+async fn a_listener_that_cannot_listen_does_not_start_and_its_supervisor_says_so() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let supervisor = Supervisor::one_for_one().child("echo", Listener::tcp(&address).each(Echo)).spawn();
+    let reason = supervisor.closed().await;
+    let ExitReason::GaveUp(text) = &reason else { panic!("{reason}") };
+    assert!(text.contains(&format!("it did not start: it failed: {address} cannot be listened on")), "{text}");
+}

@@ -3,6 +3,9 @@
 use crate::common::{Add, Break, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
 use posse::runtime::Handle;
+use posse::sync::Notify;
+use posse::{ChildError, ChildState, SpawnError, SupervisorRef};
+use std::sync::Arc;
 
 #[posse::test]
 async fn a_reference_and_the_mailbox_survive_a_restart_and_the_poison_is_not_replayed() {
@@ -33,7 +36,7 @@ async fn too_many_restarts_end_the_supervisor_and_all_its_children() {
         settle().await;
     }
     let reason = supervisor.closed().await;
-    assert!(matches!(&reason, ExitReason::Failed(text) if text.contains("\"fragile\" needed more than 3 restarts")));
+    assert!(matches!(&reason, ExitReason::GaveUp(text) if text.contains("\"fragile\" needed more than 3 restarts")));
     assert!(!fragile.is_alive() && !steady.is_alive());
     assert_eq!(steady.closed().await, ExitReason::Shutdown);
 }
@@ -152,4 +155,204 @@ async fn a_supervisor_can_be_a_child() {
     outer.stop().await;
     assert_eq!(log.take(), ["leaf stopped: it came to its end"]);
     assert_eq!(posse::System::current().alive(), 0);
+}
+
+async fn children(supervisor: &SupervisorRef) -> Vec<(String, ChildState)> {
+    let children = supervisor.which_children().await;
+    children.into_iter().map(|child| (child.name.to_string(), child.state)).collect()
+}
+
+/// Starts when it may, and well if it may.
+struct Slow {
+    name: &'static str,
+    log: Log,
+    gate: Arc<Notify>,
+    well: bool,
+}
+
+impl Actor for Slow {
+    async fn started(&mut self, _: &mut Context<Self>) -> posse::Result {
+        self.log.add(format!("{} starts", self.name));
+        self.gate.notified().await;
+        self.log.add(format!("{} {}", self.name, if self.well { "is up" } else { "fails" }));
+        if self.well { Ok(()) } else { Err(posse::Error::msg("no luck")) }
+    }
+
+    async fn stopped(&mut self, _: &ExitReason, _: &mut Context<Self>) {
+        if self.well {
+            self.log.add(format!("{} is down", self.name));
+        }
+    }
+}
+
+impl Handler<Break> for Slow {
+    async fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("broken on purpose");
+    }
+}
+
+#[posse::test]
+async fn children_start_one_after_the_other_and_a_group_stops_in_reverse_before_it_starts_again() {
+    let (log, gate) = (Log::default(), Arc::new(Notify::new()));
+    let supervisor = Supervisor::one_for_all().spawn();
+    let slow = |name| {
+        let (log, gate) = (log.clone(), gate.clone());
+        supervisor.add(name, move || Slow { name, log: log.clone(), gate: gate.clone(), well: true })
+    };
+    let (mut a, mut b) = (std::pin::pin!(slow("a")), std::pin::pin!(slow("b")));
+    let mut both = std::pin::pin!(async { (a.as_mut().await.unwrap(), b.as_mut().await.unwrap()) });
+    // `b` is asked for before `a` has started.
+    let (first, _) = {
+        let gate = gate.clone();
+        let opener = posse::task::spawn(async move {
+            for _ in 0..2 {
+                settle().await;
+                gate.notify_one();
+            }
+        });
+        let both = both.as_mut().await;
+        opener.await.unwrap();
+        both
+    };
+    assert_eq!(log.take(), ["a starts", "a is up", "b starts", "b is up"]);
+
+    first.tell(Break).await.unwrap();
+    settle().await;
+    assert_eq!(log.take(), ["a is down", "b is down", "a starts"]);
+    gate.notify_one();
+    settle().await;
+    assert_eq!(log.take(), ["a is up", "b starts"]);
+    gate.notify_one();
+    settle().await;
+    let running = |name: &str| (name.to_owned(), ChildState::Running);
+    assert_eq!(children(&supervisor).await, [running("a"), running("b")]);
+    supervisor.stop().await;
+}
+
+#[posse::test]
+async fn a_nested_supervisor_has_started_when_its_children_have() {
+    let (log, gate) = (Log::default(), Arc::new(Notify::new()));
+    let (inner_log, inner_gate, later_log) = (log.clone(), gate.clone(), log.clone());
+    let supervisor = Supervisor::one_for_one()
+        .child("inner", move || {
+            let (log, gate) = (inner_log.clone(), inner_gate.clone());
+            let slow = move || Slow { name: "leaf", log: log.clone(), gate: gate.clone(), well: true };
+            Supervisor::one_for_one().child("leaf", slow)
+        })
+        .child("later", move || Worker::new("later", &later_log))
+        .spawn();
+    settle().await;
+    assert_eq!(log.take(), ["leaf starts"]);
+    gate.notify_one();
+    settle().await;
+    assert_eq!(log.take(), ["leaf is up", "later started"]);
+    supervisor.stop().await;
+}
+
+#[posse::test]
+async fn a_child_that_does_not_start_is_an_error_and_is_not_kept() {
+    let gate = Arc::new(Notify::new());
+    let supervisor = Supervisor::one_for_one().spawn();
+    gate.notify_one();
+    let slow = move || Slow { name: "a", log: Log::default(), gate: gate.clone(), well: false };
+    let failed = supervisor.add("a", slow).await.unwrap_err();
+    assert_eq!(failed, SpawnError::Failed(ExitReason::Failed("no luck".into())));
+    settle().await;
+    assert_eq!(children(&supervisor).await, []);
+    assert_eq!(posse::System::current().restarts(), 0);
+    supervisor.stop().await;
+}
+
+#[posse::test]
+async fn a_start_that_fails_again_and_again_ends_the_supervisor() {
+    let gate = Arc::new(Notify::new());
+    let (opener, log) = (gate.clone(), Log::default());
+    let recipe = log.clone();
+    let supervisor = Supervisor::one_for_one()
+        .limit(2, secs(60))
+        .child("a", move || Slow { name: "a", log: recipe.clone(), gate: gate.clone(), well: false })
+        .spawn();
+    for _ in 0..3 {
+        settle().await;
+        opener.notify_one();
+    }
+    let reason = supervisor.closed().await;
+    assert!(
+        matches!(&reason, ExitReason::GaveUp(text) if text.ends_with("it did not start: it failed: no luck")),
+        "{reason}"
+    );
+    assert_eq!(log.take().len(), 6);
+}
+
+#[posse::test]
+async fn a_name_belongs_to_one_child() {
+    let log = Log::default();
+    let supervisor = Supervisor::one_for_one().spawn();
+    let worker = || Worker::new("a", &Log::default());
+    supervisor.add("x", worker).await.unwrap();
+    assert_eq!(supervisor.add("x", worker).await.unwrap_err(), SpawnError::NameTaken);
+    assert_eq!(children(&supervisor).await.len(), 1);
+    supervisor.delete_child("x").await.unwrap();
+    supervisor.add("x", worker).await.unwrap();
+    supervisor.stop().await;
+
+    let recipe = log.clone();
+    let twice = Supervisor::one_for_one().child("x", move || Worker::new("a", &recipe)).child("x", worker).spawn();
+    let reason = twice.closed().await;
+    assert!(matches!(&reason, ExitReason::Failed(text) if text.contains("child \"x\"")), "{reason}");
+    assert_eq!(log.take(), Vec::<String>::new());
+}
+
+#[posse::test]
+async fn a_child_that_ended_for_good_is_forgotten() {
+    let supervisor = Supervisor::one_for_one().spawn();
+    for restart in [Restart::Temporary, Restart::Transient] {
+        for _ in 0..100 {
+            let worker = || Worker::new("a", &Log::default());
+            let worker = supervisor.add_with("x", restart, worker).await.unwrap();
+            worker.stop();
+            worker.closed().await;
+            settle().await;
+        }
+    }
+    assert_eq!(children(&supervisor).await, []);
+    // And so is one that was drained.
+    let worker = supervisor.add("x", || Worker::new("a", &Log::default())).await.unwrap();
+    worker.drain();
+    assert_eq!(worker.closed().await, ExitReason::Normal);
+    settle().await;
+    assert_eq!(children(&supervisor).await, []);
+    supervisor.stop().await;
+}
+
+#[posse::test]
+async fn a_child_can_be_terminated_restarted_and_deleted() {
+    let log = Log::default();
+    let supervisor = Supervisor::one_for_one().spawn();
+    let recipe = log.clone();
+    let worker = supervisor.add("a", move || Worker::new("a", &recipe)).await.unwrap();
+    worker.ask(Add(1)).await.unwrap();
+
+    // A restart keeps the reference and the mailbox.
+    supervisor.restart_child("a").await.unwrap();
+    assert_eq!(worker.ask(Add(1)).await, Ok(1));
+
+    supervisor.terminate_child("a").await.unwrap();
+    assert_eq!(worker.closed().await, ExitReason::Shutdown);
+    let terminated = [("a".to_owned(), ChildState::Terminated)];
+    assert_eq!(children(&supervisor).await, terminated);
+    supervisor.terminate_child("a").await.unwrap();
+
+    // It is another actor now.
+    supervisor.restart_child("a").await.unwrap();
+    let info = supervisor.which_children().await.remove(0);
+    assert!(info.actor.is_some_and(|actor| actor != worker.id()) && info.state == ChildState::Running);
+
+    supervisor.delete_child("a").await.unwrap();
+    assert_eq!(supervisor.delete_child("a").await, Err(ChildError::NotFound));
+    assert_eq!(supervisor.restart_child("a").await, Err(ChildError::NotFound));
+    assert_eq!(log.take().iter().filter(|entry| *entry == "a started").count(), 3);
+    supervisor.stop().await;
+    assert_eq!(supervisor.terminate_child("a").await, Err(ChildError::ParentStopped));
+    assert_eq!(posse::System::current().restarts(), 1);
 }

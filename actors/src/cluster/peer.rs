@@ -373,7 +373,7 @@ impl Peer {
             ExitReason::Normal => (DownCode::Normal, ""),
             ExitReason::Shutdown => (DownCode::Shutdown, ""),
             ExitReason::Killed => (DownCode::Killed, ""),
-            ExitReason::Failed(text) => (DownCode::Failed, &**text),
+            ExitReason::Failed(text) | ExitReason::GaveUp(text) => (DownCode::Failed, &**text),
             ExitReason::NodeDown => (DownCode::NodeDown, ""),
             ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
         };

@@ -1,25 +1,32 @@
 //! Supervisors: actors that start other actors, restart them when they fail, and end with them.
+//!
+//! The supervisor drives: its children run when they are told to and report what becomes of them. `policy.rs` and `plan.rs`
+//! decide, `acting.rs` acts.
 
+mod acting;
+mod plan;
 mod policy;
 
 pub use policy::{Backoff, Restart, Strategy};
 
 use crate::actor::Actor;
-use crate::cell::{self, Child, Guardian, Options, Recipe, SHUTDOWN_TIME, Signal, Verdict};
-use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::exit::ExitReason;
-use crate::message::{Handler, Message};
+use crate::cell::{self, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::children::Child;
+use crate::error::{ChildError, Error, Result, SpawnError};
+use crate::exit::{ActorId, ExitReason};
 use crate::refs::LocalRef;
-use policy::{Decision, End, Policy};
+use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
+use plan::{Key, Plan};
+use policy::Policy;
 use posse_core::runtime::{Handle, Runtime};
 use posse_core::signal;
+use posse_core::task::AbortHandle;
 use posse_core::time::Instant;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -64,18 +71,58 @@ const LIMIT: (usize, Duration) = (5, Duration::from_secs(5));
 /// ```
 #[must_use = "a supervisor does nothing until it is spawned"]
 pub struct Supervisor {
-    policy: Policy,
-    children: Vec<Spec>,
+    plan: Plan,
+    /// Children that were added before the supervisor started.
+    pending: Vec<Spec>,
+    children: BTreeMap<Key, Entry>,
+    names: BTreeMap<Arc<str>, Key>,
+    /// Comes when the plan has something to do.
+    tick: Option<(Instant, AbortHandle)>,
+    /// The children have not all been up yet.
+    beginning: bool,
 }
 
 /// A child that has not been started.
 struct Spec {
-    name: String,
+    name: Arc<str>,
     restart: Restart,
-    start: StartChild,
+    stop_within: Duration,
+    type_name: &'static str,
+    start: StartCell,
 }
 
-type StartChild = Box<dyn FnOnce(&Handle, Options) -> Child + Send>;
+/// Starts a cell for the child: the first one, or another one after it was terminated.
+type StartCell = Box<dyn FnMut(&Handle, Options) -> Child + Send>;
+
+/// Where the recipe of a child is while no cell has it.
+type Shelf<A> = Arc<Mutex<Option<Box<dyn FnMut() -> A + Send>>>>;
+
+/// A recipe in the hands of a cell. It goes back to its shelf when the cell has ended.
+struct Lent<A> {
+    recipe: Option<Box<dyn FnMut() -> A + Send>>,
+    shelf: Shelf<A>,
+}
+
+impl<A: Actor> Lent<A> {
+    fn recipe(shelf: &Shelf<A>) -> Recipe<A> {
+        let recipe = lock(shelf).take();
+        let mut lent = Self { recipe, shelf: shelf.clone() };
+        if lent.recipe.is_none() {
+            return Recipe::Once(None);
+        }
+        Recipe::Again(Box::new(move || lent.recipe.as_mut().map(|recipe| recipe()).expect("invariant: it was there")))
+    }
+}
+
+impl<A> Drop for Lent<A> {
+    fn drop(&mut self) {
+        *lock(&self.shelf) = self.recipe.take();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// What can be a child of a supervisor: a recipe for an actor, a [`Listener`](crate::Listener) or a recipe for one, another
 /// [`Supervisor`] by [`Nested`](crate::Nested).
@@ -86,11 +133,33 @@ pub trait IntoChild<Kind>: Send + 'static {
 
 /// How a child is started. Opaque.
 #[doc(hidden)]
-pub struct StartFn(StartChild);
+pub struct StartFn {
+    start: StartCell,
+    type_name: &'static str,
+}
 
 impl StartFn {
     pub(crate) fn new<A: Actor>(recipe: impl FnMut() -> A + Send + 'static) -> Self {
-        Self(Box::new(move |handle, options| cell::start(handle, options, Recipe::Again(Box::new(recipe))).child()))
+        Self::telling(recipe, |_| {})
+    }
+
+    /// Calls `started` with each cell that it starts.
+    fn telling<A: Actor>(
+        recipe: impl FnMut() -> A + Send + 'static,
+        mut told: impl FnMut(LocalRef<A>) + Send + 'static,
+    ) -> Self {
+        let shelf: Shelf<A> = Arc::new(Mutex::new(Some(Box::new(recipe))));
+        let start = move |handle: &Handle, options: Options| {
+            let actor = cell::start(handle, options, Lent::recipe(&shelf));
+            told(actor.clone());
+            actor.child(SHUTDOWN_TIME)
+        };
+        Self { start: Box::new(start), type_name: cell::name_of::<A>() }
+    }
+
+    fn named(self, name: impl Into<String>, restart: Restart) -> Spec {
+        let Self { start, type_name } = self;
+        Spec { name: name.into().into(), restart, stop_within: SHUTDOWN_TIME, type_name, start }
     }
 }
 
@@ -103,7 +172,14 @@ impl<A: Actor, F: FnMut() -> A + Send + 'static> IntoChild<(A,)> for F {
 impl Supervisor {
     fn with(strategy: Strategy) -> Self {
         let (limit, period) = LIMIT;
-        Self { policy: Policy { strategy, limit, period, backoff: Backoff::none() }, children: Vec::new() }
+        Self {
+            plan: Plan::new(Policy { strategy, limit, period, backoff: Backoff::none() }),
+            pending: Vec::new(),
+            children: BTreeMap::new(),
+            names: BTreeMap::new(),
+            tick: None,
+            beginning: true,
+        }
     }
 
     /// A child that fails starts over alone.
@@ -121,15 +197,16 @@ impl Supervisor {
         Self::with(Strategy::RestForOne)
     }
 
-    /// Sets how many restarts within how long are too many; then the supervisor fails. Default: more than 5 in 5 s.
+    /// Sets how many restarts there may be within a period; with one more the supervisor gives up. Default: 5 in 5 s.
+    /// `usize::MAX` is no limit. The times of the last restarts are kept, 16 bytes each, never more than the limit.
     pub fn limit(mut self, restarts: usize, period: Duration) -> Self {
-        (self.policy.limit, self.policy.period) = (restarts, period);
+        (self.plan.policy.limit, self.plan.policy.period) = (restarts, period);
         self
     }
 
-    /// Sets how long to wait before a restart. Default: not at all.
+    /// Sets how long a child waits before its restart. Default: not at all. Each child has its own wait.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.policy.backoff = backoff;
+        self.plan.policy.backoff = backoff;
         self
     }
 
@@ -140,7 +217,7 @@ impl Supervisor {
 
     /// Adds a child and says when it is restarted.
     pub fn child_with<Kind>(mut self, name: impl Into<String>, restart: Restart, child: impl IntoChild<Kind>) -> Self {
-        self.children.push(Spec { name: name.into(), restart, start: child.into_start().0 });
+        self.pending.push(child.into_start().named(name, restart));
         self
     }
 
@@ -150,8 +227,7 @@ impl Supervisor {
     /// Outside of a runtime.
     #[track_caller]
     pub fn spawn(self) -> SupervisorRef {
-        let supervising = Supervising::new(self);
-        SupervisorRef(cell::start(&Handle::current(), Options::default(), Recipe::Once(Some(supervising))))
+        SupervisorRef(cell::start(&Handle::current(), Options::default(), Recipe::Once(Some(self))))
     }
 
     /// Runs a program that is this supervisor: builds a runtime, starts the children, and ends them in order at ctrl-c or
@@ -185,54 +261,103 @@ impl Supervisor {
 
 impl fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.children.iter().map(|spec| &spec.name).collect();
-        f.debug_struct("Supervisor").field("policy", &self.policy).field("children", &names).finish()
+        let names: Vec<_> = self.pending.iter().map(|spec| &spec.name).chain(self.names.keys()).collect();
+        f.debug_struct("Supervisor").field("policy", &self.plan.policy).field("children", &names).finish()
     }
 }
 
 /// A reference to a running supervisor.
 #[derive(Clone, Debug)]
-pub struct SupervisorRef(LocalRef<Supervising>);
+pub struct SupervisorRef(LocalRef<Supervisor>);
 
 impl SupervisorRef {
-    /// Starts another child, which is always restarted, and returns a reference that outlives its restarts.
+    /// Starts another child, which is always restarted, waits until it has started, and returns a reference that outlives its
+    /// restarts.
     ///
     /// # Errors
-    /// If the supervisor has ended.
+    /// If the child does not start, its name is taken, or the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// If this is dropped half-way the child may have been started.
     pub async fn add<A: Actor>(
         &self,
         name: impl Into<String>,
         recipe: impl FnMut() -> A + Send + 'static,
-    ) -> Result<LocalRef<A>> {
+    ) -> std::result::Result<LocalRef<A>, SpawnError> {
         self.add_with(name, Restart::Permanent, recipe).await
     }
 
     /// Starts another child and says when it is restarted.
     ///
     /// # Errors
-    /// If the supervisor has ended.
+    /// As [`add`](Self::add).
     pub async fn add_with<A: Actor>(
         &self,
         name: impl Into<String>,
         restart: Restart,
         recipe: impl FnMut() -> A + Send + 'static,
-    ) -> Result<LocalRef<A>> {
-        let (send, receive) = std::sync::mpsc::channel();
-        let start: StartChild = Box::new(move |handle, options| {
-            let child = cell::start(handle, options, Recipe::Again(Box::new(recipe)));
-            // The receiver waits for the reply to this very message.
-            let _ = send.send(child.clone());
-            child.child()
-        });
-        self.0.ask(Add(Spec { name: name.into(), restart, start })).await?;
-        Ok(receive.try_recv()?)
+    ) -> std::result::Result<LocalRef<A>, SpawnError> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let told = move |actor| drop(send.try_send(actor));
+        let spec = StartFn::telling(recipe, told).named(name, restart);
+        let asked = self.0.ask(StartChild(spec)).within(Duration::MAX).await;
+        let outcome = asked.map_err(|_| SpawnError::ParentStopped)??;
+        outcome.await.map_err(|_| SpawnError::ParentStopped)?.map_err(SpawnError::Failed)?;
+        receive.try_recv().map_err(|_| SpawnError::ParentStopped)
+    }
+
+    /// Ends a child for good, waits for it, and keeps its specification for [`restart_child`](Self::restart_child). A temporary
+    /// child is forgotten.
+    ///
+    /// # Errors
+    /// If there is no such child, or the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// If this is dropped half-way the child may end all the same.
+    pub async fn terminate_child(&self, name: &str) -> std::result::Result<(), ChildError> {
+        self.to_child(name, Change::Terminate).await
+    }
+
+    /// Ends a child for good, unless that has been done, waits for it, and forgets it. Its name is free then.
+    ///
+    /// # Errors
+    /// If there is no such child, or the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// If this is dropped half-way the child may end all the same.
+    pub async fn delete_child(&self, name: &str) -> std::result::Result<(), ChildError> {
+        self.to_child(name, Change::Delete).await
+    }
+
+    /// Starts a child again, and waits until it has started. One that runs is stopped first, and its references and its
+    /// mailbox survive; one that waits for a restart does not wait any longer; one that was terminated starts as a new actor.
+    /// It does not count as a restart.
+    ///
+    /// # Errors
+    /// If there is no such child, it does not start, or the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// If this is dropped half-way the child may start again all the same.
+    pub async fn restart_child(&self, name: &str) -> std::result::Result<(), ChildError> {
+        self.to_child(name, Change::Restart).await
+    }
+
+    async fn to_child(&self, name: &str, change: Change) -> std::result::Result<(), ChildError> {
+        let asked = self.0.ask(ToChild(name.into(), change)).within(Duration::MAX).await;
+        let outcome = asked.map_err(|_| ChildError::ParentStopped)?.ok_or(ChildError::NotFound)?;
+        outcome.await.map_err(|_| ChildError::ParentStopped)?.map_err(ChildError::Failed)
+    }
+
+    /// Returns the children in the order of their start. None if the supervisor has ended.
+    pub async fn which_children(&self) -> Vec<ChildInfo> {
+        self.0.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
     }
 
     /// Ends the children in reverse order, then the supervisor, and waits for it.
     pub async fn stop(&self) {
-        let child = self.0.child();
-        child.signal(Signal::Shutdown);
-        child.end(SHUTDOWN_TIME.saturating_mul(4)).await;
+        self.0.0.signal(Signal::Shutdown);
+        self.0.0.wake();
+        self.0.closed().await;
     }
 
     /// Waits until the supervisor has ended, and returns why.
@@ -246,102 +371,34 @@ impl SupervisorRef {
     }
 }
 
-/// The actor of a supervisor that is itself a child.
-pub(crate) fn nested(supervisor: Supervisor) -> Supervising {
-    Supervising::new(supervisor)
+/// A child of a supervisor, as [`SupervisorRef::which_children`] sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name of its type, for people.
+    pub type_name: &'static str,
+    /// When it is restarted.
+    pub restart: Restart,
+    /// Its id; `None` if it was terminated, or has not begun yet.
+    pub actor: Option<ActorId>,
+    /// Where it is in its life.
+    pub state: ChildState,
 }
 
-/// The supervising actor.
-pub(crate) struct Supervising {
-    policy: Policy,
-    pending: Vec<Spec>,
-    children: Vec<(String, Restart)>,
-    history: VecDeque<Instant>,
-}
-
-impl Supervising {
-    fn new(supervisor: Supervisor) -> Self {
-        Self { policy: supervisor.policy, pending: supervisor.children, children: Vec::new(), history: VecDeque::new() }
-    }
-
-    fn start(&mut self, spec: Spec, ctx: &mut Context<Self>) {
-        let guardian = Watcher { supervisor: ctx.me(), index: self.children.len() };
-        let options = Options { guardian: Some(Arc::new(guardian)), ..Options::default() };
-        self.children.push((spec.name, spec.restart));
-        let child = (spec.start)(ctx.runtime(), options);
-        ctx.adopt_in_order(child);
-    }
-}
-
-impl Actor for Supervising {
-    async fn started(&mut self, ctx: &mut Context<Self>) -> Result {
-        ctx.children_ordered = true;
-        for spec in std::mem::take(&mut self.pending) {
-            self.start(spec, ctx);
-        }
-        Ok(())
-    }
-}
-
-/// Starts another child.
-struct Add(Spec);
-
-impl Message for Add {
-    type Reply = ();
-}
-
-impl Handler<Add> for Supervising {
-    async fn handle(&mut self, Add(spec): Add, ctx: &mut Context<Self>) {
-        self.start(spec, ctx);
-    }
-}
-
-/// A child has ended and waits for the verdict.
-struct Ended {
-    index: usize,
-    reason: ExitReason,
-}
-
-impl Message for Ended {
-    type Reply = Verdict;
-}
-
-impl Handler<Ended> for Supervising {
-    async fn handle(&mut self, ended: Ended, ctx: &mut Context<Self>) -> Verdict {
-        let Some((name, restart)) = self.children.get(ended.index) else { return Verdict::Leave };
-        let random = ctx.runtime().random_u64();
-        let end = End { restart: *restart, reason: &ended.reason, child: ended.index, children: self.children.len() };
-        let decision = self.policy.decide(&end, &mut self.history, Instant::now(), random);
-        match decision {
-            Decision::Leave => Verdict::Leave,
-            Decision::Escalate => {
-                let (limit, period) = (self.policy.limit, self.policy.period);
-                let text = format!("{name:?} needed more than {limit} restarts within {period:?}; {}", ended.reason);
-                ctx.fail(Error::msg(text));
-                Verdict::Leave
-            }
-            Decision::Restart { after, others } => {
-                tracing::warn!(child = name, reason = %ended.reason, ?after, "restarting a child");
-                for index in others.filter(|&index| index != ended.index) {
-                    if let Some(sibling) = ctx.child_list().get(index) {
-                        sibling.signal(Signal::Restart);
-                    }
-                }
-                Verdict::Restart { after }
-            }
-        }
-    }
-}
-
-/// Brings the end of a child before its supervisor.
-struct Watcher {
-    supervisor: LocalRef<Supervising>,
-    index: usize,
-}
-
-impl Guardian for Watcher {
-    fn ended(&self, reason: ExitReason) -> Pin<Box<dyn Future<Output = Verdict> + Send>> {
-        let ask = self.supervisor.ask(Ended { index: self.index, reason });
-        Box::pin(async move { ask.within(Duration::MAX).await.unwrap_or(Verdict::Leave) })
-    }
+/// Where a child is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildState {
+    /// It waits for its turn to start, or for the time of its restart.
+    Waiting,
+    /// Its `started` has not returned yet.
+    Starting,
+    /// It runs.
+    Running,
+    /// It was asked to stop.
+    Stopping,
+    /// It was terminated and can be restarted.
+    Terminated,
 }

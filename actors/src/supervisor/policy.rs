@@ -1,4 +1,4 @@
-//! The restart decision, pure: who ended, why, what happened before, what time it is, in; what to do, out.
+//! When a child is started again, and after how long: pure, the time and random numbers are arguments.
 
 use crate::exit::ExitReason;
 use posse_core::time::Instant;
@@ -29,7 +29,8 @@ pub enum Restart {
     Temporary,
 }
 
-/// How long to wait before a restart: doubling with each restart within the period, with jitter.
+/// How long to wait before a restart: doubling with each restart of the child, with jitter. A child that has run for the
+/// period of the supervisor's limit begins with the least wait again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -48,86 +49,56 @@ impl Backoff {
     }
 
     /// The wait before restart number `attempt` (from 0), with a random number for the jitter.
-    fn wait(&self, attempt: usize, random: u64) -> Duration {
-        let doublings = u32::try_from(attempt).unwrap_or(u32::MAX).min(30);
-        let full = self.min.saturating_mul(1 << doublings).min(self.max);
+    pub(crate) fn wait(&self, attempt: u32, random: u64) -> Duration {
+        let full = self.min.saturating_mul(1 << attempt.min(30)).min(self.max);
         let jitter = f64::from((random >> 32) as u32) / f64::from(u32::MAX);
         full.mul_f64(0.5 + jitter / 2.0)
     }
 }
 
-/// What a supervisor does about the end of a child.
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// The child starts over after the wait, and so do the children with these indices, itself excepted.
-    Restart { after: Duration, others: Range<usize> },
-    /// The child stays ended.
-    Leave,
-    /// Too many restarts: the supervisor itself fails.
-    Escalate,
+impl Restart {
+    /// Returns true if a child that ended for this reason is to be started again.
+    pub(crate) fn wants(self, reason: &ExitReason) -> bool {
+        match self {
+            Self::Permanent => *reason != ExitReason::Shutdown,
+            Self::Transient => reason.is_abnormal(),
+            Self::Temporary => false,
+        }
+    }
 }
 
-/// A child that has ended: how it is restarted, why it ended, its index, and how many children there are.
-#[derive(Debug)]
-pub(crate) struct End<'a> {
-    pub(crate) restart: Restart,
-    pub(crate) reason: &'a ExitReason,
-    pub(crate) child: usize,
-    pub(crate) children: usize,
-}
-
+/// The settings of one supervisor.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) strategy: Strategy,
+    /// `usize::MAX` is no limit.
     pub(crate) limit: usize,
     pub(crate) period: Duration,
     pub(crate) backoff: Backoff,
 }
 
 impl Policy {
-    /// Decides, and notes a restart in `history`, which holds the times of those within the period.
-    pub(crate) fn decide(&self, end: &End<'_>, history: &mut VecDeque<Instant>, now: Instant, random: u64) -> Decision {
-        let &End { restart, reason, child, children } = end;
-        let wanted = match restart {
-            Restart::Permanent => true,
-            Restart::Transient => reason.is_abnormal(),
-            Restart::Temporary => false,
-        };
-        if !wanted || *reason == ExitReason::Shutdown {
-            return Decision::Leave;
+    /// Notes a restart in `history`, which holds the times of those within the period, at most `limit` of them. False if it
+    /// would be one too many.
+    pub(crate) fn admits(&self, history: &mut VecDeque<Instant>, now: Instant) -> bool {
+        if self.limit == usize::MAX {
+            return true;
         }
-
         while history.front().is_some_and(|&restarted| now - restarted >= self.period) {
             history.pop_front();
         }
-        if history.len() >= self.limit {
-            return Decision::Escalate;
+        let admitted = history.len() < self.limit;
+        if admitted {
+            history.push_back(now);
         }
-        let after = self.backoff.wait(history.len(), random);
-        history.push_back(now);
-        let others = match self.strategy {
-            Strategy::OneForOne => child..child,
-            Strategy::OneForAll => 0..children,
-            Strategy::RestForOne => child..children,
-        };
-        Decision::Restart { after, others }
+        admitted
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{prop_assert, proptest};
-
-    fn policy(limit: usize) -> Policy {
-        Policy {
-            strategy: Strategy::OneForOne,
-            limit,
-            period: Duration::from_secs(10),
-            backoff: Backoff::exponential(Duration::from_millis(50)..Duration::from_secs(5)),
-        }
-    }
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     proptest! {
         #[test]
@@ -135,29 +106,36 @@ mod tests {
             gaps in proptest::collection::vec(0u64..5_000, 1..100),
             limit in 0usize..6,
         ) {
-            let policy = policy(limit);
-            let mut history = VecDeque::new();
-            let mut now = Instant::now();
-            let mut restarts = Vec::new();
+            let policy = Policy {
+                strategy: Strategy::OneForOne,
+                limit,
+                period: Duration::from_secs(10),
+                backoff: Backoff::none(),
+            };
+            let (mut history, mut now, mut restarts) = (VecDeque::new(), Instant::now(), Vec::new());
             for gap in gaps {
                 now += Duration::from_millis(gap);
-                let failed = ExitReason::failed("x");
-                let end = End { restart: Restart::Permanent, reason: &failed, child: 0, children: 1 };
-                match policy.decide(&end, &mut history, now, gap) {
-                    Decision::Restart { after, .. } => {
-                        prop_assert!(after <= Duration::from_secs(5));
-                        restarts.push(now);
-                    }
-                    Decision::Escalate => {
-                        let recent = restarts.iter().filter(|&&at| now - at < policy.period).count();
-                        prop_assert!(recent >= limit);
-                    }
-                    Decision::Leave => prop_assert!(false),
-                }
                 let recent = restarts.iter().filter(|&&at| now - at < policy.period).count();
-                prop_assert!(recent <= limit);
+                prop_assert_eq!(policy.admits(&mut history, now), recent < limit);
+                if recent < limit {
+                    restarts.push(now);
+                }
+                prop_assert!(history.len() <= limit);
             }
         }
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_noted() {
+        let policy = Policy {
+            strategy: Strategy::OneForOne,
+            limit: usize::MAX,
+            period: Duration::from_secs(10),
+            backoff: Backoff::none(),
+        };
+        let mut history = VecDeque::new();
+        assert!((0..1000).all(|_| policy.admits(&mut history, Instant::now())));
+        assert!(history.is_empty());
     }
 
     #[test]
@@ -171,17 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn restart_types_are_kept_and_strategies_name_the_others() {
-        let mut history = VecDeque::new();
-        let now = Instant::now();
-        let mut decide = |restart, reason: &ExitReason| {
-            let end = End { restart, reason, child: 1, children: 4 };
-            Policy { strategy: Strategy::RestForOne, ..policy(9) }.decide(&end, &mut history, now, 0)
-        };
+    fn restart_types_are_kept() {
         let failed = ExitReason::failed("x");
-        assert_eq!(decide(Restart::Temporary, &failed), Decision::Leave);
-        assert_eq!(decide(Restart::Transient, &ExitReason::Normal), Decision::Leave);
-        assert!(matches!(decide(Restart::Transient, &failed), Decision::Restart { others, .. } if others == (1..4)));
-        assert!(matches!(decide(Restart::Permanent, &ExitReason::Normal), Decision::Restart { .. }));
+        assert!(!Restart::Temporary.wants(&failed));
+        assert!(!Restart::Transient.wants(&ExitReason::Normal) && Restart::Transient.wants(&failed));
+        assert!(Restart::Permanent.wants(&ExitReason::Normal) && !Restart::Permanent.wants(&ExitReason::Shutdown));
     }
 }
