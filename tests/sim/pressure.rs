@@ -208,7 +208,7 @@ async fn ask_on(
         let connected = state(&b, id) == Some(PeerState::Connected);
         let answer = echo(&b, &probe, secs(1)).await;
         // An odd number: a fault is on, or was until a moment ago.
-        let quiet = before % 2 == 0 && before == faults.load(Ordering::Relaxed) && connected;
+        let quiet = before & 1 == 0 && before == faults.load(Ordering::Relaxed) && connected;
         match answer {
             Ok(_) => answered += 1,
             Err(AskError::NodeDown) => return answered,
