@@ -3,6 +3,7 @@
 //! [`Error`] is any error, for programs and for actors that only pass errors on. It is no `std::error::Error` itself, so
 //! that everything that is one, and any text, converts into it with `?`.
 
+use posse_wire::Goodbye;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
@@ -334,8 +335,10 @@ pub enum FindError {
     NotFound,
     /// The name belongs to an actor that speaks another protocol.
     WrongProtocol,
-    /// The node that was asked is down.
+    /// Nobody who could be asked has published the name, and a node that was asked, or that this one joined, is down.
     NodeDown,
+    /// Nobody who could be asked has published the name, and a node that this one joined refuses it; why.
+    Refused(Goodbye),
     /// No answer before the deadline.
     Timeout,
 }
@@ -345,7 +348,8 @@ impl fmt::Display for FindError {
         f.write_str(match self {
             Self::NotFound => "nobody has published the name",
             Self::WrongProtocol => "the name belongs to an actor that speaks another protocol",
-            Self::NodeDown => "the node is down",
+            Self::NodeDown => "a node that may know the name is down",
+            Self::Refused(code) => return write!(f, "a node that may know the name refuses this one: {code}"),
             Self::Timeout => "no answer before the deadline",
         })
     }
@@ -365,6 +369,8 @@ pub enum NodeError {
     Open(SocketAddr),
     /// The other node was reached but is not one to talk to; the text says why.
     Handshake(Box<str>),
+    /// The other node refuses this one, or this one it; the code and the text say why.
+    Refused(Goodbye, Box<str>),
     /// The other node did not answer in time.
     Timeout,
     /// A published name is taken, by a living actor.
@@ -386,6 +392,8 @@ impl fmt::Display for NodeError {
                  listen on a loopback address such as 127.0.0.1"
             ),
             Self::Handshake(why) => write!(f, "the handshake failed: {why}"),
+            Self::Refused(code, why) if why.is_empty() => write!(f, "refused: {code}"),
+            Self::Refused(code, why) => write!(f, "refused: {code}: {why}"),
             Self::Timeout => f.write_str("the node did not answer in time"),
             Self::NameTaken => f.write_str("the name is taken"),
             Self::Setting(what) => write!(f, "the setting makes no sense: {what}"),

@@ -142,8 +142,3 @@ pub mod __private {
     pub use crate::protocol::{Entry, assert_distinct};
     pub use serde;
 }
-
-/// The programs of the README are compiled as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -35,3 +35,8 @@ pub fn buggify(probability: f64) -> bool {
         false
     }
 }
+
+/// The program of the package's README, compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

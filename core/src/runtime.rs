@@ -1,5 +1,13 @@
 //! The runtime and the handle that reaches it from anywhere.
 //!
+//! # Tasks that block
+//! A task should come back from each poll soon. If one does not, it occupies its worker, and only that: once it has been
+//! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
+//! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
+//! such polls, everything waits until one returns; a current-thread runtime has only one. Blocking code belongs into
+//! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
+//! sees to this; it sleeps while the workers do.
+//!
 //! # Shutdown
 //! In this order, each step once: new tasks are refused (their handles say *cancelled*); each worker ends after the poll
 //! it is in; the futures of all tasks are dropped, queued ones first, inside the runtime's context; queued blocking
@@ -18,6 +26,7 @@ pub use handle::{EnterGuard, Handle, NoRuntime};
 pub(crate) use handle::{Inner, Parts};
 
 use crate::context;
+use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
 use std::future::Future;
@@ -68,7 +77,6 @@ impl Runtime {
         Builder::new_multi_thread().build()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
     pub(crate) fn start(
         handle: Handle,
         workers: Vec<Worker>,
@@ -83,26 +91,40 @@ impl Runtime {
             Flavor::CurrentThread => workers.into_iter().for_each(|worker| runtime.handle.put_worker(worker)),
             Flavor::MultiThread => {
                 // The workers do not cross threads themselves: their queues do, and each is put together where it runs.
+                let count = workers.len();
                 for worker in workers {
                     let parts = worker.into_parts();
                     let index = parts.index();
-                    let mut builder = thread::Builder::new().name(format!("{name}-{index}"));
-                    if let Some(size) = stack_size {
-                        builder = builder.stack_size(size);
+                    let life = move || worker_thread(parts.into_worker());
+                    if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
+                        // Those that did not start will not leave either.
+                        (index..count).for_each(|_| runtime.handle.shared().leave());
+                        return Err(error);
                     }
-                    match builder.spawn(move || worker_thread(parts.into_worker())) {
-                        Ok(thread) => runtime.threads.push(thread),
-                        Err(error) => {
-                            // Those that did not start will not leave either.
-                            (index..runtime.handle.shared().remotes.len())
-                                .for_each(|_| runtime.handle.shared().leave());
-                            return Err(error);
-                        }
-                    }
+                }
+                // A single worker has nobody to give its work to.
+                if count > 1 {
+                    let watchdog = Watchdog::new(runtime.handle.clone());
+                    runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
                 }
             }
         }
         Ok(runtime)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
+    fn spawn_thread(
+        &mut self,
+        name: String,
+        stack_size: Option<usize>,
+        life: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut builder = thread::Builder::new().name(name);
+        if let Some(size) = stack_size {
+            builder = builder.stack_size(size);
+        }
+        self.threads.push(builder.spawn(life)?);
+        Ok(())
     }
 
     /// Returns a handle, which may be cloned and sent anywhere.

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
+mod auto_traits;
 mod common;
+mod drops;
 mod lifecycle;
 mod mailbox;
 mod monitors;
@@ -12,6 +14,7 @@ mod real_cluster;
 mod real_hostile;
 mod real_nodes;
 mod real_reconnect;
+mod real_stuck;
 mod runtimes;
 mod services;
 mod supervision;

@@ -84,3 +84,16 @@ async fn a_node_that_others_know_keeps_its_incarnation() {
     assert_eq!(node.id(), before);
     assert_eq!(node.find::<Testing>("tester").await.unwrap().echo("fine".to_owned()).await.unwrap(), "fine");
 }
+
+#[posse::test]
+async fn a_name_that_was_taken_back_is_found_by_nobody() {
+    let server = server().await;
+    let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
+    assert!(client.find::<Testing>("tester").await.is_ok());
+    assert!(server.unpublish("tester"));
+    assert!(!server.unpublish("tester"));
+    assert_eq!(client.find::<Testing>("tester").await.unwrap_err(), posse::FindError::NotFound);
+    let again = posse::spawn(Tester::default).share::<Testing>();
+    server.publish("tester", again).await.unwrap();
+    assert!(client.find::<Testing>("tester").await.is_ok());
+}

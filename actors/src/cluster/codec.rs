@@ -191,6 +191,32 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_that_of_the_deepest_whatever_is_beside_it() {
+        let nested = |levels| (0..levels).fold(Sample::Unit, |inner, _| Sample::Deep(Box::new(inner)));
+        let decodes =
+            |beside: &Vec<Sample>, levels| decode::<(Vec<Sample>, Sample)>(&encoded(&(beside, nested(levels)))).is_ok();
+        let (none, many) = (Vec::new(), vec![nested(3); 1000]);
+        let deepest = (0..200).take_while(|&levels| decodes(&none, levels)).count() - 1;
+        assert!(decodes(&many, deepest), "the depth of what is beside it was not given back");
+        assert!(!decodes(&many, deepest + 1), "more depth was given back than taken");
+    }
+
+    #[test]
+    fn elements_are_bounded_to_the_very_last() {
+        // One of them is the look that finds the end.
+        let room = 8 * 16 + 4096 - 1_u64;
+        assert_eq!(decode::<Vec<()>>(&room.to_le_bytes()).unwrap().len() as u64, room);
+        assert!(decode::<Vec<()>>(&(room + 1).to_le_bytes()).is_err());
+    }
+
+    #[test]
+    fn types_with_a_form_for_people_are_written_in_the_other_one() {
+        let address = std::net::Ipv4Addr::LOCALHOST;
+        assert_eq!(encoded(&address), [127, 0, 0, 1]);
+        assert_eq!(decode::<std::net::Ipv4Addr>(&[127, 0, 0, 1]).unwrap(), address);
+    }
+
+    #[test]
     fn elements_without_size_are_bounded() {
         let bomb = u64::MAX.to_le_bytes();
         assert!(decode::<Vec<()>>(&bomb).is_err());

@@ -2,13 +2,14 @@
 
 use super::converse::{self, Connection, End};
 use super::core::{Admission, Core};
+use super::events::DownReason;
 use super::peer::Peer;
 use super::{First, race};
 use bytes::BytesMut;
 use posse_core::time::{Instant, sleep, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
-use posse_wire::{Connected, Goodbye, Greeting, HandshakeError, Introduced, Role};
+use posse_wire::{Agreeing, Connected, Goodbye, Greeting, HandshakeError, Introduced, NodeId, Role};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) enum ConnectError {
     Open(SocketAddr),
     /// It is not one to talk to.
     Handshake(HandshakeError),
-    /// Some node knew a later incarnation of this one, which has taken the next: to be tried again.
+    /// This node has become another incarnation meanwhile: to be tried again.
     Renewed,
     /// We refused it.
     Refused(Goodbye, &'static str),
@@ -58,11 +59,11 @@ pub(super) async fn loopback(address: impl ToSocketAddrs) -> Result<Vec<SocketAd
     }
 }
 
-/// Connects and shakes hands. The connection is with the peer then.
+/// Connects to where the program wants, and shakes hands. The connection is with the peer then.
 pub(super) async fn dial(core: &Arc<Core>, addresses: &[SocketAddr]) -> Result<Arc<Peer>, ConnectError> {
     let dialling = async {
         let stream = connect_to(addresses).await?;
-        shake_hands(core, stream, Role::Initiator).await
+        shake_hands(core, stream, Role::Initiator, true).await
     };
     timeout(core.limits.handshake, dialling).await.unwrap_or(Err(ConnectError::Timeout))
 }
@@ -107,7 +108,7 @@ pub(super) async fn accept(listening: Listening) {
             First::Right(Ok((stream, _))) => stream,
             First::Right(Err(error)) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(target: "posse::node", %error, "a connection could not be accepted");
                 race(core.closing.cancelled(), sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
@@ -115,9 +116,9 @@ pub(super) async fn accept(listening: Listening) {
         let greeter = core.clone();
         let handshake = core.handle.spawn(async move {
             let limit = greeter.limits.handshake;
-            let shaking = timeout(limit, shake_hands(&greeter, stream, Role::Acceptor)).await;
+            let shaking = timeout(limit, shake_hands(&greeter, stream, Role::Acceptor, false)).await;
             if let Ok(Err(error)) = shaking {
-                tracing::debug!(?error, "a connection was refused");
+                tracing::debug!(target: "posse::node", ?error, "a connection did not come about");
             }
         });
         core.half_open(handshake.abort_handle());
@@ -135,47 +136,120 @@ impl Drop for Attempt {
     }
 }
 
-async fn shake_hands(core: &Arc<Core>, mut stream: TcpStream, role: Role) -> Result<Arc<Peer>, ConnectError> {
+/// `is_chosen`: the program wants to talk to whoever is there.
+async fn shake_hands(
+    core: &Arc<Core>,
+    mut stream: TcpStream,
+    role: Role,
+    is_chosen: bool,
+) -> Result<Arc<Peer>, ConnectError> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(GREETING_BYTES);
     let own = core.hello();
-    let incarnation = own.incarnation;
+    let me = own.node();
     let (greeting, hello) = Greeting::new(role, own);
     stream.write_all(&hello).await?;
 
     let introduced = introduced(&greeting, &mut stream, &mut input).await?;
+    let address = introduced.peer().address.clone();
     let peer = loop {
         match core.admit(introduced.peer(), role == Role::Acceptor) {
             Admission::Welcome(peer) => break peer,
             Admission::Wait(peer) => peer.until(|peer| !peer.is_accepting()).await,
             Admission::Refused(code, detail, text) => {
-                let last_words = introduced.refuse(code, detail, text);
-                stream.write_all(&last_words).await?;
-                // Until it has closed it may not have read them, and not acted upon them.
-                stream.shutdown().await?;
-                let _ = timeout(converse::GOODBYE_TIME, converse::hang_up(&stream)).await;
+                refuse(introduced, &mut stream, &mut input, (code, detail, text)).await?;
                 return Err(ConnectError::Refused(code, text));
+            }
+            Admission::Down(peer, weight) => {
+                let last_words = (Goodbye::Quarantined, weight, "");
+                let theirs = refuse(introduced, &mut stream, &mut input, last_words).await?;
+                return Err(settle_quarantine(core, me, &peer, weight, theirs));
             }
         }
     };
 
     let mut attempt = Attempt(Some(peer.clone()), role);
     let connected = match agree(core, introduced, &mut stream, &mut input).await {
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Stale, detail, .. }))
-            if core.renew(detail) =>
-        {
-            tracing::info!(seen = detail, "this node's clock went back: it takes a later incarnation");
-            return Err(ConnectError::Renewed);
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
+            say_refused("the other node refuses this one", peer.name(), code, &text);
+            let renewed = match code {
+                Goodbye::Stale => core.is_stale(me.incarnation, detail),
+                Goodbye::Quarantined => core.is_quarantined(me.incarnation, &peer, is_chosen),
+                _ => false,
+            };
+            let rejected = HandshakeError::Rejected { code, detail, text };
+            return Err(if renewed { ConnectError::Renewed } else { rejected.into() });
         }
         agreed => agreed?,
     };
-    if !core.bind(incarnation) {
+    if !core.meet(&peer, &address, me.incarnation) {
         return Err(ConnectError::Renewed);
     }
     attempt.0 = None;
     peer.offer(Connection { stream, input, connected });
+    peer.begin();
     core.joined.notify_waiters();
     Ok(peer)
+}
+
+/// Says why there will be no connection. Returns why the other side refuses it, if it does.
+async fn refuse(
+    introduced: Introduced,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    (code, detail, text): (Goodbye, u64, &'static str),
+) -> Result<Option<(Goodbye, u64)>, ConnectError> {
+    say_refused("a node was refused", &introduced.peer().name, code, text);
+    let (mut agreeing, last_words) = introduced.refuse(code, detail, text);
+    stream.write_all(&last_words).await?;
+    stream.shutdown().await?;
+    // Until it has closed it may not have read them, and not acted upon them.
+    let hearing = async {
+        let theirs = hear(&mut agreeing, stream, input).await;
+        converse::hang_up(stream).await;
+        theirs
+    };
+    Ok(timeout(converse::GOODBYE_TIME, hearing).await.ok().flatten())
+}
+
+/// Connections that meet each other are everyday; whoever is refused for another reason stays out.
+fn say_refused(what: &str, name: &str, code: Goodbye, text: &str) {
+    match code {
+        Goodbye::Simultaneous | Goodbye::Already => {
+            tracing::debug!(target: "posse::node", name, %code, text, "{what}");
+        }
+        _ => tracing::warn!(target: "posse::node", name, %code, text, "{what}"),
+    }
+}
+
+/// Why the other side refuses as well, if it does.
+async fn hear(agreeing: &mut Agreeing, stream: &mut TcpStream, input: &mut BytesMut) -> Option<(Goodbye, u64)> {
+    loop {
+        match agreeing.read(input) {
+            Ok(None) => more(stream, input).await.ok()?,
+            Err(HandshakeError::Rejected { code, detail, .. }) => return Some((code, detail)),
+            Ok(Some(_)) | Err(_) => return None,
+        }
+    }
+}
+
+/// This node has declared the other one down. If the other has done the same, the one of the two that is connected to fewer
+/// nodes comes back as a new incarnation. What else the other has against this one is told.
+fn settle_quarantine(
+    core: &Core,
+    me: NodeId,
+    peer: &Peer,
+    weight: u64,
+    theirs: Option<(Goodbye, u64)>,
+) -> ConnectError {
+    let Some((code, detail)) = theirs else { return ConnectError::Refused(Goodbye::Quarantined, "") };
+    let renewed = match code {
+        Goodbye::Quarantined if (weight, me) < (detail, peer.id()) => core.is_quarantined(me.incarnation, peer, false),
+        Goodbye::Quarantined => return ConnectError::Refused(code, ""),
+        Goodbye::Stale => core.is_stale(me.incarnation, detail),
+        _ => false,
+    };
+    if renewed { ConnectError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
 }
 
 async fn introduced(
@@ -228,7 +302,8 @@ pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
     let handle = core.handle.clone();
     let relation = Relation(peer);
     handle.spawn(async move {
-        live(&core, &relation.0).await;
+        let reason = live(&core, &relation.0).await;
+        relation.0.down(reason);
     });
 }
 
@@ -237,47 +312,52 @@ struct Relation(Arc<Peer>);
 
 impl Drop for Relation {
     fn drop(&mut self) {
-        self.0.down();
+        self.0.down(DownReason::Closed);
     }
 }
 
-async fn live(core: &Arc<Core>, peer: &Arc<Peer>) {
-    wait_for_need(core, peer).await;
-    let mut patience = core.limits.grace;
-    while let Some(connection) = reconnect(core, peer, patience).await {
+async fn live(core: &Arc<Core>, peer: &Arc<Peer>) -> DownReason {
+    let (mut patience, mut given_up) = (core.limits.grace, DownReason::Unreachable);
+    loop {
+        let connection = match reconnect(core, peer, patience).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return given_up,
+            Err(reason) => return reason,
+        };
         let end = converse::run(core, peer, connection).await;
         peer.part();
-        patience = match end {
-            End::Down => return,
+        (patience, given_up) = match end {
+            End::Down if core.closing.is_cancelled() => return DownReason::Closed,
+            End::Down => return DownReason::Left,
             // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
             // lives it has seen the same, and is on its way.
-            End::Closed if peer.address().is_empty() => core.limits.return_wait.min(core.limits.grace),
-            End::Closed | End::Broken => core.limits.grace,
+            End::Closed if peer.address().is_empty() => {
+                (core.limits.return_wait.min(core.limits.grace), DownReason::Died)
+            }
+            End::Closed | End::Broken => (core.limits.grace, DownReason::Unreachable),
         };
     }
 }
 
-/// A relation that begins with a mention waits until something is to be sent.
-async fn wait_for_need(core: &Core, peer: &Peer) {
-    loop {
-        let needed = peer.on_session(|session| session.counters().unsettled > 0 || session.waits());
-        if needed || peer.has_offer() || peer.is_down() || core.closing.is_cancelled() {
-            return;
-        }
-        race(core.closing.cancelled(), race(peer.until_offered(), peer.wanted.notified())).await;
-    }
-}
-
-/// Dials, or is dialled, until there is a connection. `None` if the node is down.
-async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Option<Connection> {
+/// Dials, or is dialled, until there is a connection. `None` if it takes longer than `patience`, an error if the node is
+/// down.
+async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Result<Option<Connection>, DownReason> {
     let give_up = Instant::now() + patience;
     let mut pause = Duration::ZERO;
     loop {
         if let Some(connection) = peer.take_offer() {
-            return Some(connection);
+            return Ok(Some(connection));
         }
-        if peer.is_down() || core.closing.is_cancelled() || Instant::now() >= give_up {
-            return None;
+        if peer.is_down() || core.closing.is_cancelled() {
+            return Err(DownReason::Closed);
+        }
+        if Instant::now() >= give_up {
+            if !peer.is_accepting() {
+                return Ok(None);
+            }
+            // It is at the door; the handshake has a time of its own.
+            race(core.closing.cancelled(), peer.until(|peer| !peer.is_accepting())).await;
+            continue;
         }
         if !pause.is_zero() {
             // Half of a pause is left to chance, so that many nodes do not dial at once.
@@ -293,12 +373,12 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Op
         }
         // Whoever dials us meanwhile is not kept waiting.
         match race(core.closing.cancelled(), race(peer.until_offered(), reach(core, peer))).await {
-            First::Left(()) => return None,
+            First::Left(()) => return Err(DownReason::Closed),
             First::Right(First::Left(())) => {}
             First::Right(First::Right(reached)) => match redial(core, peer, reached).await {
                 Redial::Offered => {}
-                Redial::Failed => peer.abandon(false),
-                Redial::Gone => return None,
+                Redial::Failed => peer.stop_dialling(),
+                Redial::Gone(reason) => return Err(reason),
             },
         }
     }
@@ -307,15 +387,15 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Op
 enum Redial {
     Offered,
     Failed,
-    /// Nobody is there, or another incarnation.
-    Gone,
+    /// Nobody is there, or another node. Of one that was never met this says nothing: it may be elsewhere.
+    Gone(DownReason),
 }
 
 /// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
 /// node may reach us.
 async fn reach(core: &Core, peer: &Peer) -> Result<TcpStream, ConnectError> {
     let connecting = async {
-        let addresses = loopback(peer.address()).await?;
+        let addresses = loopback(peer.address().as_str()).await?;
         Ok(connect_to(&addresses).await?)
     };
     timeout(core.limits.redial_wait, connecting).await.unwrap_or(Err(ConnectError::Timeout))
@@ -328,26 +408,30 @@ async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, C
             // The other node was quicker.
             return Ok(None);
         }
-        let shaking = shake_hands(core, stream, Role::Initiator);
+        let shaking = shake_hands(core, stream, Role::Initiator, false);
         timeout(core.limits.handshake, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
     };
     let shaken = match race(core.closing.cancelled(), shaking).await {
-        First::Left(()) => return Redial::Gone,
+        First::Left(()) => return Redial::Gone(DownReason::Closed),
         First::Right(Ok(None)) => return Redial::Offered,
         First::Right(Ok(Some(reached))) => Ok(reached),
         First::Right(Err(error)) => Err(error),
     };
     match shaken {
         Ok(reached) if reached.id() == peer.id() => Redial::Offered,
-        Ok(_) => Redial::Gone,
-        Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Redial::Gone,
-        Err(ConnectError::Open(_)) => Redial::Gone,
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) => {
-            match code {
-                Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
-                _ => Redial::Gone,
-            }
+        Ok(_) => Redial::Gone(DownReason::Gone),
+        Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Redial::Gone(DownReason::Gone)
         }
+        Err(ConnectError::Open(_)) => Redial::Gone(DownReason::Gone),
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
+            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
+            code => Redial::Gone(DownReason::Refused(code)),
+        },
+        Err(ConnectError::Refused(code, _)) => match code {
+            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Redial::Failed,
+            _ => Redial::Gone(DownReason::Gone),
+        },
         Err(_) => Redial::Failed,
     }
 }

@@ -64,7 +64,7 @@ impl Drop for Writer {
 /// Runs a connection to its end.
 pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connection) -> End {
     let Connection { stream, input, connected } = connection;
-    tracing::info!(node = %peer.id(), name = peer.name(), "connected");
+    tracing::info!(target: "posse::node", node = %peer.id(), name = peer.name(), "connected");
     let epoch = peer.on_session(|session| session.attach(connected, core.now()));
     peer.wake_line();
 
@@ -80,6 +80,9 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
         }
         Err(last_words) => last_words,
     };
+    if code != Goodbye::Shutdown {
+        tracing::warn!(target: "posse::node", node = %peer.id(), name = peer.name(), %code, text, "a connection is ended");
+    }
     peer.on_session(|session| session.leave(code, &text));
     peer.output.notify_one();
     // The other side may be past hearing it.
@@ -173,7 +176,7 @@ type LastWords = (Goodbye, String);
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
     async fn converse(&mut self, read: &OwnedReadHalf) -> Result<End, LastWords> {
-        let closing = self.core.closing.cancelled();
+        let closing = self.peer.closing.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
@@ -203,6 +206,8 @@ impl Reader<'_> {
             })
             .await;
             match woken {
+                // Others have said so already; there is nobody here to say goodbye for.
+                Woken::Closing if peer.is_down() => return Ok(End::Down),
                 Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
                 Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
                 Woken::Read(Ok(_)) | Woken::Delivered => {}
@@ -283,6 +288,5 @@ fn last_words(violation: Violation) -> LastWords {
         Violation::Overflow => Goodbye::Overloaded,
         _ => Goodbye::Protocol,
     };
-    tracing::warn!(%violation, "a connection ends");
     (code, violation.to_string())
 }

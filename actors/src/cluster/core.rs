@@ -1,33 +1,37 @@
 //! What a node knows: itself, its exported actors and their names, and the other nodes.
 //!
-//! Locks are taken in the order types, exports, peers, session, and never held while user code or a waker runs.
+//! Locks are taken in the order types, nodes, session, and never held while user code or a waker runs.
 
-use super::connect;
+use super::events::{DownReason, NodeEvent, Ring};
+use super::exports::Exports;
+use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
 use crate::protocol::Served;
 use posse_core::runtime::Handle;
 use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
 use posse_core::time::Instant;
-use posse_wire::{ActorKey, Goodbye, Hello, Introduction, Limits, NodeId, Resolution, Slab, TypeInfo, WireRef};
+use posse_wire::{
+    ActorKey, Goodbye, Hello, INCARNATION_MAX, Introduction, Limits, NodeId, Resolution, TypeInfo, WireRef,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-/// Former incarnations that are remembered, for their counters. Guessed.
-const FORMER_MAX: usize = 1024;
-
-/// The latest incarnation that another node may claim to have seen, so that a liar cannot use up all numbers.
-const INCARNATION_MAX: u64 = u64::MAX / 2;
-
-/// Third nodes that are remembered before anybody speaks to them. Guessed.
-const INTRODUCTIONS_MAX: usize = 65_536;
-
 pub(crate) struct Core {
     me: Weak<Core>,
-    /// But for the incarnation, which `identity` holds.
+    /// But for the incarnation, which changes.
     hello: Hello,
-    identity: Mutex<Identity>,
+    name_hash: u64,
+    /// Which start of the node this is, as far as others are concerned. Changed under the lock of `nodes`.
+    incarnation: AtomicU64,
+    /// Some other node knows this incarnation. Changed under the lock of `nodes`.
+    is_bound: AtomicBool,
+    is_superseded: AtomicBool,
+    /// When it was declared down and became another one, in milliseconds; 0 for never.
+    renewed_at: AtomicU64,
     pub(super) limits: Limits,
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
@@ -38,20 +42,26 @@ pub(crate) struct Core {
     pub(super) joined: Notify,
     /// Some node was met, is there, is away or is down.
     pub(super) moved: Notify,
+    pub(super) events: Ring,
+    /// Nodes that were met and whose end was not told yet.
+    living: AtomicUsize,
+    pub(super) exports: Exports,
     types: Mutex<Types>,
-    exports: Mutex<Exports>,
-    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
-    /// Earlier incarnations of those.
-    former: Mutex<VecDeque<Arc<Peer>>>,
-    introductions: Mutex<BTreeMap<NodeId, Introduction>>,
+    nodes: Mutex<Nodes>,
+    /// Addresses that were joined, as long as this node lives.
+    joined_at: Mutex<BTreeMap<Vec<SocketAddr>, Joined>>,
     half_open: Mutex<VecDeque<AbortHandle>>,
 }
 
-/// Which start of the node this is, as far as others are concerned.
-struct Identity {
-    incarnation: u64,
-    /// Some other node knows it, so it stays.
-    is_bound: bool,
+/// How it stands with an address that was joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// There is a node, or it may come back.
+    There,
+    /// The node is down, and another one is looked for.
+    Away,
+    /// Whoever is there refuses this node.
+    Refused(Goodbye),
 }
 
 /// Types this node receives, in the order in which other nodes number them.
@@ -59,14 +69,6 @@ struct Identity {
 struct Types {
     list: Vec<TypeInfo>,
     known: BTreeSet<u64>,
-}
-
-#[derive(Default)]
-struct Exports {
-    actors: Slab<Arc<dyn Served>>,
-    /// By the number of the actor and the protocol.
-    keys: BTreeMap<(u64, u64), ActorKey>,
-    names: BTreeMap<String, ActorKey>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,31 +81,38 @@ pub(super) enum Admission {
     /// Another connection to it is being made; ask again when that has come about or has not.
     Wait(Arc<Peer>),
     Refused(Goodbye, u64, &'static str),
+    /// It was declared down. With the weight of this node.
+    Down(Arc<Peer>, u64),
 }
 
 impl Core {
     pub(super) fn new(handle: Handle, hello: Hello, limits: Limits) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            identity: Mutex::new(Identity { incarnation: hello.incarnation, is_bound: false }),
+            name_hash: hello.node().name_hash,
+            incarnation: AtomicU64::new(hello.incarnation),
+            is_bound: AtomicBool::new(false),
+            is_superseded: AtomicBool::new(false),
+            renewed_at: AtomicU64::new(0),
             hello,
-            limits,
-            handle,
             closing: CancellationToken::new(),
             deaf: CancellationToken::new(),
             joined: Notify::new(),
             moved: Notify::new(),
+            events: Ring::default(),
+            living: AtomicUsize::new(0),
+            exports: Exports::new(&handle),
             types: Mutex::default(),
-            exports: Mutex::default(),
-            peers: Mutex::default(),
-            former: Mutex::default(),
-            introductions: Mutex::default(),
+            nodes: Mutex::new(Nodes::new(limits.peers_max)),
+            joined_at: Mutex::default(),
             half_open: Mutex::default(),
+            limits,
+            handle,
         })
     }
 
     pub(crate) fn id(&self) -> NodeId {
-        self.hello().node()
+        NodeId { name_hash: self.name_hash, incarnation: self.incarnation.load(Ordering::Acquire) }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -112,27 +121,74 @@ impl Core {
 
     /// How the node introduces itself.
     pub(super) fn hello(&self) -> Hello {
-        Hello { incarnation: lock(&self.identity).incarnation, ..self.hello.clone() }
+        Hello { incarnation: self.id().incarnation, ..self.hello.clone() }
     }
 
-    /// A connection on which the node introduced itself as `incarnation` has come about. False if it took another one
-    /// meanwhile; else it keeps this one.
-    pub(super) fn bind(&self, incarnation: u64) -> bool {
-        let mut identity = lock(&self.identity);
-        let current = identity.incarnation == incarnation;
-        identity.is_bound |= current;
-        current
+    /// The node introduced itself as `incarnation` and was told that a later one is known. True if it is to be tried again:
+    /// nobody knows this one, because the clock went back, and it takes the next after the one that is known. Else another
+    /// process has its name.
+    pub(super) fn is_stale(&self, incarnation: u64, seen: u64) -> bool {
+        let nodes = lock(&self.nodes);
+        let known = self.is_bound.load(Ordering::Relaxed) || seen >= INCARNATION_MAX;
+        match self.id().incarnation {
+            current if current != incarnation => return true,
+            current if !known => {
+                self.incarnation.store(current.max(seen + 1), Ordering::Release);
+                drop(nodes);
+                tracing::info!(target: "posse::node", seen, "this node's clock went back: it takes a later incarnation");
+                return true;
+            }
+            _ => drop(nodes),
+        }
+        if !self.is_superseded.swap(true, Ordering::AcqRel) {
+            tracing::error!(target: "posse::node", name = self.name(), by = seen, "another process has taken the name");
+            self.events.push(NodeEvent::Superseded { by: seen });
+        }
+        false
     }
 
-    /// Another node has seen a later incarnation of this one: the clock went back. Takes the next one after that. False
-    /// if others know this incarnation already.
-    pub(super) fn renew(&self, seen: u64) -> bool {
-        let mut identity = lock(&self.identity);
-        if identity.is_bound || seen > INCARNATION_MAX {
+    /// The node introduced itself as `incarnation` and was told by `peer` that this one is down for good. It becomes a new
+    /// node that has met nobody, and whose actors keep their names. `is_chosen`: the program chose where to ask.
+    ///
+    /// False if that cannot be true: whoever declares this incarnation down must have met it.
+    pub(super) fn is_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
+        let mut nodes = lock(&self.nodes);
+        let former = self.id();
+        if former.incarnation != incarnation {
+            return true;
+        }
+        // Who was asked may have met this node a moment before the connection broke, so that this one does not know. If that
+        // is a lie it has an effect now and then, on a node whose program asked the liar.
+        let now = (self.now().as_millis() as u64).max(1);
+        let before = self.renewed_at.load(Ordering::Relaxed);
+        let lately = before > 0 && now < before + self.limits.grace.as_millis() as u64;
+        if !peer.is_met() && self.is_bound.load(Ordering::Relaxed) && (!is_chosen || lately) {
             return false;
         }
-        identity.incarnation = identity.incarnation.max(seen + 1);
+        let clock = u64::try_from(self.handle.unix_time().as_micros()).unwrap_or(0);
+        let next = clock.clamp(incarnation.saturating_add(1), INCARNATION_MAX);
+        if next <= incarnation {
+            return false;
+        }
+        self.incarnation.store(next, Ordering::Release);
+        self.is_bound.store(false, Ordering::Relaxed);
+        self.is_superseded.store(false, Ordering::Relaxed);
+        self.renewed_at.store(now, Ordering::Relaxed);
+        let relations = nodes.forget();
+        drop(nodes);
+        let (now, by) = (self.id(), peer.shared_name());
+        tracing::warn!(
+            target: "posse::node", %former, %now, by = &*by, "this node was declared down: it is back as a new incarnation"
+        );
+        relations.iter().for_each(|peer| peer.down(DownReason::Renewed));
+        self.events.push(NodeEvent::Renewed { former, now, by });
         true
+    }
+
+    /// How many others this node is connected to: of two that declared each other down the one with fewer comes back as a
+    /// new incarnation, so that the many do not begin anew for the sake of the few.
+    pub(super) fn weight(&self) -> u64 {
+        lock(&self.nodes).met().filter(|peer| peer.is_together()).count() as u64
     }
 
     /// Time as the sessions count it.
@@ -147,34 +203,18 @@ impl Core {
 
     /// Gives an actor an address, the same one each time.
     pub(super) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
-        self.learn_types(served);
         let (number, protocol) = (served.shared().id().number(), served.protocol());
-        let mut exports = lock(&self.exports);
-        if let Some(key) = exports.keys.get(&(number, protocol)) {
-            return WireRef { node: self.id(), key: *key, protocol };
+        let (key, is_new) = self.exports.export(served);
+        if is_new {
+            self.learn_types(served);
+            let core = self.me.clone();
+            served.shared().monitors.add(Box::new(move |_| {
+                if let Some(core) = core.upgrade() {
+                    core.exports.withdraw(key, number, protocol);
+                }
+            }));
         }
-        let (slot, generation) = exports.actors.insert(served.clone());
-        let key = ActorKey { slot, generation };
-        exports.keys.insert((number, protocol), key);
-        drop(exports);
-
-        let core = self.me.clone();
-        served.shared().monitors.add(Box::new(move |_| {
-            if let Some(core) = core.upgrade() {
-                core.withdraw(key, number, protocol);
-            }
-        }));
         WireRef { node: self.id(), key, protocol }
-    }
-
-    /// The actor has ended: its address and names lead nowhere.
-    fn withdraw(&self, key: ActorKey, number: u64, protocol: u64) {
-        let mut exports = lock(&self.exports);
-        exports.keys.remove(&(number, protocol));
-        exports.names.retain(|_, named| *named != key);
-        let ended = exports.actors.remove(key.slot, key.generation);
-        drop(exports);
-        drop(ended);
     }
 
     /// Tells all nodes the numbers of the messages of an actor's protocol.
@@ -188,7 +228,7 @@ impl Core {
             .collect();
         if !new.is_empty() {
             types.list.extend_from_slice(&new);
-            let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
+            let peers = lock(&self.nodes).living();
             peers.iter().for_each(|peer| peer.with_session(|session| session.add_types(&new)));
         }
     }
@@ -198,70 +238,52 @@ impl Core {
     }
 
     pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
-        lock(&self.exports).actors.get(key.slot, key.generation).cloned()
+        self.exports.get(key)
     }
 
-    /// Gives a name to an exported actor. False if a living actor has it.
+    /// Gives a name to an actor of this node. False if a living actor has it.
     pub(super) fn publish(&self, name: &str, served: &Arc<dyn Served>) -> bool {
         let key = self.export(served).key;
-        let mut exports = lock(&self.exports);
-        if exports.names.get(name).is_some_and(|taken| *taken != key) {
-            return false;
-        }
-        // An actor that has ended meanwhile has no address any more, and keeps no name.
-        if exports.actors.get(key.slot, key.generation).is_some() {
-            exports.names.insert(name.to_owned(), key);
-        }
-        true
-    }
-
-    pub(super) fn unpublish(&self, name: &str) -> bool {
-        lock(&self.exports).names.remove(name).is_some()
+        self.exports.publish(name, key)
     }
 
     /// Looks for a name among the actors of this node.
     pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Served>, ActorKey), Resolution> {
-        let exports = lock(&self.exports);
-        let Some(key) = exports.names.get(name) else { return Err(Resolution::NotFound) };
-        match exports.actors.get(key.slot, key.generation) {
-            Some(served) if served.protocol() == protocol => Ok((served.clone(), *key)),
-            Some(_) => Err(Resolution::WrongProtocol),
-            None => Err(Resolution::NotFound),
-        }
+        self.exports.find(name, protocol)
     }
 
+    /// The nodes that were met, each in its latest incarnation.
     pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
-        lock(&self.peers).values().cloned().collect()
+        lock(&self.nodes).met().cloned().collect()
     }
 
-    /// Earlier incarnations of nodes, all of them down.
-    pub(super) fn former(&self) -> Vec<Arc<Peer>> {
-        lock(&self.former).iter().cloned().collect()
+    /// All that is known, former incarnations first.
+    pub(super) fn all_peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.nodes).all()
     }
 
     /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
     pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
-        let introduction = lock(&self.introductions).get(&node).cloned();
+        let gone = || Arc::new(Peer::gone(self.me.clone(), node));
+        let Some(core) = self.me().filter(|_| node.name_hash != self.name_hash) else { return gone() };
         let types = lock(&self.types);
-        let mut peers = lock(&self.peers);
-        match peers.get(&node.name_hash).cloned() {
-            Some(peer) if peer.id() == node => peer,
-            // A later incarnation is known: the one that is meant is gone.
-            Some(peer) if peer.id().incarnation > node.incarnation => Arc::new(Peer::gone(self.me.clone(), node)),
-            former => match (introduction, self.me()) {
-                (Some(introduction), Some(core)) if former.is_none() && self.makes_place(&mut peers) => {
-                    let peer = Arc::new(Peer::new(&core, introduction, &types.list));
-                    peers.insert(node.name_hash, peer.clone());
-                    drop((types, peers));
-                    connect::begin(core, peer.clone());
+        let mut nodes = lock(&self.nodes);
+        match nodes.known(node) {
+            Known::Peer(peer) => peer,
+            // The one that is meant has been replaced.
+            Known::Later(_) => gone(),
+            Known::Nothing => match nodes.mentioned(node) {
+                Some(introduction) => {
+                    let peer = Peer::new(&core, introduction, &types.list);
+                    nodes.add(&peer);
                     peer
                 }
-                _ => Arc::new(Peer::gone(self.me.clone(), node)),
+                None => gone(),
             },
         }
     }
 
-    /// Decides about a node that has introduced itself. `accepted`: it connected to us.
+    /// Decides about a node that has introduced itself. `accepted`: it connected to us. Nothing that is known changes by it.
     pub(super) fn admit(&self, hello: &Hello, accepted: bool) -> Admission {
         let node = hello.node();
         let me = self.id();
@@ -274,57 +296,79 @@ impl Core {
         let Some(core) = self.me() else { return Admission::Refused(Goodbye::Shutdown, 0, "") };
 
         let types = lock(&self.types);
-        let mut peers = lock(&self.peers);
-        let former = peers.get(&node.name_hash).cloned();
-        if let Some(known) = former.as_ref().filter(|known| known.id().incarnation > node.incarnation) {
-            return Admission::Refused(Goodbye::Stale, known.id().incarnation, "");
-        }
-        if let Some(peer) = former.as_ref().filter(|known| known.id() == node) {
-            return match peer.turn(accepted, me < node) {
-                Turn::Welcome => Admission::Welcome(peer.clone()),
-                Turn::Wait => Admission::Wait(peer.clone()),
-                Turn::Refuse(code) => Admission::Refused(code, 0, ""),
-            };
-        }
-
-        if former.is_none() && !self.makes_place(&mut peers) {
-            return Admission::Refused(Goodbye::Overloaded, 0, "this node knows too many others");
-        }
-        let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
-        let peer = Arc::new(Peer::new(&core, introduction, &types.list));
-        // It is nobody else's yet, so it is welcome.
-        peer.turn(accepted, false);
-        peers.insert(node.name_hash, peer.clone());
-        drop((types, peers));
-        if let Some(former) = former {
-            let mut all = lock(&self.former);
-            all.push_back(former.clone());
-            if all.len() > FORMER_MAX {
-                all.pop_front();
+        let mut nodes = lock(&self.nodes);
+        let peer = match nodes.known(node) {
+            Known::Later(seen) => return Admission::Refused(Goodbye::Stale, seen, ""),
+            Known::Peer(peer) => peer,
+            Known::Nothing if nodes.is_full(node) => {
+                return Admission::Refused(Goodbye::Overloaded, 0, "this node knows too many others");
             }
-            drop(all);
-            // It is in the list by now, so that whoever hears of its end finds it.
-            former.down();
+            Known::Nothing => {
+                let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
+                let peer = Peer::new(&core, introduction, &types.list);
+                nodes.add(&peer);
+                peer
+            }
+        };
+        drop((types, nodes));
+        match peer.turn(accepted, me < node) {
+            Turn::Welcome => Admission::Welcome(peer),
+            Turn::Wait => Admission::Wait(peer),
+            Turn::Refuse(Goodbye::Quarantined) => Admission::Down(peer, self.weight()),
+            Turn::Refuse(code) => Admission::Refused(code, 0, ""),
         }
-        connect::begin(core, peer.clone());
-        Admission::Welcome(peer)
     }
 
-    /// Looks for a place for one more node; forgets one that is down if it must, the lowest hash first.
-    fn makes_place(&self, peers: &mut BTreeMap<u64, Arc<Peer>>) -> bool {
-        if peers.len() < self.limits.peers_max {
-            return true;
+    /// A handshake, in which this node introduced itself as `incarnation`, was completed: now the other one counts. False if
+    /// either of the two has become another incarnation meanwhile.
+    pub(super) fn meet(&self, peer: &Arc<Peer>, address: &str, incarnation: u64) -> bool {
+        let mut nodes = lock(&self.nodes);
+        // A relation that is down is so for good; who wants another one introduces itself again.
+        if self.id().incarnation != incarnation || nodes.is_late(peer.id()) || !peer.is_at(address) {
+            return false;
         }
-        let down = peers.iter().find(|(_, peer)| peer.is_down()).map(|(hash, _)| *hash);
-        down.and_then(|hash| peers.remove(&hash)).is_some()
+        self.is_bound.store(true, Ordering::Relaxed);
+        let met = nodes.meet(peer);
+        drop(nodes);
+        match met {
+            Met::Again => {}
+            Met::New(former) => {
+                self.living.fetch_add(1, Ordering::AcqRel);
+                // It is in its list by now, so that whoever hears of its end finds it.
+                former.iter().for_each(|former| former.down(DownReason::Replaced));
+            }
+        }
+        true
+    }
+
+    /// A node that was met is down, and that was told.
+    pub(super) fn is_told_down(&self) {
+        self.living.fetch_sub(1, Ordering::AcqRel);
+        self.events.wake();
+    }
+
+    /// Returns true if no event will come any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.closing.is_cancelled() && self.living.load(Ordering::Acquire) == 0
     }
 
     /// Another node says where a third one is.
     pub(super) fn introduce(&self, introduction: Introduction) {
-        let mut introductions = lock(&self.introductions);
-        if introduction.node != self.id() && introductions.len() < INTRODUCTIONS_MAX {
-            introductions.insert(introduction.node, introduction);
+        if introduction.node.name_hash != self.name_hash {
+            lock(&self.nodes).introduce(introduction);
         }
+    }
+
+    /// Notes how it stands with an address that was joined. Returns what was noted before.
+    pub(super) fn note_joined(&self, at: &[SocketAddr], state: Joined) -> Option<Joined> {
+        lock(&self.joined_at).insert(at.to_vec(), state)
+    }
+
+    /// What there is to know of those that were joined and are not there: one that refuses, or one that is down.
+    pub(super) fn misses(&self) -> Option<Joined> {
+        let joined = lock(&self.joined_at);
+        let refused = joined.values().find(|joined| matches!(joined, Joined::Refused(_)));
+        refused.or_else(|| joined.values().find(|joined| **joined == Joined::Away)).copied()
     }
 
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
@@ -343,5 +387,10 @@ impl Core {
         self.closing.cancel();
         let half_open = std::mem::take(&mut *lock(&self.half_open));
         half_open.into_iter().for_each(|handshake| handshake.abort());
+        self.events.wake();
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -145,7 +145,10 @@ impl Inbound {
                 }
                 Event::Settled => room = true,
                 Event::Goodbye(code, text) => {
-                    tracing::info!(%code, text, node = %self.peer.id(), "the other node ends the connection");
+                    tracing::info!(
+                        target: "posse::node", node = %self.peer.id(), name = self.peer.name(), %code, text,
+                        "the other node ends the connection"
+                    );
                     end = Some(if code == Goodbye::Shutdown { End::Down } else { End::Broken });
                 }
                 Event::Watch(id, to) => self.watch(id, to)?,
@@ -292,7 +295,7 @@ impl Inbound {
     fn check(&self, served: &Arc<dyn Served>, message_type: u64, body: &[u8]) {
         let Some(simulation) = self.core.handle.simulation() else { return };
         let Some(log) = crate::sim::WireLog::of(&self.core.handle) else { return };
-        let (from, to, actor) = (self.peer.id(), self.core.id(), self.core.export(served).key);
+        let (from, to, actor) = (self.peer.id(), self.peer.own(), self.core.export(served).key);
         if !log.taken(from, to, actor, message_type, body) {
             simulation.report(format!(
                 "a message from {from} to {to} came twice, out of order, or to another incarnation than it was sent to"
@@ -389,7 +392,7 @@ fn is_too_much(count: usize, bytes: usize, limits: &Limits) -> bool {
     count >= limits.unsettled_max || bytes >= limits.unsettled_bytes_max
 }
 
-fn ask_error(code: ReplyCode, text: String) -> AskError {
+pub(super) fn ask_error(code: ReplyCode, text: String) -> AskError {
     match code {
         ReplyCode::Full => AskError::Full,
         ReplyCode::Stopped => AskError::Stopped,
@@ -404,7 +407,7 @@ fn ask_error(code: ReplyCode, text: String) -> AskError {
     }
 }
 
-fn exit_reason(down: DownBody) -> ExitReason {
+pub(super) fn exit_reason(down: DownBody) -> ExitReason {
     match down.code {
         DownCode::Normal => ExitReason::Normal,
         DownCode::Shutdown => ExitReason::Shutdown,

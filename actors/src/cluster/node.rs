@@ -1,7 +1,8 @@
 //! A node: one process, or one runtime, among those whose actors talk to each other.
 
 use super::connect::{self, ConnectError};
-use super::core::Core;
+use super::core::{Core, Joined};
+use super::events::{NodeEvent, NodeEvents};
 use super::peer::{Answer, Peer};
 use super::remote::RemoteRef;
 use super::{First, race};
@@ -12,7 +13,10 @@ use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
-use posse_wire::{CorrelationId, Counters, Goodbye, HandshakeError, Hello, Limits, NAME_BYTES_MAX, NodeId, Resolution};
+use posse_wire::{
+    CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
+    Resolution,
+};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -168,7 +172,8 @@ impl NodeBuilder {
         let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
         self.limits.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
         let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
-        let incarnation = u64::try_from(handle.unix_time().as_micros()).unwrap_or(u64::MAX);
+        let clock = u64::try_from(handle.unix_time().as_micros()).unwrap_or(INCARNATION_MAX);
+        let incarnation = clock.min(INCARNATION_MAX);
         let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.limits)
             .map_err(|error| NodeError::Setting(error.to_string().into()))?;
         Ok(Core::new(handle, hello, self.limits))
@@ -229,7 +234,9 @@ impl Node {
         };
         let peer = timeout(JOIN_TIME, joining).await.unwrap_or(Err(NodeError::Timeout))?;
         let id = peer.id();
-        core.handle.spawn(keep(core.clone(), addresses, peer));
+        if core.note_joined(&addresses, Joined::There).is_none() {
+            core.handle.spawn(keep(core.clone(), addresses, peer));
+        }
         Ok(id)
     }
 
@@ -250,7 +257,7 @@ impl Node {
 
     /// Takes a name back. False if nobody had it.
     pub fn unpublish(&self, name: &str) -> bool {
-        self.0.core.unpublish(name)
+        self.0.core.exports.unpublish(name)
     }
 
     /// Looks for a published name, at this node first, then at all nodes it knows, for up to 5 seconds.
@@ -268,14 +275,18 @@ impl Node {
             Err(answer) => answer,
         };
         let lookups: Vec<_> = core.peers().iter().filter_map(|peer| Lookup::begin(peer, protocol, name)).collect();
-        let found = timeout(FIND_TIME, first_found(lookups, here)).await.unwrap_or(Err(FindError::Timeout))?;
+        let found = match timeout(FIND_TIME, first_found(lookups, here)).await {
+            Ok(found) => found.map_err(|error| why_not_found(core, error))?,
+            Err(_) => return Err(FindError::Timeout),
+        };
         Ok(ActorRef::from_raw(RawRef(Repr::Remote(found))))
     }
 
     /// Returns the id of this incarnation of the node.
     ///
-    /// It stays from the first connection on. Until then it changes if another node has seen a later incarnation of this
-    /// one, because the clock went back in between.
+    /// It changes when this node comes back as a new incarnation, because it was apart from another node for so long that
+    /// it was declared down ([`NodeEvent::Renewed`](crate::cluster::NodeEvent)); and before the first connection, if another node has
+    /// seen a later one because the clock went back.
     pub fn id(&self) -> NodeId {
         self.0.core.id()
     }
@@ -292,8 +303,32 @@ impl Node {
 
     /// Returns the other nodes this one knows of, those that are down and the last 1,024 former incarnations included.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let core = &self.0.core;
-        core.former().iter().chain(&core.peers()).map(|peer| peer_info(peer)).collect()
+        self.0.core.all_peers().iter().map(|peer| peer_info(peer)).collect()
+    }
+
+    /// Returns what happens between this node and others from now on: connections that come about and break, nodes that are
+    /// down, a new incarnation of this one. As Erlang's `monitor_nodes`; any number of tasks may read.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::cluster::{DownReason, NodeEvent};
+    /// use posse::prelude::*;
+    ///
+    /// posse::run(async {
+    ///     let server = Node::listen("127.0.0.1:0").await?;
+    ///     let mut events = server.events();
+    ///     let client = Node::builder().name("client").connect(server.local_addr().unwrap()).await?;
+    ///     assert!(matches!(events.next().await, Some(NodeEvent::Connected { name, .. }) if &*name == "client"));
+    ///     client.shutdown().await;
+    ///     assert!(matches!(events.next().await, Some(NodeEvent::Disconnected { lost: 0, .. })));
+    ///     let Some(NodeEvent::Down { reason, .. }) = events.next().await else { panic!("it has left") };
+    ///     assert_eq!(reason, DownReason::Left);
+    ///     Ok(())
+    /// })?;
+    /// # posse::Result::Ok(())
+    /// ```
+    pub fn events(&self) -> NodeEvents {
+        NodeEvents::new(self.0.core.clone())
     }
 
     /// Waits until `condition` holds for the other nodes, as [`peers`](Self::peers) returns them. It is asked now, and
@@ -353,7 +388,10 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub async fn until_down(&self, node: NodeId) {
-        self.until(|peers| peers.iter().all(|peer| peer.id != node || peer.state == PeerState::Down)).await;
+        let relation = self.0.core.all_peers().into_iter().rfind(|peer| peer.id() == node);
+        if let Some(peer) = relation {
+            peer.until(Peer::is_down).await;
+        }
     }
 
     /// Leaves: stops listening, writes what waits to be written, says goodbye, closes all connections. Takes at most 3
@@ -404,9 +442,9 @@ fn node_error(error: ConnectError) -> NodeError {
     match error {
         ConnectError::Io(error) => NodeError::Connect(error),
         ConnectError::Open(address) => NodeError::Open(address),
+        ConnectError::Handshake(HandshakeError::Rejected { code, text, .. }) => NodeError::Refused(code, text.into()),
         ConnectError::Handshake(error) => NodeError::Handshake(error.to_string().into()),
-        ConnectError::Refused(code, "") => NodeError::Handshake(code.to_string().into()),
-        ConnectError::Refused(_, text) => NodeError::Handshake(text.into()),
+        ConnectError::Refused(code, text) => NodeError::Refused(code, text.into()),
         ConnectError::Renewed => NodeError::Handshake("this node has taken another incarnation".into()),
         ConnectError::Timeout => NodeError::Timeout,
     }
@@ -431,6 +469,7 @@ fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
 async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
     loop {
         race(core.closing.cancelled(), peer.until(Peer::is_down)).await;
+        core.note_joined(&addresses, Joined::Away);
         let mut pause = core.limits.redial_min;
         peer = loop {
             if core.closing.is_cancelled() {
@@ -440,12 +479,43 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
             if let Some(next) = together_at(&core, &addresses) {
                 break next;
             }
-            if let First::Right(Ok(next)) = race(core.closing.cancelled(), connect::dial(&core, &addresses)).await {
-                break next;
-            }
+            pause = match race(core.closing.cancelled(), connect::dial(&core, &addresses)).await {
+                First::Left(()) => return,
+                First::Right(Ok(next)) => break next,
+                First::Right(Err(ConnectError::Renewed)) => core.limits.redial_min,
+                First::Right(Err(error)) => {
+                    note_refusal(&core, &addresses, &error);
+                    pause
+                }
+            };
             race(core.closing.cancelled(), sleep(pause)).await;
             pause = (pause * 2).min(core.limits.redial_max);
         };
+        core.note_joined(&addresses, Joined::There);
+    }
+}
+
+/// Whoever is refused stays out until something changes. It is said once, not with every attempt.
+fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
+    let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
+    else {
+        return;
+    };
+    if is_collision(error) {
+        return;
+    }
+    let code = *code;
+    if core.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
+        core.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
+    }
+}
+
+/// Nobody has the name. If that may be because a node is missing, it says so.
+fn why_not_found(core: &Core, error: FindError) -> FindError {
+    match (error, core.misses()) {
+        (FindError::NotFound | FindError::NodeDown, Some(Joined::Refused(code))) => FindError::Refused(code),
+        (FindError::NotFound, Some(Joined::Away)) => FindError::NodeDown,
+        (error, _) => error,
     }
 }
 

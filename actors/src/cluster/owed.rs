@@ -186,7 +186,7 @@ impl Peer {
     }
 }
 
-fn reply_code(error: &AskError) -> (ReplyCode, &str) {
+pub(super) fn reply_code(error: &AskError) -> (ReplyCode, &str) {
     match error {
         AskError::Full => (ReplyCode::Full, ""),
         AskError::Stopped => (ReplyCode::Stopped, ""),

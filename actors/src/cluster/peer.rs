@@ -1,14 +1,16 @@
 //! The relation to one other node: its session, who waits for room, and whether it is there.
 
+use super::connect;
 use super::converse::Connection;
 use super::core::Core;
+use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
 use crate::cell::Shared;
 use crate::error::{AskError, FindError};
 use crate::exit::ExitReason;
 use crate::link::{Monitors, Notify as Told};
 use bytes::BytesMut;
-use posse_core::sync::{Notify, oneshot};
+use posse_core::sync::{CancellationToken, Notify, oneshot};
 use posse_wire::{
     ActorKey, CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo,
 };
@@ -17,6 +19,7 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// Who waits for an answer from the other node.
 pub(super) enum Answer {
@@ -54,6 +57,7 @@ enum Phase {
 }
 
 /// What becomes of a connection whose other side has introduced itself.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Welcome,
     /// Another connection between the two is being made, and it is not clear yet which one stays.
@@ -65,6 +69,13 @@ struct Status {
     phase: Phase,
     /// A connection that has come about and waits to be taken up.
     offered: Option<Connection>,
+    /// Where it listens: as others say until it was met, then as it says itself.
+    address: String,
+    /// A handshake with it was completed, so it is who it says.
+    is_met: bool,
+    /// Somebody sees to its connections.
+    has_begun: bool,
+    down_since: Duration,
 }
 
 /// A sender's place among those who wait for room.
@@ -79,8 +90,12 @@ struct Room {
 }
 
 pub(crate) struct Peer {
+    me: Weak<Peer>,
     core: Weak<Core>,
-    introduction: Introduction,
+    node: NodeId,
+    name: Arc<str>,
+    /// Which incarnation of this node the relation is with.
+    own: NodeId,
     session: Mutex<Session<Answer>>,
     status: Mutex<Status>,
     room: Mutex<Room>,
@@ -94,10 +109,10 @@ pub(crate) struct Peer {
     pub(super) asks_wait: AtomicBool,
     /// More of them may be begun.
     pub(super) begin: Notify,
-    /// Something is to be sent, and there is no connection.
-    pub(super) wanted: Notify,
     /// The phase has changed.
     moved: Notify,
+    /// The node is down, or this one closes: its connection ends.
+    pub(super) closing: CancellationToken,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,9 +120,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Peer {
-    pub(super) fn new(core: &Arc<Core>, introduction: Introduction, types: &[TypeInfo]) -> Self {
+    /// A node that was not met yet.
+    pub(super) fn new(core: &Arc<Core>, introduction: Introduction, types: &[TypeInfo]) -> Arc<Self> {
         let session = Session::new(core.limits.clone(), types);
-        Self::with(Arc::downgrade(core), introduction, session, Phase::Apart)
+        let closing = core.closing.child_token();
+        let core = (Arc::downgrade(core), core.id());
+        Arc::new_cyclic(|me| Self::with(me.clone(), core, introduction, session, Phase::Apart, closing))
     }
 
     /// A node of which nothing but its id is known, and that it is gone.
@@ -115,40 +133,94 @@ impl Peer {
         let mut session = Session::new(posse_wire::Limits::default(), &[]);
         session.close();
         let introduction = Introduction { node, name: String::new(), address: String::new() };
-        Self::with(core, introduction, session, Phase::Down)
+        Self::with(Weak::new(), (core, node), introduction, session, Phase::Down, CancellationToken::new())
     }
 
-    fn with(core: Weak<Core>, introduction: Introduction, session: Session<Answer>, phase: Phase) -> Self {
+    fn with(
+        me: Weak<Self>,
+        (core, own): (Weak<Core>, NodeId),
+        introduction: Introduction,
+        session: Session<Answer>,
+        phase: Phase,
+        closing: CancellationToken,
+    ) -> Self {
+        let Introduction { node, name, address } = introduction;
+        let status =
+            Status { phase, offered: None, address, is_met: false, has_begun: false, down_since: Duration::ZERO };
         Self {
+            me,
             core,
-            introduction,
+            node,
+            name: name.into(),
+            own,
             session: Mutex::new(session),
-            status: Mutex::new(Status { phase, offered: None }),
+            status: Mutex::new(status),
             room: Mutex::default(),
             owed: Owed::default(),
             watchers: Mutex::default(),
             output: Notify::new(),
             asks_wait: AtomicBool::new(false),
             begin: Notify::new(),
-            wanted: Notify::new(),
             moved: Notify::new(),
+            closing,
         }
     }
 
     pub(crate) fn id(&self) -> NodeId {
-        self.introduction.node
+        self.node
     }
 
     pub(super) fn introduction(&self) -> Introduction {
-        self.introduction.clone()
+        Introduction { node: self.node, name: self.name.to_string(), address: self.address() }
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.introduction.name
+        &self.name
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.introduction.address
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    pub(super) fn address(&self) -> String {
+        lock(&self.status).address.clone()
+    }
+
+    /// The other node was met, and says where it listens. False if it is down.
+    pub(super) fn is_at(&self, address: &str) -> bool {
+        let mut status = lock(&self.status);
+        let lives = status.phase != Phase::Down;
+        if lives {
+            status.is_met = true;
+            address.clone_into(&mut status.address);
+        }
+        lives
+    }
+
+    pub(super) fn is_met(&self) -> bool {
+        lock(&self.status).is_met
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        lock(&self.status).has_begun
+    }
+
+    pub(super) fn down_since(&self) -> Duration {
+        lock(&self.status).down_since
+    }
+
+    /// Sees to it that there is a connection, from now on until the node is down.
+    pub(super) fn begin(&self) {
+        let mut status = lock(&self.status);
+        if status.has_begun || status.phase == Phase::Down {
+            return;
+        }
+        status.has_begun = true;
+        drop(status);
+        match self.core().zip(self.me.upgrade()) {
+            Some((core, peer)) => connect::begin(core, peer),
+            None => self.down(DownReason::Closed),
+        }
     }
 
     pub(super) fn core(&self) -> Option<Arc<Core>> {
@@ -168,7 +240,13 @@ impl Peer {
         if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
             return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
         }
-        log.check(core.id(), self.id(), &counters, down)
+        log.check(self.own, self.id(), &counters, down)
+    }
+
+    /// Which incarnation of this node the relation is with.
+    #[cfg(feature = "sim")]
+    pub(super) fn own(&self) -> NodeId {
+        self.own
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -180,13 +258,14 @@ impl Peer {
         let mut session = lock(&self.session);
         let had_output = session.has_output();
         let result = f(&mut session);
-        let (wake, apart) = (!had_output && session.has_output(), !session.is_attached());
+        let wake = !had_output && session.has_output();
+        let is_wanted = !session.is_attached() && (session.waits() || session.counters().unsettled > 0);
         drop(session);
         if wake {
             self.output.notify_one();
         }
-        if apart {
-            self.wanted.notify_one();
+        if is_wanted {
+            self.begin();
         }
         result
     }
@@ -257,6 +336,11 @@ impl Peer {
         }
     }
 
+    /// A handshake is going on.
+    pub(super) fn is_reserved(&self) -> bool {
+        matches!(lock(&self.status).phase, Phase::Accepting | Phase::Welcomed)
+    }
+
     pub(super) fn is_accepting(&self) -> bool {
         lock(&self.status).phase == Phase::Accepting
     }
@@ -265,7 +349,8 @@ impl Peer {
     pub(super) fn begin_dialling(&self) -> bool {
         let mut status = lock(&self.status);
         let apart = status.phase == Phase::Apart;
-        if apart {
+        // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
+        if apart && status.is_met {
             status.phase = Phase::Dialling;
         }
         apart
@@ -291,11 +376,19 @@ impl Peer {
         Turn::Welcome
     }
 
-    /// The connection that was reserved for did not come about.
+    /// The handshake for which the relation was reserved did not come to its end.
     pub(super) fn abandon(&self, accepted: bool) {
+        self.free(if accepted { Phase::Accepting } else { Phase::Welcomed });
+    }
+
+    /// Dialling did not lead to anybody who introduced itself as this node.
+    pub(super) fn stop_dialling(&self) {
+        self.free(Phase::Dialling);
+    }
+
+    fn free(&self, reserved: Phase) {
         let mut status = lock(&self.status);
-        let ours = if accepted { Phase::Accepting } else { Phase::Welcomed };
-        if status.phase == ours || (!accepted && status.phase == Phase::Dialling) {
+        if status.phase == reserved {
             status.phase = Phase::Apart;
         }
         drop(status);
@@ -313,12 +406,22 @@ impl Peer {
     /// A connection has come about.
     pub(super) fn offer(&self, connection: Connection) {
         let mut status = lock(&self.status);
-        if status.phase != Phase::Down {
+        let is_down = status.phase == Phase::Down;
+        if !is_down {
             status.phase = Phase::Together;
             status.offered = Some(connection);
         }
         drop(status);
+        if !is_down {
+            self.say(NodeEvent::Connected { node: self.node, name: self.shared_name() });
+        }
         self.say_moved();
+    }
+
+    fn say(&self, event: NodeEvent) {
+        if let Some(core) = self.core() {
+            core.events.push(event);
+        }
     }
 
     pub(super) fn has_offer(&self) -> bool {
@@ -338,13 +441,22 @@ impl Peer {
     /// The connection is gone.
     pub(super) fn part(&self) {
         let mut status = lock(&self.status);
-        if status.phase == Phase::Together {
+        let was_together = status.phase == Phase::Together;
+        if was_together {
             status.phase = Phase::Apart;
         }
         drop(status);
-        self.say_moved();
-        self.on_session(Session::detach);
+        let lost = self.on_session(|session| {
+            let before = session.counters().lost;
+            session.detach();
+            session.counters().lost - before
+        });
         self.forget_watchers();
+        if was_together {
+            tracing::info!(target: "posse::node", node = %self.node, name = self.name(), lost, "disconnected");
+            self.say(NodeEvent::Disconnected { node: self.node, name: self.shared_name(), lost });
+        }
+        self.say_moved();
     }
 
     /// Says that the other node monitors one of our actors. It is told once.
@@ -369,14 +481,7 @@ impl Peer {
     }
 
     fn say_down(&self, id: CorrelationId, reason: &ExitReason) {
-        let (code, text) = match reason {
-            ExitReason::Normal => (DownCode::Normal, ""),
-            ExitReason::Shutdown => (DownCode::Shutdown, ""),
-            ExitReason::Killed => (DownCode::Killed, ""),
-            ExitReason::Failed(text) | ExitReason::GaveUp(text) => (DownCode::Failed, &**text),
-            ExitReason::NodeDown => (DownCode::NodeDown, ""),
-            ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
-        };
+        let (code, text) = down_code(reason);
         self.with_session(|session| session.down(id, code, text));
     }
 
@@ -399,25 +504,45 @@ impl Peer {
         }
     }
 
-    /// The node is gone for good: everybody who waits is told, what comes later is refused.
-    pub(super) fn down(&self) {
+    /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
+    pub(super) fn down(&self, reason: DownReason) {
         let mut status = lock(&self.status);
-        let before = std::mem::replace(&mut status.phase, Phase::Down);
-        let offered = status.offered.take();
-        drop(status);
-        drop(offered);
-        if before == Phase::Down {
+        if status.phase == Phase::Down {
             return;
         }
-        tracing::info!(node = %self.id(), name = self.name(), "node down");
+        status.phase = Phase::Down;
+        let (offered, is_met) = (status.offered.take(), status.is_met);
+        status.down_since = self.core().map_or(Duration::ZERO, |core| core.now());
+        drop(status);
+        drop(offered);
+        tracing::info!(target: "posse::node", node = %self.node, name = self.name(), %reason, "node down");
 
         let answers = self.on_session(Session::close);
         answers.into_iter().for_each(Answer::give_up);
         self.forget_watchers();
         self.forgive_all();
         self.wake_line();
+        self.closing.cancel();
         self.output.notify_one();
+        if is_met {
+            self.say(NodeEvent::Down { node: self.node, name: self.shared_name(), reason });
+        }
         self.say_moved();
+        if let Some(core) = self.core().filter(|_| is_met) {
+            core.is_told_down();
+        }
+    }
+}
+
+/// The partner of `inbound::exit_reason`.
+pub(super) fn down_code(reason: &ExitReason) -> (DownCode, &str) {
+    match reason {
+        ExitReason::Normal => (DownCode::Normal, ""),
+        ExitReason::Shutdown => (DownCode::Shutdown, ""),
+        ExitReason::Killed => (DownCode::Killed, ""),
+        ExitReason::Failed(text) | ExitReason::GaveUp(text) => (DownCode::Failed, text),
+        ExitReason::NodeDown => (DownCode::NodeDown, ""),
+        ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
     }
 }
 
@@ -426,3 +551,7 @@ impl fmt::Debug for Peer {
         f.debug_struct("Peer").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

@@ -115,7 +115,7 @@ impl RemoteRef {
     #[cfg(feature = "sim")]
     fn log<M: Wire>(&self, core: &Core, accepted: bool, body: &[u8]) {
         if let Some(log) = crate::sim::WireLog::of(&core.handle).filter(|_| accepted) {
-            log.sent(core.id(), self.peer.id(), self.key, M::TYPE.id, body);
+            log.sent(self.peer.own(), self.peer.id(), self.key, M::TYPE.id, body);
         }
     }
 

@@ -295,7 +295,11 @@ impl Introduction {
         let node = NodeId::from_bytes(array(&mut body, "NODE_INFO has a node")?);
         let len = body.try_get_u16_le().map_err(short("NODE_INFO has a name"))?;
         let (name, address) = body.split_at_checked(usize::from(len)).ok_or(FrameError::Malformed("a name is cut"))?;
-        Ok(Self { node, name: utf8(name, NAME_BYTES_MAX)?, address: utf8(address, ADDRESS_BYTES_MAX)? })
+        let (name, address) = (utf8(name, NAME_BYTES_MAX)?, utf8(address, ADDRESS_BYTES_MAX)?);
+        if NodeId::new(&name, node.incarnation) != node {
+            return Err(FrameError::Malformed("the id of a node does not match its name"));
+        }
+        Ok(Self { node, name, address })
     }
 }
 

@@ -66,6 +66,8 @@ pub enum Violation {
     Silent,
     /// The other side takes too little of what it is owed.
     Overflow,
+    /// A question was answered with what is no answer to it.
+    Answer,
 }
 
 impl fmt::Display for Violation {
@@ -75,6 +77,7 @@ impl fmt::Display for Violation {
             Self::Ack => f.write_str("an acknowledgement of what was not sent"),
             Self::Silent => f.write_str("nothing was heard for too long"),
             Self::Overflow => f.write_str("too many answers wait to be taken"),
+            Self::Answer => f.write_str("an answer of another kind than the question has"),
         }
     }
 }

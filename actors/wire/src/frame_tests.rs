@@ -86,6 +86,22 @@ fn question_without_correlation_is_refused() {
 }
 
 #[test]
+fn only_messages_have_a_type_and_only_one() {
+    let type_key = Some(TypeKey { id: 1, schema: Some(2) });
+    for &kind in Kind::ALL {
+        let correlation = kind.needs_correlation().then_some(CorrelationId { slot: 3, generation: 4 });
+        for type_ix in [NO_INDEX, 0] {
+            let mut frame = BytesMut::new();
+            Header { type_ix, correlation, type_key, ..Header::new(kind) }.write(b"", &mut frame);
+            // What a header of this node has written may not be what it is asked to read.
+            let parsed = parse(&mut frame, MAX);
+            let is_right = type_ix == NO_INDEX && matches!(kind, Kind::Tell | Kind::Ask);
+            assert_eq!(matches!(parsed, Ok(Parsed::Frame(..))), is_right, "{kind:?} {type_ix}: {parsed:?}");
+        }
+    }
+}
+
+#[test]
 fn every_kind_has_a_number_of_its_own() {
     for kind in Kind::ALL {
         assert_eq!(Kind::from_u8(*kind as u8), Some(*kind));

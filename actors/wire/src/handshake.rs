@@ -57,7 +57,8 @@ pub enum HandshakeError {
     Rejected {
         /// Why.
         code: Goodbye,
-        /// With [`Goodbye::Stale`] the latest incarnation that is known.
+        /// With [`Goodbye::Stale`] the latest incarnation that is known, with [`Goodbye::Quarantined`] the number of nodes
+        /// that the other side is connected to.
         detail: u64,
         /// What it says about it.
         text: String,
@@ -176,9 +177,11 @@ impl Introduced {
         (Agreeing { peer: self.peer, types: PeerTypes::default(), told: types.len() }, out)
     }
 
-    /// Ends it. The bytes are to be sent before closing. `detail` matters with [`Goodbye::Stale`] only.
-    pub fn refuse(self, code: Goodbye, detail: u64, text: &str) -> BytesMut {
-        reject(self.role, &self.own, code, detail, text)
+    /// Ends it. The bytes are to be sent before closing; the other side may refuse as well, and says so meanwhile. `detail`
+    /// matters with [`Goodbye::Stale`] and [`Goodbye::Quarantined`].
+    pub fn refuse(self, code: Goodbye, detail: u64, text: &str) -> (Agreeing, BytesMut) {
+        let last_words = reject(self.role, &self.own, code, detail, text);
+        (Agreeing { peer: self.peer, types: PeerTypes::default(), told: 0 }, last_words)
     }
 }
 

@@ -46,7 +46,7 @@ fn table_of_the_largest_size_comes_over() {
 fn refusal_reaches_the_initiator_with_its_reason() {
     let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("c", "a"));
     let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
-    let mut to_a = acceptor.read(&mut to_b).unwrap().unwrap().refuse(Goodbye::Stale, 7, "old");
+    let (_, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().refuse(Goodbye::Stale, 7, "old");
     let (mut at_a, _) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
     let rejected = HandshakeError::Rejected { code: Goodbye::Stale, detail: 7, text: "old".into() };
     assert_eq!(at_a.read(&mut to_a).unwrap_err(), rejected);
@@ -60,6 +60,45 @@ fn another_cluster_is_refused_and_told_so() {
     assert_eq!(error, HandshakeError::Cluster("red".into()));
     assert!(acceptor.refusal(&error).is_some());
     assert!(acceptor.refusal(&HandshakeError::NotPosse).is_none());
+}
+
+#[test]
+fn two_that_refuse_each_other_both_hear_why() {
+    let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("c", "a"));
+    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
+    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().refuse(Goodbye::Quarantined, 3, "");
+    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().refuse(Goodbye::Quarantined, 2, "");
+    let heard = |detail| HandshakeError::Rejected { code: Goodbye::Quarantined, detail, text: String::new() };
+    assert_eq!(at_a.read(&mut to_a).unwrap_err(), heard(3));
+    assert_eq!(at_b.read(&mut to_b).unwrap_err(), heard(2));
+}
+
+#[test]
+fn other_side_is_told_what_it_can_understand_and_nothing_else() {
+    let malformed = FrameError::Malformed("");
+    let rejected = HandshakeError::Rejected { code: Goodbye::Stale, detail: 7, text: String::new() };
+    let table = [
+        (HandshakeError::NotPosse, None),
+        (HandshakeError::Tls, None),
+        (HandshakeError::Version { min: 2, max: 3 }, Some(Goodbye::Version)),
+        (HandshakeError::Cluster("red".into()), Some(Goodbye::Cluster)),
+        (HandshakeError::Unsupported("this"), Some(Goodbye::Unsupported)),
+        (HandshakeError::Malformed(""), None),
+        (HandshakeError::Frame(malformed), None),
+        (rejected, None),
+    ];
+    for (error, told) in table {
+        assert_eq!(error.answer(), told, "{error:?}");
+
+        let (acceptor, _) = Greeting::new(Role::Acceptor, hello("c", "b"));
+        let refusal = acceptor.refusal(&error);
+        assert_eq!(refusal.is_some(), told.is_some(), "{error:?}");
+        let (Some(mut to_a), Some(code)) = (refusal, told) else { continue };
+        let (initiator, _) = Greeting::new(Role::Initiator, hello("c", "a"));
+        let (mut at_a, _) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
+        let rejected = HandshakeError::Rejected { code, detail: 0, text: error.to_string() };
+        assert_eq!(at_a.read(&mut to_a).unwrap_err(), rejected);
+    }
 }
 
 #[test]

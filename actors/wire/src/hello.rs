@@ -14,7 +14,9 @@
 
 use crate::handshake::HandshakeError;
 use crate::ids::NodeId;
-use crate::limits::{ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, Limits, NAME_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, INCARNATION_MAX, Limits, NAME_BYTES_MAX,
+};
 use bytes::{Buf, BufMut, BytesMut};
 
 /// The version of the protocol that is written here.
@@ -203,6 +205,9 @@ impl<'a> Fields<'a> {
         if name.is_empty() || NodeId::new(name, node.incarnation) != node {
             return Err(HandshakeError::Malformed("the id of a node does not match its name"));
         }
+        if node.incarnation > INCARNATION_MAX {
+            return Err(HandshakeError::Malformed("an incarnation is beyond 2^63"));
+        }
         if !codecs.contains(&CODEC) {
             return Err(HandshakeError::Unsupported("the codecs"));
         }
@@ -294,9 +299,72 @@ mod tests {
         assert!(matches!(with(CODECS), Err(HandshakeError::Malformed(_))));
     }
 
+    #[test]
+    fn texts_are_as_long_as_the_protocol_allows_and_no_longer() {
+        let new = |cluster: usize, name: usize, address: usize| {
+            let [cluster, name, address] = [cluster, name, address].map(|len| "x".repeat(len));
+            Hello::new(&cluster, &name, 1, &address, &Limits::default())
+        };
+        let longest = new(CLUSTER_NAME_BYTES_MAX, NAME_BYTES_MAX, ADDRESS_BYTES_MAX).unwrap();
+        assert_eq!(Hello::read(&mut written(&longest)).unwrap(), Some(longest.clone()));
+        let shortest = new(0, 1, 0).unwrap();
+        assert_eq!(Hello::read(&mut written(&shortest)).unwrap(), Some(shortest));
+        for (cluster, name, address) in
+            [(0, 0, 0), (0, NAME_BYTES_MAX + 1, 0), (CLUSTER_NAME_BYTES_MAX + 1, 1, 0), (0, 1, ADDRESS_BYTES_MAX + 1)]
+        {
+            let refused = new(cluster, name, address);
+            assert!(matches!(refused, Err(HandshakeError::Malformed(_))), "{cluster} {name} {address}");
+        }
+
+        // The other side may not have asked `Hello::new`.
+        let long = [
+            Hello { cluster: "x".repeat(CLUSTER_NAME_BYTES_MAX + 1), ..longest.clone() },
+            Hello { name: "x".repeat(NAME_BYTES_MAX + 1), ..longest.clone() },
+            Hello { name: String::new(), ..longest.clone() },
+            Hello { address: "x".repeat(ADDRESS_BYTES_MAX + 1), ..longest },
+        ];
+        for hello in long {
+            assert!(matches!(Hello::read(&mut written(&hello)), Err(HandshakeError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn hello_is_as_long_as_the_protocol_allows_and_no_longer() {
+        let padded = |len: usize| {
+            let mut bytes = written(&hello());
+            let value = len - (bytes.len() - PREAMBLE_BYTES) - 4;
+            bytes.put_u16_le(0x0099);
+            bytes.put_u16_le(value as u16);
+            bytes.put_bytes(0, value);
+            bytes[8..12].copy_from_slice(&(len as u32).to_le_bytes());
+            Hello::read(&mut bytes)
+        };
+        assert_eq!(padded(HELLO_BYTES_MAX).unwrap(), Some(hello()));
+        assert!(matches!(padded(HELLO_BYTES_MAX + 1), Err(HandshakeError::Malformed(_))));
+    }
+
+    #[test]
+    fn each_byte_of_the_preamble_that_means_nothing_yet_must_be_zero() {
+        for at in [6, 7, 12, 13, 14, 15] {
+            let mut bytes = written(&hello());
+            bytes[at] = 1;
+            assert!(matches!(Hello::read(&mut bytes), Err(HandshakeError::Unsupported(_))), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn incarnation_beyond_the_last_is_refused() {
+        let last = Hello { incarnation: INCARNATION_MAX, ..hello() };
+        assert_eq!(Hello::read(&mut written(&last)).unwrap(), Some(last));
+        for incarnation in [INCARNATION_MAX + 1, u64::MAX] {
+            let beyond = Hello { incarnation, ..hello() };
+            assert!(matches!(Hello::read(&mut written(&beyond)), Err(HandshakeError::Malformed(_))));
+        }
+    }
+
     proptest! {
         #[test]
-        fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in any::<u64>(), address in ".{0,20}") {
+        fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in 0..=INCARNATION_MAX, address in ".{0,20}") {
             let hello = Hello::new(&cluster, &name, incarnation, &address, &Limits::default()).unwrap();
             prop_assert_eq!(Hello::read(&mut written(&hello)).unwrap(), Some(hello));
         }

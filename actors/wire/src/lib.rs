@@ -61,7 +61,7 @@ pub use frame::{FrameError, Kind};
 pub use handshake::{Agreeing, Connected, Greeting, HandshakeError, Introduced, Role};
 pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
-pub use limits::{LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
+pub use limits::{INCARNATION_MAX, LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
 pub use outbox::Counters;
 pub use session::Session;
 pub use slab::Slab;

@@ -448,17 +448,17 @@ impl<T> Session<T> {
         let id = header.correlation.unwrap_or(CorrelationId { slot: 0, generation: 0 });
         Ok(match header.kind {
             Kind::Tell | Kind::Ask => return Ok(self.message(header, body, frame_bytes, now)),
-            Kind::Reply => self.answered(id).map(|token| Event::Reply(token, body)),
+            Kind::Reply => self.answered(id, header.kind)?.map(|token| Event::Reply(token, body)),
             Kind::ReplyErr => {
                 let (code, text) = body::read_reply_err(&body)?;
-                self.answered(id).map(|token| Event::ReplyErr(token, code, text))
+                self.answered(id, header.kind)?.map(|token| Event::ReplyErr(token, code, text))
             }
             Kind::Cancel => Some(Event::Cancel(id)),
             Kind::Watch => Some(Event::Watch(id, header.to)),
             Kind::Unwatch => Some(Event::Unwatch(id)),
             Kind::Down => {
                 let down = DownBody::read(&body)?;
-                self.answered(id).map(|token| Event::Down(token, down))
+                self.answered(id, header.kind)?.map(|token| Event::Down(token, down))
             }
             Kind::Resolve => {
                 let (protocol, name) = body::read_resolve(&body)?;
@@ -466,7 +466,7 @@ impl<T> Session<T> {
             }
             Kind::Resolved => {
                 let resolution = Resolution::read(&body)?;
-                self.answered(id).map(|token| Event::Resolved(token, resolution))
+                self.answered(id, header.kind)?.map(|token| Event::Resolved(token, resolution))
             }
             Kind::NodeInfo => Some(Event::NodeInfo(Introduction::read(&body)?)),
             Kind::Ping => {
@@ -527,9 +527,18 @@ impl<T> Session<T> {
         })
     }
 
-    /// The token of a question. Answers that come too late find nothing.
-    fn answered(&mut self, id: CorrelationId) -> Option<T> {
-        self.questions.remove(id.slot, id.generation).map(|(_, token)| token)
+    /// The token of a question, if this is a kind of answer that it has. Answers that come too late find nothing.
+    fn answered(&mut self, id: CorrelationId, kind: Kind) -> Result<Option<T>, Violation> {
+        let Some((question, _)) = self.questions.get(id.slot, id.generation) else { return Ok(None) };
+        let fits = match question {
+            Question::Ask => matches!(kind, Kind::Reply | Kind::ReplyErr),
+            Question::Watch(_) => kind == Kind::Down,
+            Question::Resolve(..) => kind == Kind::Resolved,
+        };
+        if !fits {
+            return Err(Violation::Answer);
+        }
+        Ok(self.questions.remove(id.slot, id.generation).map(|(_, token)| token))
     }
 
     /// Returns the next bytes to write. Acknowledgements and signs of life ride along, the goodbye comes last.
@@ -615,3 +624,7 @@ fn question_header(kind: Kind, id: CorrelationId) -> Header {
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod answer_tests;

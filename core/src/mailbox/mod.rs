@@ -47,6 +47,8 @@ mod ask;
 mod cell;
 mod credit;
 mod inbox;
+#[cfg(all(test, not(posse_loom)))]
+mod inbox_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod node;

@@ -12,7 +12,7 @@ use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
-use crate::time::{Clock, Timers};
+use crate::time::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -169,10 +169,7 @@ impl Handle {
     }
 
     pub(crate) fn fire_all_timers(&self) {
-        let now = self.inner.clock.now();
-        for shard in 0..self.inner.shared.remotes.len() {
-            self.inner.timers.fire(shard, now);
-        }
+        self.inner.timers.fire_all(self.inner.clock.now());
     }
 
     /// Returns the value of type `T` that hangs on this runtime, made by `init` at the first call.
@@ -248,9 +245,12 @@ impl Handle {
         &self.inner
     }
 
-    /// Wakes the worker that owns a shard of the timers, so that it looks at its next deadline again.
-    pub(crate) fn unpark_shard(&self, shard: usize) {
-        self.inner.shared.unpark(shard);
+    /// A thread that is no worker set a timer, the earliest of its shard. A worker that is awake will look at all deadlines
+    /// before it sleeps; one that sleeps in the driver may have to sleep less long now.
+    pub(crate) fn timer_was_set(&self, deadline: Instant) {
+        if self.inner.timers.sleeps_past(deadline) {
+            self.inner.shared.io().unpark();
+        }
     }
 
     /// Relaxed: only uniqueness matters.

@@ -2,6 +2,7 @@
 //!
 //! `README.md` in this folder gives the argument. `state` packs two counts so that one load answers "is anybody needed?".
 
+use super::park::Parker;
 use crate::shim::sync::Mutex;
 use crate::shim::sync::atomic::{AtomicUsize, Ordering, fence};
 
@@ -9,13 +10,16 @@ use crate::shim::sync::atomic::{AtomicUsize, Ordering, fence};
 const SEARCHING: usize = 1;
 /// High half: workers that are not asleep.
 const AWAKE: usize = 1 << 16;
-const SEARCHING_MASK: usize = AWAKE - 1;
+/// The watchdog rests. Set only while nobody is awake; the first who is takes it away.
+const UNWATCHED: usize = AWAKE >> 1;
+const SEARCHING_MASK: usize = UNWATCHED - 1;
 
 #[derive(Debug)]
 pub(crate) struct Idle {
     state: AtomicUsize,
     sleepers: Mutex<Vec<usize>>,
     workers: usize,
+    watchdog: Parker,
 }
 
 /// What the counts say of one worker. Every change of a worker goes through here, so that the two never differ.
@@ -76,7 +80,8 @@ impl Activity {
 impl Idle {
     /// All workers start awake and not searching.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { state: AtomicUsize::new(workers * AWAKE), sleepers: Mutex::new(Vec::with_capacity(workers)), workers }
+        let sleepers = Mutex::new(Vec::with_capacity(workers));
+        Self { state: AtomicUsize::new(workers * AWAKE), sleepers, workers, watchdog: Parker::new() }
     }
 
     /// After work was pushed: the worker to wake, if nobody is searching and somebody sleeps. It is counted as searching.
@@ -118,13 +123,36 @@ impl Idle {
     /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
     fn woke_up(&self, worker: usize) -> bool {
         let mut sleepers = self.lock();
-        match sleepers.iter().position(|&sleeper| sleeper == worker) {
+        let counted = match sleepers.iter().position(|&sleeper| sleeper == worker) {
             Some(position) => {
                 sleepers.swap_remove(position);
                 self.state.fetch_add(AWAKE, Ordering::SeqCst);
                 false
             }
             None => true,
+        };
+        drop(sleepers);
+
+        let unwatched = |state: usize| state & UNWATCHED != 0;
+        if unwatched(self.state.load(Ordering::SeqCst)) && unwatched(self.state.fetch_and(!UNWATCHED, Ordering::SeqCst))
+        {
+            self.watchdog.unpark(|| {});
+        }
+        counted
+    }
+
+    /// Where the watchdog sleeps.
+    pub(crate) fn watchdog(&self) -> &Parker {
+        &self.watchdog
+    }
+
+    /// Lets the watchdog sleep until somebody wakes up, unless somebody is awake. One word says both who is awake and that
+    /// nobody watches, so a worker that is counted as awake after this sees that it must rouse the watchdog, before it
+    /// runs anything.
+    pub(crate) fn rest(&self) {
+        let unwatched = |state: usize| (state / AWAKE == 0).then_some(state | UNWATCHED);
+        if self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unwatched).is_ok() {
+            self.watchdog.park(None);
         }
     }
 

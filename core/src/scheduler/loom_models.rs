@@ -165,3 +165,31 @@ fn loom_a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
         outside.join().unwrap();
     });
 }
+
+/// If the watchdog rested while a worker is awake, nobody would rouse it, which loom reports as a deadlock.
+#[test]
+fn loom_no_worker_is_awake_while_the_watchdog_rests() {
+    loom::model(|| {
+        let shared = Arc::new((Idle::new(1), Parker::new()));
+        let mut activity = Activity::Running;
+        let _ = activity.fall_asleep(&shared.0, 0);
+        let watchdog = {
+            let shared = shared.clone();
+            loom::thread::spawn(move || shared.0.rest())
+        };
+        let waker = {
+            let shared = shared.clone();
+            loom::thread::spawn(move || {
+                if let Some(worker) = shared.0.worker_to_wake() {
+                    assert_eq!(worker, 0);
+                    shared.1.unpark(|| {});
+                }
+            })
+        };
+        shared.1.park(None);
+        activity.wake_up(&shared.0, 0);
+        // From here on it is in a poll that never ends.
+        watchdog.join().unwrap();
+        waker.join().unwrap();
+    });
+}

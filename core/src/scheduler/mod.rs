@@ -4,22 +4,26 @@
 
 pub(crate) mod choice;
 pub(crate) mod idle;
+pub(crate) mod lifo;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod owned;
 pub(crate) mod park;
 pub(crate) mod queue;
+pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use self::idle::Idle;
+use self::lifo::Lifo;
 use self::owned::Owned;
 use self::park::Parker;
 use self::queue::{Injector, Local, Stealer};
+use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::shim::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use crate::task::raw::Runnable;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 /// What the other workers see of one worker.
@@ -27,6 +31,15 @@ use std::time::Duration;
 pub(crate) struct Remote {
     pub(crate) stealer: Stealer,
     pub(crate) parker: Parker,
+    pub(crate) front: Arc<Front>,
+}
+
+/// What a worker writes at each step and the watchdog looks at now and then: on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Front {
+    pub(crate) lifo: Lifo,
+    pub(crate) ticks: Ticks,
 }
 
 #[derive(Debug)]
@@ -37,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) owned: Owned,
     io: IoHandle,
     driver: Mutex<Driver>,
+    /// How often the driver was asked, written by who holds it.
+    turns: AtomicU32,
     shut_down: AtomicBool,
     /// Workers that have not left for good.
     present: AtomicUsize,
@@ -45,7 +60,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
-        let remotes = locals.iter().map(|local| Remote { stealer: local.stealer(), parker: Parker::new() }).collect();
+        let remote = |local: &Local| {
+            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new() });
+            Remote { stealer: local.stealer(), parker: Parker::new(), front }
+        };
+        let remotes = locals.iter().map(remote).collect();
         let shared = Self {
             injector: Injector::new(),
             remotes,
@@ -53,6 +72,7 @@ impl Shared {
             owned: Owned::new(workers),
             io,
             driver: Mutex::new(driver),
+            turns: AtomicU32::new(0),
             shut_down: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
         };
@@ -111,17 +131,6 @@ impl Shared {
         !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
     }
 
-    /// Sleeps as the given worker: in the driver if it is free, else on a condition variable.
-    fn park(&self, worker: usize, timeout: Option<Duration>) {
-        let parker = &self.remotes[worker].parker;
-        let Some(mut driver) = self.try_driver() else { return parker.park(timeout) };
-
-        parker.park_in_driver(|may_block| {
-            let timeout = if may_block { timeout } else { Some(Duration::ZERO) };
-            self.turn(&mut driver, timeout);
-        });
-    }
-
     /// Lets the driver hand out what has become ready, unless another worker is in it.
     pub(crate) fn poll_driver(&self) {
         if self.io.len() == 0 {
@@ -133,12 +142,17 @@ impl Shared {
     }
 
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = driver.turn(&self.io, timeout) {
             tracing::error!(%error, "the reactor could not ask the operating system for events");
         }
     }
 
-    fn try_driver(&self) -> Option<std::sync::MutexGuard<'_, Driver>> {
+    fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    fn try_driver(&self) -> Option<MutexGuard<'_, Driver>> {
         match self.driver.try_lock() {
             Ok(driver) => Some(driver),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -158,6 +172,7 @@ impl Shared {
         for worker in 0..self.remotes.len() {
             self.unpark(worker);
         }
+        self.idle.watchdog().unpark(|| {});
     }
 
     /// A worker leaves for good, its own queue already empty. The last one drops every task that is left.

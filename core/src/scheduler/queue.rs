@@ -61,8 +61,16 @@ mod imp {
             retry(|| self.0.steal_batch_and_pop(&thief.0))
         }
 
+        pub(crate) fn steal(&self) -> Option<Runnable> {
+            retry(|| self.0.steal())
+        }
+
         pub(crate) fn is_empty(&self) -> bool {
             self.0.is_empty()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.len()
         }
     }
 
@@ -149,8 +157,16 @@ mod imp {
             self.0.lock().unwrap().pop_front()
         }
 
+        pub(crate) fn steal(&self) -> Option<Runnable> {
+            self.0.lock().unwrap().pop_front()
+        }
+
         pub(crate) fn is_empty(&self) -> bool {
             self.0.lock().unwrap().is_empty()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.lock().unwrap().len()
         }
     }
 

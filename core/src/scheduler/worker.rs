@@ -3,15 +3,16 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
-use super::Shared;
 use super::choice::Choice;
 use super::idle::Activity;
 use super::queue::Local;
+use super::{Front, Shared};
 use crate::context;
 use crate::runtime::Handle;
 use crate::task::raw::Runnable;
-use std::cell::Cell;
+use crate::time::Instant;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Steps between two looks at the injector, the driver and the timers while local work lasts. Prime, so that it does
@@ -26,7 +27,7 @@ const INJECTED_MAX: usize = 512;
 pub(crate) struct Lane {
     pub(crate) index: usize,
     queue: Local,
-    lifo: Cell<Option<Runnable>>,
+    front: Arc<Front>,
 }
 
 impl std::fmt::Debug for Lane {
@@ -39,7 +40,7 @@ impl Lane {
     /// Puts a task that was just woken into the LIFO slot. True if that moved another one to the queue.
     #[inline]
     pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
-        match self.lifo.replace(Some(task)) {
+        match self.front.lifo.replace(task) {
             Some(former) => {
                 self.queue.push(former);
                 true
@@ -49,10 +50,7 @@ impl Lane {
     }
 
     fn is_empty(&self) -> bool {
-        let lifo = self.lifo.take();
-        let empty = lifo.is_none() && self.queue.is_empty();
-        self.lifo.set(lifo);
-        empty
+        self.front.lifo.is_empty() && self.queue.is_empty()
     }
 }
 
@@ -72,7 +70,6 @@ pub(crate) struct WorkerParts {
     runtime: Handle,
     index: usize,
     queue: Local,
-    lifo: Option<Runnable>,
     choice: Choice,
 }
 
@@ -82,9 +79,7 @@ impl WorkerParts {
     }
 
     pub(crate) fn into_worker(self) -> Worker {
-        let worker = Worker::new(self.runtime, self.index, self.queue, self.choice);
-        worker.lane.lifo.set(self.lifo);
-        worker
+        Worker::new(self.runtime, self.index, self.queue, self.choice)
     }
 }
 
@@ -93,28 +88,22 @@ pub(crate) struct Worker {
     runtime: Handle,
     lane: Rc<Lane>,
     choice: Choice,
-    tick: u32,
     lifo_polls: u8,
     activity: Activity,
 }
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, choice: Choice) -> Self {
-        let lane = Rc::new(Lane { index, queue, lifo: Cell::new(None) });
-        Self { runtime, lane, choice, tick: 0, lifo_polls: 0, activity: Activity::Running }
+        let front = runtime.shared().remotes[index].front.clone();
+        let lane = Rc::new(Lane { index, queue, front });
+        Self { runtime, lane, choice, lifo_polls: 0, activity: Activity::Running }
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.settle();
         let lane = Rc::try_unwrap(self.lane).expect("invariant: nobody is inside a worker that moves");
-        WorkerParts {
-            runtime: self.runtime,
-            index: lane.index,
-            queue: lane.queue,
-            lifo: lane.lifo.take(),
-            choice: self.choice,
-        }
+        WorkerParts { runtime: self.runtime, index: lane.index, queue: lane.queue, choice: self.choice }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
@@ -143,12 +132,12 @@ impl Worker {
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
-        self.tick = self.tick.wrapping_add(1);
-        if self.tick % MAINTENANCE_INTERVAL == 0 {
+        let tick = self.lane.front.ticks.advance();
+        if tick % MAINTENANCE_INTERVAL == 0 {
             self.maintain();
         }
 
-        let task = match self.next_local() {
+        let task = match self.next_local(tick) {
             Some(task) => Some(task),
             None => self.search(),
         };
@@ -165,16 +154,20 @@ impl Worker {
 
     /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.
     fn maintain(&mut self) {
-        self.fire_timers();
+        if self.runtime.timers().take_overdue() {
+            self.fire_all_timers();
+        } else {
+            self.fire_timers();
+        }
         self.shared().poll_driver();
     }
 
-    fn next_local(&mut self) -> Option<Runnable> {
-        if self.choice.injector_first(self.tick) && !self.shared().injector.is_empty() {
+    fn next_local(&mut self, tick: u32) -> Option<Runnable> {
+        if self.choice.injector_first(tick) && !self.shared().injector.is_empty() {
             self.take_over_injected();
         }
 
-        if let Some(task) = self.lane.lifo.take() {
+        if let Some(task) = self.lane.front.lifo.take() {
             if self.choice.lifo_first(self.lifo_polls, self.lane.queue.is_empty()) {
                 self.lifo_polls = self.lifo_polls.saturating_add(1);
                 return Some(task);
@@ -233,9 +226,31 @@ impl Worker {
             return;
         }
 
-        let timeout = self.time_to_next_timer();
-        self.shared().park(self.lane.index, timeout);
+        let for_all = self.sleep();
         self.wake_up();
+        if for_all {
+            self.fire_all_timers();
+        } else {
+            self.fire_timers();
+        }
+    }
+
+    /// Sleeps in the driver if it is free, for everybody: until there are events, or the earliest deadline of all. Else
+    /// until its own timers are due. True if it slept for everybody.
+    fn sleep(&self) -> bool {
+        let (shared, timers) = (self.shared(), self.runtime.timers());
+        let parker = &shared.remotes[self.lane.index].parker;
+        let Some(mut driver) = shared.try_driver() else {
+            parker.park(self.time_to(timers.next_deadline(self.lane.index)));
+            return false;
+        };
+
+        let (_attending, earliest) = timers.attend();
+        parker.park_in_driver(|may_block| {
+            let timeout = if may_block { self.time_to(earliest) } else { Some(Duration::ZERO) };
+            shared.turn(&mut driver, timeout);
+        });
+        true
     }
 
     /// Announces that the worker sleeps. False if it must not: there is work after all.
@@ -255,7 +270,6 @@ impl Worker {
 
     fn wake_up(&mut self) {
         self.activity.wake_up(&self.runtime.shared().idle, self.lane.index);
-        self.fire_timers();
     }
 
     fn fire_timers(&mut self) {
@@ -265,13 +279,17 @@ impl Worker {
         }
     }
 
-    /// `None`: no timer, or a clock that only a hand turns (which fires them itself).
-    fn time_to_next_timer(&self) -> Option<Duration> {
-        let clock = self.runtime.clock();
-        if clock.is_manual() {
-            return None;
+    fn fire_all_timers(&mut self) {
+        let timers = self.runtime.timers();
+        if timers.earliest().is_some() {
+            timers.fire_all(self.runtime.clock().now());
         }
-        let deadline = self.runtime.timers().next_deadline(self.lane.index)?;
+    }
+
+    /// `None`: no timer, or a clock that only a hand turns (which fires them itself).
+    fn time_to(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let clock = self.runtime.clock();
+        let deadline = deadline.filter(|_| !clock.is_manual())?;
         Some(deadline.saturating_duration_since(clock.now()))
     }
 
@@ -290,6 +308,7 @@ impl Worker {
             self.shared().remotes[self.lane.index].parker.take_token();
             self.shared().poll_driver();
             self.wake_up();
+            self.fire_all_timers();
         }
         if self.step() == Step::Idle {
             self.fall_asleep();
@@ -299,7 +318,7 @@ impl Worker {
     /// Drops the futures of the tasks in this worker's queue. Called once, when the runtime shuts down.
     pub(crate) fn drop_queued(&mut self) {
         while !self.lane.is_empty() {
-            let next = self.lane.lifo.take().or_else(|| self.lane.queue.pop());
+            let next = self.lane.front.lifo.take().or_else(|| self.lane.queue.pop());
             if let Some(task) = next {
                 task.cancel();
                 let again = task.run();

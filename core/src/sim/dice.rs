@@ -38,6 +38,8 @@ pub enum Kind {
     Time,
     /// Bytes that were sent.
     Bytes,
+    /// Whether the watchdog looks at the workers.
+    Watchdog,
 }
 
 /// One decision.
@@ -65,6 +67,7 @@ impl fmt::Debug for Decision {
             Kind::Random,
             Kind::Time,
             Kind::Bytes,
+            Kind::Watchdog,
         ];
         match kinds.get((self.0 >> 24) as usize - 1) {
             Some(kind) => write!(f, "{kind:?}({})", self.0 & 0x00FF_FFFF),

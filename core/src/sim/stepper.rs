@@ -3,11 +3,15 @@
 use super::{Dice, Kind, Record, Simulation};
 use crate::builder::Simulated;
 use crate::runtime::{self, Builder, Handle, Runtime};
+use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::time::Instant;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+
+/// Steps between two looks of the watchdog, on average. Guessed: seldom enough that most of the run is production order.
+const WATCHDOG_INTERVAL: usize = 64;
 
 /// A runtime whose workers take one step at a time. Time stands still unless it is turned; nothing here starts a thread or
 /// sleeps; sockets still belong to the operating system.
@@ -35,6 +39,7 @@ use std::time::Duration;
 pub struct Stepper {
     runtime: Runtime,
     workers: Vec<Worker>,
+    watchdog: Watchdog,
     dice: Dice,
 }
 
@@ -52,7 +57,8 @@ impl Stepper {
         let dice = simulated.simulation.dice().clone();
         let mut runtime = Builder::new_stepped(workers, seed, simulated).build()?;
         let workers = runtime.take_stepped().into_iter().map(WorkerParts::into_worker).collect();
-        Ok(Self { runtime, workers, dice })
+        let watchdog = Watchdog::new(runtime.handle().clone());
+        Ok(Self { runtime, workers, watchdog, dice })
     }
 
     /// Returns the handle of the runtime.
@@ -72,18 +78,22 @@ impl Stepper {
     }
 
     pub(super) fn step_worker(&mut self, index: usize) {
+        // No worker is in a poll for long here: one that was not chosen since the last look stands for a stuck one.
+        if self.dice.below(Kind::Watchdog, WATCHDOG_INTERVAL) == 0 {
+            self.watchdog.look_at_workers();
+        }
         self.workers[index].enter(Worker::logical_step);
     }
 
     /// Whether a worker could step at a time on the runtime's clock.
     pub(super) fn is_ready(&self, index: usize, now: Instant) -> bool {
         let worker = &self.workers[index];
-        worker.is_runnable() || self.handle().timers().next_deadline(index).is_some_and(|deadline| deadline <= now)
+        worker.is_runnable() || self.next_deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// When the first of the timers wants to be looked at.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        (0..self.workers.len()).filter_map(|shard| self.handle().timers().next_deadline(shard)).min()
+        self.handle().timers().earliest()
     }
 
     pub(super) fn workers(&self) -> usize {

@@ -38,9 +38,31 @@ fn with_budget<R>(units: Option<u8>, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Takes one unit, or wakes the task and returns `Pending` when none is left.
+/// Takes a unit of the task's cooperative budget for an operation that may turn out not to be ready. The unit is given
+/// back unless [`Progress::made_progress`] is called, so a task that waits for many things at once does not run out of
+/// budget by looking at those that are not ready. `Pending` when no unit is left: the task has been woken and runs again
+/// after its neighbours.
+///
+/// # Examples
+/// ```
+/// use posse_core::task::coop::poll_proceed;
+/// use std::collections::VecDeque;
+/// use std::future::poll_fn;
+/// use std::task::{Poll, ready};
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut queue = VecDeque::from([1, 2]);
+/// let next = poll_fn(|cx| {
+///     let progress = ready!(poll_proceed(cx));
+///     let Some(item) = queue.pop_front() else { return Poll::Pending };
+///     progress.made_progress();
+///     Poll::Ready(item)
+/// });
+/// assert_eq!(next.await, 1);
+/// # });
+/// ```
 #[inline]
-pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
+pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     let before = BUDGET.get();
     match before {
         Some(0) => {
@@ -69,15 +91,16 @@ pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// One unit taken; given back on drop unless the operation made progress.
+/// One unit taken by [`poll_proceed`]; given back on drop unless the operation made progress.
+#[derive(Debug)]
 #[must_use]
-pub(crate) struct Progress {
+pub struct Progress {
     refund: Option<u8>,
 }
 
 impl Progress {
     /// Keeps the unit: the operation was ready.
-    pub(crate) fn made_progress(mut self) {
+    pub fn made_progress(mut self) {
         self.refund = None;
     }
 }

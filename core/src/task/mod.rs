@@ -66,6 +66,12 @@ where
 
 /// Runs a closure that may block on a thread of the blocking pool.
 ///
+/// Everything that takes longer than a few milliseconds without an `await` belongs here: long computations, files, locks
+/// held for long, calls of libraries that wait. Inside a task it occupies a worker. If another worker is free, what
+/// would have to wait for it does not: its tasks, timers and sockets are taken over within some 10 ms. But when *all*
+/// workers are in such code nothing else of the runtime runs, timers and deadlines included, and on a current-thread
+/// runtime, or with one worker, a single task is enough for that.
+///
 /// Aborting the handle keeps a closure that has not started from running; one that runs is not interrupted.
 ///
 /// # Panics

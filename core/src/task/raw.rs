@@ -307,6 +307,18 @@ impl Runnable {
         self.0.as_ptr()
     }
 
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// # Safety
+    /// `task` came from [`into_raw`](Self::into_raw), and this is the only call for it.
+    #[inline]
+    pub(crate) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: see `run`.
         unsafe { self.0.as_ref() }

@@ -3,6 +3,7 @@
 //! Timers never fire early. With a manual clock nothing fires until
 //! [`Handle::advance`](crate::runtime::Handle::advance) turns it.
 
+mod attendance;
 mod clock;
 mod instant;
 mod interval;

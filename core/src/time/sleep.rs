@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// Waits for a while. The timer is set at the first poll; dropping the future cancels it.
 ///
-/// Never early; late by what else the worker has to do. A zero duration is ready at once.
+/// Never early; late by what else the workers have to do: by at most some 10 ms while one of them is free. A zero duration
+/// is ready at once.
 ///
 /// # Cancel safety
 /// Dropping it cancels the timer.
@@ -89,7 +90,7 @@ impl Sleep {
     }
 
     fn register(&mut self, cx: &mut Context<'_>) {
-        // A thread that is no worker of this runtime borrows the first worker's shard, and tells it.
+        // A thread that is no worker of this runtime borrows the first worker's shard, and tells who sleeps for all.
         let own = context::with_lane(|lane| match lane {
             Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
             _ => None,
@@ -98,7 +99,7 @@ impl Sleep {
         let (entry, earliest) = self.handle.timers().insert(shard, self.deadline, cx.waker().clone());
         self.entry = Some(entry);
         if earliest && own.is_none() {
-            self.handle.unpark_shard(shard);
+            self.handle.timer_was_set(self.deadline);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The timers of a runtime: one wheel per worker, each behind a lock that is nearly always uncontended.
 //!
-//! A timer lives in the shard of the worker that first polled it; that worker fires it and sleeps no longer than its
-//! deadline. Wakers run outside of the lock.
+//! A timer lives in the shard of the worker that first polled it, but it belongs to the runtime: that worker fires it
+//! unless it is busy, and so does whoever sleeps in the driver, who sleeps no longer than the earliest deadline of all
+//! shards. Wakers run outside of the lock.
 
 use super::Instant;
+use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -15,6 +17,9 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Timers {
     shards: Box<[Shard]>,
+    attendance: Attendance,
+    /// Some shard is late and everybody is busy: the next worker that looks up fires all.
+    overdue: AtomicBool,
 }
 
 /// On cache lines of its own: two workers that set timers must not wait for each other's.
@@ -36,7 +41,8 @@ pub(crate) struct Entry {
 impl Timers {
     pub(crate) fn new(shards: usize) -> Self {
         let shard = |_| Shard { wheel: Mutex::new(Wheel::new()), next: AtomicU64::new(NEVER) };
-        Self { shards: (0..shards.max(1)).map(shard).collect() }
+        let shards = (0..shards.max(1)).map(shard).collect();
+        Self { shards, attendance: Attendance::new(), overdue: AtomicBool::new(false) }
     }
 
     /// Adds a timer. True if it became the earliest of its shard.
@@ -100,10 +106,62 @@ impl Timers {
         (next != NEVER).then_some(Instant(next))
     }
 
+    /// Wakes everybody whose time has come. Returns how many.
+    pub(crate) fn fire_all(&self, now: Instant) -> usize {
+        (0..self.shards.len()).map(|shard| self.fire(shard, now)).sum()
+    }
+
+    /// When `fire_all` may have something to do.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        (0..self.shards.len()).filter_map(|shard| self.next_deadline(shard)).min()
+    }
+
+    /// A worker is about to sleep in the driver, no longer than to the instant returned, until the guard is dropped.
+    pub(crate) fn attend(&self) -> (Attending<'_>, Option<Instant>) {
+        self.attendance.arrive();
+        let attending = Attending(&self.attendance);
+        let earliest = self.earliest();
+        self.attendance.sleep_until(earliest.map(|instant| instant.0));
+        (attending, earliest)
+    }
+
+    /// Whether somebody sleeps in the driver.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attendance.is_attended()
+    }
+
+    /// After a timer was set by a thread that fires none: whether the one in the driver may sleep past it.
+    pub(crate) fn sleeps_past(&self, deadline: Instant) -> bool {
+        self.attendance.sleeps_past(deadline.0)
+    }
+
+    /// Asks the next worker that looks up from its work to fire all shards.
+    pub(crate) fn set_overdue(&self) {
+        self.overdue.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn take_overdue(&self) -> bool {
+        let overdue = self.overdue.load(Ordering::Relaxed);
+        if overdue {
+            self.overdue.store(false, Ordering::Relaxed);
+        }
+        overdue
+    }
+
     /// Number of timers that wait.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+}
+
+/// Somebody sleeps in the driver.
+pub(crate) struct Attending<'a>(&'a Attendance);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

@@ -274,4 +274,16 @@ mod tests {
         assert_eq!(wheel.cancel(key), None);
         assert_eq!(wheel.cancel(other), Some('b'));
     }
+
+    #[test]
+    fn entries_are_used_again() {
+        let mut wheel = Wheel::new();
+        for deadline in 0..1000 {
+            let key = wheel.insert(deadline, 'a');
+            assert_eq!(wheel.cancel(key), Some('a'));
+            wheel.insert(deadline, 'b');
+            wheel.fire(deadline, drop);
+        }
+        assert_eq!(wheel.entries.len(), 1);
+    }
 }

@@ -12,10 +12,11 @@ pub trait Decode {
     /// What a frame is decoded to.
     type Item;
 
-    /// Takes the next whole frame out of `buffer`, or leaves it to grow.
+    /// Takes the next whole frame out of `buffer`, or leaves it to grow. `buffer` holds what was left by the call before,
+    /// and what has come since.
     ///
     /// # Errors
-    /// [`FrameError`]; the stream cannot be used any further.
+    /// [`FrameError`]; the stream cannot be used any further, and [`Framed`](super::Framed) does not call again.
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, FrameError>;
 
     /// As [`decode`](Self::decode), after the last byte.
@@ -153,6 +154,10 @@ impl Decode for Lines {
     type Item = String;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, FrameError> {
+        // A buffer that is shorter than before is another one.
+        if self.searched > buffer.len() {
+            self.searched = 0;
+        }
         let found = buffer[self.searched..].iter().position(|&byte| byte == b'\n');
         let Some(position) = found else {
             self.searched = buffer.len();
@@ -197,17 +202,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Decodes `bytes` cut into pieces, as a socket would give them.
-    fn decode_all<D: Decode>(mut codec: D, bytes: &[u8], cut: usize) -> Result<Vec<D::Item>, FrameError> {
+    /// Decodes `bytes` cut into pieces, as a socket would give them. After an error the codec is asked once more, with
+    /// what it left and with nothing: the answer is of no use, but there must be one.
+    fn decode_all<D: Decode + Clone>(mut codec: D, bytes: &[u8], cut: usize) -> Result<Vec<D::Item>, FrameError> {
         let mut buffer = BytesMut::new();
+        let decoded = decode_into(&mut codec, &mut buffer, bytes, cut);
+        if decoded.is_err() {
+            for mut left in [buffer, BytesMut::new(), BytesMut::from(&b"a\n"[..])] {
+                let _ = codec.clone().decode_end(&mut left.clone());
+                let _ = codec.clone().decode(&mut left);
+            }
+        }
+        decoded
+    }
+
+    fn decode_into<D: Decode>(
+        codec: &mut D,
+        buffer: &mut BytesMut,
+        bytes: &[u8],
+        cut: usize,
+    ) -> Result<Vec<D::Item>, FrameError> {
         let mut items = Vec::new();
         for piece in bytes.chunks(cut) {
             buffer.extend_from_slice(piece);
-            while let Some(item) = codec.decode(&mut buffer)? {
+            while let Some(item) = codec.decode(buffer)? {
                 items.push(item);
             }
         }
-        while let Some(item) = codec.decode_end(&mut buffer)? {
+        while let Some(item) = codec.decode_end(buffer)? {
             items.push(item);
         }
         Ok(items)
@@ -256,5 +278,55 @@ mod tests {
     fn an_end_within_a_frame_is_an_error() {
         assert!(matches!(decode_all(LengthDelimited::new(10), &[0, 0, 0, 3, 1], 9), Err(FrameError::Truncated)));
         assert_eq!(decode_all(Lines::new(10), b"a\r\nb", 9).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_exactly_as_long_as_the_maximum_passes_and_one_byte_more_does_not() {
+        let mut out = BytesMut::new();
+        let mut codec = LengthDelimited::new(4);
+        codec.encode("abcd", &mut out).unwrap();
+        assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
+        assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
+        assert!(matches!(decode_all(codec, &[0, 0, 0, 5], 9), Err(FrameError::TooLong { max: 4 })));
+
+        let mut out = BytesMut::new();
+        let mut codec = Lines::new(4);
+        codec.encode("abcd", &mut out).unwrap();
+        assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
+        assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
+        for cut in 1..7 {
+            assert_eq!(decode_all(codec.clone(), b"abcd\r\n", cut).unwrap(), ["abcd"]);
+            assert_eq!(decode_all(codec.clone(), b"abcd\r", cut).unwrap(), ["abcd"]);
+            for long in ["abcde\n", "abcde\r\n", "abcde", "abcdef"] {
+                let decoded = decode_all(codec.clone(), long.as_bytes(), cut);
+                assert!(matches!(decoded, Err(FrameError::TooLong { max: 4 })), "{long:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_whole_at_the_end_comes_out_one_by_one() {
+        let mut wire = BytesMut::from(&[0, 0, 0, 1, b'a', 0, 0, 0, 1, b'b'][..]);
+        let mut codec = LengthDelimited::new(4);
+        assert_eq!(codec.decode_end(&mut wire).unwrap().unwrap(), "a");
+        assert_eq!(codec.decode_end(&mut wire).unwrap().unwrap(), "b");
+        assert_eq!(codec.decode_end(&mut wire).unwrap(), None);
+
+        let mut wire = BytesMut::from("a\nb");
+        let mut codec = Lines::new(4);
+        assert_eq!(codec.decode_end(&mut wire).unwrap().unwrap(), "a");
+        assert_eq!(codec.decode_end(&mut wire).unwrap().unwrap(), "b");
+        assert_eq!(codec.decode_end(&mut wire).unwrap(), None);
+    }
+
+    #[test]
+    fn no_byte_of_a_long_line_is_searched_twice() {
+        let mut codec = Lines::new(100);
+        let mut buffer = BytesMut::from("abc");
+        assert_eq!(codec.decode(&mut buffer).unwrap(), None);
+        assert_eq!(codec.searched, 3);
+        buffer.extend_from_slice(b"d\ne");
+        assert_eq!(codec.decode(&mut buffer).unwrap().unwrap(), "abcd");
+        assert_eq!(codec.searched, 0);
     }
 }

@@ -4,6 +4,7 @@ use super::codec::{Decode, Encode, FrameError};
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
+use posse_core::task::coop::poll_proceed;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,13 +36,24 @@ pub struct Framed<T, C> {
     received: BytesMut,
     to_send: BytesMut,
     sent: usize,
-    ended: bool,
+    reading: Reading,
+}
+
+/// How far the reading direction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Bytes may come.
+    Open,
+    /// The last byte has come; frames may be left.
+    Ended,
+    /// There was an error, after which the codec is asked no more.
+    Failed,
 }
 
 impl<T, C> Framed<T, C> {
     /// Joins a stream and a codec.
     pub fn new(stream: T, codec: C) -> Self {
-        Self { stream, codec, received: BytesMut::new(), to_send: BytesMut::new(), sent: 0, ended: false }
+        Self { stream, codec, received: BytesMut::new(), to_send: BytesMut::new(), sent: 0, reading: Reading::Open }
     }
 
     /// Returns the stream.
@@ -56,7 +68,7 @@ impl<T, C> Framed<T, C> {
 }
 
 impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
-    /// Reads the next frame; `None` at the end. After an error there is no more.
+    /// Reads the next frame; `None` at the end, and for ever after an error.
     ///
     /// # Errors
     /// [`FrameError`].
@@ -67,17 +79,21 @@ impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
         poll_fn(|cx| self.poll_frame(cx)).await
     }
 
-    /// Polls for the next frame.
+    /// Polls for the next frame; see [`next`](Self::next).
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<C::Item, FrameError>>> {
         loop {
-            let decoded = match self.ended {
-                false => self.codec.decode(&mut self.received),
-                true => self.codec.decode_end(&mut self.received),
+            let progress = ready!(poll_proceed(cx));
+            let decoded = match self.reading {
+                Reading::Open => self.codec.decode(&mut self.received),
+                Reading::Ended => self.codec.decode_end(&mut self.received),
+                Reading::Failed => return Poll::Ready(None),
             };
             match decoded {
-                Ok(Some(item)) => return Poll::Ready(Some(Ok(item))),
-                Ok(None) if self.ended => return Poll::Ready(None),
-                Ok(None) => {}
+                Ok(None) if self.reading == Reading::Open => {}
+                Ok(item) => {
+                    progress.made_progress();
+                    return Poll::Ready(item.map(Ok));
+                }
                 Err(error) => return Poll::Ready(self.fail(error)),
             }
 
@@ -86,15 +102,15 @@ impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
             let read = Pin::new(&mut self.stream).poll_read(cx, &mut self.received[filled..]);
             self.received.truncate(filled + if let Poll::Ready(Ok(read)) = read { read } else { 0 });
             match ready!(read) {
-                Ok(0) => self.ended = true,
-                Ok(_) => {}
+                Ok(0) => self.reading = Reading::Ended,
+                Ok(_) => progress.made_progress(),
                 Err(error) => return Poll::Ready(self.fail(error.into())),
             }
         }
     }
 
     fn fail(&mut self, error: FrameError) -> Option<Result<C::Item, FrameError>> {
-        self.ended = true;
+        self.reading = Reading::Failed;
         self.received.clear();
         Some(Err(error))
     }
@@ -145,10 +161,12 @@ impl<T: AsyncWrite + Unpin, C> Framed<T, C> {
     pub async fn flush(&mut self) -> Result<(), FrameError> {
         poll_fn(|cx| {
             while self.sent < self.to_send.len() {
+                let progress = ready!(poll_proceed(cx));
                 match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.to_send[self.sent..]))? {
                     0 => return Poll::Ready(Err(FrameError::Io(std::io::ErrorKind::WriteZero.into()))),
                     written => self.sent += written,
                 }
+                progress.made_progress();
             }
             self.to_send.clear();
             self.sent = 0;

@@ -1,6 +1,7 @@
 //! Buffers between a caller of small steps and a source or sink of large ones.
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
+use posse_core::task::coop::poll_proceed;
 use std::io::{ErrorKind, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -130,10 +131,12 @@ impl<W> BufWriter<W> {
 impl<W: AsyncWrite + Unpin> BufWriter<W> {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.sent < self.buffer.len() {
+            let progress = ready!(poll_proceed(cx));
             match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.buffer[self.sent..]))? {
                 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 written => self.sent += written,
             }
+            progress.made_progress();
         }
         self.buffer.clear();
         self.sent = 0;

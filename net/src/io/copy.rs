@@ -1,6 +1,7 @@
 //! Moving everything from one stream to another.
 
 use futures_io::{AsyncRead, AsyncWrite};
+use posse_core::task::coop::poll_proceed;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Result};
 use std::pin::Pin;
@@ -16,12 +17,14 @@ struct Pipe {
     end: usize,
     at_end: bool,
     unflushed: bool,
+    closed: bool,
     total: u64,
 }
 
 impl Pipe {
     fn new() -> Self {
-        Self { buffer: vec![0; CAPACITY].into(), start: 0, end: 0, at_end: false, unflushed: false, total: 0 }
+        let buffer = vec![0; CAPACITY].into();
+        Self { buffer, start: 0, end: 0, at_end: false, unflushed: false, closed: false, total: 0 }
     }
 
     /// Copies until the end of the source, and flushes whenever the source has nothing for now.
@@ -31,12 +34,15 @@ impl Pipe {
         W: AsyncWrite + Unpin + ?Sized,
     {
         loop {
-            while self.start < self.end {
+            let progress = ready!(poll_proceed(cx));
+            if self.start < self.end {
                 match ready!(Pin::new(&mut *writer).poll_write(cx, &self.buffer[self.start..self.end]))? {
                     0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                     written => self.start += written,
                 }
                 self.unflushed = true;
+                progress.made_progress();
+                continue;
             }
             if self.at_end {
                 ready!(Pin::new(&mut *writer).poll_flush(cx))?;
@@ -48,6 +54,7 @@ impl Pipe {
                 Poll::Ready(read) => {
                     (self.start, self.end) = (0, read);
                     self.total += read as u64;
+                    progress.made_progress();
                 }
                 Poll::Pending => {
                     if self.unflushed {
@@ -58,6 +65,20 @@ impl Pipe {
                 }
             }
         }
+    }
+
+    /// As [`poll`](Self::poll), then passes the end on.
+    fn poll_to_close<R, W>(&mut self, cx: &mut Context<'_>, reader: &mut R, writer: &mut W) -> Poll<Result<u64>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        if !self.closed {
+            ready!(self.poll(cx, reader, writer))?;
+            ready!(Pin::new(writer).poll_close(cx))?;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(self.total))
     }
 }
 
@@ -90,24 +111,20 @@ where
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let (mut forth, mut back) = (Pipe::new(), Pipe::new());
-    let (mut sent, mut received) = (None, None);
+    let mut back_first = true;
     poll_fn(|cx| {
-        if sent.is_none() {
-            if let Poll::Ready(total) = forth.poll(cx, a, b)? {
-                if let Poll::Ready(()) = Pin::new(&mut *b).poll_close(cx)? {
-                    sent = Some(total);
-                }
-            }
-        }
-        if received.is_none() {
-            if let Poll::Ready(total) = back.poll(cx, b, a)? {
-                if let Poll::Ready(()) = Pin::new(&mut *a).poll_close(cx)? {
-                    received = Some(total);
-                }
-            }
+        // A direction that never waits spends the budget, so they take turns at being first.
+        back_first = !back_first;
+        let (sent, received);
+        if back_first {
+            received = back.poll_to_close(cx, b, a)?;
+            sent = forth.poll_to_close(cx, a, b)?;
+        } else {
+            sent = forth.poll_to_close(cx, a, b)?;
+            received = back.poll_to_close(cx, b, a)?;
         }
         match (sent, received) {
-            (Some(sent), Some(received)) => Poll::Ready(Ok((sent, received))),
+            (Poll::Ready(sent), Poll::Ready(received)) => Poll::Ready(Ok((sent, received))),
             _ => Poll::Pending,
         }
     })

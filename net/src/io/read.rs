@@ -1,10 +1,11 @@
 //! Reading methods for everything that implements the reading traits.
 
 use futures_io::{AsyncBufRead, AsyncRead};
+use posse_core::task::coop::poll_proceed;
 use std::future::{Future, poll_fn};
 use std::io::{Error, ErrorKind, IoSliceMut, Result};
 use std::pin::Pin;
-use std::task::ready;
+use std::task::{Poll, ready};
 
 /// Bytes asked for at once by the methods that read to the end.
 const CHUNK: usize = 8 * 1024;
@@ -75,12 +76,14 @@ pub trait AsyncReadExt: AsyncRead {
         let mut filled = 0;
         poll_fn(move |cx| {
             while filled < buffer.len() {
+                let progress = ready!(poll_proceed(cx));
                 match ready!(Pin::new(&mut *self).poll_read(cx, &mut buffer[filled..]))? {
-                    0 => return std::task::Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+                    0 => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
                     read => filled += read,
                 }
+                progress.made_progress();
             }
-            std::task::Poll::Ready(Ok(filled))
+            Poll::Ready(Ok(filled))
         })
     }
 
@@ -95,16 +98,18 @@ pub trait AsyncReadExt: AsyncRead {
     where
         Self: Unpin,
     {
-        async move {
-            let before = buffer.len();
-            let mut chunk = [0; CHUNK];
+        let before = buffer.len();
+        let mut chunk = [0; CHUNK];
+        poll_fn(move |cx| {
             loop {
-                match self.read(&mut chunk).await? {
-                    0 => return Ok(buffer.len() - before),
+                let progress = ready!(poll_proceed(cx));
+                match ready!(Pin::new(&mut *self).poll_read(cx, &mut chunk))? {
+                    0 => return Poll::Ready(Ok(buffer.len() - before)),
                     read => buffer.extend_from_slice(&chunk[..read]),
                 }
+                progress.made_progress();
             }
-        }
+        })
     }
 
     /// Reads everything up to the end as text. Returns the number of bytes.
@@ -157,18 +162,20 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         let mut total = 0;
         poll_fn(move |cx| {
             loop {
+                let progress = ready!(poll_proceed(cx));
                 let available = ready!(Pin::new(&mut *self).poll_fill_buf(cx))?;
+                progress.made_progress();
                 let found = available.iter().position(|&byte| byte == delimiter);
                 let used = found.map_or(available.len(), |position| position + 1);
                 if total + used > max {
                     let text = format!("no delimiter within {max} bytes");
-                    return std::task::Poll::Ready(Err(Error::new(ErrorKind::InvalidData, text)));
+                    return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, text)));
                 }
                 buffer.extend_from_slice(&available[..used]);
                 Pin::new(&mut *self).consume(used);
                 total += used;
                 if found.is_some() || used == 0 {
-                    return std::task::Poll::Ready(Ok(total));
+                    return Poll::Ready(Ok(total));
                 }
             }
         })

@@ -1,6 +1,7 @@
 //! Writing methods for everything that implements the writing trait.
 
 use futures_io::AsyncWrite;
+use posse_core::task::coop::poll_proceed;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -68,10 +69,12 @@ pub trait AsyncWriteExt: AsyncWrite {
         let mut rest = bytes;
         poll_fn(move |cx| {
             while !rest.is_empty() {
+                let progress = ready!(poll_proceed(cx));
                 match ready!(Pin::new(&mut *self).poll_write(cx, rest))? {
                     0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                     written => rest = &rest[written..],
                 }
+                progress.made_progress();
             }
             Poll::Ready(Ok(()))
         })

@@ -144,10 +144,10 @@ async fn acknowledged_values_come_to_be_everywhere(sim: Sim) {
 
 #[test]
 fn broadcast_without_anti_entropy_is_found() {
-    is_found("each value is sent once", 20, "lacks", |sim| values_spread(sim, Variant::SendsOnce));
+    is_found("each value is sent once", 100, "lacks", |sim| values_spread(sim, Variant::SendsOnce));
 }
 
 #[test]
 fn broadcast_without_a_disk_is_found() {
-    is_found("no disk", 20, "lacks", |sim| values_spread(sim, Variant::Forgets));
+    is_found("no disk", 100, "lacks", |sim| values_spread(sim, Variant::Forgets));
 }

@@ -41,7 +41,8 @@ impl<T> Clone for Disk<T> {
     }
 }
 
-/// Plants a mistake: says which seed finds it, after how many.
+/// Plants a mistake: says which seed finds it. The bound leaves room for mistakes that one seed in fifty finds: which one it is
+/// changes with every change of the code.
 fn is_found<F, Fut>(mistake: &str, within_seeds: u64, says: &str, body: F)
 where
     F: Fn(Sim) -> Fut,

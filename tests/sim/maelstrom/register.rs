@@ -280,23 +280,23 @@ async fn quorum_reads_and_writes_are_linearizable(sim: Sim) {
 #[test]
 fn reads_that_do_not_write_back_are_found() {
     let variant = Variant { writes_back: false, ..RIGHT };
-    is_found("no write-back", 100, "not linearizable", |sim| registers_are_linearizable(sim, variant));
+    is_found("no write-back", 400, "not linearizable", |sim| registers_are_linearizable(sim, variant));
 }
 
 #[test]
 fn a_quorum_of_one_is_found() {
     let variant = Variant { quorum: 1, ..RIGHT };
-    is_found("quorum of 1", 20, "not linearizable", |sim| registers_are_linearizable(sim, variant));
+    is_found("quorum of 1", 100, "not linearizable", |sim| registers_are_linearizable(sim, variant));
 }
 
 #[test]
 fn replicas_without_a_disk_are_found() {
     let variant = Variant { has_disk: false, ..RIGHT };
-    is_found("no disk", 100, "not linearizable", |sim| registers_are_linearizable(sim, variant));
+    is_found("no disk", 400, "not linearizable", |sim| registers_are_linearizable(sim, variant));
 }
 
 #[test]
 fn writes_that_do_not_ask_first_are_found() {
     let variant = Variant { asks_first: false, ..RIGHT };
-    is_found("no question first", 20, "not linearizable", |sim| registers_are_linearizable(sim, variant));
+    is_found("no question first", 100, "not linearizable", |sim| registers_are_linearizable(sim, variant));
 }

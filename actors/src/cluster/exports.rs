@@ -1,0 +1,224 @@
+//! The actors of this node that others may reach, and the names they are found by.
+//!
+//! An arriving message looks its actor up in a table of many locks and waits for nobody's end; names are under a lock of
+//! their own, and an actor knows its own, so that its end costs the same however many others there are. No guard of a
+//! table leaves this file, and none is held while an actor is dropped.
+
+use crate::protocol::Served;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use posse_core::runtime::Handle;
+use posse_wire::{ActorKey, Resolution};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Parts of a table with a lock each; fixed, so that nothing depends on the machine.
+const SHARDS: usize = 16;
+
+type Table<K, V, H> = DashMap<K, V, BuildHasherDefault<H>>;
+
+pub(super) struct Exports {
+    actors: Table<ActorKey, Arc<dyn Served>, KeyHasher>,
+    /// By the number of the actor and the protocol.
+    keys: Table<(u64, u64), ActorKey, DefaultHasher>,
+    names: Mutex<Names>,
+    /// What keys follow from, and nobody outside may know.
+    secret: [u64; 2],
+    given: AtomicU64,
+}
+
+/// Published names. Invariant: the two maps say the same.
+#[derive(Default)]
+struct Names {
+    keys: BTreeMap<Arc<str>, ActorKey>,
+    of: BTreeMap<ActorKey, BTreeSet<Arc<str>>>,
+}
+
+impl Names {
+    /// False if another actor has it.
+    fn publish(&mut self, name: &str, key: ActorKey) -> bool {
+        if let Some(taken) = self.keys.get(name) {
+            return *taken == key;
+        }
+        let name: Arc<str> = name.into();
+        self.keys.insert(name.clone(), key);
+        self.of.entry(key).or_default().insert(name)
+    }
+
+    fn unpublish(&mut self, name: &str) -> bool {
+        let Some(key) = self.keys.remove(name) else { return false };
+        if let Some(names) = self.of.get_mut(&key) {
+            names.remove(name);
+            if names.is_empty() {
+                self.of.remove(&key);
+            }
+        }
+        true
+    }
+
+    /// Takes back all names of an actor, and looks at no others. Returns how many there were.
+    fn withdraw(&mut self, key: ActorKey) -> usize {
+        let names = self.of.remove(&key).unwrap_or_default();
+        names.iter().filter(|name| self.keys.remove(*name).is_some()).count()
+    }
+}
+
+/// Keys are as good as random already.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, half: u32) {
+        self.write_u64(u64::from(half));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = self.0.rotate_left(32) ^ word;
+    }
+}
+
+impl Exports {
+    pub(super) fn new(handle: &Handle) -> Self {
+        Self {
+            actors: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS),
+            keys: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS),
+            names: Mutex::default(),
+            secret: [secret(handle), secret(handle)],
+            given: AtomicU64::new(0),
+        }
+    }
+
+    /// Gives an actor an address, the same one each time. True if it is new.
+    pub(super) fn export(&self, served: &Arc<dyn Served>) -> (ActorKey, bool) {
+        let by = (served.shared().id().number(), served.protocol());
+        match self.keys.entry(by) {
+            Entry::Occupied(known) => (*known.get(), false),
+            Entry::Vacant(new) => {
+                let key = self.new_key();
+                self.actors.insert(key, served.clone());
+                new.insert(key);
+                (key, true)
+            }
+        }
+    }
+
+    /// A key that nobody has, and that nobody can guess from others.
+    fn new_key(&self) -> ActorKey {
+        loop {
+            let mut hasher = DefaultHasher::new();
+            (self.secret, self.given.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
+            let bits = hasher.finish();
+            let key = ActorKey { slot: bits as u32, generation: (bits >> 32) as u32 };
+            if key != ActorKey::NODE && !self.actors.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+
+    /// The actor has ended: its address and names lead nowhere.
+    pub(super) fn withdraw(&self, key: ActorKey, number: u64, protocol: u64) {
+        self.keys.remove(&(number, protocol));
+        let ended = self.actors.remove(&key);
+        // Afterwards: whoever publishes a name looks for the actor first, under this lock.
+        self.names().withdraw(key);
+        drop(ended);
+    }
+
+    pub(super) fn get(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+        self.actors.get(&key).map(|served| served.clone())
+    }
+
+    /// Gives a name to an exported actor. False if a living actor has it. An actor that has ended keeps no name.
+    pub(super) fn publish(&self, name: &str, key: ActorKey) -> bool {
+        let mut names = self.names();
+        !self.actors.contains_key(&key) || names.publish(name, key)
+    }
+
+    pub(super) fn unpublish(&self, name: &str) -> bool {
+        self.names().unpublish(name)
+    }
+
+    /// Looks for a name.
+    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Served>, ActorKey), Resolution> {
+        let key = self.names().keys.get(name).copied().ok_or(Resolution::NotFound)?;
+        match self.get(key) {
+            Some(served) if served.protocol() == protocol => Ok((served, key)),
+            Some(_) => Err(Resolution::WrongProtocol),
+            None => Err(Resolution::NotFound),
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// A number that nobody can know from what a program shows. In a simulation it follows from the seed.
+fn secret(handle: &Handle) -> u64 {
+    let drawn = handle.random_u64();
+    #[cfg(feature = "sim")]
+    if handle.simulation().is_some() {
+        return drawn;
+    }
+    #[expect(clippy::disallowed_methods, reason = "one random number that was shown gives all later ones away")]
+    let state = std::hash::RandomState::new();
+    state.hash_one(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u32) -> ActorKey {
+        ActorKey { slot: n, generation: 1 }
+    }
+
+    #[test]
+    fn end_of_an_actor_looks_at_its_own_names_alone() {
+        let mut names = Names::default();
+        for n in 0..1000 {
+            assert!(names.publish(&format!("a{n}"), key(n)));
+            assert!(names.publish(&format!("b{n}"), key(n)));
+        }
+        for n in (0..1000).step_by(2) {
+            assert_eq!(names.withdraw(key(n)), 2);
+            assert_eq!(names.withdraw(key(n)), 0);
+        }
+        assert_eq!((names.keys.len(), names.of.len()), (1000, 500));
+    }
+
+    #[test]
+    fn name_belongs_to_one_actor_until_it_is_taken_back() {
+        let mut names = Names::default();
+        assert!(names.publish("name", key(1)));
+        assert!(names.publish("name", key(1)));
+        assert!(!names.publish("name", key(2)));
+        assert!(names.unpublish("name"));
+        assert!(!names.unpublish("name"));
+        assert!(names.of.is_empty());
+        assert!(names.publish("name", key(2)));
+        assert_eq!((names.withdraw(key(1)), names.withdraw(key(2))), (0, 1));
+        assert!(names.keys.is_empty() && names.of.is_empty());
+    }
+
+    #[test]
+    fn keys_are_spread_and_all_different() {
+        let runtime = posse_core::runtime::Builder::new_current_thread().build().unwrap();
+        let exports = Exports::new(runtime.handle());
+        let keys: BTreeSet<ActorKey> = (0..1000).map(|_| exports.new_key()).collect();
+        assert_eq!(keys.len(), 1000);
+        assert!(keys.iter().filter(|key| key.generation < 1 << 16).count() < 10);
+        let other = Exports::new(runtime.handle());
+        assert!(!keys.contains(&other.new_key()));
+    }
+}

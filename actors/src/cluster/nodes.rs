@@ -1,0 +1,208 @@
+//! The other nodes that this one knows.
+//!
+//! A node is *met* when a handshake with it was completed; before that, whatever it says of itself, or others say of it,
+//! changes nothing about those that were met. Tables alone: nothing here is told to anybody.
+
+use super::peer::Peer;
+use posse_wire::{Introduction, NodeId};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+/// Former incarnations that are remembered, for their counters. Guessed.
+const FORMER_MAX: usize = 1024;
+
+/// Third nodes that are remembered before anybody speaks to them. Guessed.
+const INTRODUCTIONS_MAX: usize = 65_536;
+
+/// Dead entries are looked for when a table has so many.
+const SWEEP_MIN: usize = 64;
+
+pub(super) struct Nodes {
+    met_max: usize,
+    /// The latest incarnation of each that was met, by the hash of its name.
+    met: BTreeMap<u64, Arc<Peer>>,
+    /// Those that were not met: mentioned by others, or in a handshake. They are there as long as somebody holds them.
+    unmet: BTreeMap<NodeId, Weak<Peer>>,
+    sweep_at: usize,
+    /// Relations that are down and have a successor.
+    former: VecDeque<Arc<Peer>>,
+    introductions: Recent<NodeId, Introduction>,
+}
+
+/// What is known of a node.
+pub(super) enum Known {
+    Peer(Arc<Peer>),
+    /// A later incarnation was met: this one.
+    Later(u64),
+    Nothing,
+}
+
+/// What it meant that a node was met.
+pub(super) enum Met {
+    /// It was met before.
+    Again,
+    /// It is new. The earlier incarnation, if there was one, is to be told that it is down.
+    New(Option<Arc<Peer>>),
+}
+
+impl Nodes {
+    pub(super) fn new(met_max: usize) -> Self {
+        Self {
+            met_max,
+            met: BTreeMap::new(),
+            unmet: BTreeMap::new(),
+            sweep_at: SWEEP_MIN,
+            former: VecDeque::new(),
+            introductions: Recent::new(INTRODUCTIONS_MAX),
+        }
+    }
+
+    pub(super) fn known(&self, node: NodeId) -> Known {
+        match self.met.get(&node.name_hash) {
+            Some(peer) if peer.id() == node => return Known::Peer(peer.clone()),
+            Some(peer) if peer.id().incarnation > node.incarnation => return Known::Later(peer.id().incarnation),
+            _ => {}
+        }
+        // One that could not be reached may be tried again: nothing is known against it.
+        match self.unmet.get(&node).and_then(Weak::upgrade).filter(|peer| !peer.is_down()) {
+            Some(peer) => Known::Peer(peer),
+            None => Known::Nothing,
+        }
+    }
+
+    /// Returns true if there is no place for one more: all that were met live, and those that are being let in take the rest.
+    pub(super) fn is_full(&self, node: NodeId) -> bool {
+        if self.met.len() + self.unmet.len() < self.met_max || self.met.contains_key(&node.name_hash) {
+            return false;
+        }
+        let coming = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_reserved()).count();
+        self.met.len() + coming >= self.met_max && !self.met.values().any(|peer| peer.is_down())
+    }
+
+    /// Adds one that was not met.
+    pub(super) fn add(&mut self, peer: &Arc<Peer>) {
+        if self.unmet.len() >= self.sweep_at {
+            self.unmet.retain(|_, peer| peer.strong_count() > 0);
+            self.sweep_at = SWEEP_MIN.max(2 * self.unmet.len());
+        }
+        self.unmet.insert(peer.id(), Arc::downgrade(peer));
+    }
+
+    /// Returns the introduction of a node that may be added because somebody mentioned it. As many as can be met, and no
+    /// more, may be held on to without having been met.
+    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<Introduction> {
+        if self.unmet.len() >= self.met_max {
+            self.unmet.retain(|_, peer| peer.strong_count() > 0);
+            if self.unmet.len() >= self.met_max {
+                return None;
+            }
+        }
+        self.introductions.get(&node).cloned()
+    }
+
+    pub(super) fn introduce(&mut self, introduction: Introduction) {
+        self.introductions.insert(introduction.node, introduction);
+    }
+
+    /// Returns true if a later incarnation of a node was met.
+    pub(super) fn is_late(&self, node: NodeId) -> bool {
+        self.met.get(&node.name_hash).is_some_and(|known| known.id().incarnation > node.incarnation)
+    }
+
+    /// A handshake was completed, with one that is not late.
+    pub(super) fn meet(&mut self, peer: &Arc<Peer>) -> Met {
+        let node = peer.id();
+        let former = match self.met.get(&node.name_hash) {
+            Some(known) if Arc::ptr_eq(known, peer) => return Met::Again,
+            former => former.cloned(),
+        };
+        if former.is_none() && self.met.len() >= self.met_max {
+            // The one that has been down for longest is forgotten. If all live, who was let in at the door stays.
+            let down = self.met.values().filter(|peer| peer.is_down()).min_by_key(|peer| peer.down_since());
+            let hash = down.map(|peer| peer.id().name_hash);
+            hash.and_then(|hash| self.met.remove(&hash));
+        }
+        self.unmet.remove(&node);
+        self.met.insert(node.name_hash, peer.clone());
+        former.iter().for_each(|former| self.bury(former.clone()));
+        Met::New(former)
+    }
+
+    fn bury(&mut self, former: Arc<Peer>) {
+        self.former.push_back(former);
+        if self.former.len() > FORMER_MAX {
+            self.former.pop_front();
+        }
+    }
+
+    /// This node becomes another one that has met nobody. Returns all relations there were.
+    pub(super) fn forget(&mut self) -> Vec<Arc<Peer>> {
+        let met = std::mem::take(&mut self.met);
+        met.values().for_each(|peer| self.bury(peer.clone()));
+        let unmet = std::mem::take(&mut self.unmet);
+        met.into_values().chain(unmet.values().filter_map(Weak::upgrade)).collect()
+    }
+
+    pub(super) fn met(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.met.values()
+    }
+
+    /// All that may still come to talk.
+    pub(super) fn living(&self) -> Vec<Arc<Peer>> {
+        self.met.values().cloned().chain(self.unmet.values().filter_map(Weak::upgrade)).collect()
+    }
+
+    /// Former relations, then those of today.
+    pub(super) fn all(&self) -> Vec<Arc<Peer>> {
+        let is_past =
+            |former: &&Arc<Peer>| self.met.get(&former.id().name_hash).is_none_or(|met| met.id() != former.id());
+        let used = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.has_begun());
+        self.former.iter().filter(is_past).cloned().chain(self.met.values().cloned()).chain(used).collect()
+    }
+}
+
+/// A table that keeps at least the latter half of what was put into it or looked for, and forgets what is older.
+#[derive(Debug)]
+struct Recent<K, V> {
+    half: usize,
+    young: BTreeMap<K, V>,
+    old: BTreeMap<K, V>,
+}
+
+impl<K: Ord + Copy, V> Recent<K, V> {
+    fn new(max: usize) -> Self {
+        Self { half: max / 2, young: BTreeMap::new(), old: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, key: K, value: V) {
+        self.old.remove(&key);
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn get(&mut self, key: &K) -> Option<&V> {
+        if let Some(value) = self.old.remove(key) {
+            self.insert(*key, value);
+        }
+        self.young.get(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_kept_and_the_rest_forgotten() {
+        let mut recent = Recent::new(8);
+        for n in 0..100 {
+            recent.insert(n, n);
+            assert_eq!(recent.get(&0), Some(&0));
+            assert_eq!(recent.get(&n), Some(&n));
+            assert!(recent.young.len() + recent.old.len() <= 8);
+        }
+        assert_eq!(recent.get(&50), None);
+    }
+}

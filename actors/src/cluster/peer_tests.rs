@@ -1,0 +1,150 @@
+//! The relation to one node, without a network.
+
+use super::*;
+use crate::actor::Actor;
+use posse_core::runtime::{Builder, Handle};
+use posse_wire::{Hello, Limits};
+use std::future::Future;
+
+struct Idle;
+impl Actor for Idle {}
+
+fn in_runtime(test: impl Future<Output = ()>) {
+    Builder::new_current_thread().build().unwrap().block_on(test);
+}
+
+fn other() -> (Arc<Core>, Arc<Peer>) {
+    let limits = Limits::default();
+    let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
+    let core = Core::new(Handle::current(), hello, limits);
+    let introduction = Introduction { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
+    let peer = Peer::new(&core, introduction, &[]);
+    (core, peer)
+}
+
+fn question(slot: u32) -> CorrelationId {
+    CorrelationId { slot, generation: 1 }
+}
+
+#[test]
+fn of_two_connections_that_meet_one_stays() {
+    use Phase::{Accepting, Apart, Dialling, Down, Together, Welcomed};
+    let refuse = Turn::Refuse;
+    in_runtime(async {
+        let (_core, peer) = other();
+        for accepted in [false, true] {
+            for smaller in [false, true] {
+                let welcomed = if accepted { Accepting } else { Welcomed };
+                let waits_or_not = if smaller { Turn::Wait } else { refuse(Goodbye::Simultaneous) };
+                let expected = [
+                    (Apart, Turn::Welcome, welcomed),
+                    match (accepted, smaller) {
+                        (true, true) => (Dialling, refuse(Goodbye::Simultaneous), Dialling),
+                        _ => (Dialling, Turn::Welcome, welcomed),
+                    },
+                    (Welcomed, refuse(Goodbye::Simultaneous), Welcomed),
+                    match accepted {
+                        true => (Accepting, refuse(Goodbye::Already), Accepting),
+                        false => (Accepting, waits_or_not, Accepting),
+                    },
+                    (Together, refuse(Goodbye::Already), Together),
+                    (Down, refuse(Goodbye::Quarantined), Down),
+                ];
+                for (before, turn, after) in expected {
+                    lock(&peer.status).phase = before;
+                    assert_eq!(peer.turn(accepted, smaller), turn, "{before:?}, {accepted}, {smaller}");
+                    assert_eq!(lock(&peer.status).phase, after, "{before:?}, {accepted}, {smaller}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn handshake_that_fails_frees_what_it_reserved_and_nothing_else() {
+    in_runtime(async {
+        let (_core, peer) = other();
+        let after = |phase, free: &dyn Fn(&Peer)| {
+            lock(&peer.status).phase = phase;
+            free(&peer);
+            lock(&peer.status).phase
+        };
+        assert_eq!(after(Phase::Accepting, &|peer| peer.abandon(true)), Phase::Apart);
+        assert_eq!(after(Phase::Welcomed, &|peer| peer.abandon(false)), Phase::Apart);
+        assert_eq!(after(Phase::Dialling, &Peer::stop_dialling), Phase::Apart);
+        assert_eq!(after(Phase::Accepting, &|peer| peer.abandon(false)), Phase::Accepting);
+        assert_eq!(after(Phase::Welcomed, &|peer| peer.abandon(true)), Phase::Welcomed);
+        assert_eq!(after(Phase::Welcomed, &Peer::stop_dialling), Phase::Welcomed);
+        assert_eq!(after(Phase::Together, &|peer| peer.abandon(true)), Phase::Together);
+    });
+}
+
+#[test]
+fn whoever_was_not_met_is_not_reserved_by_dialling() {
+    in_runtime(async {
+        let (_core, peer) = other();
+        assert!(peer.begin_dialling());
+        assert_eq!(lock(&peer.status).phase, Phase::Apart);
+        assert!(peer.is_at("b:2"));
+        assert_eq!(peer.address(), "b:2");
+        assert!(peer.begin_dialling());
+        assert_eq!(lock(&peer.status).phase, Phase::Dialling);
+        assert!(!peer.begin_dialling());
+        peer.down(DownReason::Gone);
+        assert!(!peer.is_at("c:3"));
+    });
+}
+
+#[test]
+fn monitors_of_the_other_node_leave_nothing_behind() {
+    in_runtime(async {
+        let (_core, peer) = other();
+        let actor = crate::spawn(|| Idle);
+        let waiting = |count: usize| {
+            assert_eq!(format!("{:?}", actor.0.monitors), format!("Monitors {{ waiting: {count} }}"));
+            assert_eq!(peer.watcher_count(), count);
+        };
+        peer.watched_by(question(1), &actor.0);
+        peer.watched_by(question(1), &actor.0);
+        waiting(1);
+        peer.watched_by(question(2), &actor.0);
+        waiting(2);
+        peer.unwatch(question(1));
+        peer.unwatch(question(1));
+        waiting(1);
+        // After a reconnect the other node monitors anew.
+        for _ in 0..10 {
+            peer.part();
+            waiting(0);
+            peer.watched_by(question(2), &actor.0);
+            waiting(1);
+        }
+        actor.stop();
+        actor.closed().await;
+        waiting(0);
+        peer.watched_by(question(3), &actor.0);
+        waiting(0);
+    });
+}
+
+#[test]
+fn end_of_a_node_gives_everybody_their_answer_once() {
+    in_runtime(async {
+        let (_core, peer) = other();
+        let (sender, answer) = oneshot::channel();
+        let told = Arc::new(Mutex::new(0));
+        let count = told.clone();
+        let notify: Told = Box::new(move |reason| {
+            assert_eq!(*reason, ExitReason::NodeDown);
+            *lock(&count) += 1;
+        });
+        let to = posse_wire::ActorKey { slot: 1, generation: 1 };
+        peer.on_session(|session| session.watch(to, Answer::Watch(notify, None)).map_err(|_| ()).unwrap());
+        peer.on_session(|session| session.resolve(1, "name", Answer::Resolve(sender)).map_err(|_| ()).unwrap());
+        peer.down(DownReason::Left);
+        peer.down(DownReason::Gone);
+        assert_eq!(*lock(&told), 1);
+        assert_eq!(answer.await.unwrap(), Err(FindError::NodeDown));
+        assert!(peer.closing.is_cancelled());
+    });
+}

@@ -1,0 +1,61 @@
+//! Each question has its kinds of answer.
+
+use super::*;
+use crate::handshake::{Greeting, Role};
+use crate::hello::Hello;
+
+const T0: Duration = Duration::ZERO;
+const ADD: TypeInfo = TypeInfo { id: 1, schema: 11 };
+const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
+
+type Side = Session<&'static str>;
+
+fn joined() -> (Side, Side) {
+    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
+    let (mut a, mut b) = (Session::new(Limits::default(), &[]), Session::new(Limits::default(), &[ADD]));
+    let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("a"));
+    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("b"));
+    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().admit(&[ADD]);
+    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
+    a.attach(at_a.read(&mut to_a).unwrap().unwrap(), T0);
+    b.attach(at_b.read(&mut to_b).unwrap().unwrap(), T0);
+    (a, b)
+}
+
+fn ask(asker: &mut Side, question: &'static str) -> CorrelationId {
+    match question {
+        "ask" => asker.ask(KEY, ADD, b"", Duration::from_secs(1), "ask").unwrap(),
+        "watch" => asker.watch(KEY, "watch").unwrap(),
+        _ => asker.resolve(1, "name", "resolve").unwrap(),
+    }
+}
+
+fn answer(answerer: &mut Side, id: CorrelationId, kind: Kind) {
+    match kind {
+        Kind::Reply => answerer.reply(id, b"x").unwrap(),
+        Kind::ReplyErr => answerer.reply_err(id, ReplyCode::Full, ""),
+        Kind::Down => answerer.down(id, DownCode::Normal, ""),
+        _ => answerer.resolved(id, Resolution::NotFound),
+    }
+}
+
+#[test]
+fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
+    let fitting = [("ask", Kind::Reply), ("ask", Kind::ReplyErr), ("watch", Kind::Down), ("resolve", Kind::Resolved)];
+    for question in ["ask", "watch", "resolve"] {
+        for kind in [Kind::Reply, Kind::ReplyErr, Kind::Down, Kind::Resolved] {
+            let (mut a, mut b) = joined();
+            let id = ask(&mut a, question);
+            answer(&mut b, id, kind);
+            let mut bytes = b.output(T0).unwrap();
+            let heard = a.next(&mut bytes, T0);
+            if fitting.contains(&(question, kind)) {
+                assert!(matches!(heard, Ok(Some(_))), "{question}, {kind:?}: {heard:?}");
+                assert!(!a.waits());
+            } else {
+                assert_eq!(heard, Err(Violation::Answer), "{question}, {kind:?}");
+                assert_eq!(a.close(), [question]);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Behaviour of the consuming end: messages taken out one by one, and what is counted.
+
+use super::{Capacity, CellRef, Inbox, Receive, Receiver, Served, spawn};
+use crate::runtime::{Builder, Handle};
+use crate::task;
+use std::future::poll_fn;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+enum Probe {}
+
+impl Receiver for Probe {
+    type State = ();
+    type Context = Inbox<Self>;
+    type Shared = ();
+
+    fn interrupted(_: &Inbox<Self>) -> bool {
+        false
+    }
+
+    fn inbox(context: &mut Inbox<Self>) -> &mut Inbox<Self> {
+        context
+    }
+}
+
+impl Receive<u32> for Probe {
+    type Reply = u32;
+
+    async fn receive((): &mut (), _: &mut Inbox<Self>, turns: u32) -> u32 {
+        for _ in 0..turns {
+            task::yield_now().await;
+        }
+        turns
+    }
+}
+
+/// Runs `consumer` as the life of a cell, and `test` beside it. Returns what `consumer` did.
+fn with_cell<T, F>(
+    capacity: Capacity,
+    test: impl AsyncFnOnce(&CellRef<Probe>),
+    consumer: impl FnOnce(Inbox<Probe>) -> F,
+) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let (send, receive) = crate::sync::oneshot::channel();
+        let cell = spawn::<Probe, _>(&Handle::current(), capacity, (), |_, inbox| {
+            let life = consumer(inbox);
+            async move { drop(send.send(life.await)) }
+        });
+        test(&cell).await;
+        cell.close();
+        receive.await.expect("the cell came to its end")
+    })
+}
+
+fn bounded(capacity: usize) -> Capacity {
+    Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero"))
+}
+
+#[test]
+fn messages_taken_one_by_one_come_in_order_until_the_closed_inbox_is_empty() {
+    let test = async |cell: &CellRef<Probe>| {
+        task::yield_now().await;
+        cell.try_tell(0).unwrap();
+        task::yield_now().await;
+        cell.try_tell(0).unwrap();
+        drop(cell.try_ask(0).unwrap());
+    };
+    let seen = with_cell(Capacity::Unbounded, test, |mut inbox| async move {
+        let first = poll_fn(|cx| Poll::Ready(inbox.poll_next(cx).is_pending())).await;
+        assert!(first, "nothing has been sent, and the inbox is open");
+        let mut seen = Vec::new();
+        while let Some(envelope) = poll_fn(|cx| inbox.poll_next(cx)).await {
+            assert_eq!(envelope.type_name(), "u32");
+            seen.push((envelope.is_ask(), envelope.asker_is_gone()));
+        }
+        assert_eq!((inbox.taken(), inbox.handled(), inbox.expired()), (3, 0, 0));
+        seen
+    });
+    assert_eq!(seen, [(false, false), (false, false), (true, true)]);
+}
+
+#[test]
+fn room_of_what_was_taken_is_given_back_when_the_inbox_is_found_empty() {
+    with_cell(
+        bounded(100),
+        async |cell| cell.try_tell(0).unwrap(),
+        |mut inbox| async move {
+            let cell = inbox.cell().clone();
+            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_some());
+            assert_eq!(cell.queued(), 1, "it is given back in batches");
+            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_none());
+            assert_eq!(cell.queued(), 0);
+        },
+    );
+    with_cell(
+        bounded(100),
+        async |cell| cell.try_tell(0).unwrap(),
+        |mut inbox| async move {
+            assert!(inbox.try_next().is_some());
+            assert!(inbox.try_next().is_none());
+            assert_eq!(inbox.cell().queued(), 0);
+        },
+    );
+}
+
+#[test]
+fn taking_messages_out_lets_others_run() {
+    const MESSAGES: u32 = 10_000;
+    let others = Arc::new(AtomicBool::new(false));
+    let neighbour = others.clone();
+    let test = async move |cell: &CellRef<Probe>| {
+        for _ in 0..MESSAGES {
+            cell.try_tell(0).unwrap();
+        }
+        drop(task::spawn(async move { neighbour.store(true, Ordering::Relaxed) }));
+    };
+    with_cell(Capacity::Unbounded, test, |mut inbox| async move {
+        for _ in 0..MESSAGES {
+            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_some());
+        }
+        assert!(others.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn looking_into_an_empty_inbox_costs_no_budget() {
+    let test = async |cell: &CellRef<Probe>| {
+        while !cell.is_finished() {
+            task::yield_now().await;
+        }
+    };
+    with_cell(Capacity::Unbounded, test, |mut inbox| async move {
+        let found = poll_fn(|cx| {
+            for _ in 0..1000 {
+                assert!(inbox.poll_next(cx).is_pending());
+            }
+            inbox.cell().try_tell(0).unwrap();
+            Poll::Ready(inbox.poll_next(cx).is_ready())
+        });
+        assert!(found.await);
+    });
+}
+
+#[test]
+fn what_was_handled_taken_and_given_up_is_counted() {
+    let test = async |cell: &CellRef<Probe>| {
+        cell.try_tell(0).unwrap();
+        cell.try_tell(3).unwrap();
+        drop(cell.try_ask(0).unwrap());
+        drop(cell.try_ask(3).unwrap());
+        assert_eq!(cell.try_ask(2).unwrap().await, Ok(2));
+    };
+    let (served, counts) = with_cell(Capacity::Unbounded, test, |mut inbox| async move {
+        let served = Inbox::<Probe>::serve(&mut (), &mut inbox).await;
+        (served, [inbox.taken(), inbox.handled(), inbox.expired()])
+    });
+    assert_eq!(served, Served::Drained);
+    assert_eq!(counts, [5, 3, 2]);
+}
+
+#[test]
+fn room_is_given_back_as_soon_as_a_handler_that_waited_is_done() {
+    let test = async |cell: &CellRef<Probe>| {
+        let first = cell.try_ask(1).unwrap();
+        cell.try_tell(1000).unwrap();
+        let mut first = pin!(first);
+        poll_fn(|cx| first.as_mut().poll(cx)).await.unwrap();
+        task::yield_now().await;
+        assert_eq!(cell.queued(), 1, "the room of the first message has been given back");
+    };
+    with_cell(bounded(100), test, |mut inbox| async move {
+        Inbox::<Probe>::serve(&mut (), &mut inbox).await;
+    });
+}

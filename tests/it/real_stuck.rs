@@ -1,0 +1,174 @@
+//! One worker is stuck in a poll: what its other tasks, its timers and the sockets need is done by the others.
+//!
+//! Each test blocks a worker until something happens that the worker itself would do next. If nobody else did it, the test
+//! would hang.
+
+use posse::net::UdpSocket;
+use posse::prelude::*;
+use posse::runtime::{Builder, Runtime};
+use posse::task;
+use posse::time::sleep;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context as TaskContext, Wake, Waker};
+use std::time::Duration;
+
+/// Runs a test on fleets of several sizes, with the other workers asleep and with all of them busy.
+fn fleets(test: impl Fn(&Runtime, usize)) {
+    for (workers, busy) in [(2, false), (3, false), (8, false), (2, true), (3, true)] {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).build().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..if busy { workers } else { 0 } {
+            let stop = stop.clone();
+            runtime.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    task::yield_now().await;
+                }
+            });
+        }
+        test(&runtime, workers);
+        stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A waker that a blocked thread waits for.
+struct Signal(Sender<()>);
+
+fn signal() -> (Waker, Receiver<()>) {
+    let (sender, receiver) = channel();
+    (Waker::from(Arc::new(Signal(sender))), receiver)
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        // Nobody waits any more after the first.
+        let _ = self.0.send(());
+    }
+}
+
+/// Polls once, then blocks the worker until the future was woken, until it is ready.
+fn block<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    let (waker, woken) = signal();
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
+            return output;
+        }
+        woken.recv().unwrap();
+    }
+}
+
+#[test]
+fn a_timer_of_a_stuck_worker_is_fired_by_another_one() {
+    fleets(|runtime, _| {
+        let stuck = runtime.spawn(async { block(pin!(sleep(Duration::from_millis(1)))) });
+        runtime.block_on(stuck).unwrap();
+    });
+}
+
+#[test]
+fn a_timer_of_a_thread_outside_is_fired_whatever_worker_is_stuck() {
+    fleets(|runtime, workers| {
+        let (release, released): (Vec<_>, Vec<_>) = (1..workers).map(|_| channel::<()>()).unzip();
+        let stuck: Vec<_> =
+            released.into_iter().map(|released| runtime.spawn(async move { released.recv() })).collect();
+        runtime.block_on(async {
+            sleep(Duration::from_millis(1)).await;
+            drop(release);
+            for task in stuck {
+                assert!(task.await.unwrap().is_err());
+            }
+        });
+    });
+}
+
+#[test]
+fn the_deadline_of_an_ask_passes_while_its_worker_is_stuck() {
+    #[derive(Default)]
+    struct Mute;
+    impl Actor for Mute {}
+    #[derive(Message)]
+    #[message(reply = ())]
+    struct Answer;
+    impl Handler<Answer> for Mute {
+        async fn handle(&mut self, _: Answer, _: &mut Context<Self>) {
+            std::future::pending().await
+        }
+    }
+
+    fleets(|runtime, _| {
+        let stuck = runtime.spawn(async {
+            let mute = posse::spawn(Mute::default);
+            block(pin!(mute.ask(Answer).within(Duration::from_millis(1))))
+        });
+        assert!(matches!(runtime.block_on(stuck).unwrap(), Err(posse::AskError::Timeout)));
+    });
+}
+
+#[test]
+fn tasks_that_a_stuck_one_woke_are_run_by_others() {
+    fleets(|runtime, _| {
+        let stuck = runtime.spawn(async {
+            for count in [1, 2, 100] {
+                let (ran, all) = channel();
+                for _ in 0..count {
+                    let ran = ran.clone();
+                    task::spawn(async move { ran.send(()).unwrap() });
+                }
+                (0..count).for_each(|_| all.recv().unwrap());
+            }
+        });
+        runtime.block_on(stuck).unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_yielded_to_a_stuck_one_is_run_by_another_worker() {
+    fleets(|runtime, _| {
+        let yielding = runtime.spawn(async {
+            let (ran, wait) = channel();
+            let stuck = task::spawn(async move { wait.recv().unwrap() });
+            task::yield_now().await;
+            ran.send(()).unwrap();
+            stuck.await.unwrap();
+        });
+        runtime.block_on(yielding).unwrap();
+    });
+}
+
+#[test]
+fn a_socket_is_served_while_the_worker_that_waited_for_it_is_stuck() {
+    fleets(|runtime, _| {
+        for _ in 0..10 {
+            #[expect(clippy::disallowed_methods, reason = "a peer outside of the runtime")]
+            let outside = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let (bound, addresses) = channel();
+            let stuck = runtime.spawn(async move {
+                let (first, second) = (socket().await, socket().await);
+                let (mine, theirs) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+                let (seen, wait) = channel();
+                task::spawn(async move {
+                    second.recv_from(&mut [0; 1]).await.unwrap();
+                    seen.send(()).unwrap();
+                });
+                task::yield_now().await;
+                bound.send((mine, theirs)).unwrap();
+                // Who sees this in the driver leaves it to run this task.
+                let (_, peer) = first.recv_from(&mut [0; 1]).await.unwrap();
+                first.send_to(&[1], peer).await.unwrap();
+                wait.recv().unwrap();
+            });
+            let (mine, theirs) = addresses.recv().unwrap();
+            outside.send_to(&[1], mine).unwrap();
+            outside.recv(&mut [0; 1]).unwrap();
+            outside.send_to(&[1], theirs).unwrap();
+            runtime.block_on(stuck).unwrap();
+        }
+    });
+}
+
+async fn socket() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
+}
