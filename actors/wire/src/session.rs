@@ -532,7 +532,7 @@ impl<T> Session<T> {
         let Some((question, _)) = self.questions.get(id.slot, id.generation) else { return Ok(None) };
         let fits = match question {
             Question::Ask => matches!(kind, Kind::Reply | Kind::ReplyErr),
-            Question::Watch(_) => kind == Kind::Down,
+            Question::Watch(..) => kind == Kind::Down,
             Question::Resolve(..) => kind == Kind::Resolved,
         };
         if !fits {
