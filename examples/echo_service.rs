@@ -22,6 +22,6 @@ fn main() -> posse::Result {
     Supervisor::one_for_one()
         .limit(5, secs(10))
         .backoff(Backoff::exponential(ms(50)..secs(5)))
-        .child("echo", listener.each(Echo))
+        .child(listener.serve(Echo).name("echo"))
         .main()
 }

@@ -32,7 +32,7 @@ impl Handler<Divide> for Calculator {
 async fn main() -> posse::Result {
     let supervisor =
         Supervisor::one_for_one().limit(3, secs(10)).backoff(Backoff::exponential(ms(10)..secs(1))).spawn();
-    let calculator = supervisor.add("calculator", || Calculator { done: 0 }).await?;
+    let calculator = supervisor.start_child(Spec::new(|| Calculator { done: 0 }).name("calculator")).await?;
 
     for (a, b) in [(84, 2), (1, 0), (10, 5)] {
         match calculator.ask(Divide(a, b)).await {
@@ -42,6 +42,6 @@ async fn main() -> posse::Result {
     }
 
     println!("restarts: {}", posse::System::current().restarts());
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     Ok(())
 }

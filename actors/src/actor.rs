@@ -36,6 +36,11 @@ use std::future::Future;
 /// })?;
 /// # posse::Result::Ok(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an actor",
+    label = "this is no actor",
+    note = "write `impl Actor for {Self} {{}}`"
+)]
 pub trait Actor: Sized + Send + 'static {
     /// Runs before the first message. The actor already knows its own reference.
     fn started(&mut self, ctx: &mut Context<Self>) -> impl Future<Output = Result> + Send {

@@ -10,15 +10,15 @@ use crate::exit::{ActorId, ExitReason};
 use crate::link::Monitors;
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
+use crate::spec::Spec;
 use crate::system::System;
-use posse_core::mailbox::{self, Capacity, CellRef, Inbox, Receive, Receiver};
+use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::sync::Notify;
 use posse_core::task::panic_text;
 use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -177,7 +177,7 @@ impl<A> Recipe<A> {
         }));
         match made {
             Ok(Some(actor)) => Ok(actor),
-            Ok(None) => Err(ExitReason::failed("an actor started by `spawn_once` cannot be made again")),
+            Ok(None) => Err(ExitReason::failed("a value of `Spec::once` cannot be made again")),
             Err(panic) => Err(ExitReason::Failed(text_of(panic))),
         }
     }
@@ -200,20 +200,17 @@ pub(crate) trait Supervise: Send + Sync {
     fn report(&self, event: LifeEvent);
 }
 
-pub(crate) struct Options {
-    pub(crate) capacity: Capacity,
-    /// Without one an actor has one incarnation.
-    pub(crate) supervisor: Option<Arc<dyn Supervise>>,
+/// Starts an actor. If its name is taken it ends as failed.
+pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>, supervisor: Option<Arc<dyn Supervise>>) -> LocalRef<A> {
+    try_start(handle, spec, supervisor).0
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        let capacity = Capacity::Bounded(NonZeroUsize::new(MAILBOX_CAPACITY).unwrap_or(NonZeroUsize::MIN));
-        Self { capacity, supervisor: None }
-    }
-}
-
-pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<A>) -> LocalRef<A> {
+/// As [`start`], and says whether the actor has got its name.
+pub(crate) fn try_start<A: Actor>(
+    handle: &Handle,
+    spec: Spec<A>,
+    supervisor: Option<Arc<dyn Supervise>>,
+) -> (LocalRef<A>, bool) {
     let system = System::of(handle);
     let shared = Shared {
         id: system.begin_actor(),
@@ -224,16 +221,29 @@ pub(crate) fn start<A: Actor>(handle: &Handle, options: Options, recipe: Recipe<
         closers: Notify::new(),
         names: Mutex::new(Some(Vec::new())),
     };
-    let runtime = handle.clone();
-    LocalRef(mailbox::spawn::<Local<A>, _>(handle, options.capacity, shared, move |cell, inbox| {
-        drop(cell);
-        life(Context::new(inbox, runtime), recipe, options.supervisor)
-    }))
+    let (runtime, mut is_named) = (handle.clone(), true);
+    let cell = mailbox::spawn::<Local<A>, _>(handle, spec.capacity, shared, |cell, inbox| {
+        // Before it runs, so that it finds itself by its name.
+        let unnamed = spec.name.filter(|name| take_name(&LocalRef(cell), name).is_err());
+        is_named = unnamed.is_none();
+        life(Context::new(inbox, runtime), spec.recipe, unnamed, supervisor)
+    });
+    (LocalRef(cell), is_named)
+}
+
+fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason> {
+    let taken = actor.0.system().registry.register(name, actor);
+    taken.map_err(|error| ExitReason::failed(format!("{name:?}: {error}")))
 }
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
-async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, supervisor: Option<Arc<dyn Supervise>>) {
-    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, supervisor.as_deref()))), || None).await;
+async fn life<A: Actor>(
+    mut ctx: Context<A>,
+    mut recipe: Recipe<A>,
+    mut unnamed: Option<Arc<str>>,
+    supervisor: Option<Arc<dyn Supervise>>,
+) {
+    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, &mut unnamed, supervisor.as_deref()))), || None).await;
     let (Ok(reason) | Err(reason)) = ended;
     ctx.children.end().await;
     ctx.end(&reason);
@@ -246,13 +256,23 @@ async fn life<A: Actor>(mut ctx: Context<A>, mut recipe: Recipe<A>, supervisor: 
 }
 
 /// One incarnation after the other, as the supervisor says; without one there is no second.
+///
+/// An actor that has not got its name cannot start. It asks for it again at each start.
 async fn live<A: Actor>(
     ctx: &mut Context<A>,
     recipe: &mut Recipe<A>,
+    unnamed: &mut Option<Arc<str>>,
     supervisor: Option<&dyn Supervise>,
 ) -> ExitReason {
     loop {
-        let reason = incarnation(ctx, recipe, supervisor).await;
+        let named = unnamed.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
+        let reason = match named {
+            Ok(()) => {
+                *unnamed = None;
+                incarnation(ctx, recipe, supervisor).await
+            }
+            Err(taken) => taken,
+        };
         ctx.children.end().await;
 
         let shared = ctx.inbox.cell().clone();

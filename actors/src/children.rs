@@ -4,7 +4,7 @@
 
 use crate::actor::Actor;
 use crate::cell::{Shared, Signal};
-use crate::exit::{ActorId, ExitReason};
+use crate::exit::ActorId;
 use crate::refs::LocalRef;
 use posse_core::time::{Instant, timeout};
 use std::collections::BTreeMap;
@@ -57,10 +57,6 @@ impl Child {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.actor.shared().ended().is_none()
-    }
-
-    pub(crate) fn when_ended(&self, notify: impl FnOnce(&ExitReason) + Send + 'static) {
-        self.actor.shared().monitors.add(Box::new(notify));
     }
 
     /// Waits for the end of a child that was asked to end at `asked`; past its time it is killed.

@@ -1,13 +1,14 @@
 //! What an actor's callbacks can reach: itself, its children, its timers.
 
 use crate::actor::Actor;
-use crate::cell::{self, Local, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::cell::{self, Local, Signal};
 use crate::children::Children;
 use crate::error::{Error, Result};
 use crate::exit::{ActorId, ExitReason};
 use crate::link::{Down, Monitor, Watchable};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
+use crate::spec::IntoSpec;
 use crate::system::System;
 use posse_core::mailbox::Inbox;
 use posse_core::runtime::Handle;
@@ -105,18 +106,11 @@ impl<A: Actor> Context<A> {
     }
 
     /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
-    pub fn spawn<B: Actor>(&mut self, recipe: impl FnMut() -> B + Send + 'static) -> LocalRef<B> {
-        self.start(Options::default(), Recipe::Again(Box::new(recipe)))
-    }
-
-    /// Starts a child from a value that cannot be made again.
-    pub fn spawn_once<B: Actor>(&mut self, actor: B) -> LocalRef<B> {
-        self.start(Options::default(), Recipe::Once(Some(actor)))
-    }
-
-    fn start<B: Actor>(&mut self, options: Options, recipe: Recipe<B>) -> LocalRef<B> {
-        let child = cell::start(&self.runtime, options, recipe);
-        self.children.adopt(child.child(SHUTDOWN_TIME));
+    pub fn spawn<S: IntoSpec>(&mut self, child: S) -> LocalRef<S::Actor> {
+        let spec = child.into_spec();
+        let stop_within = spec.stop_within;
+        let child = cell::start(&self.runtime, spec, None);
+        self.children.adopt(child.child(stop_within));
         child
     }
 

@@ -283,9 +283,11 @@ impl StdError for RegisterError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
+    /// There is no runtime here.
+    NoRuntime,
     /// The parent has ended, or is about to.
     ParentStopped,
-    /// The parent has a child of this name.
+    /// Another child of the parent, or another living actor of the runtime, has this name.
     NameTaken,
     /// The actor ended before it had started, for this reason.
     Failed(crate::ExitReason),
@@ -294,8 +296,9 @@ pub enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoRuntime => f.write_str("there is no runtime here"),
             Self::ParentStopped => f.write_str("the parent has stopped"),
-            Self::NameTaken => f.write_str("the parent has a child of this name"),
+            Self::NameTaken => f.write_str("the name is taken"),
             Self::Failed(reason) => write!(f, "the actor did not start: {reason}"),
         }
     }

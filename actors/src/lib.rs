@@ -43,6 +43,7 @@ mod refs;
 mod registry;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod spec;
 mod supervisor;
 mod system;
 mod target;
@@ -58,15 +59,14 @@ pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
 pub use error::{AskError, ChildError, Error, FindError, NodeError, RegisterError, Result, SpawnError, TellError};
 pub use exit::{ActorId, ExitReason};
 pub use link::{Down, Monitor, Watchable};
-pub use listener::{Each, Listener, Nested};
+pub use listener::Listener;
 pub use message::{HandledBy, Handler, Message, Reader};
-pub use posse_core::mailbox::Capacity;
 #[cfg(feature = "macros")]
 pub use posse_macros::{Message, main, protocol, test};
 pub use protocol::{Accepts, MessageType, Portable, Protocol, ServedBy, Wire};
 pub use refs::{LocalRef, Recipient};
-pub use registry::Registry;
-pub use supervisor::{Backoff, ChildInfo, ChildState, IntoChild, Restart, Strategy, Supervisor, SupervisorRef};
+pub use spec::{IntoSpec, Spec};
+pub use supervisor::{Backoff, ChildInfo, ChildState, Restart, Supervisor, SupervisorRef};
 pub use system::System;
 pub use target::Target;
 pub use tell::Tell;
@@ -75,37 +75,29 @@ pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
 pub use posse_net::io;
 
-use cell::{Options, Recipe};
 use posse_core::runtime::{Handle, Runtime};
 use std::future::Future;
 use std::time::Duration;
 
-/// Starts an actor from a recipe in the current runtime. Its mailbox holds 1,024 messages.
+/// Starts an actor in the current runtime: from a closure that makes it, or a [`Spec`] with settings.
+///
+/// Nobody restarts it; that is the work of a [`Supervisor`]. If its name is taken it ends as failed, at once.
 ///
 /// # Panics
 /// Outside of a runtime.
 #[track_caller]
-pub fn spawn<A: Actor>(recipe: impl FnMut() -> A + Send + 'static) -> LocalRef<A> {
-    cell::start(&Handle::current(), Options::default(), Recipe::Again(Box::new(recipe)))
+pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
+    cell::start(&Handle::current(), actor.into_spec(), None)
 }
 
-/// Starts an actor from a value that cannot be made again, such as one that owns a socket.
+/// Starts an actor as [`spawn`] does, and says so if it cannot.
 ///
-/// # Panics
-/// Outside of a runtime.
-#[track_caller]
-pub fn spawn_once<A: Actor>(actor: A) -> LocalRef<A> {
-    cell::start(&Handle::current(), Options::default(), Recipe::Once(Some(actor)))
-}
-
-/// Starts an actor whose mailbox has the given capacity.
-///
-/// # Panics
-/// Outside of a runtime.
-#[track_caller]
-pub fn spawn_with<A: Actor>(capacity: Capacity, recipe: impl FnMut() -> A + Send + 'static) -> LocalRef<A> {
-    let options = Options { capacity, ..Options::default() };
-    cell::start(&Handle::current(), options, Recipe::Again(Box::new(recipe)))
+/// # Errors
+/// Outside of a runtime, and if the actor's name is taken.
+pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
+    let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+    let (actor, is_named) = cell::try_start(&handle, actor.into_spec(), None);
+    if is_named { Ok(actor) } else { Err(SpawnError::NameTaken) }
 }
 
 /// Runs a program in a new multi-thread runtime; what `#[posse::main]` stands for.
@@ -132,7 +124,7 @@ pub mod prelude {
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
         Actor, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message, Node,
-        Reader, Recipient, Restart, Supervisor, TellError, ms, secs,
+        Reader, Recipient, Restart, Spec, Supervisor, TellError, ms, secs,
     };
 }
 

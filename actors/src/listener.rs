@@ -1,10 +1,10 @@
 //! A listener that starts an actor for each connection.
 
 use crate::actor::Actor;
-use crate::cell::SHUTDOWN_TIME;
 use crate::context::Context;
 use crate::error::Result;
-use crate::supervisor::{IntoChild, StartFn};
+use crate::exit::ExitReason;
+use crate::spec::{Serves, Spec};
 use posse_net::{TcpListener, TcpStream};
 use std::fmt;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use std::task::Poll;
 /// Connections at once unless it is said otherwise. Guessed.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// Describes a listener; [`each`](Self::each) says what serves a connection.
+/// Describes a listener; [`serve`](Self::serve) says what serves a connection.
 ///
 /// # Examples
 /// ```no_run
@@ -31,7 +31,7 @@ const CONNECTIONS_MAX: usize = 10_000;
 ///     }
 /// }
 ///
-/// Supervisor::one_for_one().child("echo", Listener::tcp("127.0.0.1:7000").each(Echo)).main()?;
+/// Supervisor::one_for_one().child(Listener::tcp("127.0.0.1:7000").serve(Echo)).main()?;
 /// # posse::Result::Ok(())
 /// ```
 #[derive(Clone)]
@@ -60,13 +60,14 @@ impl Listener {
         self
     }
 
-    /// Starts an actor for each connection. It is the listener's child, and is not restarted.
-    pub fn each<A, F>(self, make: F) -> Each<F>
+    /// Starts an actor for each connection, which the closure makes, or a [`Spec`] with it. It is the listener's child, and is
+    /// not restarted. The listener does not start if it cannot listen.
+    pub fn serve<S, F>(self, make: F) -> Spec<Acceptor<F>>
     where
-        A: Actor,
-        F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+        S: Serves,
+        F: FnMut(TcpStream) -> S + Clone + Send + 'static,
     {
-        Each { listener: self, make }
+        Spec::new(move || Acceptor { listener: self.clone(), make: make.clone(), socket: None })
     }
 }
 
@@ -76,60 +77,19 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// A listener with what serves its connections; a child for a supervisor.
-#[derive(Clone, Debug)]
-#[must_use = "a listener does nothing until it is supervised"]
-pub struct Each<F> {
-    listener: Listener,
-    make: F,
-}
-
-impl<A, F> IntoChild<(A, F)> for Each<F>
-where
-    A: Actor,
-    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
-{
-    fn into_start(self) -> StartFn {
-        let Self { listener, make } = self;
-        StartFn::new(move || Accepting { listener: listener.clone(), make: make.clone(), socket: None })
-    }
-}
-
-/// A recipe for one, asked once.
-impl<A, F, R> IntoChild<(A, F, R)> for R
-where
-    A: Actor,
-    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
-    R: FnOnce() -> Each<F> + Send + 'static,
-{
-    fn into_start(self) -> StartFn {
-        self().into_start()
-    }
-}
-
-/// A supervisor as a child of another one: it starts over with all its children.
-impl<F: FnMut() -> crate::Supervisor + Send + 'static> IntoChild<(crate::Supervisor,)> for Nested<F> {
-    fn into_start(self) -> StartFn {
-        StartFn::new(self.0)
-    }
-}
-
-/// Wraps a recipe for a supervisor, so that it can be a child of another one.
-#[derive(Clone, Debug)]
-pub struct Nested<F>(pub F);
-
 /// The accepting actor.
-struct Accepting<F> {
+#[doc(hidden)]
+pub struct Acceptor<F> {
     listener: Listener,
     make: F,
     /// `None` until it has started.
     socket: Option<TcpListener>,
 }
 
-impl<A, F> Actor for Accepting<F>
+impl<S, F> Actor for Acceptor<F>
 where
-    A: Actor,
-    F: FnMut(TcpStream) -> A + Clone + Send + 'static,
+    S: Serves,
+    F: FnMut(TcpStream) -> S + Clone + Send + 'static,
 {
     async fn started(&mut self, _: &mut Context<Self>) -> Result {
         let address = self.listener.address.as_str();
@@ -151,12 +111,12 @@ where
             });
             let (stream, _) = accepted.await?;
             connections.fetch_add(1, Ordering::AcqRel);
-            let child = ctx.spawn_once((self.make)(stream)).child(SHUTDOWN_TIME);
+            let child = ctx.spawn((self.make)(stream).into_spec());
             let (me, connections) = (ctx.me(), connections.clone());
-            child.when_ended(move |_| {
+            child.0.monitors.add(Box::new(move |_: &ExitReason| {
                 connections.fetch_sub(1, Ordering::AcqRel);
                 me.0.wake();
-            });
+            }));
         }
     }
 }

@@ -15,7 +15,7 @@ const SHARDS: usize = 16;
 
 /// Names of the living actors of one runtime. An actor's names end with it.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     names: DashMap<Arc<str>, Named, BuildHasherDefault<DefaultHasher>>,
 }
 
@@ -32,11 +32,7 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Gives a name to a living actor.
-    ///
-    /// # Errors
-    /// [`RegisterError`] if another living actor has the name, or this one has ended.
-    pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
+    pub(crate) fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
         let name: Arc<str> = name.into();
         match self.names.entry(name.clone()) {
             Entry::Occupied(taken) if taken.get().id != actor.id() => {
@@ -56,14 +52,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the actor of a name; `None` if there is none, or it is not of type `A`.
-    pub fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
+    pub(crate) fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
         self.names.get(name)?.actor.downcast_ref::<LocalRef<A>>().cloned()
     }
 
-    /// Takes a name from an actor. False if it did not have it.
-    pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
-        self.remove(name, actor.id())
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.names.contains_key(name)
     }
 
     pub(crate) fn remove(&self, name: &str, id: ActorId) -> bool {
@@ -71,13 +65,7 @@ impl Registry {
         removed.is_some()
     }
 
-    /// Returns how many names there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.names.len()
-    }
-
-    /// Returns true if there are no names.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
     }
 }

@@ -1,7 +1,10 @@
 //! What the actors of one runtime share: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
 
+use crate::actor::Actor;
 use crate::dead_letter::DeadLetters;
+use crate::error::RegisterError;
 use crate::exit::ActorId;
+use crate::refs::LocalRef;
 use crate::registry::Registry;
 use posse_core::runtime::Handle;
 use std::sync::Arc;
@@ -55,9 +58,28 @@ impl System {
         &self.dead_letters
     }
 
-    /// Returns the names of actors.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// Gives a name to a living actor of this runtime. [`Spec::name`](crate::Spec::name) does so from the start. The names of
+    /// an actor end with it.
+    ///
+    /// # Errors
+    /// [`RegisterError`] if another living actor has the name, or this one has ended.
+    pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
+        self.registry.register(name, actor)
+    }
+
+    /// Returns the actor of a name; `None` if there is none, or it is not of type `A`.
+    pub fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
+        self.registry.whereis(name)
+    }
+
+    /// Takes a name from an actor. False if it did not have it.
+    pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
+        self.registry.remove(name, actor.id())
+    }
+
+    /// Returns how many names there are.
+    pub fn names(&self) -> usize {
+        self.registry.len()
     }
 
     pub(crate) fn begin_actor(&self) -> ActorId {

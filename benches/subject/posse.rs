@@ -35,19 +35,19 @@ impl Subject for Posse {
     }
 
     async fn rally(hops: u64, done: Done) {
-        let ping = posse::spawn_once(Player { other: None, done: done.clone() });
-        let pong = posse::spawn_once(Player { other: Some(ping.clone()), done });
+        let ping = posse::spawn(Spec::once(Player { other: None, done: done.clone() }));
+        let pong = posse::spawn(Spec::once(Player { other: Some(ping.clone()), done }));
         ping.tell(Meet(pong)).await.expect("the player lives");
         ping.tell(Ball(hops)).await.expect("the player lives");
     }
 
     async fn survey(counter: LocalRef<Counter>, count: u64, done: Done) {
-        let asker = posse::spawn_once(Asker { counter, done });
+        let asker = posse::spawn(Spec::once(Asker { counter, done }));
         asker.tell(Survey(count)).await.expect("the asker lives");
     }
 
     async fn spawn_and_stop() {
-        let actor = posse::spawn_once(Counter { sum: 0, left: u64::MAX, done: Done::default() });
+        let actor = posse::spawn(Spec::once(Counter { sum: 0, left: u64::MAX, done: Done::default() }));
         actor.stop();
         actor.closed().await;
     }

@@ -96,7 +96,7 @@ async fn actors_in_all_states(log: &Log, reports_its_end: bool) -> u64 {
     assert!(hanging.ask(Add(1)).within(std::time::Duration::ZERO).await.is_err());
     // One that waits to be started again. Its supervisor was sent two messages: the child to start, and that it has started.
     let supervisor = Supervisor::one_for_one().backoff(Backoff::exponential(secs(60)..secs(60))).spawn();
-    let broken = supervisor.add("broken", worker("broken")).await.unwrap();
+    let broken = supervisor.start_child(Spec::new(worker("broken")).name("broken")).await.unwrap();
     if reports_its_end {
         broken.try_tell(Break).unwrap();
         settle().await;

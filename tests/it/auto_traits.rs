@@ -60,6 +60,7 @@ fn of_actors_and_references() {
         ActorRef<Counting>: Send Sync Unpin;
         Context<Worker>: Send Sync Unpin;
         Supervisor: Send Unpin;
+        Spec<Worker>: Send Unpin;
         posse::SupervisorRef: Send Sync Unpin;
         posse::System: Send Sync Unpin;
         posse::Monitor: Send Sync Unpin;

@@ -5,7 +5,6 @@ use crate::common::{manual, settle};
 use posse::prelude::*;
 use posse::sync::{CancellationToken, Mutex, Notify, Semaphore, mpsc, oneshot};
 use std::future::poll_fn;
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,8 +97,7 @@ impl Handler<Wait> for Counter {
 
 /// A counter at 1 whose mailbox is full until the other half is used.
 async fn full() -> (LocalRef<Counter>, oneshot::Sender<()>) {
-    let capacity = posse::Capacity::Bounded(NonZeroUsize::MIN);
-    let counter = posse::spawn_with(capacity, || Counter(0));
+    let counter = posse::spawn(Spec::new(|| Counter(0)).capacity(1));
     let (free, until) = oneshot::channel();
     counter.try_tell(Wait(until)).unwrap();
     settle().await;

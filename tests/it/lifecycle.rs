@@ -20,7 +20,7 @@ async fn an_actor_lives_from_started_to_stopped() {
 #[posse::test]
 async fn draining_handles_what_is_queued_first() {
     let log = Log::default();
-    let worker = posse::spawn_once(Worker::new("a", &log));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &log)));
     for _ in 0..100 {
         worker.try_tell(Add(1)).unwrap();
     }
@@ -35,7 +35,7 @@ async fn draining_handles_what_is_queued_first() {
 #[posse::test]
 async fn a_kill_drops_a_handler_that_waits_and_skips_stopped() {
     let log = Log::default();
-    let worker = posse::spawn_once(Worker::new("a", &log));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &log)));
     let hanging = posse::task::spawn(worker.ask(Hang));
     settle().await;
     worker.kill();
@@ -47,7 +47,7 @@ async fn a_kill_drops_a_handler_that_waits_and_skips_stopped() {
 #[posse::test]
 async fn a_panic_ends_the_actor_and_tells_its_asker() {
     let log = Log::default();
-    let worker = posse::spawn_once(Worker::new("a", &log));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &log)));
     assert_eq!(worker.ask(Break).await, Err(AskError::Crashed));
     let reason = worker.closed().await;
     assert_eq!(reason, ExitReason::Failed("broken on purpose".into()));
@@ -56,7 +56,7 @@ async fn a_panic_ends_the_actor_and_tells_its_asker() {
 
 #[posse::test]
 async fn a_reply_is_given_before_a_failure_that_the_handler_asked_for() {
-    let worker = posse::spawn_once(Worker::new("a", &Log::default()));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &Log::default())));
     assert_eq!(worker.ask(Fail).await, Ok(()));
     assert_eq!(worker.closed().await, ExitReason::Failed("failed on purpose".into()));
 }
@@ -88,7 +88,7 @@ impl Drop for Panics {
 #[posse::test]
 async fn a_panic_in_any_callback_is_the_reason_of_the_end() {
     for place in ["started", "run", "stopped", "drop"] {
-        let actor = posse::spawn_once(Panics(place));
+        let actor = posse::spawn(Spec::once(Panics(place)));
         assert_eq!(actor.closed().await, ExitReason::Failed(format!("in {place}").into()));
     }
     let unmade = posse::spawn(|| -> Panics { panic!("in recipe") });
@@ -111,7 +111,7 @@ impl Actor for Parent {
 #[posse::test]
 async fn children_end_with_their_parent() {
     let log = Log::default();
-    let parent = posse::spawn_once(Parent(log.clone()));
+    let parent = posse::spawn(Spec::once(Parent(log.clone())));
     settle().await;
     assert_eq!(posse::System::current().alive(), 4);
     parent.stop();
@@ -142,7 +142,7 @@ impl Actor for Process {
 async fn a_process_is_stopped_at_its_await_unless_it_looks_itself() {
     for looks in [false, true] {
         let log = Log::default();
-        let process = posse::spawn_once(Process(log.clone(), looks));
+        let process = posse::spawn(Spec::once(Process(log.clone(), looks)));
         settle().await;
         process.stop();
         assert_eq!(process.closed().await, ExitReason::Normal);
@@ -153,7 +153,7 @@ async fn a_process_is_stopped_at_its_await_unless_it_looks_itself() {
 #[test]
 fn actors_end_once_when_their_runtime_is_dropped() {
     let runtime = posse::runtime::Runtime::new().unwrap();
-    let worker = runtime.block_on(async { posse::spawn_once(Worker::new("a", &Log::default())) });
+    let worker = runtime.block_on(async { posse::spawn(Spec::once(Worker::new("a", &Log::default()))) });
     drop(runtime);
     let other = posse::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(other.block_on(worker.closed()), ExitReason::Shutdown);
@@ -165,10 +165,10 @@ fn fifty_runtimes_with_actors_share_nothing() {
     for runtime in &runtimes {
         runtime.block_on(async {
             let system = posse::System::current();
-            let worker = posse::spawn_once(Worker::new("a", &Log::default()));
+            let worker = posse::spawn(Spec::once(Worker::new("a", &Log::default())));
             assert_eq!(worker.id().to_string(), "#1");
-            system.registry().register("worker", &worker).unwrap();
-            assert_eq!((system.alive(), system.registry().len()), (1, 1));
+            system.register("worker", &worker).unwrap();
+            assert_eq!((system.alive(), system.names()), (1, 1));
         });
     }
 }

@@ -2,19 +2,14 @@
 
 use crate::common::{Add, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
-use posse::{Capacity, RegisterError, System};
+use posse::{RegisterError, System};
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::Poll;
 
-fn bounded(capacity: usize) -> Capacity {
-    Capacity::Bounded(NonZeroUsize::new(capacity).unwrap())
-}
-
 #[posse::test]
 async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {
-    let worker = posse::spawn_with(bounded(1), || Worker::new("a", &Log::default()));
+    let worker = posse::spawn(Spec::new(|| Worker::new("a", &Log::default())).capacity(1));
     worker.try_tell(Add(1)).unwrap();
     assert!(matches!(worker.try_tell(Add(7)), Err(TellError::Full(Add(7)))));
     worker.tell(Add(2)).await.unwrap();
@@ -23,7 +18,7 @@ async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {
 
 /// A sender that waits for room and is dropped, before or after it was granted some, takes none with it.
 async fn leaves_no_place<F: Future + Unpin>(granted_first: bool, send: impl FnOnce(LocalRef<Worker>) -> F) {
-    let worker = posse::spawn_with(bounded(1), || Worker::new("a", &Log::default()));
+    let worker = posse::spawn(Spec::new(|| Worker::new("a", &Log::default())).capacity(1));
     worker.try_tell(Add(1)).unwrap();
     let mut sending = send(worker.clone());
     assert!(poll_once(&mut sending).await.is_pending());
@@ -73,7 +68,7 @@ impl Handler<TellYourself> for Selfish {
 
 #[posse::test]
 async fn an_actor_never_waits_for_itself() {
-    let selfish = posse::spawn_with(bounded(4), || Selfish);
+    let selfish = posse::spawn(Spec::new(|| Selfish).capacity(4));
     assert_eq!(selfish.ask(TellYourself).await, Ok((true, Err(AskError::Deadlock))));
 }
 
@@ -108,20 +103,20 @@ async fn names_are_unique_and_end_with_their_actor() {
     let system = System::current();
     let first = posse::spawn(|| Worker::new("a", &Log::default()));
     let second = posse::spawn(|| Worker::new("b", &Log::default()));
-    system.registry().register("worker", &first).unwrap();
-    assert_eq!(system.registry().register("worker", &second), Err(RegisterError::Taken(first.id())));
-    assert_eq!(system.registry().whereis::<Worker>("worker"), Some(first.clone()));
-    assert_eq!(system.registry().whereis::<Selfish>("worker"), None);
+    system.register("worker", &first).unwrap();
+    assert_eq!(system.register("worker", &second), Err(RegisterError::Taken(first.id())));
+    assert_eq!(system.whereis::<Worker>("worker"), Some(first.clone()));
+    assert_eq!(system.whereis::<Selfish>("worker"), None);
     first.stop();
     first.closed().await;
-    system.registry().register("worker", &second).unwrap();
-    assert_eq!(system.registry().register("other", &first), Err(RegisterError::Stopped));
+    system.register("worker", &second).unwrap();
+    assert_eq!(system.register("other", &first), Err(RegisterError::Stopped));
 }
 
 #[test]
 fn a_sender_to_a_mailbox_that_always_has_room_lets_its_neighbours_run() {
     posse::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        let worker = posse::spawn_with(Capacity::Unbounded, || Worker::new("a", &Log::default()));
+        let worker = posse::spawn(Spec::new(|| Worker::new("a", &Log::default())).unbounded());
         let greedy = posse::task::spawn(async move {
             for sent in 0..100_000 {
                 worker.tell(Add(1)).await.unwrap();

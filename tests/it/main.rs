@@ -17,4 +17,5 @@ mod real_reconnect;
 mod real_stuck;
 mod runtimes;
 mod services;
+mod specs;
 mod supervision;

@@ -46,8 +46,8 @@ impl Handler<SayAndBreak> for Worker {
 #[posse::test]
 async fn down_comes_after_the_last_message() {
     let log = Log::default();
-    let watcher = posse::spawn_once(Watcher(log.clone()));
-    let worker = posse::spawn_once(Worker::new("a", &Log::default()));
+    let watcher = posse::spawn(Spec::once(Watcher(log.clone())));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &Log::default())));
     watcher.ask(Watch(worker.clone())).await.unwrap();
     worker.tell(SayAndBreak(watcher.clone())).await.unwrap();
     worker.closed().await;
@@ -60,8 +60,8 @@ async fn down_comes_after_the_last_message() {
 #[posse::test]
 async fn down_comes_at_once_for_an_actor_that_has_ended() {
     let log = Log::default();
-    let watcher = posse::spawn_once(Watcher(log.clone()));
-    let worker = posse::spawn_once(Worker::new("a", &Log::default()));
+    let watcher = posse::spawn(Spec::once(Watcher(log.clone())));
+    let worker = posse::spawn(Spec::once(Worker::new("a", &Log::default())));
     worker.kill();
     worker.closed().await;
     watcher.ask(Watch(worker)).await.unwrap();
@@ -72,14 +72,14 @@ async fn down_comes_at_once_for_an_actor_that_has_ended() {
 #[posse::test]
 async fn a_restart_is_no_end() {
     let log = Log::default();
-    let watcher = posse::spawn_once(Watcher(log.clone()));
+    let watcher = posse::spawn(Spec::once(Watcher(log.clone())));
     let supervisor = Supervisor::one_for_one().spawn();
-    let worker = supervisor.add("a", || Worker::new("a", &Log::default())).await.unwrap();
+    let worker = supervisor.start_child(Spec::new(|| Worker::new("a", &Log::default())).name("a")).await.unwrap();
     watcher.ask(Watch(worker.clone())).await.unwrap();
     assert!(worker.ask(Break).await.is_err());
     settle().await;
     watcher.ask(Say("restarted".into())).await.unwrap();
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     watcher.ask(Say("end".into())).await.unwrap();
     assert_eq!(log.take(), ["restarted", "down: it was shut down", "end"]);
 }

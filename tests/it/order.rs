@@ -1,8 +1,8 @@
 //! Order from one actor to another between nodes, when the mailbox of the second is full.
 
+use posse::DeadReason;
 use posse::prelude::*;
 use posse::sync::oneshot;
-use posse::{Capacity, DeadReason};
 
 #[posse::protocol]
 pub trait Hearing {
@@ -111,7 +111,7 @@ async fn busy_listener() -> Stage {
     server.publish("speaker", local.share::<Speaking>()).await.unwrap();
     let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
     let speaker: ActorRef<Speaking> = client.find("speaker").await.unwrap();
-    let listener = posse::spawn_with(Capacity::Bounded(2.try_into().unwrap()), Listener::default);
+    let listener = posse::spawn(Spec::new(Listener::default).capacity(2));
     listener.ask(Attend(speaker.clone())).await.unwrap();
 
     let (free, busy) = oneshot::channel();
@@ -161,7 +161,7 @@ async fn a_monitor_whose_word_waits_behind_messages_fires_once_when_the_connecti
 #[posse::test]
 async fn an_ask_that_is_dropped_while_it_waits_for_a_full_mailbox_is_not_handled() {
     let server = Node::listen("127.0.0.1:0").await.unwrap();
-    let listener = posse::spawn_with(Capacity::Bounded(2.try_into().unwrap()), Listener::default);
+    let listener = posse::spawn(Spec::new(Listener::default).capacity(2));
     server.publish("listener", listener.share::<Hearing>()).await.unwrap();
     server.publish("other", posse::spawn(Listener::default).share::<Hearing>()).await.unwrap();
     let client = Node::connect(server.local_addr().unwrap()).await.unwrap();

@@ -112,7 +112,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().limit(10, secs(60)).spawn();
     for at in ["recipe", "started", "handler", "stopped", "drop"] {
-        let actor = supervisor.add(at, Breaking::recipe(at, &log)).await.unwrap();
+        let actor = supervisor.start_child(Spec::new(Breaking::recipe(at, &log)).name(at)).await.unwrap();
         match at {
             "recipe" | "started" => {
                 let failed = supervisor.restart_child(at).await;
@@ -130,7 +130,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
         assert_eq!(actor.ask(Ping).await, Ok(()), "{at}");
     }
     assert_eq!(posse::System::current().restarts(), 7);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     assert_eq!(posse::System::current().alive(), 0);
 }
 
@@ -138,14 +138,14 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
 async fn what_a_killed_handler_held_may_panic_and_the_supervisor_decides_all_the_same() {
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().spawn();
-    let actor = supervisor.add("a", Breaking::recipe("nowhere", &log)).await.unwrap();
+    let actor = supervisor.start_child(Spec::new(Breaking::recipe("nowhere", &log)).name("a")).await.unwrap();
     let waiting = posse::task::spawn(actor.ask(Wait));
     settle().await;
     actor.kill();
     assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
     assert_eq!(actor.ask(Ping).await, Ok(()));
     assert_eq!(log.take(), ["made to break nowhere", "dropped", "made to break nowhere"]);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]

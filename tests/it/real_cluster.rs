@@ -239,7 +239,7 @@ async fn monitor_fires_once_with_the_reason_after_the_last_message() {
     let (server, local) = server("a").await;
     let (_client, tester) = client(&server).await;
     let (downs, mut seen) = posse::sync::mpsc::unbounded_channel();
-    let watcher = posse::spawn_once(Watcher(downs));
+    let watcher = posse::spawn(Spec::once(Watcher(downs)));
     watcher.ask(Look(tester.clone())).await.unwrap();
     // A round trip over the same connection: the monitor has arrived.
     tester.echo(String::new()).await.unwrap();
@@ -257,7 +257,7 @@ async fn node_that_leaves_is_down_at_once() {
     let (server, _local) = server("a").await;
     let (client, tester) = client(&server).await;
     let (downs, mut seen) = posse::sync::mpsc::unbounded_channel();
-    let watcher = posse::spawn_once(Watcher(downs));
+    let watcher = posse::spawn(Spec::once(Watcher(downs)));
     watcher.ask(Look(tester.clone())).await.unwrap();
     let waiting = posse::task::spawn({
         let tester = tester.clone();
@@ -319,7 +319,7 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
         limits
     };
     let server = Node::builder().name("a").limits(limits.clone()).listen("127.0.0.1:0").await.unwrap();
-    let slow = posse::spawn_with(posse::Capacity::Bounded(4.try_into().unwrap()), Tester::default);
+    let slow = posse::spawn(Spec::new(Tester::default).capacity(4));
     server.publish("slow", slow.share::<Testing>()).await.unwrap();
     server.publish("quick", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     let client = Node::builder().limits(limits).connect(server.local_addr().unwrap()).await.unwrap();

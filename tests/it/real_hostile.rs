@@ -228,7 +228,7 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     let (to_tester, echo, body) = (rogue.tester, Rogue::schema_of_echo(), 0_u64.to_le_bytes());
     let mut sent = 0;
     for name in ["one", "two", "three"] {
-        let stuck = posse::spawn_with(posse::Capacity::Bounded(1.try_into().unwrap()), Tester::default);
+        let stuck = posse::spawn(Spec::new(Tester::default).capacity(1));
         node.publish(name, stuck.share::<Testing>()).await.unwrap();
         stuck.tell(crate::real_cluster::Stuck {}).await.unwrap();
         until(|| stuck.queued() == 0).await;

@@ -21,7 +21,7 @@ fn start() -> (Runtime, Cluster) {
         let node = Node::builder().name("same").cluster("same").listen("127.0.0.1:0").await.unwrap();
         let tester = posse::spawn(Tester::default);
         node.publish("tester", tester.share::<Testing>()).await.unwrap();
-        System::current().registry().register("tester", &tester).unwrap();
+        System::current().register("tester", &tester).unwrap();
         Cluster { node, tester }
     });
     (runtime, cluster)
@@ -46,7 +46,7 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
             let found: ActorRef<Testing> = node.find("tester").await.unwrap();
             assert_eq!(found.notes().await.unwrap().len(), n);
             let system = System::current();
-            assert_eq!(system.registry().whereis::<Tester>("tester").as_ref(), Some(tester));
+            assert_eq!(system.whereis::<Tester>("tester").as_ref(), Some(tester));
             assert_eq!((system.alive(), node.peers().len()), (1, 0));
         });
     }
@@ -134,7 +134,7 @@ fn a_runtime_is_dropped_anywhere_without_a_panic() {
         dropped_once(&dropped);
 
         let (runtime, dropped) = busy();
-        let owner = posse::spawn_once(Owner(Some(runtime)));
+        let owner = posse::spawn(Spec::once(Owner(Some(runtime))));
         owner.ask(DropIt).await.unwrap();
         dropped_once(&dropped);
     });
@@ -147,7 +147,7 @@ fn a_runtime_is_dropped_anywhere_without_a_panic() {
 
     let (runtime, dropped) = busy();
     let handle = runtime.handle().clone();
-    let owner = outer.block_on(handle.spawn(async { posse::spawn_once(Owner(Some(runtime))) })).unwrap();
+    let owner = outer.block_on(handle.spawn(async { posse::spawn(Spec::once(Owner(Some(runtime)))) })).unwrap();
     assert!(owner.try_tell(DropIt).is_ok());
     dropped_once(&dropped);
     assert_ne!(outer.block_on(owner.closed()), ExitReason::Killed);

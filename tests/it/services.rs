@@ -24,7 +24,7 @@ async fn a_listener_serves_no_more_connections_at_once_than_it_may() {
     let bound = std::sync::Mutex::new(Some(bound));
     let tell = move |address: SocketAddr| bound.lock().unwrap().take().unwrap().send(address).unwrap();
     let supervisor = Supervisor::one_for_one()
-        .child("echo", || Listener::tcp("localhost:0").max_connections(2).on_bound(tell).each(Echo))
+        .child(Listener::tcp("localhost:0").max_connections(2).on_bound(tell).serve(Echo).name("echo"))
         .spawn();
     let address = address.await.unwrap();
     let (mut first, mut second) =
@@ -40,7 +40,7 @@ async fn a_listener_serves_no_more_connections_at_once_than_it_may() {
     assert_eq!(third.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     drop(second);
     assert_eq!(third.read_u64().await.unwrap(), 3);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     assert_eq!(posse::System::current().alive(), 0);
     assert_eq!(first.read(&mut [0]).await.unwrap(), 0);
 }
@@ -65,7 +65,9 @@ async fn a_connection_that_breaks_and_a_listener_that_panics_harm_no_other() {
         Fragile(stream, connections == 1)
     };
     let supervisor = Supervisor::one_for_one()
-        .child("fragile", Listener::tcp("127.0.0.1:0").on_bound(move |address| drop(bound.send(address))).each(make))
+        .child(
+            Listener::tcp("127.0.0.1:0").on_bound(move |address| drop(bound.send(address))).serve(make).name("fragile"),
+        )
         .spawn();
     let address = addresses.recv().await.unwrap();
     for _ in 0..2 {
@@ -76,14 +78,15 @@ async fn a_connection_that_breaks_and_a_listener_that_panics_harm_no_other() {
     let address = addresses.recv().await.unwrap();
     assert!(TcpStream::connect(address).await.unwrap().read_u8().await.is_err());
     assert_eq!(posse::System::current().restarts(), 1);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
 async fn a_listener_that_cannot_listen_does_not_start_and_its_supervisor_says_so() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let supervisor = Supervisor::one_for_one().child("echo", Listener::tcp(&address).each(Echo)).spawn();
+    let serve = |stream| Spec::once(Echo(stream)).capacity(8);
+    let supervisor = Supervisor::one_for_one().child(Listener::tcp(&address).serve(serve).name("echo")).spawn();
     let reason = supervisor.closed().await;
     let ExitReason::GaveUp(text) = &reason else { panic!("{reason}") };
     assert!(text.contains(&format!("it did not start: it failed: {address} cannot be listened on")), "{text}");

@@ -12,7 +12,7 @@ async fn a_reference_and_the_mailbox_survive_a_restart_and_the_poison_is_not_rep
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().spawn();
     let recipe = log.clone();
-    let worker = supervisor.add("a", move || Worker::new("a", &recipe)).await.unwrap();
+    let worker = supervisor.start_child(Spec::new(move || Worker::new("a", &recipe)).name("a")).await.unwrap();
     worker.ask(Add(5)).await.unwrap();
     worker.try_tell(Break).unwrap();
     for _ in 0..10 {
@@ -20,7 +20,7 @@ async fn a_reference_and_the_mailbox_survive_a_restart_and_the_poison_is_not_rep
     }
     assert_eq!(worker.ask(Add(0)).await, Ok(10));
     assert_eq!(posse::System::current().restarts(), 1);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     assert_eq!(log.take().iter().filter(|entry| *entry == "a started").count(), 2);
 }
 
@@ -28,9 +28,10 @@ async fn a_reference_and_the_mailbox_survive_a_restart_and_the_poison_is_not_rep
 async fn too_many_restarts_end_the_supervisor_and_all_its_children() {
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().limit(3, secs(60)).spawn();
-    let fragile = supervisor.add("fragile", || Worker::new("f", &Log::default())).await.unwrap();
+    let fragile =
+        supervisor.start_child(Spec::new(|| Worker::new("f", &Log::default())).name("fragile")).await.unwrap();
     let recipe = log.clone();
-    let steady = supervisor.add("steady", move || Worker::new("s", &recipe)).await.unwrap();
+    let steady = supervisor.start_child(Spec::new(move || Worker::new("s", &recipe)).name("steady")).await.unwrap();
     for _ in 0..4 {
         assert!(fragile.ask(Break).await.is_err());
         settle().await;
@@ -49,7 +50,7 @@ fn restarts_back_off_on_a_hand_turned_clock() {
         let backoff = Backoff::exponential(secs(2)..secs(60));
         let supervisor = Supervisor::one_for_one().limit(10, secs(3600)).backoff(backoff).spawn();
         let recipe = log.clone();
-        let worker = supervisor.add("a", move || Worker::new("a", &recipe)).await.unwrap();
+        let worker = supervisor.start_child(Spec::new(move || Worker::new("a", &recipe)).name("a")).await.unwrap();
         settle().await;
         for wait in [2u64, 4, 8] {
             log.take();
@@ -71,11 +72,11 @@ async fn children_of_a_supervisor_end_in_reverse_order() {
     let supervisor = Supervisor::one_for_one().spawn();
     for name in ["first", "second", "third"] {
         let log = log.clone();
-        supervisor.add(name, move || Worker::new(name, &log)).await.unwrap();
+        supervisor.start_child(Spec::new(move || Worker::new(name, &log)).name(name)).await.unwrap();
     }
     settle().await;
     log.take();
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     let stopped: Vec<_> = log.take().iter().map(|entry| entry.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(stopped, ["third", "second", "first"]);
 }
@@ -87,10 +88,10 @@ fn a_child_that_does_not_end_in_time_is_killed() {
         let log = Log::default();
         let supervisor = Supervisor::one_for_one().spawn();
         let recipe = log.clone();
-        let worker = supervisor.add("a", move || Worker::new("a", &recipe)).await.unwrap();
+        let worker = supervisor.start_child(Spec::new(move || Worker::new("a", &recipe)).name("a")).await.unwrap();
         worker.tell(Hang).await.unwrap();
         settle().await;
-        let stopping = posse::task::spawn(async move { supervisor.stop().await });
+        let stopping = posse::task::spawn(async move { supervisor.shutdown().await });
         settle().await;
         assert!(worker.is_alive());
         Handle::current().advance(posse::SHUTDOWN_TIME);
@@ -112,7 +113,7 @@ async fn one_for_all_starts_every_sibling_over_and_rest_for_one_the_younger() {
         let mut workers = Vec::new();
         for name in ["a", "b", "c"] {
             let log = log.clone();
-            workers.push(supervisor.add(name, move || Worker::new(name, &log)).await.unwrap());
+            workers.push(supervisor.start_child(Spec::new(move || Worker::new(name, &log)).name(name)).await.unwrap());
         }
         settle().await;
         log.take();
@@ -122,19 +123,22 @@ async fn one_for_all_starts_every_sibling_over_and_rest_for_one_the_younger() {
             log.take().into_iter().filter_map(|entry| entry.strip_suffix(" started").map(str::to_owned)).collect();
         started.sort();
         assert_eq!(started, expected);
-        supervisor.stop().await;
+        supervisor.shutdown().await;
     }
 }
 
 #[posse::test]
 async fn a_transient_child_is_left_when_it_ends_as_it_should() {
     let supervisor = Supervisor::one_for_one().spawn();
-    let worker = supervisor.add_with("a", Restart::Transient, || Worker::new("a", &Log::default())).await.unwrap();
+    let worker = supervisor
+        .start_child(Spec::new(|| Worker::new("a", &Log::default())).name("a").restart(Restart::Transient))
+        .await
+        .unwrap();
     assert!(worker.ask(Break).await.is_err());
     assert_eq!(worker.ask(Add(1)).await, Ok(1));
     worker.stop();
     assert_eq!(worker.closed().await, ExitReason::Normal);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
@@ -143,23 +147,23 @@ async fn a_supervisor_can_be_a_child() {
     let inner_log = log.clone();
     let outer = Supervisor::one_for_one()
         .child(
-            "inner",
-            posse::Nested(move || {
+            Spec::new(move || {
                 let log = inner_log.clone();
-                Supervisor::one_for_one().child("leaf", move || Worker::new("leaf", &log))
-            }),
+                Supervisor::one_for_one().child(Spec::new(move || Worker::new("leaf", &log)).name("leaf"))
+            })
+            .name("inner"),
         )
         .spawn();
     settle().await;
     assert_eq!(log.take(), ["leaf started"]);
-    outer.stop().await;
+    outer.shutdown().await;
     assert_eq!(log.take(), ["leaf stopped: it came to its end"]);
     assert_eq!(posse::System::current().alive(), 0);
 }
 
 async fn children(supervisor: &SupervisorRef) -> Vec<(String, ChildState)> {
     let children = supervisor.which_children().await;
-    children.into_iter().map(|child| (child.name.to_string(), child.state)).collect()
+    children.into_iter().map(|child| (child.name.unwrap_or_default().to_string(), child.state)).collect()
 }
 
 /// Starts when it may, and well if it may.
@@ -197,7 +201,8 @@ async fn children_start_one_after_the_other_and_a_group_stops_in_reverse_before_
     let supervisor = Supervisor::one_for_all().spawn();
     let slow = |name| {
         let (log, gate) = (log.clone(), gate.clone());
-        supervisor.add(name, move || Slow { name, log: log.clone(), gate: gate.clone(), well: true })
+        supervisor
+            .start_child(Spec::new(move || Slow { name, log: log.clone(), gate: gate.clone(), well: true }).name(name))
     };
     let (mut a, mut b) = (std::pin::pin!(slow("a")), std::pin::pin!(slow("b")));
     let mut both = std::pin::pin!(async { (a.as_mut().await.unwrap(), b.as_mut().await.unwrap()) });
@@ -226,7 +231,7 @@ async fn children_start_one_after_the_other_and_a_group_stops_in_reverse_before_
     settle().await;
     let running = |name: &str| (name.to_owned(), ChildState::Running);
     assert_eq!(children(&supervisor).await, [running("a"), running("b")]);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
@@ -234,19 +239,22 @@ async fn a_nested_supervisor_has_started_when_its_children_have() {
     let (log, gate) = (Log::default(), Arc::new(Notify::new()));
     let (inner_log, inner_gate, later_log) = (log.clone(), gate.clone(), log.clone());
     let supervisor = Supervisor::one_for_one()
-        .child("inner", move || {
-            let (log, gate) = (inner_log.clone(), inner_gate.clone());
-            let slow = move || Slow { name: "leaf", log: log.clone(), gate: gate.clone(), well: true };
-            Supervisor::one_for_one().child("leaf", slow)
-        })
-        .child("later", move || Worker::new("later", &later_log))
+        .child(
+            Spec::new(move || {
+                let (log, gate) = (inner_log.clone(), inner_gate.clone());
+                let slow = move || Slow { name: "leaf", log: log.clone(), gate: gate.clone(), well: true };
+                Supervisor::one_for_one().child(Spec::new(slow).name("leaf"))
+            })
+            .name("inner"),
+        )
+        .child(Spec::new(move || Worker::new("later", &later_log)).name("later"))
         .spawn();
     settle().await;
     assert_eq!(log.take(), ["leaf starts"]);
     gate.notify_one();
     settle().await;
     assert_eq!(log.take(), ["leaf is up", "later started"]);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
@@ -255,12 +263,12 @@ async fn a_child_that_does_not_start_is_an_error_and_is_not_kept() {
     let supervisor = Supervisor::one_for_one().spawn();
     gate.notify_one();
     let slow = move || Slow { name: "a", log: Log::default(), gate: gate.clone(), well: false };
-    let failed = supervisor.add("a", slow).await.unwrap_err();
+    let failed = supervisor.start_child(Spec::new(slow).name("a")).await.unwrap_err();
     assert_eq!(failed, SpawnError::Failed(ExitReason::Failed("no luck".into())));
     settle().await;
     assert_eq!(children(&supervisor).await, []);
     assert_eq!(posse::System::current().restarts(), 0);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
@@ -270,7 +278,7 @@ async fn a_start_that_fails_again_and_again_ends_the_supervisor() {
     let recipe = log.clone();
     let supervisor = Supervisor::one_for_one()
         .limit(2, secs(60))
-        .child("a", move || Slow { name: "a", log: recipe.clone(), gate: gate.clone(), well: false })
+        .child(Spec::new(move || Slow { name: "a", log: recipe.clone(), gate: gate.clone(), well: false }).name("a"))
         .spawn();
     for _ in 0..3 {
         settle().await;
@@ -289,15 +297,18 @@ async fn a_name_belongs_to_one_child() {
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().spawn();
     let worker = || Worker::new("a", &Log::default());
-    supervisor.add("x", worker).await.unwrap();
-    assert_eq!(supervisor.add("x", worker).await.unwrap_err(), SpawnError::NameTaken);
+    supervisor.start_child(Spec::new(worker).name("x")).await.unwrap();
+    assert_eq!(supervisor.start_child(Spec::new(worker).name("x")).await.unwrap_err(), SpawnError::NameTaken);
     assert_eq!(children(&supervisor).await.len(), 1);
     supervisor.delete_child("x").await.unwrap();
-    supervisor.add("x", worker).await.unwrap();
-    supervisor.stop().await;
+    supervisor.start_child(Spec::new(worker).name("x")).await.unwrap();
+    supervisor.shutdown().await;
 
     let recipe = log.clone();
-    let twice = Supervisor::one_for_one().child("x", move || Worker::new("a", &recipe)).child("x", worker).spawn();
+    let twice = Supervisor::one_for_one()
+        .child(Spec::new(move || Worker::new("a", &recipe)).name("x"))
+        .child(Spec::new(worker).name("x"))
+        .spawn();
     let reason = twice.closed().await;
     assert!(matches!(&reason, ExitReason::Failed(text) if text.contains("child \"x\"")), "{reason}");
     assert_eq!(log.take(), Vec::<String>::new());
@@ -309,7 +320,7 @@ async fn a_child_that_ended_for_good_is_forgotten() {
     for restart in [Restart::Temporary, Restart::Transient] {
         for _ in 0..100 {
             let worker = || Worker::new("a", &Log::default());
-            let worker = supervisor.add_with("x", restart, worker).await.unwrap();
+            let worker = supervisor.start_child(Spec::new(worker).name("x").restart(restart)).await.unwrap();
             worker.stop();
             worker.closed().await;
             settle().await;
@@ -317,12 +328,12 @@ async fn a_child_that_ended_for_good_is_forgotten() {
     }
     assert_eq!(children(&supervisor).await, []);
     // And so is one that was drained.
-    let worker = supervisor.add("x", || Worker::new("a", &Log::default())).await.unwrap();
+    let worker = supervisor.start_child(Spec::new(|| Worker::new("a", &Log::default())).name("x")).await.unwrap();
     worker.drain();
     assert_eq!(worker.closed().await, ExitReason::Normal);
     settle().await;
     assert_eq!(children(&supervisor).await, []);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
 }
 
 #[posse::test]
@@ -330,7 +341,7 @@ async fn a_child_can_be_terminated_restarted_and_deleted() {
     let log = Log::default();
     let supervisor = Supervisor::one_for_one().spawn();
     let recipe = log.clone();
-    let worker = supervisor.add("a", move || Worker::new("a", &recipe)).await.unwrap();
+    let worker = supervisor.start_child(Spec::new(move || Worker::new("a", &recipe)).name("a")).await.unwrap();
     worker.ask(Add(1)).await.unwrap();
 
     // A restart keeps the reference and the mailbox.
@@ -352,7 +363,7 @@ async fn a_child_can_be_terminated_restarted_and_deleted() {
     assert_eq!(supervisor.delete_child("a").await, Err(ChildError::NotFound));
     assert_eq!(supervisor.restart_child("a").await, Err(ChildError::NotFound));
     assert_eq!(log.take().iter().filter(|entry| *entry == "a started").count(), 3);
-    supervisor.stop().await;
+    supervisor.shutdown().await;
     assert_eq!(supervisor.terminate_child("a").await, Err(ChildError::ParentStopped));
     assert_eq!(posse::System::current().restarts(), 1);
 }

@@ -3,13 +3,11 @@
 use crate::probe::{
     Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, peer, probe_of, seen, server, settled, state,
 };
-use posse::Capacity;
 use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::{Network, Sim};
 use posse::time::sleep;
 use posse_wire::{ActorKey, Event, ReplyCode, TypeInfo};
-use std::num::NonZeroUsize;
 
 /// What a liar may put into a message, by what it is answered with.
 fn bombs() -> Vec<(TypeInfo, Vec<u8>, ReplyCode)> {
@@ -183,8 +181,7 @@ async fn large_message_of_a_sender_that_dies_is_none(sim: Sim) {
 async fn messages_for_a_recipient_that_dies_with_a_full_mailbox_are_counted(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let bystander = find(&b, &a).await;
-    let capacity = Capacity::Bounded(NonZeroUsize::new(4).unwrap());
-    let actor = a.run(async move { posse::spawn_with(capacity, Probe::default) }).await;
+    let actor = a.run(async move { posse::spawn(Spec::new(Probe::default).capacity(4)) }).await;
     let shared = actor.share::<Probing>();
     a.with(move |node| async move { node.publish("full", shared).await }).await.unwrap();
     let full = b.with(|node| async move { node.find::<Probing>("full").await.unwrap() }).await;

@@ -5,7 +5,7 @@ use posse::prelude::*;
 use posse::sim::Sim;
 use posse::sync::CancellationToken;
 use posse::time::{Instant, sleep, timeout};
-use posse::{Nested, SupervisorRef, System};
+use posse::{SupervisorRef, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -157,7 +157,10 @@ impl Storm {
         book.calm.store(true, Ordering::Relaxed);
         for index in 0..children {
             let recipe = book.clone();
-            let worker = supervisor.add(format!("worker {index}"), move || Worker::new(index, &recipe)).await.unwrap();
+            let worker = supervisor
+                .start_child(Spec::new(move || Worker::new(index, &recipe)).name(format!("worker {index}")))
+                .await
+                .unwrap();
             load.push(posse::task::spawn(ask(worker.clone(), over.clone())));
             load.push(posse::task::spawn(tell(worker.clone(), over.clone())));
             workers.push(worker);
@@ -231,7 +234,7 @@ async fn after_the_storm_every_child_is_there_again(sim: Sim) {
     sleep(secs(3)).await;
     assert_eq!(storm.book.alive(), storm.workers.len() as u64);
     assert!(System::current().restarts() > 0);
-    storm.supervisor.stop().await;
+    storm.supervisor.shutdown().await;
     storm.ends().await;
 }
 
@@ -241,7 +244,7 @@ async fn shutdown_in_the_storm_ends_every_child(sim: Sim) {
     let storm = Storm::begin(supervisor(&sim, 100_000), 2 + sim.random_below(8), 8).await;
     sleep(ms(sim.random_below(150) as u64)).await;
     let begun = Instant::now();
-    storm.supervisor.stop().await;
+    storm.supervisor.shutdown().await;
     assert!(begun.elapsed() < secs(2), "the shutdown took {:?}", begun.elapsed());
     storm.ends().await;
 }
@@ -258,7 +261,7 @@ async fn shutdown_ends_the_children_in_reverse_order(sim: Sim) {
     // All of them start over at once, or one does, while the shutdown comes.
     storm.workers[sim.random_below(storm.workers.len())].kill();
     sleep(ms(sim.random_below(8) as u64)).await;
-    storm.supervisor.stop().await;
+    storm.supervisor.shutdown().await;
     let ended = storm.book.ended.lock().unwrap().clone();
     let mut last: Vec<usize> = Vec::new();
     for index in ended {
@@ -294,8 +297,7 @@ async fn inner_supervisors_that_give_up_start_over(sim: Sim) {
         let book = book.clone();
         let (limit, strategy) = (sim.random_below(3), sim.random_below(3));
         outer = outer.child(
-            format!("inner {inner}"),
-            Nested(move || {
+            Spec::new(move || {
                 let mut supervisor = match strategy {
                     0 => Supervisor::one_for_one(),
                     1 => Supervisor::one_for_all(),
@@ -303,10 +305,12 @@ async fn inner_supervisors_that_give_up_start_over(sim: Sim) {
                 };
                 for index in inner * 3..inner * 3 + 3 {
                     let book = book.clone();
-                    supervisor = supervisor.child(format!("worker {index}"), move || Worker::new(index, &book));
+                    supervisor =
+                        supervisor.child(Spec::new(move || Worker::new(index, &book)).name(format!("worker {index}")));
                 }
                 supervisor.limit(limit, secs(1))
-            }),
+            })
+            .name(format!("inner {inner}")),
         );
     }
     let outer = outer.spawn();
@@ -316,7 +320,7 @@ async fn inner_supervisors_that_give_up_start_over(sim: Sim) {
         sleep(secs(10)).await;
         assert_eq!(book.alive(), 6, "not everybody is there again");
     }
-    outer.stop().await;
+    outer.shutdown().await;
     assert_eq!(book.alive(), 0);
     let made = book.made();
     sleep(secs(5)).await;

@@ -5,15 +5,12 @@ use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
-use posse::{Capacity, ExitReason};
-use std::num::NonZeroUsize;
 
 /// An actor on a machine, with a name that others find it by.
 async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
-    let capacity = Capacity::Bounded(NonZeroUsize::new(capacity).unwrap());
     machine
         .with(move |node| async move {
-            let actor = posse::spawn_with(capacity, Probe::default);
+            let actor = posse::spawn(Spec::new(Probe::default).capacity(capacity));
             node.publish(name, actor.share::<Probing>()).await.unwrap();
             actor
         })

@@ -26,9 +26,7 @@ fn ended(system: &System, wrong: &mut Vec<String>) {
     if accepted != handled + dead {
         wrong.push(format!("{accepted} messages were accepted, {handled} handled and {dead} became dead letters"));
     }
-    for (what, count) in
-        [("actors", system.alive()), ("names", system.registry().len()), ("asks", system.ledger.left_asks())]
-    {
+    for (what, count) in [("actors", system.alive()), ("names", system.names()), ("asks", system.ledger.left_asks())] {
         if count > 0 {
             wrong.push(format!("{count} {what} were left when it had ended"));
         }

@@ -4,9 +4,9 @@
 //! after it.
 
 use super::plan::{Decision, Key, Phase, Settings, Step};
-use super::{ChildInfo, ChildState, Spec, Supervisor};
+use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
-use crate::cell::{LifeEvent, Options, Signal, Supervise};
+use crate::cell::{LifeEvent, Signal, Supervise};
 use crate::children::Child;
 use crate::context::Context;
 use crate::error::SpawnError;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What the supervisor knows of a child besides its place in the plan.
 pub(super) struct Entry {
-    spec: Spec,
+    spec: ChildSpec,
     /// Who waits until it has started.
     starting: Vec<oneshot::Sender<Result<(), ExitReason>>>,
     /// Who waits until it has ended for good.
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 pub(super) type Outcome = oneshot::Receiver<Result<(), ExitReason>>;
 
 /// Starts another child.
-pub(super) struct StartChild(pub(super) Spec);
+pub(super) struct StartChild(pub(super) ChildSpec);
 
 impl Message for StartChild {
     type Reply = Result<Outcome, SpawnError>;
@@ -97,7 +97,7 @@ impl Actor for Supervisor {
         ctx.children.set_ordered();
         for spec in std::mem::take(&mut self.pending) {
             let name = spec.name.clone();
-            self.add(spec, false, ctx).map_err(|error| format!("child {name:?}: {error}"))?;
+            self.add(spec, false, ctx).map_err(|error| format!("child {:?}: {error}", name.unwrap_or_default()))?;
         }
         self.drive(ctx);
         if self.beginning {
@@ -132,6 +132,9 @@ impl Handler<Tick> for Supervisor {
 
 impl Handler<StartChild> for Supervisor {
     async fn handle(&mut self, StartChild(spec): StartChild, ctx: &mut Context<Self>) -> Result<Outcome, SpawnError> {
+        if spec.name.as_ref().is_some_and(|name| ctx.system().registry.is_taken(name)) {
+            return Err(SpawnError::NameTaken);
+        }
         let key = self.add(spec, true, ctx)?;
         let (send, outcome) = oneshot::channel();
         self.children.entry(key).and_modify(|entry| entry.starting.push(send));
@@ -192,13 +195,13 @@ impl From<Phase> for ChildState {
 
 impl Supervisor {
     /// Takes a child into the plan.
-    fn add(&mut self, spec: Spec, on_trial: bool, ctx: &mut Context<Self>) -> Result<Key, SpawnError> {
-        if self.names.contains_key(&spec.name) {
+    fn add(&mut self, spec: ChildSpec, on_trial: bool, ctx: &mut Context<Self>) -> Result<Key, SpawnError> {
+        if spec.name.as_ref().is_some_and(|name| self.names.contains_key(name)) {
             return Err(SpawnError::NameTaken);
         }
         let key = ctx.children.next_key();
         self.plan.add(key, Settings { restart: spec.restart, stop_within: spec.stop_within, on_trial });
-        self.names.insert(spec.name.clone(), key);
+        self.names.extend(spec.name.clone().map(|name| (name, key)));
         self.children.insert(key, Entry { spec, starting: Vec::new(), ending: Vec::new(), unstarted: None });
         Ok(key)
     }
@@ -233,8 +236,7 @@ impl Supervisor {
         }
         let Some(entry) = self.children.get_mut(&key) else { return };
         let reporter = Reporter { supervisor: ctx.me(), child: key };
-        let options = Options { supervisor: Some(Arc::new(reporter)), ..Options::default() };
-        let child = (entry.spec.start)(ctx.runtime(), options);
+        let child = (entry.spec.start)(ctx.runtime(), Arc::new(reporter));
         ctx.children.insert(key, child);
     }
 
@@ -244,8 +246,11 @@ impl Supervisor {
         let Some(entry) = self.children.get_mut(&key) else { return };
 
         let actor = ctx.children.get(key).map(|child| tracing::field::display(child.id()));
-        let (child, r#type, what) =
-            (&*entry.spec.name, entry.spec.type_name, if unstarted { "did not start" } else { "ended" });
+        let (child, r#type, what) = (
+            entry.spec.name.as_deref().unwrap_or(entry.spec.type_name),
+            entry.spec.type_name,
+            if unstarted { "did not start" } else { "ended" },
+        );
         match decision {
             Decision::Restart { after } => {
                 tracing::warn!(target: "posse::supervisor", supervisor = %ctx.id(), child, actor, r#type, %reason, delay = ?after,
@@ -287,7 +292,9 @@ impl Supervisor {
     fn forget(&mut self, key: Key) {
         self.answer_ending(key);
         if let Some(entry) = self.children.remove(&key) {
-            self.names.remove(&entry.spec.name);
+            if let Some(name) = &entry.spec.name {
+                self.names.remove(name);
+            }
         }
     }
 

@@ -7,17 +7,18 @@ mod acting;
 mod plan;
 mod policy;
 
-pub use policy::{Backoff, Restart, Strategy};
+pub use policy::{Backoff, Restart};
 
 use crate::actor::Actor;
-use crate::cell::{self, Options, Recipe, SHUTDOWN_TIME, Signal};
+use crate::cell::{self, Recipe, Signal, Supervise};
 use crate::children::Child;
 use crate::error::{ChildError, Error, Result, SpawnError};
-use crate::exit::{ActorId, ExitReason};
+use crate::exit::ActorId;
 use crate::refs::LocalRef;
+use crate::spec::{IntoSpec, Spec};
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
-use policy::Policy;
+use policy::{Policy, Strategy};
 use posse_core::runtime::{Handle, Runtime};
 use posse_core::signal;
 use posse_core::task::AbortHandle;
@@ -62,7 +63,7 @@ const LIMIT: (usize, Duration) = (5, Duration::from_secs(5));
 ///
 /// posse::run(async {
 ///     let supervisor = Supervisor::one_for_one().spawn();
-///     let fragile = supervisor.add("fragile", || Fragile).await?;
+///     let fragile = supervisor.start_child(|| Fragile).await?;
 ///     assert!(fragile.ask(Break).await.is_err());
 ///     assert_eq!(fragile.ask(Greet).await?, "hello");
 ///     Ok(())
@@ -73,7 +74,7 @@ const LIMIT: (usize, Duration) = (5, Duration::from_secs(5));
 pub struct Supervisor {
     plan: Plan,
     /// Children that were added before the supervisor started.
-    pending: Vec<Spec>,
+    pending: Vec<ChildSpec>,
     children: BTreeMap<Key, Entry>,
     names: BTreeMap<Arc<str>, Key>,
     /// Comes when the plan has something to do.
@@ -82,9 +83,9 @@ pub struct Supervisor {
     beginning: bool,
 }
 
-/// A child that has not been started.
-struct Spec {
-    name: Arc<str>,
+/// A child's specification, whatever its type.
+struct ChildSpec {
+    name: Option<Arc<str>>,
     restart: Restart,
     stop_within: Duration,
     type_name: &'static str,
@@ -92,10 +93,27 @@ struct Spec {
 }
 
 /// Starts a cell for the child: the first one, or another one after it was terminated.
-type StartCell = Box<dyn FnMut(&Handle, Options) -> Child + Send>;
+type StartCell = Box<dyn FnMut(&Handle, Arc<dyn Supervise>) -> Child + Send>;
+
+impl ChildSpec {
+    /// Hands `started` each cell that it starts.
+    fn new<A: Actor>(spec: Spec<A>, mut started: impl FnMut(LocalRef<A>) + Send + 'static) -> Self {
+        let (name, stop_within, restart) = (spec.name.clone(), spec.stop_within, spec.effective_restart());
+        let (cell_name, capacity) = (name.clone(), spec.capacity);
+        let shelf: Shelf<A> = Arc::new(Mutex::new(Some(spec.recipe)));
+        let start = move |handle: &Handle, supervisor: Arc<dyn Supervise>| {
+            let recipe = Lent::recipe(&shelf);
+            let spec = Spec { recipe, name: cell_name.clone(), capacity, restart, stop_within };
+            let actor = cell::start(handle, spec, Some(supervisor));
+            started(actor.clone());
+            actor.child(stop_within)
+        };
+        Self { name, restart, stop_within, type_name: cell::name_of::<A>(), start: Box::new(start) }
+    }
+}
 
 /// Where the recipe of a child is while no cell has it.
-type Shelf<A> = Arc<Mutex<Option<Box<dyn FnMut() -> A + Send>>>>;
+type Shelf<A> = Arc<Mutex<Option<Recipe<A>>>>;
 
 /// A recipe in the hands of a cell. It goes back to its shelf when the cell has ended.
 struct Lent<A> {
@@ -105,68 +123,27 @@ struct Lent<A> {
 
 impl<A: Actor> Lent<A> {
     fn recipe(shelf: &Shelf<A>) -> Recipe<A> {
-        let recipe = lock(shelf).take();
-        let mut lent = Self { recipe, shelf: shelf.clone() };
-        if lent.recipe.is_none() {
-            return Recipe::Once(None);
-        }
-        Recipe::Again(Box::new(move || lent.recipe.as_mut().map(|recipe| recipe()).expect("invariant: it was there")))
+        let recipe = match lock(shelf).take() {
+            Some(Recipe::Again(recipe)) => recipe,
+            Some(once) => return once,
+            None => return Recipe::Once(None),
+        };
+        let mut lent = Self { recipe: Some(recipe), shelf: shelf.clone() };
+        Recipe::Again(Box::new(move || match &mut lent.recipe {
+            Some(recipe) => recipe(),
+            None => unreachable!("invariant: it goes back when this is dropped"),
+        }))
     }
 }
 
 impl<A> Drop for Lent<A> {
     fn drop(&mut self) {
-        *lock(&self.shelf) = self.recipe.take();
+        *lock(&self.shelf) = self.recipe.take().map(Recipe::Again);
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-/// What can be a child of a supervisor: a recipe for an actor, a [`Listener`](crate::Listener) or a recipe for one, another
-/// [`Supervisor`] by [`Nested`](crate::Nested).
-pub trait IntoChild<Kind>: Send + 'static {
-    #[doc(hidden)]
-    fn into_start(self) -> StartFn;
-}
-
-/// How a child is started. Opaque.
-#[doc(hidden)]
-pub struct StartFn {
-    start: StartCell,
-    type_name: &'static str,
-}
-
-impl StartFn {
-    pub(crate) fn new<A: Actor>(recipe: impl FnMut() -> A + Send + 'static) -> Self {
-        Self::telling(recipe, |_| {})
-    }
-
-    /// Calls `started` with each cell that it starts.
-    fn telling<A: Actor>(
-        recipe: impl FnMut() -> A + Send + 'static,
-        mut told: impl FnMut(LocalRef<A>) + Send + 'static,
-    ) -> Self {
-        let shelf: Shelf<A> = Arc::new(Mutex::new(Some(Box::new(recipe))));
-        let start = move |handle: &Handle, options: Options| {
-            let actor = cell::start(handle, options, Lent::recipe(&shelf));
-            told(actor.clone());
-            actor.child(SHUTDOWN_TIME)
-        };
-        Self { start: Box::new(start), type_name: cell::name_of::<A>() }
-    }
-
-    fn named(self, name: impl Into<String>, restart: Restart) -> Spec {
-        let Self { start, type_name } = self;
-        Spec { name: name.into().into(), restart, stop_within: SHUTDOWN_TIME, type_name, start }
-    }
-}
-
-impl<A: Actor, F: FnMut() -> A + Send + 'static> IntoChild<(A,)> for F {
-    fn into_start(self) -> StartFn {
-        StartFn::new(self)
-    }
 }
 
 impl Supervisor {
@@ -210,14 +187,10 @@ impl Supervisor {
         self
     }
 
-    /// Adds a child that is always restarted.
-    pub fn child<Kind>(self, name: impl Into<String>, child: impl IntoChild<Kind>) -> Self {
-        self.child_with(name, Restart::Permanent, child)
-    }
-
-    /// Adds a child and says when it is restarted.
-    pub fn child_with<Kind>(mut self, name: impl Into<String>, restart: Restart, child: impl IntoChild<Kind>) -> Self {
-        self.pending.push(child.into_start().named(name, restart));
+    /// Adds a child: a closure that makes an actor, also another supervisor, or a [`Spec`], as [`Listener`](crate::Listener) is.
+    /// If two children have one name the supervisor does not start.
+    pub fn child(mut self, child: impl IntoSpec) -> Self {
+        self.pending.push(ChildSpec::new(child.into_spec(), |_| {}));
         self
     }
 
@@ -227,7 +200,7 @@ impl Supervisor {
     /// Outside of a runtime.
     #[track_caller]
     pub fn spawn(self) -> SupervisorRef {
-        SupervisorRef(cell::start(&Handle::current(), Options::default(), Recipe::Once(Some(self))))
+        cell::start(&Handle::current(), Spec::once(self), None)
     }
 
     /// Runs a program that is this supervisor: builds a runtime, starts the children, and ends them in order at ctrl-c or
@@ -240,7 +213,7 @@ impl Supervisor {
         runtime.block_on(async move {
             let signalled = signal::shutdown();
             let supervisor = self.spawn();
-            let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.0.closed()));
+            let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.closed()));
             let ended = poll_fn(|cx| {
                 if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
                     return Poll::Ready(Ok(Some(reason)));
@@ -251,7 +224,7 @@ impl Supervisor {
                 Some(reason) if reason.is_abnormal() => Err(Error::msg(format!("the supervisor ended: {reason}"))),
                 Some(_) => Ok(()),
                 None => {
-                    supervisor.stop().await;
+                    supervisor.shutdown().await;
                     Ok(())
                 }
             }
@@ -261,46 +234,49 @@ impl Supervisor {
 
 impl fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.pending.iter().map(|spec| &spec.name).chain(self.names.keys()).collect();
-        f.debug_struct("Supervisor").field("policy", &self.plan.policy).field("children", &names).finish()
+        let children = self.pending.len() + self.children.len();
+        f.debug_struct("Supervisor").field("policy", &self.plan.policy).field("children", &children).finish()
     }
 }
 
-/// A reference to a running supervisor.
-#[derive(Clone, Debug)]
-pub struct SupervisorRef(LocalRef<Supervisor>);
+/// A reference to a running supervisor. Wherever a supervisor is started, this is what comes of it, so one inside of a tree is
+/// found by its name.
+///
+/// # Examples
+/// ```
+/// use posse::prelude::*;
+/// use posse::{SupervisorRef, System};
+///
+/// struct Room;
+/// impl Actor for Room {}
+///
+/// posse::run(async {
+///     let tree = Supervisor::one_for_one().child(Spec::new(|| Supervisor::one_for_one()).name("rooms")).spawn();
+///     assert_eq!(tree.which_children().await.len(), 1);
+///
+///     let rooms: SupervisorRef = System::current().whereis("rooms").ok_or("no rooms")?;
+///     let room = rooms.start_child(Spec::new(|| Room).name("room/1")).await?;
+///     assert_eq!(System::current().whereis("room/1"), Some(room));
+///     rooms.delete_child("room/1").await?;
+///     tree.shutdown().await;
+///     Ok(())
+/// })?;
+/// # posse::Result::Ok(())
+/// ```
+pub type SupervisorRef = LocalRef<Supervisor>;
 
-impl SupervisorRef {
-    /// Starts another child, which is always restarted, waits until it has started, and returns a reference that outlives its
-    /// restarts.
+impl LocalRef<Supervisor> {
+    /// Starts another child, waits until it has started, and returns a reference that outlives its restarts.
     ///
     /// # Errors
-    /// If the child does not start, its name is taken, or the supervisor has ended.
+    /// If the child does not start, its name is taken, or the supervisor has ended. The child is not kept then.
     ///
     /// # Cancel safety
     /// If this is dropped half-way the child may have been started.
-    pub async fn add<A: Actor>(
-        &self,
-        name: impl Into<String>,
-        recipe: impl FnMut() -> A + Send + 'static,
-    ) -> std::result::Result<LocalRef<A>, SpawnError> {
-        self.add_with(name, Restart::Permanent, recipe).await
-    }
-
-    /// Starts another child and says when it is restarted.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add).
-    pub async fn add_with<A: Actor>(
-        &self,
-        name: impl Into<String>,
-        restart: Restart,
-        recipe: impl FnMut() -> A + Send + 'static,
-    ) -> std::result::Result<LocalRef<A>, SpawnError> {
+    pub async fn start_child<S: IntoSpec>(&self, child: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
         let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let told = move |actor| drop(send.try_send(actor));
-        let spec = StartFn::telling(recipe, told).named(name, restart);
-        let asked = self.0.ask(StartChild(spec)).within(Duration::MAX).await;
+        let spec = ChildSpec::new(child.into_spec(), move |actor| drop(send.try_send(actor)));
+        let asked = self.ask(StartChild(spec)).within(Duration::MAX).await;
         let outcome = asked.map_err(|_| SpawnError::ParentStopped)??;
         outcome.await.map_err(|_| SpawnError::ParentStopped)?.map_err(SpawnError::Failed)?;
         receive.try_recv().map_err(|_| SpawnError::ParentStopped)
@@ -343,31 +319,24 @@ impl SupervisorRef {
     }
 
     async fn to_child(&self, name: &str, change: Change) -> std::result::Result<(), ChildError> {
-        let asked = self.0.ask(ToChild(name.into(), change)).within(Duration::MAX).await;
+        let asked = self.ask(ToChild(name.into(), change)).within(Duration::MAX).await;
         let outcome = asked.map_err(|_| ChildError::ParentStopped)?.ok_or(ChildError::NotFound)?;
         outcome.await.map_err(|_| ChildError::ParentStopped)?.map_err(ChildError::Failed)
     }
 
     /// Returns the children in the order of their start. None if the supervisor has ended.
     pub async fn which_children(&self) -> Vec<ChildInfo> {
-        self.0.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
+        self.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
     }
 
-    /// Ends the children in reverse order, then the supervisor, and waits for it.
-    pub async fn stop(&self) {
-        self.0.0.signal(Signal::Shutdown);
-        self.0.0.wake();
-        self.0.closed().await;
-    }
-
-    /// Waits until the supervisor has ended, and returns why.
-    pub async fn closed(&self) -> ExitReason {
-        self.0.closed().await
-    }
-
-    /// Returns true until the supervisor has ended.
-    pub fn is_alive(&self) -> bool {
-        self.0.is_alive()
+    /// Ends the children in reverse order, then the supervisor, and waits for it. One that is itself a child is not restarted.
+    ///
+    /// # Cancel safety
+    /// If this is dropped half-way everything ends all the same.
+    pub async fn shutdown(&self) {
+        self.0.signal(Signal::Shutdown);
+        self.0.wake();
+        self.closed().await;
     }
 }
 
@@ -375,8 +344,8 @@ impl SupervisorRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildInfo {
-    /// Its name.
-    pub name: Arc<str>,
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
     /// The name of its type, for people.
     pub type_name: &'static str,
     /// When it is restarted.
@@ -402,3 +371,6 @@ pub enum ChildState {
     /// It was terminated and can be restarted.
     Terminated,
 }
+
+#[cfg(test)]
+mod tests;

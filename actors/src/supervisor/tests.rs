@@ -1,0 +1,81 @@
+//! What a supervisor says about its children.
+
+use super::*;
+use crate::{Context, ExitReason, Handler, Message, secs};
+use posse_core::runtime::Builder;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Events as lines, with their fields.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0 += &format!(" {field}={value:?}");
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "posse::supervisor"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        lock(&self.0).push((*event.metadata().level(), line.0));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Fragile;
+impl Actor for Fragile {}
+
+struct Break;
+impl Message for Break {
+    type Reply = ();
+}
+
+impl Handler<Break> for Fragile {
+    async fn handle(&mut self, _: Break, ctx: &mut Context<Self>) {
+        ctx.fail("broken on purpose");
+    }
+}
+
+#[test]
+fn a_restart_is_a_warning_and_giving_up_an_error() {
+    let lines = Lines::default();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    tracing::subscriber::with_default(lines.clone(), || {
+        runtime.block_on(async {
+            let supervisor = Supervisor::one_for_one().limit(1, secs(60)).spawn();
+            let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
+            child.ask(Break).await.unwrap();
+            child.ask(Break).await.unwrap();
+            assert!(matches!(supervisor.closed().await, ExitReason::GaveUp(_)));
+        });
+    });
+    let lines = lock(&lines.0);
+    let levels: Vec<_> = lines.iter().map(|(level, _)| *level).collect();
+    assert_eq!(levels, [Level::WARN, Level::ERROR]);
+    for (_, line) in &*lines {
+        for field in
+            ["child=\"f\"", "type=\"posse::supervisor::tests::Fragile\"", "reason=it failed: broken on purpose"]
+        {
+            assert!(line.contains(field), "{field} is not in {line}");
+        }
+    }
+    assert!(lines[0].1.contains("delay=0ns") && lines[1].1.contains("limit=1"));
+}

@@ -1,0 +1,124 @@
+//! How actors are started: names, room, time to stop, values that cannot be made again.
+
+use crate::common::{Add, Break, Hang, Log, Worker, manual, settle};
+use posse::prelude::*;
+use posse::runtime::Handle;
+use posse::{SpawnError, SupervisorRef, System};
+
+fn worker() -> Worker {
+    Worker::new("a", &Log::default())
+}
+
+#[posse::test]
+async fn a_name_is_had_from_the_start_and_free_after_the_end() {
+    let system = System::current();
+    let first = posse::spawn(Spec::new(worker).name("x"));
+    assert_eq!(system.whereis("x"), Some(first.clone()));
+
+    // Another one of that name does not start.
+    assert_eq!(posse::try_spawn(Spec::new(worker).name("x")), Err(SpawnError::NameTaken));
+    let second = posse::spawn(Spec::new(worker).name(String::from("x")));
+    let reason = second.closed().await;
+    assert!(matches!(&reason, ExitReason::Failed(text) if text.starts_with("\"x\": the name is taken")), "{reason}");
+    assert_eq!(system.whereis("x"), Some(first.clone()));
+
+    first.stop();
+    first.closed().await;
+    let third = posse::try_spawn(Spec::new(worker).name("x")).unwrap();
+    assert_eq!(system.whereis("x"), Some(third.clone()));
+    assert!(system.unregister("x", &third) && system.whereis::<Worker>("x").is_none());
+}
+
+#[test]
+fn outside_of_a_runtime_nothing_is_spawned() {
+    assert_eq!(posse::try_spawn(worker), Err(SpawnError::NoRuntime));
+}
+
+#[posse::test]
+async fn a_supervised_child_keeps_its_name_over_restarts_and_waits_for_it() {
+    let system = System::current();
+    let stranger = posse::spawn(Spec::new(worker).name("x"));
+    let backoff = Backoff::exponential(ms(1)..ms(1));
+    let supervisor = Supervisor::one_for_one().limit(usize::MAX, secs(1)).backoff(backoff);
+    let supervisor = supervisor.child(Spec::new(worker).name("x")).spawn();
+    assert_eq!(supervisor.start_child(Spec::new(worker).name("x")).await, Err(SpawnError::NameTaken));
+    stranger.stop();
+    stranger.closed().await;
+
+    let child: LocalRef<Worker> = loop {
+        match system.whereis("x") {
+            Some(child) => break child,
+            None => posse::task::yield_now().await,
+        }
+    };
+    assert!(child.ask(Break).await.is_err());
+    assert_eq!(child.ask(Add(1)).await, Ok(1));
+    assert_eq!(system.whereis("x"), Some(child));
+    supervisor.shutdown().await;
+    assert_eq!(system.names(), 0);
+}
+
+#[posse::test]
+async fn a_supervisor_in_a_tree_is_found_by_its_name() {
+    let rooms = Spec::new(Supervisor::one_for_one).name("rooms");
+    let tree = Supervisor::one_for_one().child(|| Supervisor::rest_for_one().child(worker)).child(rooms).spawn();
+    while System::current().whereis::<Supervisor>("rooms").is_none() {
+        settle().await;
+    }
+    let rooms: SupervisorRef = System::current().whereis("rooms").unwrap();
+    let room = rooms.start_child(Spec::new(worker).capacity(1)).await.unwrap();
+    assert_eq!(room.ask(Add(1)).await, Ok(1));
+    let nested = rooms.start_child(Supervisor::one_for_all).await.unwrap();
+    nested.start_child(worker).await.unwrap();
+    assert_eq!(rooms.which_children().await.len(), 2);
+    tree.shutdown().await;
+    assert_eq!(System::current().alive(), 0);
+}
+
+#[posse::test]
+async fn a_value_that_cannot_be_made_again_is_not_restarted() {
+    let supervisor = Supervisor::one_for_one().spawn();
+    let child = supervisor.start_child(Spec::once(worker()).restart(Restart::Permanent)).await.unwrap();
+    assert!(child.ask(Break).await.is_err());
+    assert!(matches!(child.closed().await, ExitReason::Failed(_)));
+    settle().await;
+    assert!(supervisor.is_alive() && supervisor.which_children().await.is_empty());
+    supervisor.shutdown().await;
+}
+
+/// Has a child that takes its time.
+struct Parent;
+impl Actor for Parent {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        let child = ctx.spawn(Spec::new(worker).name("child").stop_within(secs(30)));
+        child.try_tell(Hang)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn each_child_has_its_own_time_to_stop() {
+    for supervised in [false, true] {
+        manual().block_on(async {
+            if supervised {
+                let child = Spec::new(worker).name("child").stop_within(secs(30));
+                let supervisor = Supervisor::one_for_one().child(child).spawn();
+                settle().await;
+                System::current().whereis::<Worker>("child").unwrap().try_tell(Hang).unwrap();
+                settle().await;
+                posse::task::spawn(async move { supervisor.shutdown().await });
+            } else {
+                let parent = posse::spawn(|| Parent);
+                settle().await;
+                parent.stop();
+            }
+            settle().await;
+            let child: LocalRef<Worker> = System::current().whereis("child").unwrap();
+            Handle::current().advance(secs(29));
+            settle().await;
+            assert!(child.is_alive());
+            Handle::current().advance(secs(1));
+            assert_eq!(child.closed().await, ExitReason::Killed);
+        });
+    }
+}
