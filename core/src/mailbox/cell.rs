@@ -5,7 +5,7 @@ use super::credit::{Capacity, Credit, Place, Refusal};
 use super::inbox::Inbox;
 use super::node::{self, Blank, Message};
 use super::queue::Queue;
-use super::{Receive, Receiver};
+use super::{Receive, Receiver, turn};
 use crate::context;
 use crate::runtime::Handle;
 use crate::task::Id;
@@ -175,7 +175,14 @@ impl<R: Receiver> CellRef<R> {
     #[inline]
     fn acquire(&self, waiter: &mut RoomWaiter) -> Result<(), Refusal> {
         let credit = &self.shared().credit;
-        if credit.take_granted(&mut waiter.0) { Ok(()) } else { credit.acquire() }
+        if credit.take_granted(&mut waiter.0) {
+            turn::begin(self.task.id());
+            return Ok(());
+        }
+        match credit.acquire() {
+            Err(Refusal::Full) if turn::goes_on(self.task.id()) && credit.take_set_aside() => Ok(()),
+            result => result,
+        }
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
 //! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
 
+use super::turn::TURN_MESSAGES;
 use crate::shim::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::sync::wait_list::{WaitList, WaiterKey, WakeList};
@@ -31,6 +32,8 @@ pub(super) struct Credit {
     granted_below: AtomicU64,
     /// Room that was granted and not used yet; counted in the word. It grows under the lock only.
     granted: AtomicUsize,
+    /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while nobody waits.
+    set_aside: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
     #[cfg(feature = "sim")]
     beyond: AtomicUsize,
@@ -61,6 +64,7 @@ impl Credit {
             waiters: Mutex::default(),
             granted_below: AtomicU64::new(0),
             granted: AtomicUsize::new(0),
+            set_aside: AtomicUsize::new(0),
             #[cfg(feature = "sim")]
             beyond: AtomicUsize::new(0),
         }
@@ -114,13 +118,25 @@ impl Credit {
         }
     }
 
-    /// Gives room for `count` messages back, to waiters first.
+    /// Gives room for `count` messages back, to waiters first. True if others still wait.
     #[inline]
-    pub(super) fn release(&self, count: usize) {
+    pub(super) fn release(&self, count: usize) -> bool {
         let before = self.word.fetch_sub(count, Ordering::AcqRel);
-        if before & WAITERS != 0 {
-            self.grant();
-        }
+        before & WAITERS != 0 && self.grant(1)
+    }
+
+    /// As [`release`](Self::release), but while many wait some are let in for a whole turn and not all for one message.
+    /// The caller comes back soon: with more room, or to [`reclaim`](Self::reclaim) what was not used.
+    pub(super) fn release_in_turns(&self, count: usize) -> bool {
+        let before = self.word.fetch_sub(count, Ordering::AcqRel);
+        before & WAITERS != 0 && self.grant(TURN_MESSAGES)
+    }
+
+    /// Grants room that was set aside, and not used, to those who wait.
+    #[inline]
+    pub(super) fn reclaim(&self) -> bool {
+        // Set by the caller itself, or by another one that grants.
+        self.set_aside.load(Ordering::Relaxed) != 0 && self.grant(1)
     }
 
     /// Takes room for as many as it can, at most `most`.
@@ -138,30 +154,50 @@ impl Credit {
         }
     }
 
-    /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock.
-    fn grant(&self) {
+    /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock. Each gets room for
+    /// one message, and as far as there is room and others still wait, what it takes for a turn of so many is set aside. True if others still wait.
+    fn grant(&self, turn: usize) -> bool {
+        let mut waiters = self.lock();
+        self.return_set_aside();
         loop {
             let mut woken = WakeList::default();
-            let mut waiters = self.lock();
             let most = waiters.len().min(woken.room());
-            let granted = self.acquire_many(most);
+            let room = self.acquire_many(most * turn);
+            let granted = room.div_ceil(turn);
             for _ in 0..granted {
                 waiters.pop().into_iter().for_each(|waker| woken.push(waker));
             }
             if granted > 0 {
                 self.granted.fetch_add(granted, Ordering::Relaxed);
-                // Release: who sees its ticket below sees `granted` too. Partner: the load in `was_granted`.
+                self.set_aside.fetch_add(room - granted, Ordering::Release);
+                // Release: who sees its ticket below sees the room too. Partner: the load in `was_granted`.
                 self.granted_below.store(waiters.front_ticket(), Ordering::Release);
             }
-            let more = granted == most && !waiters.is_empty();
+            let others_wait = !waiters.is_empty();
             self.lower_flag(&waiters);
             drop(waiters);
 
             woken.wake();
-            if !more {
-                return;
+            // With less than was asked for there is no room, and whoever gives some back sees the flag.
+            if !others_wait || granted < most {
+                return others_wait;
             }
+            waiters = self.lock();
         }
+    }
+
+    /// Makes room that was set aside free again. Called under the lock.
+    fn return_set_aside(&self) {
+        if self.set_aside.load(Ordering::Relaxed) != 0 {
+            // Partner: the update in `take_set_aside`. Either the room is used there or returned here.
+            let unused = self.set_aside.swap(0, Ordering::AcqRel);
+            self.word.fetch_sub(unused, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes room for one more message of a turn.
+    pub(super) fn take_set_aside(&self) -> bool {
+        take_one(&self.set_aside)
     }
 
     fn was_granted(&self, place: &Place) -> bool {
@@ -178,7 +214,7 @@ impl Credit {
     fn use_grant(&self, place: &mut Place) -> bool {
         place.key = WaiterKey::default();
         // Partner: the swap in `close`. Either the room is used here or taken back there.
-        self.granted.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |granted| granted.checked_sub(1)).is_ok()
+        take_one(&self.granted)
     }
 
     /// Waits for room: ready with true when it was granted, with false when the inbox is closed.
@@ -209,7 +245,7 @@ impl Credit {
         if before & COUNT >= self.capacity {
             return Poll::Pending;
         }
-        self.grant();
+        self.grant(1);
         if self.is_closed() {
             return Poll::Ready(false);
         }
@@ -240,6 +276,7 @@ impl Credit {
     pub(super) fn close(&self) {
         let mut waiters = self.lock();
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        self.return_set_aside();
         // Partner: the update in `use_grant`.
         let unused = self.granted.swap(0, Ordering::AcqRel);
         self.word.fetch_sub(unused, Ordering::AcqRel);
@@ -254,6 +291,7 @@ impl Credit {
 
     fn lower_flag(&self, waiters: &WaitList<()>) {
         if waiters.is_empty() {
+            self.return_set_aside();
             self.word.fetch_and(!WAITERS, Ordering::AcqRel);
         }
     }
@@ -261,6 +299,10 @@ impl Credit {
     fn lock(&self) -> MutexGuard<'_, WaitList<()>> {
         self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
+}
+
+fn take_one(room: &AtomicUsize) -> bool {
+    room.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |room| room.checked_sub(1)).is_ok()
 }
 
 #[cfg(all(test, not(posse_loom)))]
@@ -317,6 +359,36 @@ mod tests {
         assert_eq!(credit.acquire(), Err(Refusal::Full), "granted room was overtaken");
         assert!(credit.take_granted(&mut first));
         assert_eq!(credit.count(), 1);
+    }
+
+    #[test]
+    fn while_many_wait_some_are_let_in_for_a_turn_and_what_they_do_not_use_goes_to_the_next() {
+        let credit = full(64);
+        let mut waiting: Vec<_> = (0..38).map(|_| wait(&credit)).collect();
+        let woken = |waiting: &[(Place, Arc<CountWakes>)]| waiting.iter().take_while(|(_, w)| w.count() == 1).count();
+        credit.release_in_turns(32);
+        assert_eq!((woken(&waiting), credit.count()), (8, 64));
+        assert!(credit.take_granted(&mut waiting[0].0));
+        // The room of the turns is nobody else's, and there is no more of it than was set aside.
+        assert_eq!(credit.acquire(), Err(Refusal::Full));
+        assert!(credit.take_set_aside() && credit.take_set_aside());
+        credit.reclaim();
+        assert_eq!((woken(&waiting), credit.count(), credit.take_set_aside()), (8 + 22, 64, false));
+
+        // Enough for all who wait: there is nobody to set it aside for.
+        credit.release_in_turns(32);
+        assert_eq!((woken(&waiting), credit.count()), (38, 64 - 24));
+        assert_eq!((credit.take_set_aside(), credit.acquire()), (false, Ok(())));
+    }
+
+    #[test]
+    fn closing_takes_back_what_was_set_aside() {
+        let credit = full(64);
+        let _waiting: Vec<_> = (0..40).map(|_| wait(&credit)).collect();
+        credit.release_in_turns(32);
+        assert!(credit.take_set_aside());
+        credit.close();
+        assert_eq!((credit.count(), credit.take_set_aside()), (33, false));
     }
 
     #[test]

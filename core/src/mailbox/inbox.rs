@@ -28,6 +28,8 @@ pub struct Inbox<R: Receiver> {
     /// Given out, room not given back yet.
     unsettled: usize,
     settle_at: usize,
+    /// Senders still waited when room was given back last.
+    crowded: bool,
     taken: u64,
     handled: u64,
     expired: u64,
@@ -54,6 +56,7 @@ impl<R: Receiver> Inbox<R> {
             cell,
             unsettled: 0,
             settle_at,
+            crowded: false,
             taken: 0,
             handled: 0,
             expired: 0,
@@ -171,9 +174,17 @@ impl<R: Receiver> Inbox<R> {
     /// Gives back the room of the messages given out.
     #[inline]
     fn settle(&mut self) {
-        if self.unsettled > 0 {
-            let unsettled = std::mem::take(&mut self.unsettled);
-            self.cell.shared().credit.release(unsettled);
+        let credit = &self.cell.shared().credit;
+        self.crowded = match std::mem::take(&mut self.unsettled) {
+            0 => credit.reclaim(),
+            unsettled => credit.release(unsettled),
+        };
+    }
+
+    /// The same in the middle of the work, while more wait for room than are let in at once.
+    fn settle_in_turns(&mut self) {
+        if self.crowded && self.unsettled > 0 {
+            self.crowded = self.cell.shared().credit.release_in_turns(std::mem::take(&mut self.unsettled));
         }
     }
 
@@ -315,7 +326,8 @@ impl<R: Receiver> Future for Serve<'_, R> {
             }
         }
 
-        // Out of turn: come back after the others.
+        // Out of turn: come back after the others. Those of them that wait for room do as much as they can meanwhile.
+        this.inbox().settle_in_turns();
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -208,6 +208,37 @@ fn loom_room_that_becomes_free_reaches_both_who_join() {
     });
 }
 
+/// Room for a turn is set aside behind the first of two who wait, and reclaimed while the first one uses its turn.
+#[test]
+fn loom_room_for_a_turn_is_used_or_goes_to_the_next() {
+    loom::model(|| {
+        let two = Capacity::Bounded(NonZeroUsize::new(2).unwrap());
+        let credit = Arc::new(Credit::new(two));
+        credit.acquire().and_then(|()| credit.acquire()).unwrap();
+        let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
+        let (mut turn, mut next) = (Place::default(), Place::default());
+        assert!(credit.poll_room(&mut turn, &mut Context::from_waker(&first)).is_pending());
+        assert!(credit.poll_room(&mut next, &mut Context::from_waker(&second)).is_pending());
+
+        let consumer = {
+            let credit = credit.clone();
+            loom::thread::spawn(move || {
+                credit.release_in_turns(2);
+                credit.reclaim();
+            })
+        };
+        let sent = usize::from(credit.take_granted(&mut turn));
+        let sent = sent + usize::from(credit.take_set_aside());
+        consumer.join().unwrap();
+        credit.forget(&mut turn);
+        let granted = credit.take_granted(&mut next);
+        assert_eq!(wakes.count(), usize::from(granted));
+        // Either the second has its room, or it was used before it.
+        assert!(granted || sent == 2, "{sent} sent, and the second was forgotten");
+        assert_eq!(credit.count(), sent + usize::from(granted));
+    });
+}
+
 enum Dummy {}
 
 impl Receiver for Dummy {

@@ -1,0 +1,39 @@
+//! A turn in the line for room: while many wait, a task that is let in may send a few messages before it waits again.
+//!
+//! To wake a task costs as much as a message, so one message a wake-up would double the price of every message to a
+//! crowded mailbox. `Credit` sets the room aside; here each thread keeps whose turn it is. Who does not wait in the line
+//! has no turn, so the room is not overtaken.
+
+use crate::context;
+use crate::task::Id;
+use std::cell::Cell;
+
+/// Messages of one turn. Measured: "fan-in 1,000 -> 1" costs 152 ns a message with 1.
+pub(super) const TURN_MESSAGES: usize = 4;
+
+#[derive(Clone, Copy)]
+struct Turn {
+    cell: Id,
+    sender: Id,
+    left: usize,
+}
+
+thread_local! {
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+}
+
+/// The running task was granted room in `cell`, and has just used it.
+pub(super) fn begin(cell: Id) {
+    let sender = context::current_task_id();
+    TURN.set(sender.map(|sender| Turn { cell, sender, left: TURN_MESSAGES - 1 }));
+}
+
+/// Whether the running task may send one more message to `cell`.
+pub(super) fn goes_on(cell: Id) -> bool {
+    let Some(turn) = TURN.get().filter(|turn| turn.cell == cell && turn.left > 0) else { return false };
+    if context::current_task_id() != Some(turn.sender) {
+        return false;
+    }
+    TURN.set(Some(Turn { left: turn.left - 1, ..turn }));
+    true
+}
