@@ -4,14 +4,12 @@ use crate::probe::{
     Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled,
     state,
 };
-use posse::Capacity;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::sync::CancellationToken;
 use posse::time::{sleep, timeout};
 use posse_wire::Event;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -127,8 +125,8 @@ async fn reply_that_expires_unread_makes_room(sim: Sim) {
 /// An actor that takes so few messages, published under a name.
 async fn narrow(at: &SimMachine, from: &SimMachine, name: &'static str) -> ActorRef<Probing> {
     at.with(move |node| async move {
-        let capacity = Capacity::Bounded(NonZeroUsize::new(4).unwrap());
-        node.publish(name, posse::spawn_with(capacity, Probe::default).share::<Probing>()).await.unwrap();
+        let recipe = Spec::new(Probe::default).capacity(4);
+        node.publish(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
     })
     .await;
     from.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
