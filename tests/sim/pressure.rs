@@ -22,7 +22,7 @@ fn small() -> Limits {
 }
 
 /// Nobody says anything for minutes: signs of life alone keep the two together, whichever comes first.
-#[posse::test(sim, seeds = 20)]
+#[posse::test(sim, seeds = 10)]
 async fn idle_nodes_stay_together(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     find(&b, &a).await;
@@ -218,7 +218,7 @@ async fn ask_on(
 }
 
 /// Ways that are cut, held or dead in one direction, and machines that stand still, for 0.1 to 60 s, under constant traffic.
-#[posse::test(sim, seeds = 15)]
+#[posse::test(sim, seeds = 10)]
 async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let probe = find(&b, &a).await;
@@ -235,7 +235,8 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
             n += 1;
             sleep(ms(10)).await;
         }
-        n
+        // False if the two were apart for so long that they met again as others.
+        (n, ended.is_cancelled())
     });
     let id = id_of(&a);
     for _ in 0..3 {
@@ -274,12 +275,12 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
         answered += task.await.unwrap();
     }
     assert!(answered > 100, "{answered}");
-    let told = telling.await.unwrap();
+    let (told, same) = telling.await.unwrap();
     let near = probe_of(&a, &a).await;
     let noted = numbers(&seen(&a, &near).await).len() as u64;
-    let counters = settled(&sim, &b, id).await;
-    assert!(
-        noted <= told + 1 && noted + counters.lost + counters.returned >= told,
-        "{told} told, {noted} noted, {counters:?}"
-    );
+    assert!(noted <= told + 1, "{told} told, {noted} noted");
+    if same {
+        let counters = settled(&sim, &b, id).await;
+        assert!(noted + counters.lost >= told, "{told} told, {noted} noted, {counters:?}");
+    }
 }
