@@ -7,6 +7,7 @@ mod idle;
 mod ping_pong;
 mod remote;
 mod spawn;
+mod stuck;
 mod tcp_echo;
 
 use crate::subject::{Done, Kameo, Posse, Ractor, Subject, Tokio};
@@ -48,6 +49,7 @@ pub const ALL: &[Scenario] = &[
     actors("fan-in 1,000 -> 1", 1_000_000, |s, n| time(s, n, Kind::Count(1000))),
     actors("spawn + stop", 50_000, |s, n| time(s, n, Kind::Spawn)),
     actors("idle actor, bytes", 50_000, idle),
+    sockets("late, worker stuck", 200, false, &["posse", "tokio"], stuck::latest),
     sockets("TCP echo, 64 conns", 200_000, false, &["posse", "tokio"], tcp_echo::run),
     sockets("TCP echo, 1 conn p50", 20_000, true, &["posse", "tokio", "raw mio"], tcp_echo::p50),
     sockets("remote ask p50", 20_000, true, &["posse", "raw mio"], remote::ask_p50),

@@ -120,7 +120,8 @@ async fn node_that_only_connected_comes_back(sim: Sim) {
     sleep(secs(16) + moment(&sim, 10_000)).await;
     assert_eq!(state(&a, former), Some(PeerState::Down));
     sim.resume(&host);
-    sim.until(secs(6), "it is back", || state(&a, node.id()) == Some(PeerState::Connected)).await;
+    let knows_it = || node.peers().iter().any(|peer| peer.state == PeerState::Connected);
+    sim.until(secs(6), "it is back", || state(&a, node.id()) == Some(PeerState::Connected) && knows_it()).await;
     assert_ne!(node.id(), former);
     let finder = node.clone();
     let probe = host.run(async move { finder.find::<Probing>("probe").await }).await.unwrap();

@@ -314,7 +314,9 @@ impl Core {
         match peer.turn(accepted, me < node) {
             Turn::Welcome => Admission::Welcome(peer),
             Turn::Wait => Admission::Wait(peer),
-            Turn::Refuse(Goodbye::Quarantined) => Admission::Down(peer, self.weight()),
+            Turn::Refuse(Goodbye::Quarantined) if peer.is_met() => Admission::Down(peer, self.weight()),
+            // It was given up a moment ago without having been met: nothing is known against it, and it may try again.
+            Turn::Refuse(Goodbye::Quarantined) => Admission::Refused(Goodbye::Simultaneous, 0, ""),
             Turn::Refuse(code) => Admission::Refused(code, 0, ""),
         }
     }

@@ -260,7 +260,8 @@ impl Node {
         self.0.core.exports.unpublish(name)
     }
 
-    /// Looks for a published name, at this node first, then at all nodes it knows, for up to 5 seconds.
+    /// Looks for a published name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
+    /// If several have it, the first answer counts.
     ///
     /// # Errors
     /// [`FindError`].
