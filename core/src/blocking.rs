@@ -5,6 +5,7 @@
 
 use crate::context;
 use crate::runtime::Handle;
+use crate::task::panic::contain;
 use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -56,7 +57,6 @@ struct State {
     queue: VecDeque<Runnable>,
     threads: usize,
     waiting: usize,
-    shut_down: bool,
 }
 
 impl Pool {
@@ -67,9 +67,10 @@ impl Pool {
     /// Queues a task, starting a thread for it if none is free. After the shutdown its closure is dropped instead.
     pub(crate) fn submit(&self, runtime: &Handle, task: Runnable) {
         let mut state = self.lock();
-        if state.shut_down {
+        // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
+        if !runtime.shared().is_open() {
             drop(state);
-            return drop_unrun(task);
+            return runtime.refuse(task);
         }
 
         state.queue.push_back(task);
@@ -91,17 +92,17 @@ impl Pool {
         let handle = runtime.clone();
         if let Err(error) = builder.spawn(move || handle.blocking().run(&handle)) {
             tracing::error!(%error, "could not start a thread of the blocking pool");
-            self.thread_failed();
+            self.thread_failed(runtime);
         }
     }
 
     /// Without any thread nobody would ever run what is queued: it is cancelled, which its joiners see.
-    fn thread_failed(&self) {
+    fn thread_failed(&self, runtime: &Handle) {
         let mut state = self.lock();
         state.threads -= 1;
         let unrun = if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
         drop(state);
-        unrun.into_iter().for_each(drop_unrun);
+        unrun.into_iter().for_each(|task| runtime.refuse(task));
     }
 
     fn run(&self, handle: &Handle) {
@@ -110,11 +111,12 @@ impl Pool {
         loop {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
-                let again = task.run();
-                debug_assert!(again.is_none(), "a blocking task completes in one run");
+                // The thread is counted: it must come back, whatever the closure leaves behind.
+                let again = contain("a task of the blocking pool panicked", || task.run());
+                debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
                 state = self.lock();
             }
-            if state.shut_down {
+            if !handle.shared().is_open() {
                 break;
             }
 
@@ -131,13 +133,12 @@ impl Pool {
     }
 
     /// Drops what is queued; what runs goes on until it ends by itself.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(&self, runtime: &Handle) {
         let mut state = self.lock();
-        state.shut_down = true;
         let unrun = std::mem::take(&mut state.queue);
         self.work.notify_all();
         drop(state);
-        unrun.into_iter().for_each(drop_unrun);
+        unrun.into_iter().for_each(|task| runtime.refuse(task));
     }
 
     /// Waits until the last thread has left, at most for the given time. Returns the number still running.
@@ -151,10 +152,4 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
-}
-
-fn drop_unrun(task: Runnable) {
-    task.cancel();
-    let again = task.run();
-    debug_assert!(again.is_none(), "a cancelled task completes in one run");
 }

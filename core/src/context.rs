@@ -64,8 +64,10 @@ pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() ->
 }
 
 /// Makes `handle` the current runtime until the guard is dropped.
+///
+/// Without effect during the destruction of the thread's locals, where a runtime may be dropped that is one of them.
 pub(crate) fn enter(handle: Handle) -> Entered {
-    Entered { former: HANDLE.with(|current| current.replace(Some(handle))) }
+    Entered { former: HANDLE.try_with(|current| current.replace(Some(handle))).ok().flatten() }
 }
 
 /// Restores the former current runtime.

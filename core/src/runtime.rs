@@ -9,13 +9,23 @@
 //! sees to this; it sleeps while the workers do.
 //!
 //! # Shutdown
-//! In this order, each step once: new tasks are refused (their handles say *cancelled*); each worker ends after the poll
-//! it is in; the futures of all tasks are dropped, queued ones first, inside the runtime's context; queued blocking
-//! closures are dropped unrun, running ones go on until they end by themselves. Dropping the [`Runtime`] waits for the
-//! workers, but never for a blocking closure, and does not wait at all on a thread that drives a runtime.
+//! In this order, each step once: new tasks are refused (their handles say *cancelled*, their futures are dropped by who
+//! spawns them); queued blocking closures are dropped unrun, running ones go on until they end by themselves; each worker
+//! ends after the poll it is in; the futures of all tasks are dropped, queued ones first, by the workers or by the thread
+//! that shuts down, inside the runtime's context, never by a thread that only wakes a task; what a `block_on` on another thread
+//! still waits for ends: a timer is ready, whatever its deadline, and a socket that would block is an error.
+//!
+//! Dropping the [`Runtime`] waits for the workers, but never for a blocking closure, and does not wait at all on a thread
+//! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
 
 mod block_on;
+#[cfg(all(test, not(posse_loom)))]
+mod end_tests;
+#[cfg(all(test, not(posse_loom)))]
+mod guard_tests;
 mod handle;
+#[cfg(all(test, posse_loom))]
+mod loom_models;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
@@ -29,6 +39,7 @@ use crate::context;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
+use crate::task::panic::contain;
 use std::future::Future;
 use std::io;
 use std::sync::Mutex;
@@ -66,6 +77,8 @@ pub struct Runtime {
     threads: Vec<thread::JoinHandle<()>>,
     /// The logical workers of a stepped runtime, until a stepper takes them.
     stepped: Mutex<Vec<WorkerParts>>,
+    /// The end was begun, and what is to be waited for was.
+    ended: bool,
 }
 
 impl Runtime {
@@ -83,12 +96,15 @@ impl Runtime {
         name: &str,
         stack_size: Option<usize>,
     ) -> io::Result<Self> {
-        let mut runtime = Self { handle, threads: Vec::new(), stepped: Mutex::default() };
+        let mut runtime = Self { handle, threads: Vec::new(), stepped: Mutex::default(), ended: false };
         match runtime.handle.flavor() {
             Flavor::Stepped => {
                 runtime.stepped = Mutex::new(workers.into_iter().map(Worker::into_parts).collect());
             }
-            Flavor::CurrentThread => workers.into_iter().for_each(|worker| runtime.handle.put_worker(worker)),
+            Flavor::CurrentThread => {
+                let slot = &runtime.handle.inner().worker_slot;
+                workers.into_iter().for_each(|worker| slot.put(worker));
+            }
             Flavor::MultiThread => {
                 // The workers do not cross threads themselves: their queues do, and each is put together where it runs.
                 let count = workers.len();
@@ -97,8 +113,9 @@ impl Runtime {
                     let index = parts.index();
                     let life = move || worker_thread(parts.into_worker());
                     if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
-                        // Those that did not start will not leave either.
-                        (index..count).for_each(|_| runtime.handle.shared().leave());
+                        // Those that did not start will not leave by themselves.
+                        runtime.handle.shared().begin_end();
+                        (index..count).for_each(|_| runtime.handle.leave());
                         return Err(error);
                     }
                 }
@@ -181,17 +198,15 @@ impl Runtime {
     }
 
     fn shut_down(&mut self, wait: bool) {
-        let shared = self.handle.shared();
-        if !shared.is_shut_down() {
-            shared.shut_down();
+        if std::mem::replace(&mut self.ended, true) {
+            return;
         }
-        self.handle.blocking().shut_down();
+        self.handle.shared().begin_end();
+        self.handle.blocking().shut_down(&self.handle);
 
-        let stepped = self.take_stepped();
-        for mut worker in self.handle.take_worker().into_iter().chain(stepped.into_iter().map(WorkerParts::into_worker))
-        {
-            leave(&mut worker);
-        }
+        let stepped = self.take_stepped().into_iter().map(WorkerParts::into_worker);
+        let parked = self.handle.inner().worker_slot.retire(wait);
+        stepped.chain(parked).for_each(leave);
         for thread in self.threads.drain(..) {
             if wait && thread.join().is_err() {
                 tracing::error!("a worker thread panicked");
@@ -207,16 +222,20 @@ impl Drop for Runtime {
 }
 
 fn worker_thread(mut worker: Worker) {
-    worker.enter(Worker::run);
-    leave(&mut worker);
+    // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
+    // it the runtime would lose what is queued on it, and its turn at the end.
+    while contain("a worker panicked", || worker.enter(Worker::run)).is_none() {
+        worker.settle();
+    }
+    leave(worker);
 }
 
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
-pub(crate) fn leave(worker: &mut Worker) {
-    worker.enter(|worker| {
-        worker.drop_queued();
-        worker.shared().leave();
-        // Dropping a future may have woken tasks onto this queue again.
-        worker.drop_queued();
-    });
+pub(crate) fn leave(mut worker: Worker) {
+    worker.enter(Worker::drop_queued);
+    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
+    let runtime = worker.into_runtime();
+    let _driving = context::drive();
+    let _entered = context::enter(runtime.clone());
+    runtime.leave();
 }

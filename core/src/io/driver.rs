@@ -10,6 +10,7 @@ use super::source::not_simulated;
 use super::table::{Table, Token};
 #[cfg(feature = "sim")]
 use crate::sim::net::Port;
+use crate::task::panic::wake_all;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -85,13 +86,22 @@ impl Inner {
         if stale > 0 {
             self.stale_events.fetch_add(stale, Ordering::Relaxed);
         }
-        woken.into_iter().for_each(std::task::Waker::wake);
+        wake_all(woken);
         Ok(count)
+    }
+
+    fn end(&self) {
+        let mut woken = Vec::new();
+        self.table().end().for_each(|readiness| readiness.end(&mut woken));
+        wake_all(woken);
     }
 
     fn register(&self, source: Option<&mut dyn os::Source>, readiness: &Arc<Readiness>) -> io::Result<Token> {
         let source = source.ok_or_else(|| io::Error::other("a simulated socket in a runtime that is not simulated"))?;
-        let token = self.table().insert(readiness.clone()).ok_or_else(|| io::Error::other("too many sockets"))?;
+        let token = self
+            .table()
+            .insert(readiness.clone())
+            .ok_or_else(|| io::Error::other("too many sockets, or the runtime has shut down"))?;
         if let Err(error) = self.registry.register(source, token.0) {
             self.table().remove(token);
             return Err(error);
@@ -125,6 +135,16 @@ impl IoHandle {
                 }
             }
             // Nobody blocks in a simulated driver.
+            #[cfg(feature = "sim")]
+            Self::Simulated(_) => {}
+        }
+    }
+
+    /// Nobody asks for events any more: who waits for one is woken, and gets an error.
+    pub(crate) fn end(&self) {
+        match self {
+            Self::Os(inner) => inner.end(),
+            // The simulated network knows when a machine is dead.
             #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }

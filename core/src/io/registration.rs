@@ -15,7 +15,9 @@ const WRITABLE: usize = 1 << 1;
 /// The peer will send no more, or there is an error: stays until an operation really would block.
 const READ_CLOSED: usize = 1 << 2;
 const WRITE_CLOSED: usize = 1 << 3;
-const TICK: usize = 1 << 4;
+/// The runtime has ended, and no event will come: every operation is tried, none waits.
+const ENDED: usize = 1 << 4;
+const TICK: usize = 1 << 5;
 
 /// A direction of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,22 @@ impl Readiness {
         }
     }
 
+    /// No event will come any more: takes out all who wait.
+    pub(super) fn end(&self, woken: &mut Vec<Waker>) {
+        let end = |state: usize| Some((state | ENDED).wrapping_add(TICK));
+        // As in `set`.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
+
+        let mut waiters = self.lock();
+        waiters.read.take(woken);
+        waiters.write.take(woken);
+    }
+
+    /// True if an operation that would block would do so for ever.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) & ENDED != 0
+    }
+
     /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
     pub(super) fn poll(&self, direction: Direction, key: Option<&mut WaiterKey>, cx: &mut Context<'_>) -> Poll<Seen> {
@@ -162,7 +180,7 @@ impl Readiness {
 
     pub(super) fn seen(&self, direction: Direction) -> Option<Seen> {
         let state = self.state.load(Ordering::Acquire);
-        (state & direction.bits() != 0).then_some(Seen { tick: state / TICK })
+        (state & (direction.bits() | ENDED) != 0).then_some(Seen { tick: state / TICK })
     }
 
     /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.

@@ -89,6 +89,9 @@ impl<S: Source> Socket<S> {
             match operation(self) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.readiness.clear(direction, seen);
+                    if self.registration.readiness.has_ended() {
+                        return Poll::Ready(Err(io::Error::other("the runtime has shut down")));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {

@@ -11,6 +11,7 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
+    ended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -23,9 +24,20 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token(pub(super) usize);
 
+/// Bits of a token's index.
+const INDEX_BITS: u32 = REGISTRATIONS_MAX.trailing_zeros();
+
+/// What a token keeps of a place's generation: 32 bits where a `usize` has room for them, 8 on a machine with 32 bits.
+const GENERATIONS: u32 = generations(usize::BITS);
+
+const fn generations(word_bits: u32) -> u32 {
+    let bits = word_bits - INDEX_BITS;
+    if bits >= u32::BITS { u32::MAX } else { (1 << bits) - 1 }
+}
+
 impl Token {
     fn new(index: u32, generation: u32) -> Self {
-        Self(((generation as usize) << 24) | index as usize)
+        Self(((generation as usize) << INDEX_BITS) | index as usize)
     }
 
     fn index(self) -> usize {
@@ -33,13 +45,16 @@ impl Token {
     }
 
     fn generation(self) -> u32 {
-        (self.0 >> 24) as u32
+        (self.0 >> INDEX_BITS) as u32
     }
 }
 
 impl Table {
-    /// Adds a registration; `None` if there are too many.
+    /// Adds a registration; `None` if there are too many, or the runtime has ended.
     pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
+        if self.ended {
+            return None;
+        }
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < REGISTRATIONS_MAX => {
@@ -54,6 +69,12 @@ impl Table {
         Some(Token::new(index, slot.generation))
     }
 
+    /// The runtime has ended: no more registrations. Returns those there are.
+    pub(super) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
+        self.ended = true;
+        self.slots.iter().filter_map(|slot| slot.readiness.as_ref())
+    }
+
     /// The registration of a token; `None` if it is gone, even if its place is taken by another one.
     pub(super) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
         let slot = self.slots.get(token.index())?;
@@ -66,7 +87,7 @@ impl Table {
             return;
         }
         slot.readiness = None;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.wrapping_add(1) & GENERATIONS;
         self.free.push(token.index() as u32);
         self.len -= 1;
     }
@@ -92,5 +113,25 @@ mod tests {
         assert!(table.get(second).is_some());
         table.remove(first);
         assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_token_keeps_all_of_a_generation_that_a_place_can_have() {
+        assert_eq!((generations(32), generations(64)), (0xFF, u32::MAX));
+        for generation in [0, 1, GENERATIONS - 1, GENERATIONS] {
+            assert_eq!(Token::new(7, generation).generation(), generation);
+            assert_eq!(Token::new(7, generation).index(), 7);
+        }
+    }
+
+    #[test]
+    fn a_place_may_be_used_again_without_end() {
+        let mut table = Table::default();
+        for _ in 0..300 {
+            let token = table.insert(Arc::new(Readiness::new())).unwrap();
+            assert!(table.get(token).is_some());
+            table.remove(token);
+            assert_eq!(table.len(), 0);
+        }
     }
 }

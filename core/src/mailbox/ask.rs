@@ -13,7 +13,7 @@
 
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::atomic::{AtomicU8, Ordering};
-use crate::task::raw::drop_quietly;
+use crate::task::panic::{drop_quietly, wake_quietly};
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -87,51 +87,70 @@ impl AskCore {
 
     /// The server is done: wakes the asker, and says who frees the node.
     ///
+    /// Takes a pointer and no `&self`, as do the methods below: whom the state names owner frees the node before this
+    /// returns, and a reference that is an argument promises that the memory outlives the call.
+    ///
     /// # Safety
     /// Called once, by the server, which must not touch the node afterwards unless it is told that it owns it. With
     /// `Outcome::Value` the payload holds the reply.
-    pub(super) unsafe fn finish(&self, outcome: Outcome) -> Owner {
+    pub(super) unsafe fn finish(core: NonNull<Self>, outcome: Outcome) -> Owner {
+        // SAFETY: until the server lets go, by what the exchanges below publish, the node is alive. After that the
+        // reference is not used any more.
+        let node = unsafe { core.as_ref() };
         // SAFETY: before it is done only the server touches the outcome.
-        self.outcome.with_mut(|slot| unsafe { *slot = outcome });
+        node.outcome.with_mut(|slot| unsafe { *slot = outcome });
 
         loop {
             // Release: publishes payload and outcome. Partner: the loads in `poll` and `let_go`.
-            match self.state.compare_exchange(EMPTY, DONE, Ordering::AcqRel, Ordering::Acquire) {
+            match node.state.compare_exchange(EMPTY, DONE, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Owner::Asker,
                 Err(WAITING) => {
-                    if let Some(owner) = self.wake_asker() {
+                    // SAFETY: the server has not let go.
+                    if let Some(owner) = unsafe { Self::wake_asker(core) } {
                         return owner;
                     }
                 }
-                Err(gone) => return self.inherit(gone),
+                // SAFETY: the asker has let go, the server has not.
+                Err(gone) => return unsafe { Self::inherit(core, gone) },
             }
         }
     }
 
     /// Moves the waker out, lets go, wakes. `None` if the asker took its waker back meanwhile.
-    fn wake_asker(&self) -> Option<Owner> {
+    ///
+    /// # Safety
+    /// Called by the server, which has not let go. Unless this returns `None` or `Owner::Server`, it has afterwards.
+    unsafe fn wake_asker(core: NonNull<Self>) -> Option<Owner> {
+        // SAFETY: as in `finish`.
+        let node = unsafe { core.as_ref() };
         // Partner: the exchanges in `register` and `let_go`, which fail from here on.
-        self.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        node.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire).ok()?;
         // SAFETY: in state TAKING the slot is the server's alone.
-        let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
+        let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
 
-        let owner = match self.state.compare_exchange(TAKING, DONE, Ordering::AcqRel, Ordering::Acquire) {
+        let owner = match node.state.compare_exchange(TAKING, DONE, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Owner::Asker,
-            Err(gone) => self.inherit(gone),
+            // SAFETY: the asker has let go, the server has not.
+            Err(gone) => unsafe { Self::inherit(core, gone) },
         };
         // The node may be gone by now: only the local waker is used.
         if let (Some(waker), Owner::Asker) = (waker, &owner) {
-            waker.wake();
+            wake_quietly(waker);
         }
         Some(owner)
     }
 
     /// The asker let go first: its waker, if one is left, is the server's to drop.
-    fn inherit(&self, gone: u8) -> Owner {
+    ///
+    /// # Safety
+    /// Called by the server, which has not let go; `gone` is what the state says.
+    unsafe fn inherit(core: NonNull<Self>, gone: u8) -> Owner {
         if gone == GONE_WAKER {
+            // SAFETY: the node is the server's.
+            let node = unsafe { core.as_ref() };
             // SAFETY: the asker has let go, so the slot is the server's.
-            let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
-            drop(waker);
+            let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
+            waker.into_iter().for_each(drop_quietly);
         }
         Owner::Server
     }
@@ -162,15 +181,20 @@ impl AskCore {
     }
 
     /// The asker lets go. True if the server is done: the node is the asker's.
-    fn let_go(&self) -> bool {
-        let mut state = self.state.load(Ordering::Acquire);
+    ///
+    /// # Safety
+    /// Called once, by the asker, which must not touch the node afterwards unless this returns true.
+    unsafe fn let_go(core: NonNull<Self>) -> bool {
+        // SAFETY: until the asker lets go, by the exchange below, the node is alive. Then the reference is not used.
+        let node = unsafe { core.as_ref() };
+        let mut state = node.state.load(Ordering::Acquire);
         loop {
             let next = match state {
                 DONE => return true,
                 WAITING => GONE_WAKER,
                 _ => GONE,
             };
-            match self.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
+            match node.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return false,
                 Err(now) => state = now,
             }
@@ -250,9 +274,8 @@ impl<T> Future for Reply<T> {
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         let Some(core) = self.core.take() else { return };
-        // SAFETY: the asker has not let go, so the node exists.
-        let done = unsafe { core.as_ref() }.let_go();
-        if done {
+        // SAFETY: the asker has not let go before.
+        if unsafe { AskCore::let_go(core) } {
             drop_quietly(Self::take(core));
         }
     }
@@ -276,5 +299,5 @@ pub(super) unsafe fn free(core: NonNull<AskCore>) {
     let (base, layout) = (node.base, node.layout);
     // SAFETY: allocated with this layout; nothing in it needs dropping any more.
     unsafe { std::alloc::dealloc(base.as_ptr(), layout) };
-    drop(waker);
+    waker.into_iter().for_each(drop_quietly);
 }

@@ -7,7 +7,7 @@
 use super::ask::{self, AskCore, Lost, Outcome, Owner};
 use super::queue::Link;
 use super::{Receive, Receiver};
-use crate::task::raw::drop_quietly;
+use crate::task::panic::drop_quietly;
 use std::alloc::Layout;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -425,10 +425,8 @@ unsafe fn release<R: Receive<M>, M: Send + 'static, const ASK: bool>(node: NonNu
 
     // SAFETY: an ask node.
     let core = unsafe { core_of(node) };
-    // SAFETY: the node is alive while the server owns it.
-    let shared = unsafe { core.as_ref() };
-    // SAFETY: called once, as the node is let go once.
-    if unsafe { shared.finish(outcome) } == Owner::Asker {
+    // SAFETY: the server owns the node, and lets it go once.
+    if unsafe { AskCore::finish(core, outcome) } == Owner::Asker {
         return;
     }
 

@@ -5,9 +5,10 @@ use crate::runtime::{Builder, Handle, Runtime};
 use crate::task;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 
 enum Log {}
 
@@ -144,6 +145,24 @@ fn an_ask_whose_asker_left_is_not_begun() {
         drop(cell.try_ask(Push(1)).unwrap());
         cell.try_tell(Push(2)).unwrap();
         assert_eq!(cell.try_ask(Get).unwrap().await, Ok(vec![2]));
+    });
+}
+
+/// The asker may be a task of another executor.
+#[test]
+fn an_askers_waker_that_panics_harms_no_cell() {
+    struct BadWaker;
+    impl Wake for BadWaker {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
+    single().block_on(async {
+        let cell = log(Capacity::Unbounded);
+        let mut reply = pin!(cell.try_ask(Push(1)).unwrap());
+        assert!(reply.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(BadWaker)))).is_pending());
+        assert_eq!(cell.try_ask(Get).unwrap().await, Ok(vec![1]));
+        assert_eq!(reply.await, Ok(1));
     });
 }
 

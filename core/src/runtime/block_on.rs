@@ -1,9 +1,10 @@
 //! `block_on`: a future driven by the calling thread.
 //!
 //! With worker threads the caller only sleeps between polls. On a current-thread runtime it takes the worker and runs
-//! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future.
+//! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
+//! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::leave`) and goes on with its future alone.
 
-use super::{Flavor, Handle};
+use super::{Flavor, Handle, leave};
 use crate::context;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
@@ -12,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Why a future was not driven.
@@ -21,14 +22,19 @@ use std::task::{Context, Poll, Wake, Waker};
 pub enum BlockOnError {
     /// The thread drives a runtime already; blocking it would stall that one.
     InsideRuntime,
+    /// The runtime has shut down, or is about to: nothing would run.
+    ShutDown,
 }
 
 impl fmt::Display for BlockOnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "this thread drives a runtime, blocking it would stall every task on it: \
-             await the future instead, or move the call into `task::spawn_blocking`",
-        )
+        f.write_str(match self {
+            Self::InsideRuntime => {
+                "this thread drives a runtime, blocking it would stall every task on it: \
+                 await the future instead, or move the call into `task::spawn_blocking`"
+            }
+            Self::ShutDown => "the runtime has shut down",
+        })
     }
 }
 
@@ -38,7 +44,8 @@ impl Handle {
     /// Runs a future to its end on this thread; see [`Runtime::block_on`](super::Runtime::block_on).
     ///
     /// # Panics
-    /// On a thread that drives a runtime already; [`try_block_on`](Self::try_block_on) returns that as an error.
+    /// On a thread that drives a runtime already, and if the runtime has shut down; [`try_block_on`](Self::try_block_on)
+    /// returns both as an error.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self.try_block_on(future) {
@@ -49,11 +56,18 @@ impl Handle {
 
     /// Runs a future to its end on this thread, unless that would stall a runtime.
     ///
+    /// If the runtime shuts down meanwhile the future goes on, without it: its tasks are cancelled, its timers are ready at once,
+    /// and its sockets give an error where they would wait.
+    ///
     /// # Errors
-    /// [`BlockOnError::InsideRuntime`] in a task or inside another `block_on`; the future is dropped.
+    /// [`BlockOnError::InsideRuntime`] in a task or inside another `block_on`, [`BlockOnError::ShutDown`] if the runtime has
+    /// shut down; the future is dropped.
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnError> {
         if context::is_driving() {
             return Err(BlockOnError::InsideRuntime);
+        }
+        if !self.shared().is_open() {
+            return Err(BlockOnError::ShutDown);
         }
 
         let _driving = context::drive();
@@ -132,37 +146,40 @@ impl Root {
     }
 
     fn run_with_worker<F: Future>(&self, handle: &Handle, mut future: Pin<&mut F>) -> F::Output {
-        let slot = &handle.inner().parked_worker;
         loop {
-            let Some(mut borrowed) = slot.borrow(&self.signal) else {
-                match self.poll(future.as_mut()) {
-                    Poll::Ready(output) => return output,
-                    Poll::Pending => self.signal.parker.park(None),
+            if let Some(mut borrowed) = handle.inner().worker_slot.borrow(&self.signal) {
+                match borrowed.worker().enter(|worker| self.drive(worker, future.as_mut())) {
+                    Some(output) => return output,
+                    None => continue,
                 }
-                continue;
-            };
-            return borrowed.worker().enter(|worker| self.drive(worker, future));
+            }
+            match self.poll(future.as_mut()) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => self.signal.parker.park(None),
+            }
         }
     }
 
-    fn drive<F: Future>(&self, worker: &mut Worker, mut future: Pin<&mut F>) -> F::Output {
-        loop {
+    /// Polls the future and runs tasks in turn. `None` if the runtime ends before the future does.
+    fn drive<F: Future>(&self, worker: &mut Worker, mut future: Pin<&mut F>) -> Option<F::Output> {
+        while worker.shared().is_open() {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
-                return output;
+                return Some(output);
             }
             if self.run_tasks(worker) == Step::Idle && !self.is_notified() {
                 worker.park();
             }
         }
+        None
     }
 
-    /// Runs tasks until there are none, the future was woken, or it is time to look at the outside world.
+    /// Runs tasks until there are none, the future was woken, the runtime ends, or it is time to look at the outside world.
     fn run_tasks(&self, worker: &mut Worker) -> Step {
         for _ in 0..MAINTENANCE_INTERVAL {
             if worker.step() == Step::Idle {
                 return Step::Idle;
             }
-            if self.is_notified() {
+            if self.is_notified() || !worker.shared().is_open() {
                 break;
             }
         }
@@ -172,18 +189,43 @@ impl Root {
 
 /// Where the worker of a current-thread runtime waits for a thread, and threads wait for the worker.
 #[derive(Default)]
-pub(crate) struct WorkerSlot(Mutex<Slot>);
+pub(crate) struct WorkerSlot {
+    slot: Mutex<Slot>,
+    /// Told when who had the worker has ended it.
+    gone: Condvar,
+}
 
 #[derive(Default)]
 struct Slot {
-    worker: Option<WorkerParts>,
+    worker: Place,
+    /// Who would take it. Emptied whenever it comes back; who has gone is removed when somebody joins.
     waiting: Vec<Weak<Signal>>,
 }
 
+#[derive(Default)]
+enum Place {
+    Here(WorkerParts),
+    /// A thread inside `block_on` has it.
+    Lent,
+    /// The runtime ends, or is none that lends its worker.
+    #[default]
+    Gone,
+}
+
 impl WorkerSlot {
-    pub(crate) fn put(&self, worker: WorkerParts) {
+    /// Takes the worker back, and ends it if the runtime has begun to end.
+    pub(crate) fn put(&self, worker: Worker) {
+        let runtime = worker.runtime().clone();
+        let parts = worker.into_parts();
         let mut slot = self.lock();
-        slot.worker = Some(worker);
+        // Under the lock: either this sees the end, or `retire`, which comes after its beginning, sees the worker.
+        if !runtime.shared().is_open() {
+            drop(slot);
+            leave(parts.into_worker());
+            self.lock().worker = Place::Gone;
+            return self.gone.notify_all();
+        }
+        slot.worker = Place::Here(parts);
         let waiting = std::mem::take(&mut slot.waiting);
         drop(slot);
 
@@ -192,24 +234,49 @@ impl WorkerSlot {
         }
     }
 
-    pub(crate) fn take(&self) -> Option<WorkerParts> {
-        self.lock().worker.take()
+    /// Takes the worker for good, to end it. If it is lent, who has it will do that; with `wait` this waits until then.
+    pub(crate) fn retire(&self, wait: bool) -> Option<Worker> {
+        let mut slot = self.lock();
+        loop {
+            match std::mem::take(&mut slot.worker) {
+                Place::Here(parts) => return Some(parts.into_worker()),
+                Place::Gone => return None,
+                Place::Lent => slot.worker = Place::Lent,
+            }
+            if !wait {
+                return None;
+            }
+            slot = self.gone.wait(slot).unwrap_or_else(|e| e.into_inner());
+        }
     }
 
     fn borrow(&self, signal: &Arc<Signal>) -> Option<Borrowed<'_>> {
         let mut slot = self.lock();
-        match slot.worker.take() {
-            Some(parts) => Some(Borrowed { slot: self, worker: Some(parts.into_worker()) }),
-            None => {
+        match std::mem::replace(&mut slot.worker, Place::Lent) {
+            Place::Here(parts) => Some(Borrowed { slot: self, worker: Some(parts.into_worker()) }),
+            Place::Lent => {
                 slot.waiting.retain(|other| other.strong_count() > 0);
-                slot.waiting.push(Arc::downgrade(signal));
+                // Once, however often its future is polled meanwhile.
+                if !slot.waiting.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(signal))) {
+                    slot.waiting.push(Arc::downgrade(signal));
+                }
+                None
+            }
+            Place::Gone => {
+                slot.worker = Place::Gone;
                 None
             }
         }
     }
 
+    /// Threads in line for the worker.
+    #[cfg(all(test, not(posse_loom)))]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.slot.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -227,8 +294,6 @@ impl Borrowed<'_> {
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        if let Some(worker) = self.worker.take() {
-            self.slot.put(worker.into_parts());
-        }
+        self.worker.take().into_iter().for_each(|worker| self.slot.put(worker));
     }
 }

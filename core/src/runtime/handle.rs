@@ -7,8 +7,8 @@ use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::scheduler::Shared;
+use crate::scheduler::life::Leave;
 use crate::scheduler::queue::Local;
-use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
@@ -36,8 +36,8 @@ pub(crate) struct Inner {
     rng: SharedRng,
     task_ids: AtomicU64,
     extensions: Extensions,
-    /// The worker of a current-thread runtime while nobody is inside `block_on`.
-    pub(super) parked_worker: super::block_on::WorkerSlot,
+    /// The worker of a current-thread runtime.
+    pub(super) worker_slot: super::block_on::WorkerSlot,
     #[cfg(feature = "sim")]
     simulation: Option<Arc<crate::sim::Simulation>>,
 }
@@ -65,7 +65,7 @@ impl Inner {
             rng: SharedRng::new(split(parts.seed, 0)),
             task_ids: AtomicU64::new(1),
             extensions: Extensions::default(),
-            parked_worker: super::block_on::WorkerSlot::default(),
+            worker_slot: super::block_on::WorkerSlot::default(),
             #[cfg(feature = "sim")]
             simulation: parts.simulation,
         };
@@ -120,12 +120,29 @@ impl Handle {
     /// Lists and submits a new task.
     pub(crate) fn launch(&self, task: Runnable) {
         let shard = context::shard().unwrap_or(0);
-        if self.inner.shared.owned.insert(shard, &task) {
-            self.inner.shared.submit(task);
+        let shared = &self.inner.shared;
+        if shared.owned.insert(&shared.life, shard, &task) {
+            shared.submit(task);
         } else {
-            task.cancel();
-            let again = task.run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+            self.refuse(task);
+        }
+    }
+
+    /// Drops the future of a task that will never run, in the context of the runtime that refuses it.
+    pub(crate) fn refuse(&self, task: Runnable) {
+        let _entered = context::enter(self.clone());
+        task.cancel_unrun();
+    }
+
+    /// A worker has left for good. The last one ends the runtime: it drops all tasks, and wakes who still waits for a timer
+    /// or a socket.
+    pub(crate) fn leave(&self) {
+        let shared = &self.inner.shared;
+        if shared.life.leave() == Leave::Last {
+            shared.drop_tasks();
+            shared.life.end();
+            self.inner.timers.end();
+            shared.io().end();
         }
     }
 
@@ -197,7 +214,7 @@ impl Handle {
 
     /// Returns true once the runtime began to shut down.
     pub fn is_shut_down(&self) -> bool {
-        self.inner.shared.is_shut_down()
+        !self.inner.shared.is_open()
     }
 
     /// Draws from the runtime's seeded generator. Not secure.
@@ -256,14 +273,6 @@ impl Handle {
     /// Relaxed: only uniqueness matters.
     pub(crate) fn next_task_id(&self) -> Id {
         Id(self.inner.task_ids.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(crate) fn put_worker(&self, worker: Worker) {
-        self.inner.parked_worker.put(worker.into_parts());
-    }
-
-    pub(crate) fn take_worker(&self) -> Option<Worker> {
-        self.inner.parked_worker.take().map(WorkerParts::into_worker)
     }
 }
 

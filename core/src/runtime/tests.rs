@@ -269,6 +269,29 @@ fn a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
     }
 }
 
+/// The thread's current runtime, also a local, is destroyed before this one. A panic there would abort the process.
+#[test]
+fn a_runtime_may_be_a_local_of_a_thread() {
+    thread_local! {
+        static LOCAL: Runtime = Builder::new_current_thread().build().expect("a runtime");
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let guard = CountDrop(drops.clone());
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            LOCAL.with(|runtime| {
+                runtime.spawn(async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                });
+                runtime.block_on(task::yield_now());
+            });
+        });
+        thread.join().expect("no panic");
+    });
+    assert_eq!(drops.load(Ordering::Acquire), 1);
+}
+
 #[test]
 fn fifty_runtimes_share_nothing() {
     let runtimes: Vec<_> = (0..50).map(|seed| Builder::new_current_thread().seed(seed).build().unwrap()).collect();

@@ -4,6 +4,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod idle;
+pub(crate) mod life;
 pub(crate) mod lifo;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
@@ -14,6 +15,7 @@ pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use self::idle::Idle;
+use self::life::Life;
 use self::lifo::Lifo;
 use self::owned::Owned;
 use self::park::Parker;
@@ -21,7 +23,7 @@ use self::queue::{Injector, Local, Stealer};
 use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
-use crate::shim::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use crate::shim::sync::atomic::{AtomicU32, Ordering};
 use crate::task::raw::Runnable;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
@@ -52,9 +54,7 @@ pub(crate) struct Shared {
     driver: Mutex<Driver>,
     /// How often the driver was asked, written by who holds it.
     turns: AtomicU32,
-    shut_down: AtomicBool,
-    /// Workers that have not left for good.
-    present: AtomicUsize,
+    pub(crate) life: Life,
 }
 
 impl Shared {
@@ -73,8 +73,7 @@ impl Shared {
             io,
             driver: Mutex::new(driver),
             turns: AtomicU32::new(0),
-            shut_down: AtomicBool::new(false),
-            present: AtomicUsize::new(workers),
+            life: Life::new(workers),
         };
         (shared, locals)
     }
@@ -100,16 +99,10 @@ impl Shared {
         }
     }
 
+    /// Who wakes a task never drops it. After the end nobody takes it out of the injector again: see `drop_tasks`.
     fn inject(&self, task: Runnable) {
         self.injector.push(task);
-
-        // Either the drain of the shutdown sees this task, or this load sees the shutdown. Partner: `shut_down`.
-        fence(Ordering::SeqCst);
-        if self.is_shut_down() {
-            self.drop_injected();
-        } else {
-            self.wake_one();
-        }
+        self.wake_one();
     }
 
     /// Wakes one sleeping worker to search, unless somebody searches already.
@@ -161,33 +154,28 @@ impl Shared {
     }
 
     #[inline]
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst)
+    pub(crate) fn is_open(&self) -> bool {
+        self.life.is_open()
     }
 
-    /// Begins the end: workers leave after the task they run now.
-    pub(crate) fn shut_down(&self) {
-        self.shut_down.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        for worker in 0..self.remotes.len() {
-            self.unpark(worker);
-        }
-        self.idle.watchdog().unpark(|| {});
-    }
-
-    /// A worker leaves for good, its own queue already empty. The last one drops every task that is left.
-    pub(crate) fn leave(&self) {
-        if self.present.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.owned.close();
-            self.drop_injected();
+    /// Begins the end: no new tasks, and workers leave after the poll they are in.
+    pub(crate) fn begin_end(&self) {
+        if self.life.begin_end() {
+            // Each gets a token, so one that has not seen the end yet does not sleep before it looks again.
+            (0..self.remotes.len()).for_each(|worker| self.unpark(worker));
+            self.idle.watchdog().unpark(|| {});
         }
     }
 
-    fn drop_injected(&self) {
+    /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
+    ///
+    /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
+    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on nobody takes a task out of it, and what comes
+    /// late is a name that nobody looks at: its task is taken by way of the list.
+    pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
-            task.cancel();
-            let again = task.run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+            task.cancel_unrun();
         }
+        self.owned.shut_down();
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Sharded by the worker that spawned the task; each shard is a slab behind a lock that is nearly always uncontended.
 
+use super::life::Life;
 use crate::shim::sync::atomic::Ordering;
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::raw::{Header, Runnable, TaskRef};
@@ -16,7 +17,6 @@ struct Shard {
     slots: Vec<Slot>,
     free: Option<u32>,
     len: usize,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -37,12 +37,13 @@ impl Owned {
         Self { shards: (0..shards.max(1)).map(|_| Mutex::default()).collect() }
     }
 
-    /// Adds a new task. False if the runtime is shutting down: the caller must cancel and run it at once.
+    /// Adds a new task. False if the runtime ends: the caller must drop its future.
     #[must_use]
-    pub(crate) fn insert(&self, shard_index: usize, task: &Runnable) -> bool {
+    pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable) -> bool {
         let shard_index = shard_index % self.shards.len();
         let mut shard = self.lock(shard_index);
-        if shard.closed {
+        // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
+        if !life.is_open() {
             return false;
         }
 
@@ -81,14 +82,12 @@ impl Owned {
         shard.len -= 1;
     }
 
-    /// Refuses new tasks and drops the futures of those that sleep. The queued ones are left to who drains the queues.
-    pub(crate) fn close(&self) {
+    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
+    pub(crate) fn shut_down(&self) {
         for shard_index in 0..self.shards.len() {
-            self.lock(shard_index).closed = true;
-
             let mut index = 0;
             while let Some(task) = self.task_at(shard_index, &mut index) {
-                task.cancel_now();
+                task.shut_down();
             }
         }
     }

@@ -36,7 +36,7 @@ impl Watchdog {
 
     /// The life of the thread, until the runtime shuts down.
     pub(crate) fn run(mut self) {
-        while !self.runtime.shared().is_shut_down() {
+        while self.runtime.shared().is_open() {
             self.runtime.shared().idle.watchdog().park(Some(INTERVAL));
             let quiet = !self.look_at_workers();
             self.look_at_driver();

@@ -113,9 +113,9 @@ impl Worker {
         context::enter_worker(&runtime, &lane, || f(self))
     }
 
-    /// Gives back what the worker is counted as, before it leaves its thread: a searcher that is gone would keep everybody
+    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep everybody
     /// from waking another one, for ever.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if self.activity.settle(&self.runtime.shared().idle, self.lane.index) {
             self.shared().wake_one();
         }
@@ -123,7 +123,7 @@ impl Worker {
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
     pub(crate) fn run(&mut self) {
-        while !self.shared().is_shut_down() {
+        while self.shared().is_open() {
             if self.step() == Step::Idle {
                 self.park();
             }
@@ -222,10 +222,7 @@ impl Worker {
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
-        if !self.fall_asleep() {
-            return;
-        }
-
+        self.fall_asleep();
         let for_all = self.sleep();
         self.wake_up();
         if for_all {
@@ -253,19 +250,14 @@ impl Worker {
         true
     }
 
-    /// Announces that the worker sleeps. False if it must not: there is work after all.
-    fn fall_asleep(&mut self) -> bool {
+    /// Announces that the worker sleeps.
+    fn fall_asleep(&mut self) {
         let nobody_searches = self.activity.fall_asleep(&self.runtime.shared().idle, self.lane.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
         if nobody_searches && self.shared().has_work() {
             self.shared().wake_one();
         }
-        if self.shared().is_shut_down() {
-            self.wake_up();
-            return false;
-        }
-        true
     }
 
     fn wake_up(&mut self) {
@@ -315,16 +307,24 @@ impl Worker {
         }
     }
 
-    /// Drops the futures of the tasks in this worker's queue. Called once, when the runtime shuts down.
+    /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
+    /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
         while !self.lane.is_empty() {
             let next = self.lane.front.lifo.take().or_else(|| self.lane.queue.pop());
-            if let Some(task) = next {
-                task.cancel();
-                let again = task.run();
-                debug_assert!(again.is_none(), "a cancelled task completes in one run");
-            }
+            next.into_iter().for_each(Runnable::cancel_unrun);
         }
+    }
+
+    /// The worker is no more: gives back what it is counted as. Its queue must be empty.
+    pub(crate) fn into_runtime(mut self) -> Handle {
+        debug_assert!(self.lane.is_empty(), "a worker ends with tasks in its queue");
+        self.settle();
+        self.runtime
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -131,10 +131,8 @@ impl Stepper {
 
 impl Drop for Stepper {
     fn drop(&mut self) {
-        self.handle().shared().shut_down();
-        for worker in &mut self.workers {
-            runtime::leave(worker);
-        }
+        self.handle().shared().begin_end();
+        self.workers.drain(..).for_each(runtime::leave);
     }
 }
 

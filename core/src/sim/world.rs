@@ -424,7 +424,7 @@ impl World {
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
         let dropped = catch_unwind(AssertUnwindSafe(|| journal::at(index, || drop(stepper))));
-        crate::task::raw::drop_quietly(dropped);
+        crate::task::panic::drop_quietly(dropped);
 
         let name = self.machines[index].spec.name.clone();
         let left = [

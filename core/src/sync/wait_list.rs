@@ -13,9 +13,8 @@
 //! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
-use crate::task::raw::drop_quietly;
+use crate::task::panic::wake_quietly;
 use std::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 /// The list; `T` is what a waiter asks for.
@@ -314,9 +313,7 @@ impl WakeList {
     /// Wakes all. A waker that panics keeps no other from being woken.
     pub fn wake(&mut self) {
         for waker in self.wakers[..std::mem::take(&mut self.len)].iter_mut().filter_map(Option::take) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                drop_quietly(panic);
-            }
+            wake_quietly(waker);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Id;
 use super::coop;
+use super::panic::{panic_text, report_unseen};
 use super::raw::TaskRef;
 use std::any::Any;
 use std::fmt;
@@ -153,19 +154,18 @@ impl JoinError {
         self.id
     }
 
+    /// The output is dropped unread: if it is a panic it must not go unseen.
+    pub(super) fn report_unseen(&self) {
+        if let Some(text) = self.panic_text() {
+            report_unseen(self.id, &text);
+        }
+    }
+
     fn panic_text(&self) -> Option<String> {
         let Cause::Panicked(payload) = &self.cause else { return None };
         let payload = payload.lock().unwrap_or_else(|e| e.into_inner());
         Some(panic_text(&**payload).to_owned())
     }
-}
-
-/// Returns the text of a panic payload, if it carries one.
-pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        return text;
-    }
-    payload.downcast_ref::<String>().map_or("a panic without a text", String::as_str)
 }
 
 impl fmt::Display for JoinError {

@@ -12,16 +12,18 @@
 //!
 //! Who may touch what: the future belongs to the worker between `start` and `pause`; the output belongs to the
 //! `JoinHandle` if there is one when the task completes, else to the worker; everything else is atomic or locked.
-//! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort`.
+//! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
 
 pub mod coop;
 mod join;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+pub(crate) mod panic;
 pub(crate) mod raw;
 mod state;
 
-pub use join::{AbortHandle, JoinError, JoinHandle, panic_text};
+pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use panic::{panic_message, panic_text};
 
 use crate::context;
 use crate::runtime::Handle;

@@ -7,6 +7,7 @@
 //! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
+use super::panic::{drop_quietly, wake_quietly};
 use super::state::{Output, Pause, Start, State, Wake};
 use super::{Id, JoinError};
 use crate::context;
@@ -14,7 +15,6 @@ use crate::runtime::Handle;
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::Mutex;
 use crate::shim::sync::atomic::AtomicU64;
-use std::any::Any;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,8 +63,9 @@ enum Stage<F: Future> {
 }
 
 struct VTable {
-    /// True when the task was woken while it ran: the caller must submit it again.
-    run: unsafe fn(NonNull<Header>) -> bool,
+    /// Polls the future or drops it, as `Start` says. True when the task was woken while it ran: the caller must submit
+    /// it again.
+    run: unsafe fn(NonNull<Header>, Start) -> bool,
     /// Moves the output into the `Option<Result<T, JoinError>>` behind the pointer.
     take_output: unsafe fn(NonNull<Header>, *mut ()),
     drop_output: unsafe fn(NonNull<Header>),
@@ -136,11 +137,7 @@ impl Unmade {
 
 impl Drop for Unmade {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.cancel();
-            let again = task.run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
-        }
+        self.0.take().into_iter().for_each(Runnable::cancel_unrun);
     }
 }
 
@@ -193,11 +190,14 @@ impl TaskRef {
         }
     }
 
-    /// Drops the future here and now if the task sleeps; one that is queued or runs is only marked.
-    pub(crate) fn cancel_now(&self) {
-        if self.header().state.cancel() == Wake::Submit {
-            let again = Runnable(self.0).run();
-            debug_assert!(again.is_none(), "a cancelled task completes in one run");
+    /// Drops the future here and now. Called when the runtime ends: nobody runs a task any more, whatever queue it is in.
+    pub(crate) fn shut_down(&self) {
+        if self.header().state.shut_down() {
+            let run = self.header().vtable.run;
+            // SAFETY: the state word gave this call the exclusive access, which nobody else can get any more. The life
+            // reference keeps the task, and so does this one.
+            let again = unsafe { run(self.0, Start::DropFuture) };
+            debug_assert!(!again, "dropping a future completes its task");
         }
     }
 
@@ -231,12 +231,7 @@ impl TaskRef {
     /// The task was made with `joined` and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if !self.is_complete() {
-            let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
-            match &mut *joiner {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            drop(joiner);
+            self.set_joiner(cx.waker());
 
             if !self.is_complete() {
                 return Poll::Pending;
@@ -248,6 +243,18 @@ impl TaskRef {
         // SAFETY: complete, and the handle owns the output; the caller vouches for `T`.
         unsafe { take(self.0, (&raw mut output).cast()) };
         Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
+    }
+
+    /// Makes the end of the task wake `waker`. A former one is dropped outside of the lock: it may be the last of what it
+    /// wakes.
+    fn set_joiner(&self, waker: &Waker) {
+        let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
+        if joiner.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return;
+        }
+        let former = joiner.replace(waker.clone());
+        drop(joiner);
+        drop(former);
     }
 
     /// Gives up the output; drops it here if the task has completed already.
@@ -292,15 +299,22 @@ impl Runnable {
         #[cfg(feature = "sim")]
         header.runs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let run = header.vtable.run;
-        // SAFETY: owning the `Runnable` is the right to run.
-        let again = unsafe { run(self.0) };
+        let start = header.state.start();
+        // SAFETY: owning the `Runnable` is the right to run, and it was started.
+        let again = unsafe { run(self.0, start) };
         again.then_some(self)
     }
 
-    /// Makes the coming run drop the future.
-    pub(crate) fn cancel(&self) {
-        // It is scheduled already, so nothing needs to be submitted.
-        let _ = self.header().state.cancel();
+    /// Drops the future instead of running it: the task completes as cancelled.
+    pub(crate) fn cancel_unrun(self) {
+        // SAFETY: see `run`.
+        let header = unsafe { self.0.as_ref() };
+        // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
+        let (_, _) = (header.state.cancel(), header.state.start());
+        let run = header.vtable.run;
+        // SAFETY: as in `run`.
+        let again = unsafe { run(self.0, Start::DropFuture) };
+        debug_assert!(!again, "dropping a future completes its task");
     }
 
     pub(crate) fn as_ptr(&self) -> *const Header {
@@ -326,8 +340,8 @@ impl Runnable {
 }
 
 /// # Safety
-/// `ptr` is a `Cell<F, X>` and the caller owns its `Runnable`.
-unsafe fn run<F, X>(ptr: NonNull<Header>) -> bool
+/// `ptr` is a `Cell<F, X>` to whose future the state word gave the caller exclusive access, to do what `start` says.
+unsafe fn run<F, X>(ptr: NonNull<Header>, start: Start) -> bool
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -337,7 +351,7 @@ where
     let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
     let header = &cell.prefix.header;
 
-    let output = match header.state.start() {
+    let output = match start {
         Start::Poll => match poll(cell, ptr) {
             Some(output) => output,
             None => return header.state.pause() == Pause::Submit,
@@ -352,12 +366,16 @@ where
     }));
     let output = match dropped {
         Ok(()) => output,
-        Err(panic) => Err(JoinError::panicked(header.id, panic)),
+        Err(panic) => {
+            drop_quietly(output);
+            Err(JoinError::panicked(header.id, panic))
+        }
     };
     // SAFETY: as above.
     cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
 
-    finish(header, ptr);
+    // SAFETY: the output is stored; this run completes the task.
+    unsafe { finish(ptr) };
     false
 }
 
@@ -386,12 +404,20 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
 }
 
 /// Publishes the output that was stored, tells the joiner and gives the life reference back.
-fn finish(header: &Header, ptr: NonNull<Header>) {
+///
+/// Takes a pointer and no reference: the memory may be freed before this returns, and a reference that is an argument
+/// promises that it is not.
+///
+/// # Safety
+/// `ptr` is a living task whose output is stored. Called once, by the run that completes it.
+unsafe fn finish(ptr: NonNull<Header>) {
+    // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
+    let header = unsafe { ptr.as_ref() };
     match header.state.complete() {
         Output::Theirs => {
             let joiner = header.joiner.lock().unwrap_or_else(|e| e.into_inner()).take();
             if let Some(waker) = joiner {
-                waker.wake();
+                wake_quietly(waker);
             }
         }
         Output::Mine => {
@@ -429,18 +455,10 @@ unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
     unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
-    drop_quietly(output);
-}
-
-/// Drops what a user made; its panic ends here, and so do the panics of the payloads' own drops.
-pub(crate) fn drop_quietly<T>(value: T) {
-    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value))).err();
-    // A payload may itself panic when dropped, and so may the next one: bounded, then leaked.
-    for _ in 0..4 {
-        let Some(payload) = panic.take() else { return };
-        panic = catch_unwind(AssertUnwindSafe(|| drop::<Box<dyn Any + Send>>(payload))).err();
+    if let Some(Err(error)) = &output {
+        error.report_unseen();
     }
-    std::mem::forget(panic);
+    drop_quietly(output);
 }
 
 /// # Safety
@@ -457,6 +475,8 @@ unsafe fn release(ptr: NonNull<Header>) {
     // SAFETY: the reference keeps the task alive.
     let header = unsafe { ptr.as_ref() };
     let free = header.vtable.free;
+    // Another thread may free the task while `State::release` returns: its `&self` is one atomic and nothing else, which
+    // is the one kind of reference that may outlive its memory.
     if header.state.release() {
         // SAFETY: that was the last reference.
         unsafe { free(ptr) };
@@ -464,6 +484,12 @@ unsafe fn release(ptr: NonNull<Header>) {
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+/// Whether a waker is one of our tasks'.
+#[inline]
+pub(super) fn is_of_a_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &WAKER)
+}
 
 fn raw_waker(ptr: NonNull<Header>) -> Waker {
     let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), &WAKER);

@@ -96,6 +96,15 @@ impl State {
         if before & CANCELLED == 0 { Start::Poll } else { Start::DropFuture }
     }
 
+    /// Takes exclusive access to the future of a task that nobody will run any more, whether it is scheduled or asleep.
+    /// False if it has completed.
+    ///
+    /// The caller knows that nobody takes a task from any queue. So the duty to run, wherever it is, is void.
+    pub(crate) fn shut_down(&self) -> bool {
+        let take = |state| (state & (RUNNING | COMPLETE) == 0).then_some((state | RUNNING | CANCELLED) & !SCHEDULED);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
     /// Gives exclusive access back after `Pending`.
     #[inline]
     pub(crate) fn pause(&self) -> Pause {

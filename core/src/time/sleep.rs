@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Waits for a while. The timer is set at the first poll; dropping the future cancels it.
 ///
 /// Never early; late by what else the workers have to do: by at most some 10 ms while one of them is free. A zero duration
-/// is ready at once.
+/// is ready at once. A runtime that has shut down has no time any more: there it is ready at once, so that a `block_on` that
+/// outlived the runtime does not hang. Such code can tell by [`is_elapsed`](Sleep::is_elapsed).
 ///
 /// # Cancel safety
 /// Dropping it cancels the timer.
@@ -119,8 +120,9 @@ impl Future for Sleep {
         if !self.is_registered(cx) {
             self.register(cx);
         }
-        // A manual clock may have been turned, and its timers fired, between the look and the registration.
-        if self.handle.clock().is_manual() && self.is_elapsed() {
+        // Between the look and the registration a manual clock may have been turned, and its timers fired; and the runtime may
+        // have ended, after which nobody fires timers.
+        if (self.handle.clock().is_manual() && self.is_elapsed()) || self.handle.shared().life.has_ended() {
             self.cancel();
             progress.made_progress();
             return Poll::Ready(());

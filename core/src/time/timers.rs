@@ -7,6 +7,7 @@
 use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
+use crate::task::panic::wake_all;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
@@ -96,8 +97,13 @@ impl Timers {
         shard.publish(&wheel);
         drop(wheel);
         let count = due.len();
-        due.into_iter().for_each(Waker::wake);
+        wake_all(due);
         count
+    }
+
+    /// Wakes everybody, whatever the time: the runtime has ended.
+    pub(crate) fn end(&self) {
+        self.fire_all(Instant(u64::MAX));
     }
 
     /// When `fire` may have something to do for the shard.

@@ -1,0 +1,181 @@
+//! Models of the end of a runtime with real tasks: wakes, aborts and spawns that race with it, and the join of a task.
+//!
+//! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
+//! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
+
+use super::{Flavor, Handle, Inner, Parts};
+use crate::blocking::Pool;
+use crate::io::Driver;
+use crate::scheduler::park::Parker;
+use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::task::JoinHandle;
+use crate::time::{Clock, Timers};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// A runtime with one worker, which is the model's main thread.
+fn runtime() -> Handle {
+    let (driver, io) = Driver::new().unwrap();
+    let parts = Parts {
+        flavor: Flavor::CurrentThread,
+        clock: Clock::manual(),
+        timers: Timers::new(1),
+        pool: Pool::new(String::new(), 1, Duration::ZERO, None),
+        seed: 1,
+    };
+    Inner::assemble(parts, 1, driver, io).0
+}
+
+/// One step of the worker.
+fn step(handle: &Handle) {
+    if let Some(task) = handle.shared().injector.pop() {
+        assert!(task.run().is_none());
+    }
+}
+
+fn end(handle: &Handle) {
+    handle.shared().begin_end();
+    handle.leave();
+}
+
+/// A future that waits for ever, and notes when and where it is dropped.
+struct Waits {
+    drops: Arc<AtomicUsize>,
+    dropped_by: loom::thread::ThreadId,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        assert_eq!(loom::thread::current().id(), self.dropped_by);
+        self.drops.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn spawn_one_that_waits(handle: &Handle, waker: &Arc<Mutex<Option<Waker>>>) -> (JoinHandle<()>, Arc<AtomicUsize>) {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let guard = Waits { drops: drops.clone(), dropped_by: loom::thread::current().id() };
+    let waker = waker.clone();
+    let task = handle.spawn(poll_fn(move |cx| {
+        let _guard = &guard;
+        *waker.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Pending
+    }));
+    (task, drops)
+}
+
+/// Two who wake the same sleeping task, and one who aborts it, while the runtime ends.
+fn against_the_end(others: &[fn(&Waker, &JoinHandle<()>)]) {
+    let others = others.to_vec();
+    loom::model(move || {
+        let (handle, waker) = (runtime(), Arc::default());
+        let (task, drops) = spawn_one_that_waits(&handle, &waker);
+        let task = Arc::new(task);
+        step(&handle);
+        let waker = waker.lock().unwrap().take().unwrap();
+        let others: Vec<_> = others
+            .iter()
+            .map(|&other| {
+                let (waker, task) = (waker.clone(), task.clone());
+                loom::thread::spawn(move || other(&waker, &task))
+            })
+            .collect();
+
+        end(&handle);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(drops.load(Ordering::Acquire), 1);
+        assert!(task.is_finished());
+        assert_eq!(handle.alive_tasks(), 0);
+    });
+}
+
+#[test]
+fn loom_a_wake_against_the_end_drops_the_future_once_and_not_where_it_wakes() {
+    against_the_end(&[|waker, _| waker.wake_by_ref()]);
+}
+
+#[test]
+fn loom_wakes_and_an_abort_against_the_end_drop_the_future_once() {
+    against_the_end(&[|waker, _| waker.wake_by_ref(), |_, task| task.abort()]);
+}
+
+/// Either the end finds the task in the list, or who spawns it is refused: it never stays behind.
+#[test]
+fn loom_a_spawn_against_the_end_leaves_nothing() {
+    loom::model(|| {
+        let handle = runtime();
+        let drops = Arc::new(AtomicUsize::new(0));
+        let spawner = {
+            let (handle, drops) = (handle.clone(), drops.clone());
+            loom::thread::spawn(move || {
+                struct CountDrop(Arc<AtomicUsize>);
+                impl Drop for CountDrop {
+                    fn drop(&mut self) {
+                        self.0.fetch_add(1, Ordering::AcqRel);
+                    }
+                }
+                let guard = CountDrop(drops);
+                handle.spawn(async move {
+                    let _guard = guard;
+                    std::future::pending::<()>().await;
+                })
+            })
+        };
+        end(&handle);
+        let task = spawner.join().unwrap();
+        assert!(task.is_finished());
+        assert_eq!((drops.load(Ordering::Acquire), handle.alive_tasks()), (1, 0));
+    });
+}
+
+struct Unpark(Parker, AtomicBool);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.swap(true, Ordering::AcqRel);
+        self.0.unpark(|| {});
+    }
+}
+
+/// Were the joiner not woken it would sleep for ever, which loom reports as a deadlock.
+#[test]
+fn loom_a_joiner_learns_of_the_completion() {
+    loom::model(|| {
+        let handle = runtime();
+        let joined = handle.spawn(async { 7 });
+        let joiner = loom::thread::spawn(move || {
+            let unpark = Arc::new(Unpark(Parker::new(), AtomicBool::new(false)));
+            let waker = Waker::from(unpark.clone());
+            let mut joined = pin!(joined);
+            loop {
+                if let Poll::Ready(output) = joined.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    return output.unwrap();
+                }
+                while !unpark.1.swap(false, Ordering::AcqRel) {
+                    unpark.0.park(None);
+                }
+            }
+        });
+        step(&handle);
+        assert_eq!(joiner.join().unwrap(), 7);
+        end(&handle);
+    });
+}
+
+/// Dropping the handle while the task completes: the output is dropped once, by one of the two.
+#[test]
+fn loom_a_handle_dropped_against_the_completion_drops_the_output_once() {
+    loom::model(|| {
+        let handle = runtime();
+        let output = Arc::new(());
+        let held = output.clone();
+        let joined = handle.spawn(async move { held });
+        let dropper = loom::thread::spawn(move || drop(joined));
+        step(&handle);
+        dropper.join().unwrap();
+        assert_eq!(Arc::strong_count(&output), 1);
+        end(&handle);
+    });
+}

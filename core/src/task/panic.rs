@@ -1,0 +1,94 @@
+//! What foreign code throws: caught where it must go no further, made a text, and dropped.
+//!
+//! Foreign is what a user gave to the runtime: a waker, a destructor, the payload of a panic. A thread that runs it on
+//! behalf of somebody else (a worker, a thread of the blocking pool) does so through this file, so that it goes on whatever
+//! happens. What is caught here has no other way to be seen, so it is reported: `ERROR`, target `posse::task`.
+
+use super::Id;
+use super::raw::is_of_a_task;
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// How often the drop of a payload may throw yet another payload before the last one is leaked. Guessed: one that does so
+/// even once is a curiosity.
+const PAYLOADS_MAX: usize = 4;
+
+/// Returns the text of a panic payload, if it carries one.
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        return text;
+    }
+    payload.downcast_ref::<String>().map_or("a panic without a text", String::as_str)
+}
+
+/// Turns the payload of a caught panic into its text and drops it. Never panics: a payload whose own drop does is leaked.
+///
+/// # Examples
+/// ```
+/// use posse_core::task::panic_message;
+///
+/// let payload = std::panic::catch_unwind(|| panic!("boom {}", 7)).unwrap_err();
+/// assert_eq!(panic_message(payload), "boom 7");
+/// ```
+pub fn panic_message(payload: Box<dyn Any + Send>) -> String {
+    let text = panic_text(&*payload).to_owned();
+    drop_payload(payload);
+    text
+}
+
+fn drop_payload(payload: Box<dyn Any + Send>) {
+    let mut payload = Some(payload);
+    for _ in 0..PAYLOADS_MAX {
+        let Some(former) = payload.take() else { return };
+        payload = catch_unwind(AssertUnwindSafe(|| drop(former))).err();
+    }
+    mem::forget(payload);
+}
+
+/// Runs foreign code. Its panic ends here and is reported as `what` panicked.
+pub(crate) fn contain<R>(what: &'static str, f: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| report(what, panic_message(payload))).ok()
+}
+
+/// Drops what a user made.
+pub(crate) fn drop_quietly<T>(value: T) {
+    contain("a destructor panicked", || drop(value));
+}
+
+/// Wakes somebody, perhaps of another executor. That is asked first, for the sake of speed: a task of ours does not panic.
+#[inline]
+pub(crate) fn wake_quietly(waker: Waker) {
+    if is_of_a_task(&waker) {
+        return waker.wake();
+    }
+    contain("a waker panicked", || waker.wake());
+}
+
+/// Wakes many, each of them whatever the others do.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    let mut wakers = wakers.into_iter();
+    // A panic has used up the waker that it came from.
+    while contain("a waker panicked", || wakers.by_ref().for_each(Waker::wake)).is_none() {}
+}
+
+#[cold]
+fn report(what: &'static str, panic: String) {
+    say(|| tracing::error!(target: "posse::task", %panic, "{what}"));
+}
+
+/// Says that a task panicked whose output nobody will look at.
+#[cold]
+pub(super) fn report_unseen(task: Id, panic: &str) {
+    say(
+        || tracing::error!(target: "posse::task", task = task.0, panic, "a task panicked and nobody waits for its output"),
+    );
+}
+
+/// A subscriber is foreign code as well.
+fn say(report: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(report)) {
+        drop_payload(payload);
+    }
+}
