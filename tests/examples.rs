@@ -205,3 +205,15 @@ fn servers_end_with_zero_at_ctrl_c_and_echo_first_what_has_arrived() {
         assert_eq!(back.len(), sent.len() - 1);
     }
 }
+
+/// A program that sets no subscriber is told all the same.
+#[test]
+fn warnings_go_to_standard_error_while_nobody_listens() {
+    let output = Command::new(binary("supervision")).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    let warning =
+        errors.lines().find(|line| line.starts_with("WARN posse::supervisor: restarting a child supervisor.id="));
+    assert!(warning.is_some_and(|line| line.contains(" reason=")), "{errors}");
+    assert!(!errors.contains("posse::deadletter"), "an orderly end loses nothing: {errors}");
+}

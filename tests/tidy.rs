@@ -91,7 +91,7 @@ fn names(line: &str, word: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 8] = [
+const RULES: [(&str, Check); 9] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -125,6 +125,14 @@ const RULES: [(&str, Check); 8] = [
         let banned = ["todo!", "unimplemented!", "dbg!", "println!", "eprintln!"];
         let found = banned.iter().find(|banned| code(text).any(|line| line.contains(*banned)));
         found.filter(|_| packages.iter().any(|package| path.starts_with(package))).map(|banned| (*banned).to_owned())
+    }),
+    ("what is logged goes through `event!`, with a target that the guide lists", |path, text| {
+        let packages = ["core/src/", "net/src/", "actors/src/", "actors/wire/src/"];
+        let levels = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
+        let direct = |line: &str| levels.iter().any(|level| line.contains(&format!("tracing::{level}")));
+        let listed = path == "core/src/events.rs" || !packages.iter().any(|package| path.starts_with(package));
+        let found = code(text).find(|line| direct(line))?;
+        (!listed).then(|| format!("`{}`", found.trim()))
     }),
     ("a test that sleeps in real time is named so", |path, text| {
         let tests = ["tests/it/", "net/tests/", "tests/examples.rs"];
@@ -160,6 +168,7 @@ fn every_rule_refuses_a_bad_sample() {
         ("core/src/a.rs", "//! x\nuse mio::Poll;"),
         ("net/src/a.rs", "//! x\nuse posse::Actor;"),
         ("actors/src/a.rs", "//! x\nprintln!();"),
+        ("actors/src/a.rs", "//! x\ntracing::warn!(\"no target\");"),
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
         ("examples/a.rs", "//! x"),
     ];
@@ -173,6 +182,31 @@ fn packages_without_unsafe_code_forbid_it() {
     for package in ["net", "actors", "actors/wire", "actors/macros"] {
         let text = fs::read_to_string(root().join(package).join("src/lib.rs")).unwrap();
         assert!(text.contains("#![forbid(unsafe_code)]"), "{package}");
+    }
+}
+
+/// The target and the text of each event of a file.
+fn events(text: &str) -> Vec<(String, String)> {
+    let code: String = code(text).collect::<Vec<_>>().join("\n");
+    code.split("event!(")
+        .skip(1)
+        .filter_map(|call| {
+            let mut literals = call.split('"').skip(1).step_by(2);
+            Some((literals.next()?.to_owned(), literals.next()?.to_owned()))
+        })
+        .filter(|(target, _)| target.starts_with("posse::"))
+        .collect()
+}
+
+#[test]
+fn every_event_is_in_the_guide() {
+    let guide = fs::read_to_string(root().join("docs/guide/events.md")).unwrap();
+    let all: Vec<_> =
+        sources().iter().filter(|(path, _)| path.contains("src/")).flat_map(|(_, text)| events(text)).collect();
+    assert!(all.len() > 10, "the events were not found");
+    for (target, text) in all {
+        let listed = guide.lines().any(|line| line.starts_with(&format!("| `{target}` |")) && line.contains(&text));
+        assert!(listed, "docs/guide/events.md does not list {text:?} of {target}");
     }
 }
 

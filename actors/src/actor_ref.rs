@@ -11,6 +11,7 @@ use crate::refs::{LocalRef, Recipient};
 use crate::target::{Pending, Target, Waiter};
 use crate::tell::Tell;
 use posse_core::mailbox::Reply;
+use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -278,6 +279,14 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
             Repr::Local(served) => served.leave_line(&mut waiter.local),
             Repr::Remote(remote) => remote.leave_line(&mut waiter.remote),
             Repr::Gone(_) => {}
+        }
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        match self.repr() {
+            Repr::Local(served) => Some(served.runtime()),
+            Repr::Remote(remote) => remote.runtime(),
+            Repr::Gone(_) => None,
         }
     }
 

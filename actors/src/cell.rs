@@ -5,9 +5,9 @@
 
 use crate::actor::Actor;
 use crate::context::Context;
-use crate::dead_letter::{DeadLetter, DeadReason};
+use crate::dead_letter::{DeadLetter, DeadReason, Unheard};
 use crate::exit::{ActorId, ExitReason};
-use crate::link::Monitors;
+use crate::link::{Down, Monitors};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::spec::Spec;
@@ -15,7 +15,7 @@ use crate::system::System;
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::sync::Notify;
-use posse_core::task::panic_text;
+use posse_core::task::panic_message;
 use std::any::{Any, type_name};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -46,6 +46,17 @@ impl<A: Actor> Receiver for Local<A> {
 
     fn inbox(ctx: &mut Context<A>) -> &mut Inbox<Self> {
         &mut ctx.inbox
+    }
+
+    fn span(ctx: &Context<A>, message: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            target: "posse::actor",
+            "handle",
+            actor.id = %ctx.id(),
+            actor.type = %name_of::<A>(),
+            actor.name = %ctx.inbox.cell().name(),
+            message.type = %message,
+        )
     }
 }
 
@@ -145,6 +156,25 @@ impl Shared {
             }
             None => false,
         }
+    }
+
+    /// The actor has given a name up.
+    pub(crate) fn forget_name(&self, name: &str) {
+        if let Some(names) = &mut *lock(&self.names) {
+            names.retain(|kept| **kept != *name);
+        }
+    }
+
+    /// The first of its names, for people.
+    pub(crate) fn name(&self) -> Arc<str> {
+        let first = lock(&self.names).as_ref().and_then(|names| names.first().cloned());
+        first.unwrap_or_else(|| Arc::from("-"))
+    }
+
+    /// How many names it has.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        lock(&self.names).as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn finish(&self, reason: &ExitReason) {
@@ -249,7 +279,7 @@ async fn life<A: Actor>(
     ctx.end(&reason);
     // What the recipe holds goes back before the supervisor hears of the end.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
-    dropped.err().into_iter().for_each(std::mem::forget);
+    drop(dropped.map_err(panic_message));
     if let Some(supervisor) = supervisor {
         supervisor.report(LifeEvent::Exited);
     }
@@ -343,11 +373,9 @@ async fn incarnation<A: Actor>(
     }
 }
 
-/// The text of a panic. Its payload may panic when it is dropped, and the payload of that again: it is leaked instead.
+/// The text of a panic, whose payload is dropped.
 fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
-    let text = panic_text(&*panic).into();
-    std::mem::forget(panic);
-    text
+    panic_message(panic).into()
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
@@ -393,7 +421,7 @@ async fn caught<F: Future>(
             let text = text_of(panic);
             // What the panic has left of it.
             let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-            dropped.err().into_iter().for_each(std::mem::forget);
+            drop(dropped.map_err(panic_message));
             Poll::Ready(Err(ExitReason::Failed(text)))
         })
     })
@@ -401,16 +429,24 @@ async fn caught<F: Future>(
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
-pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>) {
+pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
     let cell = inbox.cell().clone();
     let (system, taken) = (cell.system(), inbox.taken());
     system.add_handled(inbox.handled());
     system.dead_letters.add(DeadReason::Expired, inbox.expired());
     system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
+    let mut unheard = Unheard::default();
     inbox.empty(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
+        // Who asked is told; who told is not. Nobody told a `Down`.
+        if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
+            unheard.add(message);
+        }
     });
+    if unheard.count > 0 {
+        system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    }
 }
 
 /// The name of an actor's type, for people.

@@ -10,10 +10,12 @@ use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use crate::spec::IntoSpec;
 use crate::system::System;
+use crate::tracker::Tracker;
+use posse_core::event;
 use posse_core::mailbox::Inbox;
 use posse_core::runtime::Handle;
 use posse_core::task::AbortHandle;
-use posse_core::time::{interval_at, sleep};
+use posse_core::time::{Sleep, interval_at};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -25,22 +27,54 @@ pub struct Context<A: Actor> {
     pub(crate) inbox: Inbox<Local<A>>,
     runtime: Handle,
     pub(crate) children: Children,
-    timers: Vec<AbortHandle>,
+    timers: Tracker<AbortHandle>,
+    monitors: Tracker<Monitor>,
     /// Serving ends after the message that is handled now, and the incarnation for this reason.
     pub(crate) leaving: Option<ExitReason>,
+    /// Its messages come from its own house: those that its end drops are no loss to anybody. A supervisor's.
+    pub(crate) tells_itself: bool,
     ended: bool,
 }
 
 impl<A: Actor> Context<A> {
     pub(crate) fn new(inbox: Inbox<Local<A>>, runtime: Handle) -> Self {
-        Self { inbox, runtime, children: Children::default(), timers: Vec::new(), leaving: None, ended: false }
+        Self {
+            inbox,
+            runtime,
+            children: Children::default(),
+            timers: Tracker::new(),
+            monitors: Tracker::new(),
+            leaving: None,
+            tells_itself: false,
+            ended: false,
+        }
     }
 
     /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
-            cell::bury(&mut self.inbox);
+            cell::bury(&mut self.inbox, self.tells_itself);
+            // Those it watches need not keep its memory until they end.
+            for monitor in self.monitors.take() {
+                monitor.cancel();
+            }
+            self.say_ended(reason);
             self.inbox.cell().finish(reason);
+        }
+    }
+
+    /// Nobody may be left to hear why: a failure is said.
+    fn say_ended(&self, reason: &ExitReason) {
+        let cell = self.inbox.cell();
+        match reason {
+            ExitReason::Failed(text) => event!(
+                ERROR, "posse::actor", "an actor failed",
+                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %text,
+            ),
+            _ => event!(
+                DEBUG, "posse::actor", "an actor ended",
+                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
+            ),
         }
     }
 
@@ -133,19 +167,22 @@ impl<A: Actor> Context<A> {
         let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
         #[cfg(feature = "sim")]
         let kept = record.clone();
-        let told = move |reason: &ExitReason| {
-            // A watcher that has ended has no use for it.
-            let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+        self.monitors.add(|token| {
+            let told = move |reason: &ExitReason| {
+                // A watcher that has ended has no use for it.
+                let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+                #[cfg(feature = "sim")]
+                system.ledger.offer(accepted);
+                #[cfg(feature = "sim")]
+                record.settle();
+                let _ = accepted;
+                drop(token);
+            };
+            let monitor = other.watch(Some(self.id()), Box::new(told));
             #[cfg(feature = "sim")]
-            system.ledger.offer(accepted);
-            #[cfg(feature = "sim")]
-            record.settle();
-            let _ = accepted;
-        };
-        let monitor = other.watch(Some(self.id()), Box::new(told));
-        #[cfg(feature = "sim")]
-        let monitor = monitor.recorded(kept);
-        monitor
+            let monitor = monitor.recorded(kept);
+            monitor
+        })
     }
 
     /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.
@@ -154,8 +191,10 @@ impl<A: Actor> Context<A> {
         A: Handler<M>,
     {
         let me = self.me();
+        // From now on, and not from when the task is first seen to.
+        let time = Sleep::on(self.runtime.clone(), delay);
         self.timer(async move {
-            sleep(delay).await;
+            time.await;
             let _ = me.tell(message).await;
         })
     }
@@ -183,14 +222,17 @@ impl<A: Actor> Context<A> {
     }
 
     fn timer(&mut self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.timers.retain(|timer| !timer.is_finished());
-        let timer = self.runtime.spawn(future).abort_handle();
-        self.timers.push(timer.clone());
-        timer
+        self.timers.add(|token| {
+            let timer = self.runtime.spawn(async move {
+                let _token = token;
+                future.await;
+            });
+            timer.abort_handle()
+        })
     }
 
     pub(crate) fn end_timers(&mut self) {
-        self.timers.drain(..).for_each(|timer| timer.abort());
+        self.timers.take().into_iter().for_each(|timer| timer.abort());
     }
 }
 
@@ -207,3 +249,6 @@ impl<A: Actor> fmt::Debug for Context<A> {
         write!(f, "Context<{}>({})", cell::name_of::<A>(), self.id())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,19 @@ impl<M> TellError<M> {
         }
     }
 
+    /// The same for an ask, and the message.
+    pub(crate) fn into_ask_error(self) -> (AskError, M) {
+        match self {
+            Self::Full(message) => (AskError::Full, message),
+            Self::Stopped(message) => (AskError::Stopped, message),
+            Self::NoSuchActor(message) => (AskError::NoSuchActor, message),
+            Self::NodeDown(message) => (AskError::NodeDown, message),
+            Self::TooLarge(message) => (AskError::TooLarge, message),
+            Self::Incompatible(message) => (AskError::Incompatible, message),
+            Self::Encode(message, why) => (AskError::Encode(why), message),
+        }
+    }
+
     /// The same words as [`AskError`] has.
     fn text(&self) -> &'static str {
         match self {
@@ -199,11 +212,12 @@ impl<M> From<TellError<M>> for Box<dyn StdError> {
 
 /// Why an ask got no reply.
 ///
-/// It can be part of a reply, also of one that crosses the network.
+/// It can be part of a reply, also of one that crosses the network. It holds no message: most of these happen to messages
+/// that were taken. One that was not taken comes back by [`Ask::recover`](crate::Ask::recover).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AskError {
-    /// The mailbox is full, and waiting for room was not possible.
+    /// Too many messages wait for the actor at its node. Here an ask waits for room until its deadline.
     Full,
     /// The actor ended before it began with the message, or accepts nothing more.
     Stopped,
@@ -217,7 +231,7 @@ pub enum AskError {
     Timeout,
     /// An actor asked itself from its own handler, which could never be answered.
     Deadlock,
-    /// The handler gave its duty to reply away, and nobody fulfilled it.
+    /// The actor's node says that there will be no reply, for a reason that this one does not know.
     NoReply,
     /// The actor's node defines this type of message in another way, or does not know it.
     Incompatible,
@@ -239,7 +253,7 @@ impl fmt::Display for AskError {
             Self::NodeDown => NODE_DOWN,
             Self::Timeout => "no reply before the deadline",
             Self::Deadlock => "an actor that asks itself waits for itself for ever",
-            Self::NoReply => "the actor dropped the reply",
+            Self::NoReply => "there will be no reply",
             Self::Incompatible => INCOMPATIBLE,
             Self::TooLarge => TOO_LARGE,
             Self::Encode(why) => return write!(f, "{ENCODE}: {why}"),
@@ -249,6 +263,77 @@ impl fmt::Display for AskError {
 }
 
 impl StdError for AskError {}
+
+/// Why an ask got no reply, and the message if it was not taken; see [`Ask::recover`](crate::Ask::recover).
+///
+/// With the message in hand it is certain that nobody handled it, so asking again cannot make it happen twice. Without
+/// it, it may have been handled, whatever the error.
+///
+/// It converts into [`AskError`], [`Error`] and boxed errors with `?`, whatever the message is.
+pub struct FailedAsk<M> {
+    error: AskError,
+    message: Option<M>,
+}
+
+impl<M> FailedAsk<M> {
+    pub(crate) fn new(error: AskError, message: Option<M>) -> Self {
+        Self { error, message }
+    }
+
+    /// Returns why there was no reply.
+    pub fn error(&self) -> &AskError {
+        &self.error
+    }
+
+    /// Returns true if the message was not taken.
+    pub fn is_recovered(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Returns the message if it was not taken.
+    pub fn into_message(self) -> Option<M> {
+        self.message
+    }
+
+    /// Returns both.
+    pub fn into_parts(self) -> (AskError, Option<M>) {
+        (self.error, self.message)
+    }
+}
+
+impl<M> fmt::Display for FailedAsk<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<M> fmt::Debug for FailedAsk<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = std::any::type_name::<M>();
+        write!(f, "FailedAsk<{message}>({:?}, recovered: {})", self.error, self.is_recovered())
+    }
+}
+
+/// Drops the message.
+impl<M> From<FailedAsk<M>> for AskError {
+    fn from(failed: FailedAsk<M>) -> Self {
+        failed.error
+    }
+}
+
+/// Drops the message. From here on [`Error`] follows.
+impl<M> From<FailedAsk<M>> for Box<dyn StdError + Send + Sync> {
+    fn from(failed: FailedAsk<M>) -> Self {
+        failed.error.into()
+    }
+}
+
+/// Drops the message.
+impl<M> From<FailedAsk<M>> for Box<dyn StdError> {
+    fn from(failed: FailedAsk<M>) -> Self {
+        failed.error.into()
+    }
+}
 
 const FULL: &str = "the mailbox is full";
 const STOPPED: &str = "the actor has stopped";

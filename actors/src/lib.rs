@@ -48,15 +48,18 @@ mod supervisor;
 mod system;
 mod target;
 mod tell;
+mod tracker;
 
 pub use actor::Actor;
 pub use actor_ref::{ActorRef, RawRef};
-pub use ask::{ASK_DEADLINE, Ask};
+pub use ask::{ASK_DEADLINE, Ask, Recover};
 pub use cell::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
 pub use cluster::{Node, NodeId};
 pub use context::Context;
 pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
-pub use error::{AskError, ChildError, Error, FindError, NodeError, RegisterError, Result, SpawnError, TellError};
+pub use error::{
+    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError,
+};
 pub use exit::{ActorId, ExitReason};
 pub use link::{Down, Monitor, Watchable};
 pub use listener::Listener;

@@ -67,6 +67,12 @@ impl Monitors {
         waiting.into_values().for_each(|notify| notify(reason));
     }
 
+    /// How many want to know.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     pub(crate) fn ended(&self) -> Option<ExitReason> {
         self.lock().ended.clone()
     }
@@ -157,5 +163,49 @@ impl Monitor {
             record.settle();
         }
         cancelled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn somebody_taken_off_the_list_is_not_told_and_somebody_told_cannot_be_taken_off() {
+        let (monitors, told) = (Monitors::default(), Arc::new(AtomicUsize::new(0)));
+        let notify = || {
+            let told = told.clone();
+            Box::new(move |_: &ExitReason| {
+                told.fetch_add(1, Ordering::AcqRel);
+            })
+        };
+        let keys = [(); 2].map(|()| monitors.add(notify()));
+        assert!(monitors.remove(keys[0]));
+        assert!(!monitors.remove(keys[0]));
+        monitors.fire(&ExitReason::Normal);
+        assert!(!monitors.remove(keys[1]));
+        assert_eq!(told.load(Ordering::Acquire), 1);
+
+        // Whoever comes later is told at once, and why it really ended.
+        monitors.fire(&ExitReason::Killed);
+        monitors.add(Box::new(|reason| assert_eq!(*reason, ExitReason::Normal)));
+        monitors.add(notify());
+        assert_eq!(told.load(Ordering::Acquire), 2);
+    }
+
+    #[test]
+    fn who_is_told_may_use_the_list() {
+        let monitors = Arc::new(Monitors::default());
+        for ended in [false, true] {
+            let list = monitors.clone();
+            monitors.add(Box::new(move |_| {
+                list.add(Box::new(|_| {}));
+                assert!(!list.remove(u64::MAX));
+            }));
+            if !ended {
+                monitors.fire(&ExitReason::Normal);
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@ use crate::error::{AskError, TellError};
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
 use posse_core::mailbox::{Refused, Reply, RoomWaiter};
+use posse_core::runtime::Handle;
+use posse_core::task::panic_message;
 use posse_wire::fnv1a64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -136,10 +138,8 @@ impl<M> From<Refused<M>> for Undelivered {
             Refused::Closed(_) => Self::Stopped,
         };
         // It has been made from bytes and is made again, or not needed. A panic of its drop is no reason to end a
-        // connection; a payload may panic when it is dropped, so it is leaked.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(refused))) {
-            std::mem::forget(panic);
-        }
+        // connection.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(refused))).map_err(panic_message));
         why
     }
 }
@@ -223,6 +223,7 @@ pub(crate) trait Served: Send + Sync {
     fn shared(&self) -> &Shared;
     fn protocol(&self) -> u64;
     fn messages(&self) -> &'static [MessageType];
+    fn runtime(&self) -> Handle;
     fn is_current(&self) -> bool;
     fn local(&self, index: usize, op: &mut dyn Any);
     fn tell(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<(), Undelivered>;
@@ -247,6 +248,10 @@ impl<A: Actor, P: ServedBy<A>> Served for ServedActor<A, P> {
 
     fn messages(&self) -> &'static [MessageType] {
         P::MESSAGES
+    }
+
+    fn runtime(&self) -> Handle {
+        self.actor.0.runtime().clone()
     }
 
     fn is_current(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::message::{HandledBy, Handler, Message};
 use crate::target::{Pending, Target, Waiter};
 use crate::tell::Tell;
 use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
+use posse_core::runtime::Handle;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -161,6 +162,10 @@ impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
         self.0.leave_line(&mut waiter.local);
     }
 
+    fn runtime(&self) -> Option<Handle> {
+        Some(self.0.runtime().clone())
+    }
+
     fn is_current(&self) -> bool {
         self.0.is_current()
     }
@@ -255,6 +260,10 @@ impl<M: Message> Target<M> for Recipient<M> {
 
     fn leave_line(&self, waiter: &mut Waiter) {
         self.0.leave_line(waiter);
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        self.0.runtime()
     }
 
     fn is_current(&self) -> bool {

@@ -56,6 +56,15 @@ impl Registry {
         self.names.get(name)?.actor.downcast_ref::<LocalRef<A>>().cloned()
     }
 
+    /// Takes a name from an actor. False if it did not have it.
+    pub(crate) fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
+        let had = self.remove(name, actor.id());
+        if had {
+            actor.0.forget_name(name);
+        }
+        had
+    }
+
     pub(crate) fn is_taken(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }

@@ -74,7 +74,7 @@ impl System {
 
     /// Takes a name from an actor. False if it did not have it.
     pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
-        self.registry.remove(name, actor.id())
+        self.registry.unregister(name, actor)
     }
 
     /// Returns how many names there are.

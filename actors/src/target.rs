@@ -4,6 +4,7 @@ use crate::cluster::{Place, RemoteReply};
 use crate::error::{AskError, TellError};
 use crate::message::Message;
 use posse_core::mailbox::{Lost, Refused, Reply, RoomWaiter};
+use posse_core::runtime::Handle;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +30,9 @@ pub trait Target<M: Message>: Send + Sync + 'static {
     /// Gives up the place in the line.
     #[doc(hidden)]
     fn leave_line(&self, waiter: &mut Waiter);
+    /// The runtime whose clock ends an ask that is polled outside of any runtime; `None` if nothing can be asked.
+    #[doc(hidden)]
+    fn runtime(&self) -> Option<Handle>;
     /// True inside the very actor this refers to.
     #[doc(hidden)]
     fn is_current(&self) -> bool;
@@ -83,20 +87,6 @@ impl<M> From<Refused<M>> for TellError<M> {
         match refused {
             Refused::Full(message) => Self::Full(message),
             Refused::Closed(message) => Self::Stopped(message),
-        }
-    }
-}
-
-impl<M> From<TellError<M>> for AskError {
-    fn from(error: TellError<M>) -> Self {
-        match error {
-            TellError::Full(_) => Self::Full,
-            TellError::Stopped(_) => Self::Stopped,
-            TellError::NoSuchActor(_) => Self::NoSuchActor,
-            TellError::NodeDown(_) => Self::NodeDown,
-            TellError::TooLarge(_) => Self::TooLarge,
-            TellError::Incompatible(_) => Self::Incompatible,
-            TellError::Encode(_, why) => Self::Encode(why),
         }
     }
 }

@@ -38,7 +38,10 @@ impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
             message = match this.target.try_tell_with(&mut this.waiter, message) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(TellError::Full(message)) if !this.target.is_current() => message,
-                Err(refused) => return Poll::Ready(Err(refused)),
+                Err(refused) => {
+                    this.target.leave_line(&mut this.waiter);
+                    return Poll::Ready(Err(refused));
+                }
             };
             if this.target.poll_room(&mut this.waiter, cx).is_pending() {
                 this.message = Some(message);

@@ -91,7 +91,7 @@ impl Pool {
         }
         let handle = runtime.clone();
         if let Err(error) = builder.spawn(move || handle.blocking().run(&handle)) {
-            tracing::error!(%error, "could not start a thread of the blocking pool");
+            crate::event!(ERROR, "posse::runtime", "could not start a thread of the blocking pool", reason = %error);
             self.thread_failed(runtime);
         }
     }

@@ -4,6 +4,8 @@
 mod blocking;
 mod builder;
 mod context;
+#[doc(hidden)]
+pub mod events;
 mod extensions;
 pub mod io;
 pub mod mailbox;

@@ -209,7 +209,7 @@ impl Runtime {
         stepped.chain(parked).for_each(leave);
         for thread in self.threads.drain(..) {
             if wait && thread.join().is_err() {
-                tracing::error!("a worker thread panicked");
+                crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
             }
         }
     }

@@ -117,7 +117,8 @@ impl Pause {
 
         if self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL) {
             self.warned = Some(now);
-            tracing::warn!(%error, pause = ?self.length, "cannot accept connections for now");
+            let pause = self.length.as_secs_f64();
+            posse_core::event!(WARN, "posse::net", "connections cannot be accepted for now", reason = %error; pause = pause);
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Actors and messages that several areas use.
 
 use posse::prelude::*;
+use posse::runtime::Handle;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context as Cx, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -99,4 +103,38 @@ pub async fn settle() {
 /// A runtime whose clock only a hand turns.
 pub fn manual() -> posse::runtime::Runtime {
     posse::runtime::Builder::new_current_thread().manual_clock().seed(7).build().unwrap()
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Another executor, in a thread of its own.
+#[expect(clippy::disallowed_methods, reason = "a thread that no runtime knows")]
+pub fn elsewhere<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
+    thread::spawn(move || {
+        assert!(Handle::try_current().is_err());
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Cx::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    })
+}
+
+/// Drives the runtime and turns its clock until the thread is done.
+pub async fn join<T>(thread: JoinHandle<T>) -> T {
+    while !thread.is_finished() {
+        // In a runtime with a real clock nothing is turned.
+        Handle::current().advance(secs(1));
+        posse::task::yield_now().await;
+    }
+    thread.join().unwrap()
 }

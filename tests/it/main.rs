@@ -2,9 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod accounting;
+mod asks;
 mod auto_traits;
 mod common;
+mod context;
 mod drops;
+mod events;
 mod lifecycle;
 mod mailbox;
 mod monitors;

@@ -177,3 +177,27 @@ async fn messages_and_replies_that_panic_when_they_are_dropped_harm_nobody() {
     let system = posse::System::current();
     assert_eq!((system.alive(), system.dead_letters().count(posse::DeadReason::Stopped)), (0, 10));
 }
+
+/// A payload that is still somewhere keeps this alive.
+struct Payload(#[expect(dead_code, reason = "held")] std::sync::Arc<()>);
+
+#[derive(Message)]
+struct BreakWith(Payload);
+
+struct Breakable;
+impl Actor for Breakable {}
+
+impl Handler<BreakWith> for Breakable {
+    async fn handle(&mut self, BreakWith(payload): BreakWith, _: &mut Context<Self>) {
+        panic_any(payload);
+    }
+}
+
+#[posse::test]
+async fn what_an_actor_panics_with_is_not_kept() {
+    let payload = std::sync::Arc::new(());
+    let breakable = posse::spawn(|| Breakable);
+    breakable.tell(BreakWith(Payload(payload.clone()))).await.unwrap();
+    assert!(breakable.closed().await.is_abnormal());
+    assert_eq!(std::sync::Arc::strong_count(&payload), 1);
+}

@@ -1,5 +1,6 @@
 //! Nodes over real sockets on loopback: names, messages, references, monitors, accounting, and what breaks.
 
+use crate::common::{elsewhere, join};
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::{AskError, FindError, NodeError};
@@ -428,4 +429,14 @@ async fn many_asks_at_once_are_all_answered() {
         let (n, reply) = ask.await.unwrap();
         assert_eq!(reply.unwrap(), n.to_string());
     }
+}
+
+#[posse::test]
+async fn ask_to_another_node_works_on_a_thread_that_no_runtime_knows() {
+    let (server, _tester) = server("server").await;
+    let (_client, tester) = client(&server).await;
+    let echoed = elsewhere(tester.echo("hello".into()));
+    assert_eq!(join(echoed).await.as_deref(), Ok("hello"));
+    let late = elsewhere(tester.never().within(ms(20)));
+    assert_eq!(join(late).await, Err(AskError::Timeout));
 }

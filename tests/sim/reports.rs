@@ -31,7 +31,7 @@ fn a_failure_names_seed_time_assertion_events_and_the_command_that_repeats_it() 
         "sums are wrong",
         "  a\n",
         "dies: Kill",
-        "connected node=",
+        "connected node.id=",
         "POSSE_SIM_SEED=0 cargo test area::a_test -- --exact",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");

@@ -1,7 +1,7 @@
 //! Failure scenarios of monitors, numbered as in the design of the node protocol.
 
 use crate::probe::{Probe, Probing, find, id_of, moment, numbers, seen, server, state};
-use posse::cluster::PeerState;
+use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
@@ -161,4 +161,52 @@ async fn watcher_that_restarts_hears_only_what_it_asked_for_anew(sim: Sim) {
     }
     sleep(secs(2)).await;
     assert_eq!(downs(&seen(&b, &near).await).len(), usize::from(!ends_meanwhile));
+}
+
+/// Sets a monitor, and cancels it or leaves that to its own end.
+struct Guest;
+impl Actor for Guest {}
+
+#[derive(Message)]
+struct Visit(ActorRef<Probing>, bool);
+
+impl Handler<Visit> for Guest {
+    async fn handle(&mut self, Visit(whom, cancels): Visit, ctx: &mut Context<Self>) {
+        let monitor = ctx.monitor(&whom);
+        assert!(!cancels || monitor.cancel());
+    }
+}
+
+impl Handler<Down> for Guest {
+    async fn handle(&mut self, _: Down, _: &mut Context<Self>) {}
+}
+
+/// Watch 38: a monitor that was cancelled, or whose watcher has ended, leaves nothing at the other node, where its kind is bounded.
+#[posse::test(sim, seeds = 10)]
+async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim: Sim) {
+    let mut limits = Limits::default();
+    limits.monitors_max = 4;
+    let (a, b) = (server(&sim, "a").limits(limits).await, server(&sim, "b").await);
+    find(&b, &a).await;
+    let target = publish(&a, "target", 16).await;
+    let far = lookup(&b, "target").await;
+    for visit in 0..20 {
+        let far = far.clone();
+        b.run(async move {
+            let guest = posse::spawn(|| Guest);
+            guest.ask(Visit(far, visit % 2 == 0)).await.unwrap();
+            guest.stop();
+            guest.closed().await;
+        })
+        .await;
+    }
+
+    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    let me = near.clone();
+    b.run(async move { me.watch(far).await }).await.unwrap();
+    sleep(secs(1)).await;
+    target.stop();
+    sleep(secs(1)).await;
+    assert_eq!(seen(&b, &near).await, ["down: it came to its end"]);
+    assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
 }

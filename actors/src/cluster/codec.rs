@@ -7,7 +7,7 @@ use super::core::Core;
 use super::depth::{Budget, Guarded};
 use super::remote::RemoteRef;
 use crate::actor_ref::Repr;
-use posse_core::task::panic_text;
+use posse_core::task::panic_message;
 use posse_wire::{Introduction, MESSAGE_BYTES_CEILING, WireRef};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -59,10 +59,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text = format!("it panicked: {}", panic_text(&*panic));
-    // A payload may panic when it is dropped: it is leaked instead.
-    std::mem::forget(panic);
-    text
+    format!("it panicked: {}", panic_message(panic))
 }
 
 fn text_of_encode(error: bincode::error::EncodeError) -> String {

@@ -6,6 +6,7 @@ use super::events::DownReason;
 use super::peer::Peer;
 use super::{First, race};
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::time::{Instant, sleep, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
@@ -108,7 +109,7 @@ pub(super) async fn accept(listening: Listening) {
             First::Right(Ok((stream, _))) => stream,
             First::Right(Err(error)) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
-                tracing::warn!(target: "posse::node", %error, "a connection could not be accepted");
+                event!(WARN, "posse::node", "a connection could not be accepted", reason = %error);
                 race(core.closing.cancelled(), sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
@@ -118,7 +119,7 @@ pub(super) async fn accept(listening: Listening) {
             let limit = greeter.limits.handshake;
             let shaking = timeout(limit, shake_hands(&greeter, stream, Role::Acceptor, false)).await;
             if let Ok(Err(error)) = shaking {
-                tracing::debug!(target: "posse::node", ?error, "a connection did not come about");
+                event!(DEBUG, "posse::node", "a connection did not come about", reason = %format_args!("{error:?}"));
             }
         });
         core.half_open(handshake.abort_handle());
@@ -171,7 +172,7 @@ async fn shake_hands(
     let mut attempt = Attempt(Some(peer.clone()), role);
     let connected = match agree(core, introduced, &mut stream, &mut input).await {
         Err(ConnectError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
-            say_refused("the other node refuses this one", peer.name(), code, &text);
+            say_refused("the other node", peer.name(), code, &text);
             let renewed = match code {
                 Goodbye::Stale => core.is_stale(me.incarnation, detail),
                 Goodbye::Quarantined => core.is_quarantined(me.incarnation, &peer, is_chosen),
@@ -199,7 +200,7 @@ async fn refuse(
     input: &mut BytesMut,
     (code, detail, text): (Goodbye, u64, &'static str),
 ) -> Result<Option<(Goodbye, u64)>, ConnectError> {
-    say_refused("a node was refused", &introduced.peer().name, code, text);
+    say_refused("this node", &introduced.peer().name, code, text);
     let (mut agreeing, last_words) = introduced.refuse(code, detail, text);
     stream.write_all(&last_words).await?;
     stream.shutdown().await?;
@@ -213,12 +214,16 @@ async fn refuse(
 }
 
 /// Connections that meet each other are everyday; whoever is refused for another reason stays out.
-fn say_refused(what: &str, name: &str, code: Goodbye, text: &str) {
+fn say_refused(who: &str, name: &str, code: Goodbye, text: &str) {
     match code {
-        Goodbye::Simultaneous | Goodbye::Already => {
-            tracing::debug!(target: "posse::node", name, %code, text, "{what}");
-        }
-        _ => tracing::warn!(target: "posse::node", name, %code, text, "{what}"),
+        Goodbye::Simultaneous | Goodbye::Already => event!(
+            DEBUG, "posse::node", "a handshake was refused",
+            node.name = %name, by = %who, reason = %code, detail = %text,
+        ),
+        _ => event!(
+            WARN, "posse::node", "a handshake was refused",
+            node.name = %name, by = %who, reason = %code, detail = %text,
+        ),
     }
 }
 

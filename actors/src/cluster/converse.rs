@@ -5,6 +5,7 @@ use super::inbound::Inbound;
 use super::peer::Peer;
 use super::{First, race};
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::task::{JoinHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
@@ -64,7 +65,7 @@ impl Drop for Writer {
 /// Runs a connection to its end.
 pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connection) -> End {
     let Connection { stream, input, connected } = connection;
-    tracing::info!(target: "posse::node", node = %peer.id(), name = peer.name(), "connected");
+    event!(INFO, "posse::node", "connected", node.id = %peer.id(), node.name = %peer.name());
     let epoch = peer.on_session(|session| session.attach(connected, core.now()));
     peer.wake_line();
 
@@ -81,7 +82,10 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
         Err(last_words) => last_words,
     };
     if code != Goodbye::Shutdown {
-        tracing::warn!(target: "posse::node", node = %peer.id(), name = peer.name(), %code, text, "a connection is ended");
+        event!(
+            WARN, "posse::node", "this node ends the connection",
+            node.id = %peer.id(), node.name = %peer.name(), reason = %code, detail = %text,
+        );
     }
     peer.on_session(|session| session.leave(code, &text));
     peer.output.notify_one();

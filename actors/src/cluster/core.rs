@@ -7,6 +7,7 @@ use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
 use crate::protocol::Served;
+use posse_core::event;
 use posse_core::runtime::Handle;
 use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
@@ -135,13 +136,13 @@ impl Core {
             current if !known => {
                 self.incarnation.store(current.max(seen + 1), Ordering::Release);
                 drop(nodes);
-                tracing::info!(target: "posse::node", seen, "this node's clock went back: it takes a later incarnation");
+                event!(INFO, "posse::node", "the clock went back: this node takes a later incarnation"; seen = seen);
                 return true;
             }
             _ => drop(nodes),
         }
         if !self.is_superseded.swap(true, Ordering::AcqRel) {
-            tracing::error!(target: "posse::node", name = self.name(), by = seen, "another process has taken the name");
+            event!(ERROR, "posse::node", "another process has taken the name", node.name = %self.name(); by = seen);
             self.events.push(NodeEvent::Superseded { by: seen });
         }
         false
@@ -177,8 +178,9 @@ impl Core {
         let relations = nodes.forget();
         drop(nodes);
         let (now, by) = (self.id(), peer.shared_name());
-        tracing::warn!(
-            target: "posse::node", %former, %now, by = &*by, "this node was declared down: it is back as a new incarnation"
+        event!(
+            WARN, "posse::node", "this node was declared down: it is back as a new incarnation",
+            former = %former, now = %now, by = %by,
         );
         relations.iter().for_each(|peer| peer.down(DownReason::Renewed));
         self.events.push(NodeEvent::Renewed { former, now, by });

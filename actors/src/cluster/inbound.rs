@@ -10,6 +10,7 @@ use crate::error::AskError;
 use crate::exit::ExitReason;
 use crate::link::Notify as Told;
 use crate::protocol::{Served, Undelivered};
+use posse_core::event;
 use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
@@ -145,9 +146,9 @@ impl Inbound {
                 }
                 Event::Settled => room = true,
                 Event::Goodbye(code, text) => {
-                    tracing::info!(
-                        target: "posse::node", node = %self.peer.id(), name = self.peer.name(), %code, text,
-                        "the other node ends the connection"
+                    event!(
+                        INFO, "posse::node", "the other node ends the connection",
+                        node.id = %self.peer.id(), node.name = %self.peer.name(), reason = %code, detail = %text,
                     );
                     end = Some(if code == Goodbye::Shutdown { End::Down } else { End::Broken });
                 }

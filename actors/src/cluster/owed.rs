@@ -9,6 +9,7 @@ use super::core::Core;
 use super::peer::Peer;
 use crate::error::AskError;
 use crate::protocol::EncodedReply;
+use posse_core::task::panic_message;
 use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -152,8 +153,8 @@ impl Peer {
                 return None;
             }
             Err(panic) => {
-                // A payload may panic when it is dropped: it is leaked instead.
-                std::mem::forget(panic);
+                // Only its payload is left, and that must go without harm.
+                panic_message(panic);
                 Err(AskError::Crashed)
             }
         };

@@ -10,6 +10,7 @@ use crate::error::{AskError, FindError};
 use crate::exit::ExitReason;
 use crate::link::{Monitors, Notify as Told};
 use bytes::BytesMut;
+use posse_core::event;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
 use posse_wire::{
     ActorKey, CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo,
@@ -453,7 +454,7 @@ impl Peer {
         });
         self.forget_watchers();
         if was_together {
-            tracing::info!(target: "posse::node", node = %self.node, name = self.name(), lost, "disconnected");
+            event!(INFO, "posse::node", "disconnected", node.id = %self.node, node.name = %self.name(); lost = lost);
             self.say(NodeEvent::Disconnected { node: self.node, name: self.shared_name(), lost });
         }
         self.say_moved();
@@ -515,7 +516,7 @@ impl Peer {
         status.down_since = self.core().map_or(Duration::ZERO, |core| core.now());
         drop(status);
         drop(offered);
-        tracing::info!(target: "posse::node", node = %self.node, name = self.name(), %reason, "node down");
+        event!(INFO, "posse::node", "node down", node.id = %self.node, node.name = %self.name(), reason = %reason);
 
         let answers = self.on_session(Session::close);
         answers.into_iter().for_each(Answer::give_up);

@@ -8,6 +8,7 @@ use crate::exit::{ActorId, ExitReason};
 use crate::link::{Monitor, Notify};
 use crate::protocol::Wire;
 use bytes::BytesMut;
+use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, TypeInfo, WireRef};
 use serde::Serialize;
@@ -61,6 +62,11 @@ impl RemoteRef {
 
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// The runtime of this process's node; `None` once that node is gone.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        self.peer.core().map(|core| core.handle.clone())
     }
 
     pub(crate) fn wire(&self) -> WireRef {

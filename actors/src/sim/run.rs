@@ -2,7 +2,7 @@
 
 use super::{Sim, audit};
 use posse_core::sim::{Failure, Options, Record, World};
-use posse_core::task::panic_text;
+use posse_core::task::panic_message;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,12 +110,7 @@ where
     let failure = match run {
         Ok(Ok(None)) => None,
         Ok(Ok(Some(text)) | Err(Failure::Found(text))) => Some(text),
-        Ok(Err(Failure::Panic(payload))) | Err(payload) => {
-            let text = panic_text(&*payload).to_owned();
-            // A payload may panic when it is dropped.
-            std::mem::forget(payload);
-            Some(text)
-        }
+        Ok(Err(Failure::Panic(payload))) | Err(payload) => Some(panic_message(payload)),
     };
     let failure = failure.map(|text| format!("{text}\n{}", journals(&world)));
     Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure }

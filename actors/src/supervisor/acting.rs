@@ -13,6 +13,7 @@ use crate::error::SpawnError;
 use crate::exit::ExitReason;
 use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
+use posse_core::event;
 use posse_core::sync::oneshot;
 use posse_core::time::Instant;
 use std::sync::Arc;
@@ -95,6 +96,7 @@ impl Actor for Supervisor {
     /// A supervisor has started when its children have.
     async fn started(&mut self, ctx: &mut Context<Self>) -> crate::Result {
         ctx.children.set_ordered();
+        ctx.tells_itself = true;
         for spec in std::mem::take(&mut self.pending) {
             let name = spec.name.clone();
             self.add(spec, false, ctx).map_err(|error| format!("child {:?}: {error}", name.unwrap_or_default()))?;
@@ -245,25 +247,29 @@ impl Supervisor {
         let decision = self.plan.ended(key, reason, drained, Instant::now(), ctx.runtime().random_u64());
         let Some(entry) = self.children.get_mut(&key) else { return };
 
-        let actor = ctx.children.get(key).map(|child| tracing::field::display(child.id()));
-        let (child, r#type, what) = (
-            entry.spec.name.as_deref().unwrap_or(entry.spec.type_name),
-            entry.spec.type_name,
-            if unstarted { "did not start" } else { "ended" },
-        );
+        let me = ctx.id();
+        let actor = ctx.children.get(key).map_or_else(|| "-".to_owned(), |child| child.id().to_string());
+        let (child, r#type) = (entry.spec.name.as_deref().unwrap_or(entry.spec.type_name), entry.spec.type_name);
+        let state = if unstarted { "starting" } else { "running" };
         match decision {
-            Decision::Restart { after } => {
-                tracing::warn!(target: "posse::supervisor", supervisor = %ctx.id(), child, actor, r#type, %reason, delay = ?after,
-                    "a child {what} and is restarted");
-            }
-            Decision::Leave if reason.is_abnormal() => {
-                tracing::warn!(target: "posse::supervisor", supervisor = %ctx.id(), child, actor, r#type, %reason,
-                    "a child {what} and is not restarted");
-            }
+            Decision::Restart { after } => event!(
+                WARN, "posse::supervisor", "restarting a child",
+                supervisor.id = %me, child.name = %child, child.state = %state, actor.id = %actor, actor.type = %r#type,
+                reason = %reason; after = after.as_secs_f64(),
+            ),
+            Decision::Leave if reason.is_abnormal() => event!(
+                WARN, "posse::supervisor", "a child ended and is not restarted",
+                supervisor.id = %me, child.name = %child, child.state = %state, actor.id = %actor, actor.type = %r#type,
+                reason = %reason,
+            ),
             Decision::Escalate => {
                 let (limit, period) = (self.plan.policy.limit, self.plan.policy.period);
-                tracing::error!(target: "posse::supervisor", supervisor = %ctx.id(), child, actor, r#type, %reason, limit, ?period,
-                    "a child {what} once too often: the supervisor gives up");
+                event!(
+                    ERROR, "posse::supervisor", "a supervisor gives up",
+                    supervisor.id = %me, child.name = %child, child.state = %state, actor.id = %actor,
+                    actor.type = %r#type, reason = %reason; limit = limit, period = period.as_secs_f64(),
+                );
+                let what = if unstarted { "did not start" } else { "ended" };
                 let text =
                     format!("{child:?} needed more than {limit} restarts within {period:?}; it {what}: {reason}");
                 ctx.leaving = Some(ExitReason::GaveUp(text.into()));

@@ -72,10 +72,10 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
     assert_eq!(levels, [Level::WARN, Level::ERROR]);
     for (_, line) in &*lines {
         for field in
-            ["child=\"f\"", "type=\"posse::supervisor::tests::Fragile\"", "reason=it failed: broken on purpose"]
+            ["child.name=f", "actor.type=posse::supervisor::tests::Fragile", "reason=it failed: broken on purpose"]
         {
             assert!(line.contains(field), "{field} is not in {line}");
         }
     }
-    assert!(lines[0].1.contains("delay=0ns") && lines[1].1.contains("limit=1"));
+    assert!(lines[0].1.contains("after=0.0") && lines[1].1.contains("limit=1"));
 }

@@ -116,7 +116,7 @@ impl Inner {
         self.len.fetch_sub(1, Ordering::Relaxed);
         let Some(source) = source else { return };
         if let Err(error) = self.registry.deregister(source) {
-            tracing::debug!(%error, "the event queue did not know a socket any more");
+            crate::event!(DEBUG, "posse::runtime", "the event queue did not know a socket any more", reason = %error);
         }
     }
 
@@ -131,7 +131,7 @@ impl IoHandle {
         match self {
             Self::Os(inner) => {
                 if let Err(error) = inner.registry.interrupt() {
-                    tracing::error!(%error, "could not interrupt the event queue");
+                    crate::event!(ERROR, "posse::runtime", "could not interrupt the event queue", reason = %error);
                 }
             }
             // Nobody blocks in a simulated driver.

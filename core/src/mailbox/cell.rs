@@ -266,6 +266,11 @@ impl<R: Receiver> CellRef<R> {
         context::current_task() == self.task.as_ptr()
     }
 
+    /// Returns the runtime that the cell lives in.
+    pub fn runtime(&self) -> &Handle {
+        self.task.runtime()
+    }
+
     /// Returns the id of the cell's task.
     pub fn task_id(&self) -> Id {
         self.task.id()

@@ -7,6 +7,7 @@ use super::Receiver;
 use super::cell::CellRef;
 use super::node::{Message, Running};
 use super::queue::Pop;
+use crate::events;
 use crate::shim::hint;
 use crate::task::coop;
 use std::fmt;
@@ -14,6 +15,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tracing::Span;
 
 /// Messages handled in one poll before the other tasks get their turn. Not separable from 8 or 256 by measurement.
 const MESSAGES_PER_POLL: u32 = 64;
@@ -96,7 +98,7 @@ impl<R: Receiver> Inbox<R> {
     /// # Panics
     /// A handler's panic passes through, after its message was released.
     pub fn serve<'a>(state: &'a mut R::State, context: &'a mut R::Context) -> Serve<'a, R> {
-        Serve { state, context, running: None, borrows: PhantomData }
+        Serve { state, context, running: None, span: None, borrows: PhantomData }
     }
 
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
@@ -237,6 +239,8 @@ pub struct Serve<'a, R: Receiver> {
     context: *mut R::Context,
     /// The handler that waits for something. It borrows `state` and `context`, which nobody touches meanwhile.
     running: Option<Running<R>>,
+    /// What `running` runs in, if anybody listens.
+    span: Option<Box<Span>>,
     borrows: PhantomData<(&'a mut R::State, &'a mut R::Context)>,
 }
 
@@ -262,6 +266,41 @@ impl<R: Receiver> Serve<'_, R> {
         R::interrupted(context)
     }
 
+    /// Begins with a message: one relaxed load more while nobody listens.
+    #[inline]
+    fn begin(&mut self, message: Message<R>, cx: &mut Context<'_>) {
+        if events::is_traced() {
+            return self.begin_traced(message, cx);
+        }
+        // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
+        self.running = unsafe { message.start(self.state, self.context, cx) };
+    }
+
+    #[cold]
+    fn begin_traced(&mut self, message: Message<R>, cx: &mut Context<'_>) {
+        // SAFETY: as in `inbox`.
+        let context = unsafe { &*self.context };
+        let span = R::span(context, message.type_name());
+        // SAFETY: as in `begin`.
+        self.running = span.in_scope(|| unsafe { message.start(self.state, self.context, cx) });
+        self.span = self.running.is_some().then(|| Box::new(span));
+    }
+
+    /// Goes on with the handler that waits, in its span if it has one.
+    #[inline]
+    fn resume(&mut self, running: Running<R>, cx: &mut Context<'_>) {
+        match self.span.take() {
+            None => self.running = running.poll(cx),
+            Some(span) => self.resume_traced(running, span, cx),
+        }
+    }
+
+    #[cold]
+    fn resume_traced(&mut self, running: Running<R>, span: Box<Span>, cx: &mut Context<'_>) {
+        self.running = span.in_scope(|| running.poll(cx));
+        self.span = self.running.is_some().then_some(span);
+    }
+
     /// Starts the next message. `Err` says what to return instead.
     #[inline]
     fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<Served>> {
@@ -285,8 +324,7 @@ impl<R: Receiver> Serve<'_, R> {
             inbox.expired += 1;
             return Ok(());
         }
-        // SAFETY: exclusive borrows that outlive `self`, and the future is kept in `self` or gone.
-        self.running = unsafe { message.start(self.state, self.context, cx) };
+        self.begin(message, cx);
         if self.running.is_none() {
             self.inbox().handled += 1;
         }
@@ -300,7 +338,7 @@ impl<R: Receiver> Future for Serve<'_, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Served> {
         let this = &mut *self;
         if let Some(running) = this.running.take() {
-            this.running = running.poll(cx);
+            this.resume(running, cx);
             if this.running.is_some() {
                 return Poll::Pending;
             }

@@ -137,7 +137,7 @@ impl Shared {
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = driver.turn(&self.io, timeout) {
-            tracing::error!(%error, "the reactor could not ask the operating system for events");
+            crate::event!(ERROR, "posse::runtime", "the reactor could not ask the operating system for events", reason = %error);
         }
     }
 

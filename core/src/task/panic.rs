@@ -75,20 +75,11 @@ pub(crate) fn wake_all(wakers: Vec<Waker>) {
 
 #[cold]
 fn report(what: &'static str, panic: String) {
-    say(|| tracing::error!(target: "posse::task", %panic, "{what}"));
+    crate::event!(ERROR, "posse::task", "foreign code panicked", what = %what, reason = %panic);
 }
 
 /// Says that a task panicked whose output nobody will look at.
 #[cold]
 pub(super) fn report_unseen(task: Id, panic: &str) {
-    say(
-        || tracing::error!(target: "posse::task", task = task.0, panic, "a task panicked and nobody waits for its output"),
-    );
-}
-
-/// A subscriber is foreign code as well.
-fn say(report: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(report)) {
-        drop_payload(payload);
-    }
+    crate::event!(ERROR, "posse::task", "a detached task panicked", task.id = %task, reason = %panic);
 }

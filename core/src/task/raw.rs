@@ -168,6 +168,10 @@ impl TaskRef {
         self.header().id
     }
 
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.header().runtime
+    }
+
     pub(crate) fn as_ptr(&self) -> *const Header {
         self.0.as_ptr()
     }

@@ -37,9 +37,7 @@ use std::time::Duration;
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let handle = Handle::current();
-    let deadline = handle.clock().now().saturating_add(duration);
-    Sleep { handle, deadline, entry: None, ahead: !duration.is_zero() }
+    Sleep::on(Handle::current(), duration)
 }
 
 /// Waits until a point in time; see [`sleep`].
@@ -62,6 +60,18 @@ pub struct Sleep {
 }
 
 impl Sleep {
+    /// As [`sleep`], with the clock and the timers of the runtime that is given: it can be polled on any thread, by any
+    /// executor. It ends only while that runtime runs.
+    pub fn on(handle: Handle, duration: Duration) -> Self {
+        let deadline = handle.clock().now().saturating_add(duration);
+        Self { handle, deadline, entry: None, ahead: !duration.is_zero() }
+    }
+
+    /// Returns how much time is left, by the clock it waits for.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.handle.clock().now())
+    }
+
     /// Returns when it ends.
     pub fn deadline(&self) -> Instant {
         self.deadline
