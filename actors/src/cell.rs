@@ -111,6 +111,11 @@ impl Shared {
 
     /// Release: partner is `has`. The caller wakes the cell.
     pub(crate) fn signal(&self, signal: Signal) {
+        if signal == Signal::Start {
+            // What came before it was for the last incarnation, what comes after it is for the next.
+            self.clear(Signal::Stop);
+            self.clear(Signal::Kill);
+        }
         self.signals.fetch_or(signal as u8, Ordering::Release);
     }
 
@@ -319,7 +324,7 @@ async fn live<A: Actor>(
     }
 }
 
-/// What the supervisor wants next. Nothing else matters between two incarnations: a `Stop` or `Kill` came too late.
+/// What the supervisor wants next. A `Stop` or `Kill` is for the incarnation after a `Start`, or too late.
 async fn next_order(shared: &Shared) -> Signal {
     let orders = [Signal::Shutdown, Signal::Release, Signal::Start];
     let order = poll_fn(|_| {
@@ -328,7 +333,7 @@ async fn next_order(shared: &Shared) -> Signal {
     })
     .await;
     if order == Signal::Start {
-        [Signal::Start, Signal::Stop, Signal::Kill].into_iter().for_each(|signal| shared.clear(signal));
+        shared.clear(Signal::Start);
     }
     order
 }

@@ -367,3 +367,38 @@ async fn a_child_can_be_terminated_restarted_and_deleted() {
     assert_eq!(supervisor.terminate_child("a").await, Err(ChildError::ParentStopped));
     assert_eq!(posse::System::current().restarts(), 1);
 }
+
+/// Its second incarnation fails as soon as it has started.
+struct Flaky(u32);
+
+impl Actor for Flaky {
+    async fn run(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        if self.0 == 2 { Err(posse::Error::msg("not yet")) } else { ctx.serve(self).await }
+    }
+}
+
+impl Handler<Break> for Flaky {
+    async fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("broken on purpose");
+    }
+}
+
+#[test]
+fn a_sibling_that_is_told_to_start_and_at_once_to_stop_does_both() {
+    manual().block_on(async {
+        let supervisor = Supervisor::one_for_all().spawn();
+        let mut made = 0;
+        let flaky = move || {
+            made += 1;
+            Flaky(made)
+        };
+        let flaky = supervisor.start_child(Spec::new(flaky).name("flaky")).await.unwrap();
+        supervisor.start_child(Spec::new(|| Worker::new("a", &Log::default())).name("steady")).await.unwrap();
+        flaky.tell(Break).await.unwrap();
+        settle().await;
+        // The clock stands still: nobody was waited for in vain.
+        let running = |name: &str| (name.to_owned(), ChildState::Running);
+        assert_eq!(children(&supervisor).await, [running("flaky"), running("steady")]);
+        supervisor.shutdown().await;
+    });
+}
