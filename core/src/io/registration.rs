@@ -98,6 +98,8 @@ impl Side {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     tick: usize,
+    /// False if the direction is not ready, and is let through because no event will come any more.
+    pub(super) is_ready: bool,
 }
 
 impl Readiness {
@@ -180,7 +182,8 @@ impl Readiness {
 
     pub(super) fn seen(&self, direction: Direction) -> Option<Seen> {
         let state = self.state.load(Ordering::Acquire);
-        (state & (direction.bits() | ENDED) != 0).then_some(Seen { tick: state / TICK })
+        let is_ready = state & direction.bits() != 0;
+        (is_ready || state & ENDED != 0).then_some(Seen { tick: state / TICK, is_ready })
     }
 
     /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.

@@ -90,7 +90,7 @@ impl<S: Source> Socket<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.readiness.clear(direction, seen);
                     if self.registration.readiness.has_ended() {
-                        return Poll::Ready(Err(io::Error::other("the runtime has shut down")));
+                        return Poll::Ready(Err(ended()));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -158,10 +158,15 @@ impl<S: Source> Socket<S> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// If it is not ready and the runtime has shut down.
     pub async fn ready(&self, interest: os::Interest) -> io::Result<()> {
         let direction = direction(interest);
         let mut waiting = self.waiting(direction);
-        poll_fn(|cx| waiting.readiness.poll(direction, Some(&mut waiting.key), cx).map(|_| Ok(()))).await
+        let seen = poll_fn(|cx| waiting.readiness.poll(direction, Some(&mut waiting.key), cx)).await;
+        // Else who tries and waits in turn would do so for ever, without a pause.
+        if seen.is_ready { Ok(()) } else { Err(ended()) }
     }
 
     /// Tries an operation without waiting.
@@ -186,6 +191,10 @@ impl<S: Source> Socket<S> {
         self.registration.deregister(&mut source);
         Some(source)
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the runtime has shut down")
 }
 
 fn direction(interest: os::Interest) -> Direction {

@@ -1,10 +1,11 @@
 //! The end of a runtime: who drops what, on which thread, and what becomes of those who are still inside.
 
 use super::{BlockOnError, Builder, Handle, Runtime};
-use crate::io::UdpSocket;
+use crate::io::{Interest, UdpSocket};
 use crate::task;
 use crate::time::sleep;
 use std::future::{pending, poll_fn};
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -210,6 +211,31 @@ fn real_a_socket_does_not_outlast_the_runtime() {
         let _guard = handle.enter();
         assert!(UdpSocket::bind(local).expect_err("no reactor").to_string().contains("shut down"));
     }
+}
+
+#[test]
+fn real_who_waits_and_tries_in_turn_hears_of_the_end() {
+    let runtime = one_worker();
+    let handle = runtime.handle().clone();
+    let (started, is_started) = mpsc::channel();
+    thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            handle.block_on(async {
+                let socket = UdpSocket::bind("127.0.0.1:0".parse().expect("an address")).expect("a socket");
+                // At first it is taken to be ready; an event of the other direction may keep it so once more.
+                for _ in 0..10 {
+                    socket.ready(Interest::Readable).await?;
+                    let nothing = socket.try_io(Interest::Readable, |socket| socket.recv_from(&mut [0; 8]));
+                    assert_eq!(nothing.expect_err("nobody sent").kind(), ErrorKind::WouldBlock);
+                    let _ = started.send(());
+                }
+                Ok::<_, std::io::Error>(())
+            })
+        });
+        is_started.recv().expect("started");
+        drop(runtime);
+        assert!(inside.join().expect("no panic").expect_err("it never was ready").to_string().contains("shut down"));
+    });
 }
 
 #[test]

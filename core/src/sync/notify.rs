@@ -3,9 +3,10 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
+use crate::task::panic::wake_quietly;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// Wakes tasks that wait. A notification that finds nobody is kept for the next one to wait, at most one.
 ///
@@ -46,7 +47,7 @@ impl Notify {
         let woken = state.waiters.grant();
         state.kept |= woken.is_none();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(wake_quietly);
     }
 
     /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.

@@ -261,9 +261,10 @@ impl Semaphore {
 }
 
 impl State {
-    /// Whether there are permits for the first in line.
+    /// Whether there are permits for the first in line. Nobody is granted any while the line is sent away: that would
+    /// move `granted_below` past those who were refused.
     fn can_grant(&self) -> bool {
-        self.waiters.front().is_some_and(|count| count <= self.permits)
+        !self.closed && self.waiters.front().is_some_and(|count| count <= self.permits)
     }
 }
 

@@ -178,6 +178,26 @@ fn permits_granted_before_the_end_are_had_after_it() {
     assert!(matches!(poll(refused), Poll::Ready(Err(AcquireError))));
 }
 
+/// Those who wait are sent away in batches, with the lock free in between.
+#[test]
+fn permits_that_come_while_those_who_wait_are_sent_away_go_to_none_of_them() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let adds = {
+        let semaphore = semaphore.clone();
+        waker_that_wakes(move || semaphore.add_permits(1))
+    };
+    let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(semaphore.acquire())).collect();
+    assert!(poll_with(waiting[0].as_mut(), &adds).is_pending());
+    assert!(waiting[1..].iter_mut().all(|waiting| poll(waiting.as_mut()).is_pending()));
+    semaphore.close();
+    let granted = waiting.iter_mut().filter_map(|waiting| match poll(waiting.as_mut()) {
+        Poll::Ready(result) => result.ok(),
+        Poll::Pending => panic!("it waits for a closed semaphore"),
+    });
+    assert_eq!(granted.map(Permit::forget).count(), 0);
+    assert_eq!(semaphore.available_permits(), 1);
+}
+
 #[test]
 fn more_who_wait_than_are_woken_in_one_go_all_get_their_permits_in_order() {
     let semaphore = Arc::new(Semaphore::new(0));
@@ -300,4 +320,36 @@ fn a_value_is_there_also_when_a_guard_was_forgotten() {
     assert!(mutex.try_lock().is_err());
     assert_eq!(format!("{mutex:?}"), "Mutex { .. }");
     assert_eq!(mutex.into_inner(), "here");
+}
+
+#[test]
+fn a_waker_that_panics_is_no_matter_of_who_wakes_it() {
+    let panics = waker_that_wakes(|| panic!("on purpose"));
+
+    let notify = Notify::new();
+    let (mut first, mut second) = (Box::pin(notify.notified()), pin!(notify.notified()));
+    assert!(poll(first.as_mut()).is_pending() && poll_with(second.as_mut(), &panics).is_pending());
+    notify.notify_one();
+    // Passes it on.
+    drop(first);
+    assert!(poll(second).is_ready());
+
+    let (send, mut receive) = mpsc::channel(1);
+    assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
+    assert!(send.try_send(1).is_ok());
+    assert_eq!(receive.try_recv(), Some(1));
+    assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
+    drop(send);
+    assert_eq!(poll(pin!(receive.recv())), Poll::Ready(None));
+
+    let (send, mut receive) = oneshot::channel();
+    assert!(poll_with(Pin::new(&mut receive), &panics).is_pending());
+    assert_eq!(send.send(1), Ok(()));
+    assert_eq!(poll(Pin::new(&mut receive)), Poll::Ready(Ok(1)));
+    let (send, mut receive) = oneshot::channel::<()>();
+    assert!(poll_with(Pin::new(&mut receive), &panics).is_pending());
+    drop(send);
+    let (mut send, receive) = oneshot::channel::<()>();
+    assert!(poll_with(pin!(send.closed()), &panics).is_pending());
+    drop(receive);
 }
