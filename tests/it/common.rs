@@ -129,6 +129,14 @@ pub fn elsewhere<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHan
     })
 }
 
+/// Drives the runtime until the thread is done. No time passes in it, however long the thread takes.
+pub async fn drive<T>(thread: JoinHandle<T>) -> T {
+    while !thread.is_finished() {
+        posse::task::yield_now().await;
+    }
+    thread.join().unwrap()
+}
+
 /// Drives the runtime and turns its clock until the thread is done.
 pub async fn join<T>(thread: JoinHandle<T>) -> T {
     while !thread.is_finished() {
