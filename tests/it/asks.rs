@@ -1,6 +1,6 @@
 //! Asks: on any thread, with nothing kept once they are over, and with the message when it was not taken.
 
-use crate::common::{Add, Hang, Log, Worker, elsewhere, join, join_late, manual, settle};
+use crate::common::{Add, Hang, Log, Worker, drive, elsewhere, join, manual, settle};
 use posse::prelude::*;
 use posse::{Ask, Message, Target};
 use std::future::{Future, poll_fn};
@@ -19,16 +19,16 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 fn an_ask_outside_of_any_runtime_is_answered_or_ends_at_its_deadline() {
     manual().block_on(async {
         let worker = worker(4);
-        assert_eq!(join(elsewhere(worker.ask(Add(5)))).await, Ok(5));
-        assert_eq!(join(elsewhere(worker.recipient().ask(Add(5)))).await, Ok(10));
+        assert_eq!(drive(elsewhere(worker.ask(Add(5)))).await, Ok(5));
+        assert_eq!(drive(elsewhere(worker.recipient().ask(Add(5)))).await, Ok(10));
 
-        assert_eq!(join_late(elsewhere(worker.ask(Hang).within(secs(2)))).await, Err(AskError::Timeout));
+        assert_eq!(join(elsewhere(worker.ask(Hang).within(secs(2)))).await, Err(AskError::Timeout));
         for _ in 0..4 {
             worker.try_tell(Add(1)).unwrap();
         }
-        assert_eq!(join_late(elsewhere(worker.ask(Add(5)))).await, Err(AskError::Timeout));
+        assert_eq!(join(elsewhere(worker.ask(Add(5)))).await, Err(AskError::Timeout));
         worker.kill();
-        assert_eq!(join(elsewhere(worker.ask(Add(5)))).await, Err(AskError::Stopped));
+        assert_eq!(drive(elsewhere(worker.ask(Add(5)))).await, Err(AskError::Stopped));
     });
 }
 

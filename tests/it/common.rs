@@ -129,17 +129,18 @@ pub fn elsewhere<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHan
     })
 }
 
-/// Drives the runtime until the thread is done. The clock stands still, so no deadline passes however slow the thread is.
-pub async fn join<T>(thread: JoinHandle<T>) -> T {
+/// Drives the runtime until the thread is done. No time passes in it, however long the thread takes.
+pub async fn drive<T>(thread: JoinHandle<T>) -> T {
     while !thread.is_finished() {
         posse::task::yield_now().await;
     }
     thread.join().unwrap()
 }
 
-/// As [`join`], for a thread that waits until its time is over: turns the clock.
-pub async fn join_late<T>(thread: JoinHandle<T>) -> T {
+/// Drives the runtime and turns its clock until the thread is done.
+pub async fn join<T>(thread: JoinHandle<T>) -> T {
     while !thread.is_finished() {
+        // In a runtime with a real clock nothing is turned.
         Handle::current().advance(secs(1));
         posse::task::yield_now().await;
     }

@@ -3,8 +3,9 @@
 use crate::common::{Add, Break, Fail, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
-use tracing::Level;
+use std::sync::{Arc, LazyLock, Mutex};
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Level};
 
 /// What a subscriber wrote.
 #[derive(Clone, Default)]
@@ -23,6 +24,11 @@ impl Write for Lines {
 
 /// Runs `test` in a runtime of this thread alone, and returns the lines with `target` that were written up to its end.
 fn heard(level: Level, target: &str, test: impl Future<Output = ()>) -> Vec<String> {
+    // As long as there is one subscriber alone, `tracing` asks only the thread that comes to an event first whether anybody
+    // hears it, and keeps the answer for all threads: a test beside this one would silence it.
+    static SECOND: LazyLock<Dispatch> =
+        LazyLock::new(|| Dispatch::new(tracing_subscriber::fmt().with_max_level(LevelFilter::OFF).finish()));
+    LazyLock::force(&SECOND);
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()

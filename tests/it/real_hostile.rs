@@ -210,7 +210,7 @@ async fn answers_that_nobody_asked_for_are_dropped() {
     let node = server(Limits::default()).await;
     let mut rogue = Rogue::enter(&node).await;
     let id = CorrelationId { slot: 7, generation: 7 };
-    rogue.session.reply(id, b"unasked").unwrap();
+    rogue.session.reply(id, b"unasked", None).unwrap();
     rogue.session.reply_err(id, ReplyCode::Crashed, "unasked");
     rogue.session.resolved(id, Resolution::NotFound);
     let (to, echo) = (rogue.tester, Rogue::schema_of_echo());

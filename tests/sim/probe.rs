@@ -78,6 +78,7 @@ impl Handler<Weigh> for Probe {
 
 impl Handler<Give> for Probe {
     async fn handle(&mut self, Give { bytes }: Give, _: &mut Context<Self>) -> Vec<u8> {
+        self.seen.push(format!("give {bytes}"));
         vec![7; bytes as usize]
     }
 }

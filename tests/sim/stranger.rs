@@ -247,7 +247,7 @@ async fn watch_a_liar(sim: &Sim, a: &SimMachine, answer: fn(&mut Member, posse_w
 async fn monitor_that_is_answered_with_another_kind_fires_all_the_same(sim: Sim) {
     let a = server(&sim, "a").await;
     match sim.random_below(3) {
-        0 => watch_a_liar(&sim, &a, |liar, id| liar.session.reply(id, b"x").unwrap()).await,
+        0 => watch_a_liar(&sim, &a, |liar, id| liar.session.reply(id, b"x", None).unwrap()).await,
         1 => watch_a_liar(&sim, &a, |liar, id| liar.session.resolved(id, posse_wire::Resolution::NotFound)).await,
         _ => watch_a_liar(&sim, &a, |liar, id| liar.session.reply_err(id, posse_wire::ReplyCode::Full, "")).await,
     }

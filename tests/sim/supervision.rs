@@ -282,7 +282,11 @@ async fn shutdown_ends_the_children_in_reverse_order(sim: Sim) {
 /// Too many restarts: the supervisor fails, and with it end all children, also those that wait for their own restart.
 #[posse::test(sim, seeds = 30)]
 async fn supervisor_that_gives_up_leaves_nobody_behind(sim: Sim) {
-    let storm = Storm::begin(supervisor(&sim, sim.random_below(6)), 2 + sim.random_below(8), 5).await;
+    let storm = {
+        // In a period that no backoff outruns.
+        let supervisor = supervisor(&sim, 0).limit(sim.random_below(6), secs(600));
+        Storm::begin(supervisor, 2 + sim.random_below(8), 5).await
+    };
     let reason = timeout(secs(60), storm.supervisor.closed()).await.expect("it does not give up");
     assert!(matches!(&reason, ExitReason::GaveUp(text) if text.contains("restarts within")), "{reason}");
     storm.ends().await;

@@ -3,9 +3,10 @@
 use super::core::Core;
 use super::inbound::Inbound;
 use super::peer::Peer;
+use super::{First, race};
 use bytes::BytesMut;
 use posse_core::event;
-use posse_core::task::{AbortHandle, yield_now};
+use posse_core::task::{JoinHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
@@ -13,6 +14,7 @@ use posse_wire::{Connected, Goodbye, Violation};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -43,9 +45,18 @@ pub(super) enum End {
     Down,
 }
 
-struct AbortOnDrop(AbortHandle);
+/// The task that writes. It ends with the connection.
+struct Writer(JoinHandle<()>);
 
-impl Drop for AbortOnDrop {
+impl Writer {
+    /// Ends it, if it has not ended by itself, and waits for that: then what it could not write is with the session.
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Writer {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -59,13 +70,15 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     peer.wake_line();
 
     let (read, write) = stream.into_split();
-    let writer = core.handle.spawn(write_all(core.clone(), peer.clone(), write));
-    let writer = AbortOnDrop(writer.abort_handle());
+    let writer = Writer(core.handle.spawn(write_all(core.clone(), peer.clone(), epoch, write)));
     peer.output.notify_one();
 
     let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
     let (code, text) = match reader.converse(&read).await {
-        Ok(end) => return end,
+        Ok(end) => {
+            writer.end().await;
+            return end;
+        }
         Err(last_words) => last_words,
     };
     if code != Goodbye::Shutdown {
@@ -78,7 +91,7 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     peer.output.notify_one();
     // The other side may be past hearing it.
     let _ = timeout(GOODBYE_TIME, hang_up(read.as_ref())).await;
-    drop(writer);
+    writer.end().await;
     if code == Goodbye::Shutdown { End::Down } else { End::Broken }
 }
 
@@ -90,17 +103,59 @@ pub(super) async fn hang_up(read: &TcpStream) {
     }
 }
 
-async fn write_all(core: Arc<Core>, peer: Arc<Peer>, mut write: OwnedWriteHalf) {
+/// Bytes that are being written. What the connection did not take by its end goes back to the session.
+struct InFlight<'a> {
+    peer: &'a Peer,
+    epoch: u64,
+    bytes: BytesMut,
+    written: usize,
+}
+
+impl InFlight<'_> {
+    async fn write(&mut self, write: &mut OwnedWriteHalf) -> std::io::Result<()> {
+        while self.written < self.bytes.len() {
+            match write.write(&self.bytes[self.written..]).await? {
+                0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                written => self.written += written,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.peer.on_session(|session| {
+            if self.written < bytes.len() {
+                session.unwritten(self.epoch, &bytes, self.written);
+            } else {
+                session.recycle(bytes);
+            }
+        });
+    }
+}
+
+async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: OwnedWriteHalf) {
     loop {
         loop {
             peer.pay(&core);
             let Some(bytes) = peer.on_session(|session| session.output(core.now())) else { break };
-            if write.write_all(&bytes).await.is_err() {
+            let mut in_flight = InFlight { peer: &peer, epoch, bytes, written: 0 };
+            let written = loop {
+                match race(in_flight.write(&mut write), peer.output.notified()).await {
+                    First::Left(written) => break written,
+                    // Replies that become ready meanwhile are counted, however long this takes.
+                    First::Right(()) => peer.pay(&core),
+                }
+            };
+            if written.is_err() {
                 // The reader sees the end of the connection as well, and acts.
                 let _ = write.as_ref().shutdown_now(std::net::Shutdown::Both);
                 return;
             }
-            peer.on_session(|session| session.recycle(bytes));
+            drop(in_flight);
+            peer.say_begin();
         }
         if peer.on_session(|session| session.is_leaving()) {
             // Dropping this half says that nothing follows.
@@ -135,6 +190,7 @@ impl Reader<'_> {
 
             self.arm(&mut timer);
             self.input.reserve(READ_BYTES);
+            let mut begin = pin!(self.peer.begin.notified());
             let mut reading = pin!(read.read_buf(&mut self.input));
             let (inbound, core, peer) = (&mut self.inbound, self.core, self.peer);
             let woken = poll_fn(|cx| {
@@ -145,6 +201,9 @@ impl Reader<'_> {
                     return Poll::Ready(Woken::Read(result));
                 }
                 if inbound.poll_held(cx) {
+                    return Poll::Ready(Woken::Delivered);
+                }
+                if peer.asks_wait.load(Ordering::Relaxed) && begin.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Woken::Delivered);
                 }
                 Pin::new(&mut timer).poll(cx).map(|()| Woken::Time)
@@ -167,10 +226,15 @@ impl Reader<'_> {
     /// Sets the timer to when the session has something to say or to check.
     fn arm(&self, timer: &mut posse_core::time::Sleep) {
         let now = self.core.now();
+        let asks_wait = self.inbound.asks_wait();
+        self.peer.asks_wait.store(asks_wait, Ordering::Release);
         // Without a link nothing is due: then there is no hurry.
         let idle = now + self.core.limits.silence_max;
-        let due = self.peer.on_session(|session| session.deadline()).unwrap_or(idle);
-        let deadline = Instant::now() + due.saturating_sub(now).max(Duration::from_millis(1));
+        let due = self.peer.on_session(|session| {
+            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.deadline() }
+        });
+        let due = due.unwrap_or(idle).saturating_sub(now);
+        let deadline = Instant::now() + due.max(Duration::from_millis(1));
         if timer.is_elapsed() || deadline < timer.deadline() {
             timer.reset(deadline);
         }
@@ -182,16 +246,26 @@ impl Reader<'_> {
         let mut batch = Vec::new();
         loop {
             let now = core.now();
+            let (begun, asks_wait) = (peer.owed_count(), self.inbound.asks_wait());
             let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
-            let understood = peer.on_session(|session| {
-                while batch.len() < batch_max {
-                    match session.next(&mut self.input, now)? {
-                        Some(event) => batch.push(event),
-                        None => break,
+            let (understood, allowance, has_output) = peer.on_session(|session| {
+                let understood = loop {
+                    match session.next(&mut self.input, now) {
+                        Ok(Some(event)) => batch.push(event),
+                        Ok(None) => break Ok(()),
+                        Err(violation) => break Err(violation),
                     }
-                }
-                Ok::<_, Violation>(())
+                    if batch.len() == batch_max {
+                        break Ok(());
+                    }
+                };
+                (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
             });
+            // An answer that the session gives by itself, as to a ping, waits for nothing else.
+            if has_output {
+                peer.output.notify_one();
+            }
+            self.inbound.allow(allowance);
             let full = batch.len() == batch_max;
             let end = self.inbound.act(batch.drain(..));
             self.inbound.settle();

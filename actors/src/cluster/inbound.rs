@@ -1,5 +1,6 @@
 //! What another node sends, given to the actors of this one. One slow actor never holds up the others: what its mailbox
-//! has no room for is held here, in order, up to a bound.
+//! has no room for is held here, in order, up to a bound. The other node is told of it, and sends that actor no more than
+//! its share of the room between the two. Asks are held as well while too many replies wait to be read.
 
 use super::codec;
 use super::converse::End;
@@ -24,6 +25,7 @@ use std::task::Context;
 struct Arrival {
     /// Whom it is for, by the protocol it came with.
     served: Arc<dyn Served>,
+    to: ActorKey,
     type_key: TypeKey,
     body: Vec<u8>,
     frame_bytes: u32,
@@ -79,7 +81,20 @@ pub(super) struct Inbound {
     held_bytes: usize,
     /// Asks whose askers have left, perhaps before they were let into a mailbox.
     cancelled: BTreeSet<CorrelationId>,
-    settled: Vec<(u32, Option<Refused>)>,
+    /// For the session, in order.
+    news: Vec<News>,
+    /// So many more asks may be begun.
+    allowance: usize,
+    /// Asks wait until more may be begun.
+    asks_wait: bool,
+}
+
+/// What the other node is to know of a message.
+enum News {
+    Held(ActorKey, u32),
+    /// It was held until now.
+    Released(ActorKey, u32),
+    Settled(u32, Option<Refused>),
 }
 
 /// Why a message did not get into a mailbox, if it did not.
@@ -99,8 +114,20 @@ impl Inbound {
             held_count: 0,
             held_bytes: 0,
             cancelled: BTreeSet::new(),
-            settled: Vec::new(),
+            news: Vec::new(),
+            allowance: 0,
+            asks_wait: false,
         }
+    }
+
+    /// Says how many more asks may be begun.
+    pub(super) fn allow(&mut self, asks: usize) {
+        self.allowance = asks;
+    }
+
+    /// True if asks wait until more may be begun.
+    pub(super) fn asks_wait(&self) -> bool {
+        self.asks_wait
     }
 
     /// Acts upon what has arrived. `Ok(Some(_))` if the other side ended the connection, `Err` if it has to be ended.
@@ -191,21 +218,15 @@ impl Inbound {
             return;
         };
         let actor = served.shared().id().number();
-        if let Some(held) = self.held.get_mut(&actor) {
-            if is_too_much(self.held_count, self.held_bytes, &self.core.limits) {
-                self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
-                return;
-            }
-            held.line.push_back(Item::Message(Arrival { served, type_key, body: body.to_vec(), frame_bytes, ask }));
-            self.held_count += 1;
-            self.held_bytes += frame_bytes as usize;
-            return;
-        }
-
         let mut waiter = RoomWaiter::default();
-        let fate = self.deliver(&served, &mut waiter, type_key, &body, ask);
+        let may_not_begin = ask.is_some() && self.allowance == 0;
+        self.asks_wait |= may_not_begin;
+        let fate = match may_not_begin || self.held.contains_key(&actor) {
+            true => Fate::Wait,
+            false => self.deliver(&served, &mut waiter, type_key, &body, ask),
+        };
         match fate {
-            Fate::Taken => self.settled.push((frame_bytes, None)),
+            Fate::Taken => self.news.push(News::Settled(frame_bytes, None)),
             Fate::Wait if is_too_much(self.held_count, self.held_bytes, &self.core.limits) => {
                 served.leave_line(&mut waiter);
                 self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
@@ -213,15 +234,17 @@ impl Inbound {
             Fate::Wait => {
                 self.held_count += 1;
                 self.held_bytes += frame_bytes as usize;
-                let arrival = Arrival { served: served.clone(), type_key, body: body.to_vec(), frame_bytes, ask };
-                self.held.insert(actor, Held { served, waiter, line: VecDeque::from([Item::Message(arrival)]) });
+                self.news.push(News::Held(to, frame_bytes));
+                let arrival = Arrival { served: served.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
+                let held = self.held.entry(actor).or_insert_with(|| Held { served, waiter, line: VecDeque::new() });
+                held.line.push_back(Item::Message(arrival));
             }
             Fate::Refused(refused, code, text) => self.refuse(frame_bytes, id, refused, code, &text),
         }
     }
 
     fn refuse(&mut self, frame_bytes: u32, ask: Option<CorrelationId>, refused: Refused, code: ReplyCode, text: &str) {
-        self.settled.push((frame_bytes, Some(refused)));
+        self.news.push(News::Settled(frame_bytes, Some(refused)));
         if let Some(id) = ask {
             self.peer.with_session(|session| session.reply_err(id, code, text));
         }
@@ -229,7 +252,7 @@ impl Inbound {
 
     /// Puts a message into the actor's mailbox, if there is room.
     fn deliver(
-        &self,
+        &mut self,
         served: &Arc<dyn Served>,
         waiter: &mut RoomWaiter,
         type_key: TypeKey,
@@ -257,7 +280,9 @@ impl Inbound {
         match delivered {
             Ok(None) => Fate::Taken,
             Ok(Some((id, reply))) => {
-                self.peer.owe(&self.core, id, reply);
+                self.allowance = self.allowance.saturating_sub(1);
+                let expires = ask.and_then(|(_, deadline)| deadline).map(Instant::since_origin);
+                self.peer.owe(&self.core, id, expires, reply);
                 Fate::Taken
             }
             Err(Undelivered::Full) => Fate::Wait,
@@ -281,58 +306,78 @@ impl Inbound {
 
     /// Delivers what was held to mailboxes that have room again. True if anything was settled.
     pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> bool {
+        self.asks_wait = false;
         if self.held.is_empty() {
             return false;
         }
         let mut held = std::mem::take(&mut self.held);
-        held.retain(|_, held| {
-            while held.served.poll_room(&mut held.waiter, cx).is_ready() {
-                // `tell_ends` leaves a message at the front, or the line is gone.
-                let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
-                let Arrival { served, type_key, body, frame_bytes, ask } = &arrival;
-                let fate = match ask {
-                    Some((id, _)) if self.cancelled.remove(id) => {
-                        Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new())
-                    }
-                    _ => self.deliver(served, &mut held.waiter, *type_key, body, *ask),
-                };
-                match fate {
-                    Fate::Wait => {
-                        held.line.push_front(Item::Message(arrival));
-                        continue;
-                    }
-                    Fate::Taken => self.settled.push((*frame_bytes, None)),
-                    Fate::Refused(refused, code, text) => {
-                        self.refuse(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
-                    }
-                }
-                self.held_count -= 1;
-                self.held_bytes -= *frame_bytes as usize;
-                if held.tell_ends() {
-                    return false;
-                }
-            }
-            true
-        });
+        held.retain(|_, held| self.deliver_line(held, cx));
         self.held = held;
         if self.held.is_empty() {
             self.cancelled.clear();
         }
-        let settled = !self.settled.is_empty();
+        let settled = !self.news.is_empty();
         self.settle();
         settled
     }
 
+    /// Delivers what waits for one actor, as far as there is room. False if nothing is left.
+    fn deliver_line(&mut self, held: &mut Held, cx: &mut Context<'_>) -> bool {
+        loop {
+            // An ask that may not be begun yet takes no place in the mailbox from anybody.
+            let front = held.line.front();
+            if self.allowance == 0 && matches!(front, Some(Item::Message(arrival)) if arrival.ask.is_some()) {
+                held.served.leave_line(&mut held.waiter);
+                self.asks_wait = true;
+                return true;
+            }
+            if held.served.poll_room(&mut held.waiter, cx).is_pending() {
+                return true;
+            }
+            // `tell_ends` leaves a message at the front, or the line is gone.
+            let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
+            let Arrival { served, to, type_key, body, frame_bytes, ask } = &arrival;
+            let fate = match ask {
+                Some((id, _)) if self.cancelled.remove(id) => {
+                    Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new())
+                }
+                _ => self.deliver(served, &mut held.waiter, *type_key, body, *ask),
+            };
+            if !matches!(fate, Fate::Wait) {
+                self.news.push(News::Released(*to, *frame_bytes));
+            }
+            match fate {
+                Fate::Wait => {
+                    held.line.push_front(Item::Message(arrival));
+                    continue;
+                }
+                Fate::Taken => self.news.push(News::Settled(*frame_bytes, None)),
+                Fate::Refused(refused, code, text) => {
+                    self.refuse(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
+                }
+            }
+            self.held_count -= 1;
+            self.held_bytes -= *frame_bytes as usize;
+            if held.tell_ends() {
+                return false;
+            }
+        }
+    }
+
     /// Tells the session what became of the messages.
     pub(super) fn settle(&mut self) {
-        if self.settled.is_empty() {
+        if self.news.is_empty() {
             return;
         }
         let (now, epoch) = (self.core.now(), self.epoch);
-        let settled = &mut self.settled;
+        let news = &mut self.news;
         let due = self.peer.on_session(|session| {
-            for (frame_bytes, refused) in settled.drain(..) {
-                session.settle(epoch, frame_bytes, refused, now);
+            for news in news.drain(..) {
+                match news {
+                    News::Held(to, frame_bytes) => session.hold(epoch, to, frame_bytes, now),
+                    News::Released(to, frame_bytes) => session.release(epoch, to, frame_bytes),
+                    News::Settled(frame_bytes, refused) => session.settle(epoch, frame_bytes, refused, now),
+                }
             }
             session.ack_is_due(now)
         });

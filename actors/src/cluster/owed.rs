@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// What is owed to one other node. It outlives connections.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(super) struct Owed {
 
 struct Debt {
     reply: EncodedReply,
+    /// When nobody waits for it any more.
+    expires: Option<Duration>,
     bell: Arc<Bell>,
 }
 
@@ -52,6 +55,7 @@ impl Wake for Bell {
 /// A reply as it goes to the other node.
 struct Ready {
     id: CorrelationId,
+    expires: Option<Duration>,
     result: Result<Vec<u8>, AskError>,
     mentioned: Vec<Introduction>,
 }
@@ -61,9 +65,12 @@ impl Ready {
         self.mentioned.iter().for_each(|node| session.introduce(node));
         match self.result {
             Ok(body) => {
-                if session.reply(self.id, &body) == Err(SendError::TooLarge) {
-                    session.reply_err(self.id, ReplyCode::Encode, "the reply is too large");
-                }
+                let error = match session.reply(self.id, &body, self.expires) {
+                    Ok(()) => return,
+                    Err(SendError::Full) => "there is no room for the reply: too many wait to be read",
+                    Err(_) => "the reply is too large",
+                };
+                session.reply_err(self.id, ReplyCode::Encode, error);
             }
             Err(error) => {
                 let (code, text) = reply_code(&error);
@@ -79,11 +86,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Peer {
     /// Takes over a reply that one of our actors is to give.
-    pub(super) fn owe(self: &Arc<Self>, core: &Arc<Core>, id: CorrelationId, reply: EncodedReply) {
+    pub(super) fn owe(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        id: CorrelationId,
+        expires: Option<Duration>,
+        reply: EncodedReply,
+    ) {
         let bell = Arc::new(Bell { id, peer: Arc::downgrade(self), rung: AtomicBool::new(false) });
-        if let Some(ready) = self.collect(core, Debt { reply, bell }) {
+        if let Some(ready) = self.collect(core, Debt { reply, expires, bell }) {
             self.with_session(|session| ready.send(session));
         }
+    }
+
+    /// How many asks of the other node our actors work on, or have in their mailboxes.
+    pub(super) fn owed_count(&self) -> usize {
+        lock(&self.owed.replies).len()
     }
 
     /// Puts the replies that are ready into the session. For the writer, which looks there next.
@@ -98,6 +116,14 @@ impl Peer {
             .collect();
         if !ready.is_empty() {
             self.on_session(|session| ready.into_iter().for_each(|ready| ready.send(session)));
+            self.say_begin();
+        }
+    }
+
+    /// More asks may be begun, if any wait.
+    pub(super) fn say_begin(&self) {
+        if self.asks_wait.load(Ordering::Acquire) {
+            self.begin.notify_one();
         }
     }
 
@@ -132,7 +158,7 @@ impl Peer {
                 Err(AskError::Crashed)
             }
         };
-        Some(Ready { id: debt.bell.id, result, mentioned })
+        Some(Ready { id: debt.bell.id, expires: debt.expires, result, mentioned })
     }
 
     fn keep(&self, debt: Debt) {

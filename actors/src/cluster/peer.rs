@@ -12,9 +12,12 @@ use crate::link::{Monitors, Notify as Told};
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
-use posse_wire::{CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo};
+use posse_wire::{
+    ActorKey, CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo,
+};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -83,7 +86,8 @@ pub(crate) struct Place(Option<u64>);
 #[derive(Default)]
 struct Room {
     next: u64,
-    waiting: BTreeMap<u64, Waker>,
+    /// By place: whom the message is for.
+    waiting: BTreeMap<u64, (ActorKey, Waker)>,
 }
 
 pub(crate) struct Peer {
@@ -103,6 +107,10 @@ pub(crate) struct Peer {
     watchers: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
     /// There is something to write.
     pub(super) output: Notify,
+    /// Asks of the other node wait until replies were read. Partner of the load: `Reader::converse`.
+    pub(super) asks_wait: AtomicBool,
+    /// More of them may be begun.
+    pub(super) begin: Notify,
     /// The phase has changed.
     moved: Notify,
     /// The node is down, or this one closes: its connection ends.
@@ -153,6 +161,8 @@ impl Peer {
             owed: Owed::default(),
             watchers: Mutex::default(),
             output: Notify::new(),
+            asks_wait: AtomicBool::new(false),
+            begin: Notify::new(),
             moved: Notify::new(),
             closing,
         }
@@ -228,6 +238,10 @@ impl Peer {
         if counters.unsettled > core.limits.unsettled_max as u64 {
             return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
         }
+        let waiting = lock(&self.session).waiting_bytes();
+        if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
+            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
         log.check(self.own, self.id(), &counters, down)
     }
 
@@ -264,18 +278,18 @@ impl Peer {
     }
 
     /// Waits in line until a message would not be refused for want of room.
-    pub(super) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_room(&self, place: &mut Place, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = lock(&self.room);
         let key = *place.0.get_or_insert_with(|| {
             room.next += 1;
             room.next
         });
-        let former = room.waiting.insert(key, cx.waker().clone());
+        let former = room.waiting.insert(key, (to, cx.waker().clone()));
         drop(room);
         drop(former);
 
         // Looked at after joining the line: whoever makes room looks at the line afterwards.
-        let has_room = lock(&self.session).has_room();
+        let has_room = lock(&self.session).has_room(to);
         if has_room {
             self.leave_line(place);
             return Poll::Ready(());
@@ -290,12 +304,19 @@ impl Peer {
         }
     }
 
-    /// There may be room.
+    /// There may be room: wakes those for whose actors there is.
     pub(super) fn wake_line(&self) {
+        let session = lock(&self.session);
         let mut room = lock(&self.room);
+        if room.waiting.is_empty() {
+            return;
+        }
         let waiting = std::mem::take(&mut room.waiting);
-        drop(room);
-        waiting.into_values().for_each(Waker::wake);
+        let (served, rest) = waiting.into_iter().partition(|(_, (to, _))| session.has_room(*to));
+        room.waiting = rest;
+        drop((room, session));
+        let served: BTreeMap<u64, (ActorKey, Waker)> = served;
+        served.into_values().for_each(|(_, waker)| waker.wake());
     }
 
     pub(crate) fn is_down(&self) -> bool {

@@ -126,7 +126,7 @@ impl RemoteRef {
     }
 
     pub(crate) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<()> {
-        self.peer.poll_room(place, cx)
+        self.peer.poll_room(place, self.key, cx)
     }
 
     pub(crate) fn leave_line(&self, place: &mut Place) {

@@ -32,7 +32,7 @@ fn ask(asker: &mut Side, question: &'static str) -> CorrelationId {
 
 fn answer(answerer: &mut Side, id: CorrelationId, kind: Kind) {
     match kind {
-        Kind::Reply => answerer.reply(id, b"x").unwrap(),
+        Kind::Reply => answerer.reply(id, b"x", None).unwrap(),
         Kind::ReplyErr => answerer.reply_err(id, ReplyCode::Full, ""),
         Kind::Down => answerer.down(id, DownCode::Normal, ""),
         _ => answerer.resolved(id, Resolution::NotFound),

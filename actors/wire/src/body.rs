@@ -2,8 +2,9 @@
 
 use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
 use crate::frame::FrameError;
-use crate::ids::{NodeId, WireRef};
-use crate::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::ids::{ActorKey, NodeId, WireRef};
+use crate::limits::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::loads::Load;
 use crate::types::TypeInfo;
 use bytes::{Buf, BufMut};
 
@@ -179,6 +180,32 @@ impl Ack {
     pub(crate) fn refused_in_all(&self) -> Option<u64> {
         self.refused.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))
     }
+}
+
+/// What the receiver holds for actors whose mailboxes have no room, of those where that has changed: HELD. The ACK after it
+/// counts it as arrived.
+///
+/// | offset | size | field | limit |
+/// |---|---|---|---|
+/// | 0 | 24 each | entries: key of the actor 8, messages u64, bytes of their frames u64 | 2,000 |
+pub(crate) fn write_held(held: &[(ActorKey, Load)], out: &mut Vec<u8>) {
+    for (key, load) in held {
+        out.put_u64_le(key.to_bits());
+        out.put_u64_le(load.messages);
+        out.put_u64_le(load.bytes);
+    }
+}
+
+pub(crate) fn read_held(mut body: &[u8]) -> Result<Vec<(ActorKey, Load)>, FrameError> {
+    if body.len() % 24 != 0 || body.len() / 24 > HELD_PER_FRAME_MAX {
+        return Err(FrameError::Malformed("an entry of HELD has 24 bytes, and there are at most 2,000"));
+    }
+    let mut held = Vec::with_capacity(body.len() / 24);
+    while body.has_remaining() {
+        let key = ActorKey::from_bits(body.get_u64_le());
+        held.push((key, Load { messages: body.get_u64_le(), bytes: body.get_u64_le() }));
+    }
+    Ok(held)
 }
 
 /// A sign of life: PING, and PONG with the same body.

@@ -32,6 +32,18 @@ fn ack_has_its_golden_bytes() {
 }
 
 #[test]
+fn held_has_its_golden_bytes() {
+    let held =
+        [(ActorKey { slot: 1, generation: 2 }, Load { messages: 3, bytes: 4 }), (ActorKey::NODE, Load::default())];
+    let golden = [&[1, 0, 0, 0, 2, 0, 0, 0][..], &3_u64.to_le_bytes(), &4_u64.to_le_bytes(), &[0; 24]].concat();
+    assert_eq!(written(|out| write_held(&held, out)), golden);
+    assert_eq!(read_held(&golden).unwrap(), held);
+    assert!(read_held(&golden[1..]).is_err());
+    assert!(read_held(&[0; 24 * 2000]).is_ok());
+    assert!(read_held(&[0; 24 * 2001]).is_err());
+}
+
+#[test]
 fn introduction_has_its_golden_bytes() {
     let node = NodeId::new("n", 2);
     let introduction = Introduction { node, name: "n".into(), address: "a:1".into() };

@@ -74,6 +74,8 @@ kinds! {
     Ready = 0x29,
     /// The connection is refused.
     Reject = 0x2b,
+    /// What is held for actors without room, before the ACK that counts it as arrived.
+    Held = 0x2d,
     /// What was taken and refused since the connection began.
     Ack = 0x2e,
     /// Monitors an actor.
@@ -95,9 +97,15 @@ impl Kind {
         matches!(self, Ask | Reply | ReplyErr | Cancel | Watch | Unwatch | Down | Resolve | Resolved)
     }
 
-    /// Messages have a type.
-    fn needs_type(self) -> bool {
+    /// What the receiver settles. Messages have a type.
+    pub(crate) fn is_message(self) -> bool {
         matches!(self, Self::Tell | Self::Ask)
+    }
+
+    /// Says something to the other node, rather than something about one connection or to be repeated on the next.
+    pub(crate) fn outlives_connection(self) -> bool {
+        use Kind::{Ask, Cancel, Down, NodeInfo, Reply, ReplyErr, Resolved, Tell};
+        matches!(self, Tell | Ask | Reply | ReplyErr | Cancel | Down | NodeInfo | Resolved)
     }
 }
 
@@ -341,7 +349,7 @@ impl Header {
         if self.kind.needs_correlation() != self.correlation.is_some() {
             return Err(FrameError::Malformed("questions and answers have a correlation, and nothing else has"));
         }
-        if self.type_key.is_some() && (self.type_ix != NO_INDEX || !self.kind.needs_type()) {
+        if self.type_key.is_some() && (self.type_ix != NO_INDEX || !self.kind.is_message()) {
             return Err(FrameError::Malformed("a message has one type, and nothing else has"));
         }
         Ok(())

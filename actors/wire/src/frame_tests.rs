@@ -114,7 +114,7 @@ fn headers() -> impl Strategy<Value = Header> {
     let parts = (any::<u16>(), prop::option::of(any::<u32>()), any::<bool>(), any::<bool>());
     (kinds, ids, parts).prop_map(
         |(kind, (to, from, correlation, id, schema), (type_ix, deadline_ms, says_from, full))| {
-            let type_key = (full && kind.needs_type()).then_some(TypeKey { id, schema: Some(schema) });
+            let type_key = (full && kind.is_message()).then_some(TypeKey { id, schema: Some(schema) });
             Header {
                 kind,
                 type_ix: if type_key.is_some() { NO_INDEX } else { type_ix },

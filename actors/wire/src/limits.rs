@@ -19,6 +19,8 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// Entries of a TYPES frame: 16 bytes each, so that a frame fits into the handshake's bound.
 pub const TYPES_PER_FRAME_MAX: usize = 4000;
+/// Entries of a HELD frame: 24 bytes each, so that it fits into the shortest maximum of frames.
+pub const HELD_PER_FRAME_MAX: usize = 2000;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 
@@ -31,12 +33,15 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 pub struct Limits {
     /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
     pub message_bytes_max: u32,
-    /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way.
-    /// Default 8 MiB.
+    /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way. One
+    /// actor takes as much of it as stays free for all others, half at most. Default 8 MiB.
     pub unsettled_bytes_max: usize,
     /// As above, messages. Default 65,536.
     pub unsettled_max: usize,
-    /// Bytes of replies and control frames that wait to be sent; beyond, the connection is given up. Default 32 MiB.
+    /// Bytes of replies that wait to be sent to one node. While they take a quarter of it, no more asks of that node are
+    /// begun. Should those that were begun before come to more than all of it, because they turn out larger than others of
+    /// late, or the node does not read, the last are dropped and their askers told. Other frames have an eighth of it on
+    /// top; beyond, the connection is given up. At least four times `message_bytes_max`. Default 128 MiB.
     pub control_bytes_max: usize,
     /// Questions to one node that wait for their reply. Default 1,048,576.
     pub asks_max: usize,
@@ -76,7 +81,7 @@ impl Default for Limits {
             message_bytes_max: 16 * 1024 * 1024,
             unsettled_bytes_max: 8 * 1024 * 1024,
             unsettled_max: 65_536,
-            control_bytes_max: 32 * 1024 * 1024,
+            control_bytes_max: 128 * 1024 * 1024,
             asks_max: 1_048_576,
             monitors_max: 262_144,
             handshake: Duration::from_secs(5),
@@ -108,6 +113,10 @@ impl Limits {
             ("unsettled_bytes_max must be at least 1,024", self.unsettled_bytes_max >= 1024),
             ("unsettled_max must be at least 1", self.unsettled_max >= 1),
             ("control_bytes_max must be at least 65,536", self.control_bytes_max >= 65_536),
+            (
+                "control_bytes_max must be at least four times message_bytes_max",
+                self.control_bytes_max / 4 >= self.message_bytes_max as usize,
+            ),
             ("asks_max must be at least 1", self.asks_max >= 1),
             ("half_open_max must be at least 1", self.half_open_max >= 1),
             ("peers_max must be at least 1", self.peers_max >= 1),
@@ -119,6 +128,11 @@ impl Limits {
             ("redial_max must not be shorter than redial_min", self.redial_max >= self.redial_min),
         ];
         rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(LimitError(rule)))
+    }
+
+    /// Bytes of replies that may wait before no more asks are begun.
+    pub(crate) fn reply_budget(&self) -> usize {
+        self.control_bytes_max / 4
     }
 
     /// Bytes of the longest frame this side takes.
@@ -152,6 +166,11 @@ mod tests {
     fn bounds_that_contradict_each_other_are_named() {
         let limits = Limits { silence_max: Duration::from_millis(1), ..Limits::default() };
         assert_eq!(limits.check().unwrap_err().to_string(), "silence_max must be longer than heartbeat");
+        let limits = Limits { message_bytes_max: 32 * 1024 * 1024 + 1, ..Limits::default() };
+        assert_eq!(
+            limits.check().unwrap_err().to_string(),
+            "control_bytes_max must be at least four times message_bytes_max"
+        );
         let limits = Limits { message_bytes_max: MESSAGE_BYTES_CEILING + 1, ..Limits::default() };
         assert!(limits.check().is_err());
     }

@@ -1,16 +1,23 @@
 //! Frames that wait to be written to one node, in one order, and the sum of what became of them.
 //!
-//! Invariant: `accepted = acked + refused + lost + unsettled`, at any moment.
+//! They wait for any connection; what belongs to one connection (its acknowledgements, heartbeats, types and goodbye) is
+//! kept with the connection and ends with it. Invariant: `accepted = acked + refused + lost + unsettled`, at any moment.
 
 use crate::body::Ack;
 use crate::code::Refused;
-use crate::frame::Header;
+use crate::frame::{HEADER_BYTES, Header, Kind};
+use crate::ids::ActorKey;
+use crate::loads::{Load, Loads, Told};
 use bytes::BytesMut;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A segment that has grown to so many bytes is written before another is begun.
 /// One frame per write gives 0.22 M frames a second, 64 KiB 37 M, more hardly anything.
 const SEGMENT_BYTES: usize = 64 * 1024;
+
+/// A reply of so many bytes is a segment of its own, so that it can be dropped once nobody waits for it. Guessed.
+const LARGE_REPLY_BYTES: usize = 16 * 1024;
 
 /// What became of the messages to one node: `offered = returned + accepted`,
 /// `accepted = acked + refused + lost + unsettled`.
@@ -43,20 +50,67 @@ struct Segment {
     bytes: BytesMut,
     messages: u64,
     message_bytes: u64,
+    reply_bytes: usize,
+    /// When nobody waits for it any more.
+    expires: Option<Duration>,
+    /// Counted from 1 in the order of sending; 0 for what stands before all of that.
+    number: u64,
+    /// Repeated for one connection, and of no use to the next.
+    repeats: bool,
 }
 
-#[derive(Debug, Default)]
+impl Segment {
+    fn control_bytes(&self) -> usize {
+        self.bytes.len() - self.message_bytes as usize - self.reply_bytes
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct Outbox {
     segments: VecDeque<Segment>,
+    /// The next segment's number.
+    next: u64,
+    /// Segments before this one take no more frames.
+    sealed: u64,
     spare: BytesMut,
     counters: Counters,
     unsettled_bytes: u64,
-    /// Bytes of frames that are no messages.
-    exempt_bytes: usize,
+    loads: Loads,
+    /// Bytes of frames that are neither messages nor replies.
+    control_bytes: usize,
+    reply_bytes: usize,
+    /// Bytes of replies in what was taken last.
+    reply_bytes_taken: usize,
     /// Since the connection began.
     sent: u64,
     sent_bytes: u64,
     acked: Ack,
+    /// Taken, refused or held by the other side.
+    arrived: Load,
+    /// To be taken over with the next acknowledgement.
+    told: Told,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            segments: VecDeque::new(),
+            next: 1,
+            sealed: 1,
+            spare: BytesMut::new(),
+            counters: Counters::default(),
+            unsettled_bytes: 0,
+            loads: Loads::default(),
+            control_bytes: 0,
+            reply_bytes: 0,
+            reply_bytes_taken: 0,
+            sent: 0,
+            sent_bytes: 0,
+            acked: Ack::default(),
+            arrived: Load::default(),
+            told: Told::new(),
+        }
+    }
 }
 
 impl Outbox {
@@ -68,18 +122,46 @@ impl Outbox {
         (self.counters.unsettled, self.unsettled_bytes)
     }
 
-    pub(crate) fn exempt_bytes(&self) -> usize {
-        self.exempt_bytes
+    /// What one actor at the other side has not settled.
+    pub(crate) fn unsettled_by(&self, to: ActorKey) -> Load {
+        self.loads.of(to)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+    /// Bytes of frames that wait and are neither messages nor replies.
+    pub(crate) fn control_bytes(&self) -> usize {
+        self.control_bytes
+    }
+
+    /// Bytes of replies that wait or are being written.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes + self.reply_bytes_taken
+    }
+
+    /// Returns true if frames wait that are in an earlier segment than this one.
+    pub(crate) fn has_before(&self, end: u64) -> bool {
+        self.segments.front().is_some_and(|segment| segment.number < end)
+    }
+
+    /// Returns true if the segment of this number has not been taken. Number 0 never waits.
+    pub(crate) fn waits(&self, number: u64) -> bool {
+        let first = self.segments.iter().find(|segment| segment.number > 0);
+        number >= first.map_or(self.next, |segment| segment.number)
+    }
+
+    /// Lets what is sent from now on go into later segments, and returns the number of the first of those.
+    pub(crate) fn seal(&mut self) -> u64 {
+        self.sealed = self.next;
+        self.next
     }
 
     fn last(&mut self) -> &mut Segment {
-        if self.segments.back().is_none_or(|segment| segment.bytes.len() >= SEGMENT_BYTES) {
+        let takes_more = |segment: &Segment| {
+            segment.bytes.len() < SEGMENT_BYTES && segment.number >= self.sealed && segment.expires.is_none()
+        };
+        if !self.segments.back().is_some_and(takes_more) {
             let bytes = std::mem::take(&mut self.spare);
-            self.segments.push_back(Segment { bytes, ..Segment::default() });
+            self.segments.push_back(Segment { bytes, number: self.next, ..Segment::default() });
+            self.next += 1;
         }
         let last = self.segments.len() - 1;
         &mut self.segments[last]
@@ -96,33 +178,111 @@ impl Outbox {
         self.counters.accepted += 1;
         self.counters.unsettled += 1;
         self.unsettled_bytes += bytes;
+        self.loads.push(header.to, bytes);
         let segment = self.last();
         segment.messages += 1;
         segment.message_bytes += bytes;
         header.write(body, &mut segment.bytes);
     }
 
-    /// Appends a frame that is no message.
-    pub(crate) fn push_exempt(&mut self, header: &Header, body: &[u8]) {
-        self.exempt_bytes += header.frame_bytes(body.len());
-        header.write(body, &mut self.last().bytes);
+    /// Appends a reply. It may be dropped once that time has come.
+    pub(crate) fn push_reply(&mut self, header: &Header, body: &[u8], expires: Option<Duration>) {
+        let bytes = header.frame_bytes(body.len());
+        let large = bytes >= LARGE_REPLY_BYTES && expires.is_some();
+        if large {
+            self.segments.push_back(Segment { number: self.next, ..Segment::default() });
+            self.next += 1;
+        }
+        self.reply_bytes += bytes;
+        let segment = self.last();
+        segment.reply_bytes += bytes;
+        if large {
+            segment.expires = expires;
+        }
+        header.write(body, &mut segment.bytes);
     }
 
-    /// Takes the next bytes to write. From now on their messages are on their way.
-    pub(crate) fn take(&mut self) -> Option<BytesMut> {
+    /// Drops the replies that nobody waits for any more.
+    pub(crate) fn drop_expired(&mut self, now: Duration) {
+        self.segments.retain(|segment| {
+            let expired = segment.expires.is_some_and(|expires| now >= expires);
+            self.reply_bytes -= if expired { segment.reply_bytes } else { 0 };
+            !expired
+        });
+    }
+
+    /// Appends a frame that is neither a message nor a reply, and returns the number of its segment.
+    pub(crate) fn push_control(&mut self, header: &Header, body: &[u8]) -> u64 {
+        self.control_bytes += header.frame_bytes(body.len());
+        let segment = self.last();
+        header.write(body, &mut segment.bytes);
+        segment.number
+    }
+
+    /// Puts frames that are no messages before everything that waits, for this connection alone.
+    pub(crate) fn repeat(&mut self, frames: BytesMut) {
+        if !frames.is_empty() {
+            self.control_bytes += frames.len();
+            self.segments.push_front(Segment { bytes: frames, repeats: true, ..Segment::default() });
+        }
+    }
+
+    /// Takes back the part of what was taken last that was not written: the frames of which no byte left wait again,
+    /// before all others. Of the frame that left in part the other side will never see the rest.
+    pub(crate) fn put_back(&mut self, bytes: &[u8], written: usize) {
+        self.reply_bytes_taken = 0;
+        let mut kept = Segment::default();
+        let (mut rest, mut start) = (bytes, 0);
+        while let Some(header) = rest.first_chunk::<HEADER_BYTES>() {
+            let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+            let (frame, following) = rest.split_at(len.clamp(HEADER_BYTES, rest.len()));
+            let kind = Kind::from_u8(header[4]).filter(|kind| start >= written && kind.outlives_connection());
+            if let Some(kind) = kind {
+                kept.messages += u64::from(kind.is_message());
+                kept.message_bytes += if kind.is_message() { frame.len() as u64 } else { 0 };
+                kept.reply_bytes += if kind == Kind::Reply { frame.len() } else { 0 };
+                kept.bytes.extend_from_slice(frame);
+            }
+            (rest, start) = (following, start + frame.len());
+        }
+        if kept.bytes.is_empty() {
+            return;
+        }
+        self.sent -= kept.messages;
+        self.sent_bytes -= kept.message_bytes;
+        self.reply_bytes += kept.reply_bytes;
+        self.control_bytes += kept.control_bytes();
+        self.segments.push_front(kept);
+    }
+
+    /// Takes the next bytes to write, if they are in an earlier segment than this one. From now on their messages are on
+    /// their way.
+    pub(crate) fn take_before(&mut self, end: u64) -> Option<BytesMut> {
+        if !self.has_before(end) {
+            return None;
+        }
         let segment = self.segments.pop_front()?;
         self.sent += segment.messages;
         self.sent_bytes += segment.message_bytes;
-        self.exempt_bytes -= segment.bytes.len() - segment.message_bytes as usize;
+        self.control_bytes -= segment.control_bytes();
+        self.reply_bytes -= segment.reply_bytes;
+        self.reply_bytes_taken = segment.reply_bytes;
         Some(segment.bytes)
     }
 
-    /// Keeps an empty buffer for the next segment.
+    /// What was taken last is written. Keeps an empty buffer for the next segment.
     pub(crate) fn recycle(&mut self, mut bytes: BytesMut) {
+        self.reply_bytes_taken = 0;
         if bytes.capacity() <= 2 * SEGMENT_BYTES {
             bytes.clear();
             self.spare = bytes;
         }
+    }
+
+    /// The other side holds so much for an actor; it counts with the next acknowledgement. False if it says too much.
+    pub(crate) fn hold(&mut self, to: ActorKey, load: Load, max: usize) -> bool {
+        self.told.insert(to.to_bits(), load);
+        self.told.len() <= max
     }
 
     /// Takes over what the other side has settled since the connection began; false if that cannot be.
@@ -134,7 +294,10 @@ impl Outbox {
         let refused = ack.refused_in_all();
         let settled_now = ack.settled.saturating_sub(before.settled);
         let refused_now = refused.and_then(|sum| sum.checked_sub(before.refused_in_all().unwrap_or(0)));
-        let too_much = ack.settled > self.sent || ack.bytes > self.sent_bytes;
+        let mut arrived = self.loads.held_with(&self.told);
+        arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
+        let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
+        let too_much = arrived.messages > self.sent || arrived.bytes > self.sent_bytes;
         let Some(refused_now) = refused_now.filter(|now| !shrinks && !too_much && *now <= settled_now) else {
             return false;
         };
@@ -146,16 +309,27 @@ impl Outbox {
         }
         self.unsettled_bytes -= ack.bytes - before.bytes;
         self.acked = ack;
+        let mut news = arrived;
+        news.sub(self.arrived);
+        self.arrived = arrived;
+        self.loads.arrived(news, &std::mem::take(&mut self.told));
         true
     }
 
     /// The connection broke: what was on its way is lost, what was not written waits for the next one.
     pub(crate) fn cut(&mut self) {
+        self.segments.retain(|segment| {
+            self.control_bytes -= if segment.repeats { segment.bytes.len() } else { 0 };
+            !segment.repeats
+        });
         let lost = self.sent - self.acked.settled;
         self.counters.unsettled -= lost;
         self.counters.lost += lost;
         self.unsettled_bytes -= self.sent_bytes - self.acked.bytes;
         (self.sent, self.sent_bytes, self.acked) = (0, 0, Ack::default());
+        (self.arrived, self.reply_bytes_taken) = (Load::default(), 0);
+        self.told.clear();
+        self.loads.cut(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
     }
 
     /// The other side is gone for good.
@@ -163,8 +337,9 @@ impl Outbox {
         self.cut();
         self.counters.lost += std::mem::take(&mut self.counters.unsettled);
         self.unsettled_bytes = 0;
-        self.exempt_bytes = 0;
+        (self.control_bytes, self.reply_bytes) = (0, 0);
         self.segments = VecDeque::new();
+        self.loads.clear();
     }
 }
 
@@ -183,13 +358,124 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push_message(&Header::new(Kind::Tell), b"");
         assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [0; 4] }));
-        outbox.take();
+        outbox.take_before(u64::MAX);
         assert!(!outbox.settle(Ack { settled: 1, bytes: 17, refused: [0; 4] }));
         assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [1, 1, 0, 0] }));
         assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [u64::MAX, 1, 0, 0] }));
         assert!(outbox.settle(Ack { settled: 1, bytes: 16, refused: [0, 1, 0, 0] }));
         assert!(!outbox.settle(Ack::default()));
         assert_eq!(outbox.counters().refused, [0, 1, 0, 0]);
+    }
+
+    /// A tell with so many bytes of body.
+    fn push(outbox: &mut Outbox, bytes: usize) {
+        outbox.push_message(&Header::new(Kind::Tell), &vec![0; bytes]);
+    }
+
+    #[test]
+    fn broken_connection_gives_back_the_room_of_what_was_on_its_way() {
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|_| push(&mut outbox, 84));
+        outbox.take_before(u64::MAX);
+        push(&mut outbox, 34);
+        assert_eq!(outbox.unsettled(), (4, 350));
+        assert!(outbox.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
+        outbox.cut();
+        assert_eq!((outbox.unsettled(), outbox.counters().lost), ((1, 50), 2));
+        outbox.take_before(u64::MAX);
+        outbox.cut();
+        assert_eq!((outbox.unsettled(), outbox.counters().lost), ((0, 0), 3));
+    }
+
+    #[test]
+    fn written_control_frames_give_their_bytes_back() {
+        let mut outbox = Outbox::default();
+        for _ in 0..100 {
+            outbox.push_control(&Header::new(Kind::Down), &[0; 1000]);
+            push(&mut outbox, 10);
+            assert_eq!(outbox.control_bytes(), 1016);
+            outbox.take_before(u64::MAX);
+            assert_eq!(outbox.control_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn ack_of_which_one_count_shrinks_is_refused() {
+        let mut outbox = Outbox::default();
+        (0..4).for_each(|_| push(&mut outbox, 0));
+        outbox.take_before(u64::MAX);
+        assert!(outbox.settle(Ack { settled: 2, bytes: 32, refused: [1, 0, 0, 0] }));
+        let before = outbox.counters();
+        assert!(!outbox.settle(Ack { settled: 3, bytes: 48, refused: [0, 2, 0, 0] }));
+        assert!(!outbox.settle(Ack { settled: 3, bytes: 31, refused: [1, 0, 0, 0] }));
+        assert!(!outbox.settle(Ack { settled: 1, bytes: 48, refused: [1, 0, 0, 0] }));
+        assert_eq!(outbox.counters(), before);
+    }
+
+    #[test]
+    fn frames_of_which_no_byte_left_wait_again_in_order() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, 1);
+        outbox.push_control(&Header::new(Kind::Down), &[1]);
+        push(&mut outbox, 2);
+        outbox.push_control(&Header::new(Kind::Watch), &[]);
+        outbox.push_control(&Header::new(Kind::Down), &[2]);
+        let mut bytes = outbox.take_before(u64::MAX).unwrap();
+        Header::new(Kind::Ack).write(&[], &mut bytes);
+        push(&mut outbox, 3);
+
+        // The first tell and a part of the first DOWN were written.
+        outbox.put_back(&bytes, 17 + 16);
+        outbox.cut();
+        assert_eq!((outbox.counters().lost, outbox.unsettled()), (1, (2, 18 + 19)));
+        assert_eq!(outbox.control_bytes(), 17);
+        let mut expected = BytesMut::new();
+        Header::new(Kind::Tell).write(&[0; 2], &mut expected);
+        Header::new(Kind::Down).write(&[2], &mut expected);
+        assert_eq!(outbox.take_before(u64::MAX), Some(expected));
+        assert_eq!(outbox.take_before(u64::MAX).map(|bytes| bytes.len()), Some(19));
+        assert!(outbox.settle(Ack { settled: 2, bytes: 37, refused: [0; 4] }));
+        assert_eq!((outbox.unsettled(), outbox.control_bytes()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn large_reply_that_nobody_waits_for_is_dropped() {
+        let mut outbox = Outbox::default();
+        let reply = Header::new(Kind::Reply);
+        let second = Duration::from_secs(1);
+        outbox.push_reply(&reply, &[0; 20_000], Some(second));
+        outbox.push_reply(&reply, &[0; 20_000], Some(second * 2));
+        outbox.push_reply(&reply, &[0; 20_000], None);
+        outbox.push_reply(&reply, &[0; 20], Some(second));
+        push(&mut outbox, 10);
+        assert_eq!(outbox.reply_bytes(), 3 * 20_016 + 36);
+        outbox.drop_expired(second);
+        assert_eq!(outbox.reply_bytes(), 2 * 20_016 + 36);
+        // What is being written counts until it is written.
+        let bytes = outbox.take_before(u64::MAX).unwrap();
+        assert_eq!((bytes.len(), outbox.reply_bytes()), (20_016, 2 * 20_016 + 36));
+        outbox.recycle(bytes);
+        assert_eq!(outbox.reply_bytes(), 20_016 + 36);
+        let bytes = outbox.take_before(u64::MAX).unwrap();
+        outbox.put_back(&bytes, 1);
+        assert_eq!((bytes.len(), outbox.reply_bytes(), outbox.control_bytes()), (20_016 + 36 + 26, 36, 0));
+    }
+
+    #[test]
+    fn what_is_held_has_arrived_and_is_not_settled() {
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|_| push(&mut outbox, 84));
+        outbox.take_before(u64::MAX);
+        let held = |messages| Load { messages, bytes: messages * 100 };
+        assert!(outbox.hold(ActorKey::NODE, held(2), 10));
+        assert!(!outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "more than was sent");
+        assert!(outbox.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
+        assert_eq!((outbox.unsettled(), outbox.unsettled_by(ActorKey::NODE)), ((2, 200), held(2)));
+        assert!(outbox.hold(ActorKey::NODE, held(0), 10));
+        assert!(!outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "one has not arrived any more");
+        assert!(outbox.settle(Ack { settled: 3, bytes: 300, refused: [0; 4] }));
+        assert_eq!(outbox.unsettled_by(ActorKey::NODE), held(0));
+        assert!(!outbox.hold(ActorKey { slot: 1, generation: 1 }, held(1), 0));
     }
 
     #[test]
@@ -201,7 +487,7 @@ mod tests {
         }
         let mut bytes = 0;
         let mut segments = 0;
-        while let Some(segment) = outbox.take() {
+        while let Some(segment) = outbox.take_before(u64::MAX) {
             assert!(segment.len() < SEGMENT_BYTES + 1016);
             bytes += segment.len();
             segments += 1;
@@ -220,8 +506,16 @@ mod tests {
                         outbox.push_message(&Header::new(Kind::Tell), &vec![a; usize::from(b)]);
                         offered += 1;
                     }
-                    2 => outbox.push_exempt(&Header::new(Kind::Reply), &[a]),
-                    3 => drop(outbox.take()),
+                    2 => {
+                        outbox.push_control(&Header::new(Kind::Reply), &[a]);
+                    }
+                    3 => {
+                        let taken = outbox.take_before(u64::MAX);
+                        if let Some(bytes) = taken.filter(|_| c % 2 == 0) {
+                            outbox.put_back(&bytes, usize::from(a));
+                            outbox.cut();
+                        }
+                    }
                     4 => {
                         let mut ack = outbox.acked;
                         ack.settled += u64::from(a % 4);
@@ -236,6 +530,8 @@ mod tests {
                 }
                 prop_assert_eq!(outbox.counters().accepted, offered);
                 prop_assert_eq!(sum(outbox.counters()), offered);
+                let load = outbox.unsettled_by(ActorKey::NODE);
+                prop_assert_eq!(load.messages, outbox.unsettled().0);
             }
         }
     }

@@ -8,49 +8,28 @@ use crate::body::{self, Ack, DownBody, Farewell, Heartbeat, Introduction, Resolu
 use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
 use crate::event::{Event, Inbound, SendError, Violation};
 use crate::frame::{FrameError, Header, Kind, Parsed, parse};
-use crate::handshake::{Connected, add_types, write_all_types};
+use crate::handshake::{Connected, add_types};
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::limits::Limits;
+use crate::limits::{HELD_PER_FRAME_MAX, Limits};
+use crate::link::{Leaving, Link};
+use crate::loads::Load;
 use crate::outbox::{Counters, Outbox};
+use crate::pace::Pace;
 use crate::slab::Slab;
 use crate::types::{Form, PeerTypes, TypeInfo, TypeKey};
 use bytes::BytesMut;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Third nodes that are introduced once per connection; beyond, again with every mention. Guessed.
-const INTRODUCED_MAX: usize = 65_536;
+const INTRODUCED_MAX: usize = 4096;
 
-/// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
-/// sends less within the time of silence is as good as silent. Guessed.
-const PROGRESS_BYTES: usize = 4096;
-
+/// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
 #[derive(Debug)]
 enum Question {
     Ask,
-    Watch(ActorKey),
-    Resolve(u64, String),
-}
-
-/// What belongs to one connection.
-#[derive(Debug)]
-struct Link {
-    epoch: u64,
-    bytes_max: u32,
-    /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
-    heard: Duration,
-    /// A whole frame, or a part of one.
-    alive: Duration,
-    /// Bytes there were of an unfinished frame then.
-    partial_bytes: usize,
-    pinged: u64,
-    pinged_at: Duration,
-    pong: Option<Heartbeat>,
-    /// What we have settled.
-    ack: Ack,
-    ack_told: Ack,
-    ack_since: Option<Duration>,
-    leaving: bool,
+    Watch(ActorKey, u64),
+    Resolve(u64, String, u64),
 }
 
 /// The relation of this node to another one.
@@ -63,8 +42,9 @@ pub struct Session<T> {
     link: Option<Link>,
     epochs: u64,
     out: Outbox,
+    pace: Pace,
     questions: Slab<(Question, T)>,
-    introduced: BTreeSet<NodeId>,
+    introduced: BTreeMap<NodeId, Introduction>,
     overflown: bool,
     closed: bool,
 }
@@ -74,6 +54,7 @@ impl<T> Session<T> {
     pub fn new(limits: Limits, own_types: &[TypeInfo]) -> Self {
         Self {
             peer_bytes_max: limits.message_bytes_max,
+            pace: Pace::new(limits.reply_budget(), limits.message_bytes_max as usize),
             limits,
             own_types: own_types.to_vec(),
             peer_types: PeerTypes::default(),
@@ -81,58 +62,67 @@ impl<T> Session<T> {
             epochs: 0,
             out: Outbox::default(),
             questions: Slab::default(),
-            introduced: BTreeSet::new(),
+            introduced: BTreeMap::new(),
             overflown: false,
             closed: false,
         }
     }
 
-    /// Takes over a connection and returns its number. Questions that wait are asked again.
+    /// Takes over a connection and returns its number. Questions whose frames may be lost are asked again, before what
+    /// waits, and third nodes that it may mention are introduced again.
     pub fn attach(&mut self, connected: Connected, now: Duration) -> u64 {
         self.detach();
         self.epochs += 1;
         self.peer_types = connected.types;
         self.peer_bytes_max = connected.peer.message_bytes_max.min(self.limits.message_bytes_max);
-        self.link = Some(Link {
-            epoch: self.epochs,
-            bytes_max: self.limits.frame_bytes_max(),
-            heard: now,
-            alive: now,
-            partial_bytes: 0,
-            pinged: 0,
-            pinged_at: now,
-            pong: None,
-            ack: Ack::default(),
-            ack_told: Ack::default(),
-            ack_since: None,
-            leaving: false,
-        });
-        self.announce(connected.told);
+        self.link = Some(Link::new(self.epochs, self.limits.frame_bytes_max(), connected.told, now));
+        self.repeat();
+        self.epochs
+    }
 
-        let mut again = Vec::new();
+    fn repeat(&mut self) {
+        let (mut frames, mut body) = (BytesMut::new(), Vec::new());
+        if self.out.has_before(u64::MAX) {
+            for node in self.introduced.values() {
+                body.clear();
+                node.write(&mut body);
+                Header::new(Kind::NodeInfo).write(&body, &mut frames);
+            }
+        } else {
+            self.introduced.clear();
+        }
         for ((slot, generation), (question, _)) in self.questions.iter() {
             let id = CorrelationId { slot, generation };
             match question {
-                Question::Ask => {}
-                Question::Watch(to) => again.push((Header { to: *to, ..question_header(Kind::Watch, id) }, Vec::new())),
-                Question::Resolve(protocol, name) => {
-                    let mut body = Vec::new();
-                    write_resolve(*protocol, name, &mut body);
-                    again.push((question_header(Kind::Resolve, id), body));
+                Question::Watch(to, segment) if !self.out.waits(*segment) => {
+                    Header { to: *to, ..question_header(Kind::Watch, id) }.write(&[], &mut frames);
                 }
+                Question::Resolve(protocol, name, segment) if !self.out.waits(*segment) => {
+                    body.clear();
+                    write_resolve(*protocol, name, &mut body);
+                    question_header(Kind::Resolve, id).write(&body, &mut frames);
+                }
+                Question::Ask | Question::Watch(..) | Question::Resolve(..) => {}
             }
         }
-        again.into_iter().for_each(|(header, body)| self.push_exempt(&header, &body));
-        self.epochs
+        self.out.repeat(frames);
+    }
+
+    /// Takes back what [`output`](Self::output) returned last and what was not, or only in part, written to connection
+    /// `epoch` before it broke: frames of which no byte has left wait for the next one. To be called before
+    /// [`detach`](Self::detach).
+    pub fn unwritten(&mut self, epoch: u64, bytes: &[u8], written: usize) {
+        if self.link.as_ref().is_some_and(|link| link.epoch == epoch) {
+            self.out.put_back(bytes, written);
+        }
     }
 
     /// The connection is gone. What was on its way is counted as lost.
     pub fn detach(&mut self) {
         if self.link.take().is_some() {
             self.out.cut();
-            self.introduced.clear();
-            self.overflown = false;
         }
+        self.overflown = false;
     }
 
     /// Returns true while there is a connection.
@@ -155,19 +145,7 @@ impl<T> Session<T> {
 
     /// Makes more types known that this side receives.
     pub fn add_types(&mut self, types: &[TypeInfo]) {
-        let told = self.own_types.len();
         self.own_types.extend_from_slice(types);
-        if self.link.is_some() {
-            self.announce(told);
-        }
-    }
-
-    fn announce(&mut self, told: usize) {
-        let mut frames = BytesMut::new();
-        write_all_types(told, &self.own_types[told.min(self.own_types.len())..], &mut frames);
-        while let Ok(Parsed::Frame(header, body, _)) = parse(&mut frames, u32::MAX) {
-            self.push_exempt(&header, &body);
-        }
     }
 
     /// Sends a message.
@@ -202,13 +180,24 @@ impl<T> Session<T> {
         Ok(id)
     }
 
-    /// Returns true if a message is not refused for want of room: the bound may be overstepped by one message.
-    pub fn has_room(&self) -> bool {
+    /// Returns true if a message for an actor is not refused for want of room: the bound may be overstepped by one message.
+    /// An actor that does not settle what it is sent takes no more than what stays free for all others.
+    pub fn has_room(&self, to: ActorKey) -> bool {
         let (unsettled, unsettled_bytes) = self.out.unsettled();
-        self.closed
-            || (unsettled_bytes < self.limits.unsettled_bytes_max as u64
-                && unsettled < self.limits.unsettled_max as u64
-                && self.questions.len() < self.limits.asks_max)
+        let (max, bytes_max) = (self.limits.unsettled_max as u64, self.limits.unsettled_bytes_max as u64);
+        let (free, free_bytes) = (max.saturating_sub(unsettled), bytes_max.saturating_sub(unsettled_bytes));
+        if self.closed {
+            return true;
+        }
+        if free == 0 || free_bytes == 0 || self.questions.len() >= self.limits.asks_max {
+            return false;
+        }
+        // One that had all of it would have its share still.
+        if unsettled < free && unsettled_bytes < free_bytes {
+            return true;
+        }
+        let Load { messages, bytes } = self.out.unsettled_by(to);
+        messages < free && bytes < free_bytes
     }
 
     fn message_header(
@@ -232,7 +221,7 @@ impl<T> Session<T> {
         if body.len() > self.peer_bytes_max as usize {
             return Err(SendError::TooLarge);
         }
-        if !self.has_room() {
+        if !self.has_room(to) {
             return Err(SendError::Full);
         }
         let header = Header { to, ..Header::new(kind) };
@@ -254,11 +243,13 @@ impl<T> Session<T> {
     pub fn cancel(&mut self, id: CorrelationId) -> Option<T> {
         let (question, token) = self.questions.remove(id.slot, id.generation)?;
         match question {
-            Question::Ask if self.link.is_some() => self.push_exempt(&question_header(Kind::Cancel, id), &[]),
-            Question::Watch(to) => {
-                self.push_exempt(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
+            Question::Ask => {
+                self.push_control(&question_header(Kind::Cancel, id), &[]);
             }
-            Question::Ask | Question::Resolve(..) => {}
+            Question::Watch(to, _) => {
+                self.push_control(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
+            }
+            Question::Resolve(..) => {}
         }
         Some(token)
     }
@@ -274,8 +265,9 @@ impl<T> Session<T> {
         if self.questions.len() >= self.limits.monitors_max.saturating_add(self.limits.asks_max) {
             return Err((SendError::Full, token));
         }
-        let id = self.question(Question::Watch(to), token);
-        self.push_exempt(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        let id = self.question(Question::Watch(to, 0), token);
+        let segment = self.push_control(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        self.waits_in(id, segment);
         Ok(id)
     }
 
@@ -290,41 +282,79 @@ impl<T> Session<T> {
         if name.len() > crate::limits::NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
-        let id = self.question(Question::Resolve(protocol, name.to_owned()), token);
+        let id = self.question(Question::Resolve(protocol, name.to_owned(), 0), token);
         let mut body = Vec::new();
         write_resolve(protocol, name, &mut body);
-        self.push_exempt(&question_header(Kind::Resolve, id), &body);
+        let segment = self.push_control(&question_header(Kind::Resolve, id), &body);
+        self.waits_in(id, segment);
         Ok(id)
+    }
+
+    /// Notes where a question waits that is asked again if it is lost from there.
+    fn waits_in(&mut self, id: CorrelationId, number: u64) {
+        match self.questions.get_mut(id.slot, id.generation) {
+            Some((Question::Watch(_, segment) | Question::Resolve(_, _, segment), _)) => *segment = number,
+            Some((Question::Ask, _)) | None => {}
+        }
     }
 
     /// Introduces a third node, once per connection, before it is first mentioned.
     pub fn introduce(&mut self, node: &Introduction) {
-        let known = self.introduced.contains(&node.node);
+        let known = self.introduced.contains_key(&node.node);
         if known || self.closed {
             return;
         }
         if self.introduced.len() < INTRODUCED_MAX {
-            self.introduced.insert(node.node);
+            self.introduced.insert(node.node, node.clone());
         }
         let mut body = Vec::new();
         node.write(&mut body);
-        self.push_exempt(&Header::new(Kind::NodeInfo), &body);
+        self.push_control(&Header::new(Kind::NodeInfo), &body);
     }
 
-    /// Answers an ask.
+    /// Returns how many more asks of the other side may be begun: with so many begun, its replies find room while it reads
+    /// them. `asks_wait`: some wait to be begun.
+    pub fn ask_allowance(&mut self, now: Duration, begun: usize, asks_wait: bool) -> usize {
+        if !self.has_room_for_replies() {
+            self.out.drop_expired(now);
+        }
+        self.pace.allowance(now, begun, self.out.reply_bytes(), asks_wait)
+    }
+
+    /// Returns the bytes of answers and other frames besides messages that wait or are being written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.reply_bytes() + self.out.control_bytes()
+    }
+
+    /// Returns true unless so many replies wait that no ask may be begun.
+    pub fn has_room_for_replies(&self) -> bool {
+        self.out.reply_bytes() < self.limits.reply_budget()
+    }
+
+    /// Answers an ask. A large reply is dropped if it still waits when `expires` has come.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`]: the caller answers with [`reply_err`](Self::reply_err).
-    pub fn reply(&mut self, to: CorrelationId, body: &[u8]) -> Result<(), SendError> {
+    /// [`SendError::TooLarge`], and [`SendError::Full`] if the other side does not read the replies that wait for it: the
+    /// caller answers with [`reply_err`](Self::reply_err).
+    pub fn reply(&mut self, to: CorrelationId, body: &[u8], expires: Option<Duration>) -> Result<(), SendError> {
         if body.len() > self.peer_bytes_max as usize {
             return Err(SendError::TooLarge);
         }
-        self.push_exempt(&question_header(Kind::Reply, to), body);
+        if self.closed {
+            return Ok(());
+        }
+        self.pace.replied(body.len());
+        let header = question_header(Kind::Reply, to);
+        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.limits.control_bytes_max {
+            return Err(SendError::Full);
+        }
+        self.out.push_reply(&header, body, expires);
         Ok(())
     }
 
     /// Says that there is no reply to an ask.
     pub fn reply_err(&mut self, to: CorrelationId, code: ReplyCode, text: &str) {
+        self.pace.replied(0);
         self.push_coded(Kind::ReplyErr, to, code.to_u16(), text);
     }
 
@@ -337,35 +367,46 @@ impl<T> Session<T> {
     pub fn resolved(&mut self, to: CorrelationId, answer: Resolution) {
         let mut body = Vec::new();
         answer.write(&mut body);
-        self.push_exempt(&question_header(Kind::Resolved, to), &body);
+        self.push_control(&question_header(Kind::Resolved, to), &body);
     }
 
+    /// The text is left out if much waits already: it is the part that grows.
     fn push_coded(&mut self, kind: Kind, to: CorrelationId, code: u16, text: &str) {
+        let text = if self.out.control_bytes() > self.limits.control_bytes_max / 16 { "" } else { text };
         let mut body = Vec::new();
         write_coded(code, text, &mut body);
-        self.push_exempt(&question_header(kind, to), &body);
+        self.push_control(&question_header(kind, to), &body);
     }
 
-    fn push_exempt(&mut self, header: &Header, body: &[u8]) {
+    /// Returns the number of the segment that the frame waits in, 0 if in none.
+    fn push_control(&mut self, header: &Header, body: &[u8]) -> u64 {
         if self.closed {
-            return;
+            return 0;
         }
-        if self.out.exempt_bytes() + body.len() > self.limits.control_bytes_max {
-            self.overflown = true;
-            return;
+        if self.out.control_bytes() + body.len() > self.limits.control_bytes_max / 8 {
+            // Without a connection what is not asked again is not needed: it saves the other side work.
+            self.overflown = self.link.is_some();
+            return 0;
         }
-        self.out.push_exempt(header, body);
+        self.out.push_control(header, body)
+    }
+
+    /// A message of connection `epoch` has arrived, and is held until the actor has room: it counts as the actor's.
+    pub fn hold(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32, now: Duration) {
+        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
+        link.hold(to, frame_bytes, now);
+    }
+
+    /// A message that was held is held no more. [`settle`](Self::settle) says what became of it.
+    pub fn release(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32) {
+        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
+        link.release(to, frame_bytes);
     }
 
     /// Counts a message of connection `epoch` as taken into a mailbox, or as refused.
     pub fn settle(&mut self, epoch: u64, frame_bytes: u32, refused: Option<Refused>, now: Duration) {
         let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
-        link.ack.settled += 1;
-        link.ack.bytes += u64::from(frame_bytes);
-        if let Some(refused) = refused {
-            link.ack.refused[refused as usize] += 1;
-        }
-        link.ack_since.get_or_insert(now);
+        link.settle(frame_bytes, refused, now);
     }
 
     /// Takes the next frame off the input and says what it was; `None` if there is no whole frame.
@@ -380,9 +421,7 @@ impl<T> Session<T> {
             }
             let (header, body, frame_bytes) = match parse(input, link.bytes_max)? {
                 Parsed::Incomplete => {
-                    if input.len() >= link.partial_bytes + PROGRESS_BYTES {
-                        (link.alive, link.partial_bytes) = (now, input.len());
-                    }
+                    link.hear_part(input.len(), now);
                     return Ok(None);
                 }
                 Parsed::Skipped => {
@@ -442,6 +481,14 @@ impl<T> Session<T> {
                 add_types(&mut self.peer_types, &body)?;
                 None
             }
+            Kind::Held => {
+                for (key, load) in body::read_held(&body)? {
+                    if !self.out.hold(key, load, self.limits.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
+                        return Err(Violation::Ack);
+                    }
+                }
+                None
+            }
             Kind::Ack => {
                 let settled = self.out.settle(Ack::read(&body)?);
                 return if settled { Ok(Some(Event::Settled)) } else { Err(Violation::Ack) };
@@ -485,7 +532,7 @@ impl<T> Session<T> {
         let Some((question, _)) = self.questions.get(id.slot, id.generation) else { return Ok(None) };
         let fits = match question {
             Question::Ask => matches!(kind, Kind::Reply | Kind::ReplyErr),
-            Question::Watch(_) => kind == Kind::Down,
+            Question::Watch(..) => kind == Kind::Down,
             Question::Resolve(..) => kind == Kind::Resolved,
         };
         if !fits {
@@ -494,49 +541,35 @@ impl<T> Session<T> {
         Ok(self.questions.remove(id.slot, id.generation).map(|(_, token)| token))
     }
 
-    /// Returns the next bytes to write. Acknowledgements and signs of life ride along.
+    /// Returns the next bytes to write. Acknowledgements and signs of life ride along, the goodbye comes last.
     pub fn output(&mut self, now: Duration) -> Option<BytesMut> {
-        let ack_is_due = self.ack_is_due(now);
-        let link = self.link.as_mut()?;
-        let ping_is_due = now >= link.heard.max(link.pinged_at) + self.limits.heartbeat;
-        if self.out.is_empty() && !ack_is_due && !ping_is_due && link.pong.is_none() {
+        let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
+        let link = self.link.as_mut().filter(|link| !matches!(link.leaving, Leaving::Said))?;
+        let ping_is_due = now >= link.ping_at(&self.limits);
+        if !has_output && !ack_is_due && !ping_is_due && link.pong.is_none() {
             return None;
         }
 
-        let mut bytes = self.out.take().unwrap_or_default();
-        let mut body = Vec::new();
-        if link.ack_since.take().is_some() {
-            link.ack.write(&mut body);
-            Header::new(Kind::Ack).write(&body, &mut bytes);
-            link.ack_told = link.ack;
-        }
-        if let Some(beat) = link.pong.take() {
-            body.clear();
-            beat.write(&mut body);
-            Header::new(Kind::Pong).write(&body, &mut bytes);
-        }
-        if ping_is_due {
-            link.pinged += 1;
-            link.pinged_at = now;
-            body.clear();
-            Heartbeat { time_ns: now.as_nanos() as u64, number: link.pinged }.write(&mut body);
-            Header::new(Kind::Ping).write(&body, &mut bytes);
+        let end = link.leaving.end();
+        let mut bytes = self.out.take_before(end).unwrap_or_default();
+        link.write(&self.own_types, ping_is_due, now, &mut bytes);
+        if !self.out.has_before(end) {
+            link.write_goodbye(&mut bytes);
         }
         Some(bytes)
     }
 
-    /// Says goodbye behind everything that waits. The connection is to be closed once that is written.
+    /// Ends the connection with a goodbye. It is to be closed once that is written. With [`Goodbye::Shutdown`], after
+    /// which there is no other connection, the goodbye follows everything that waits; else that waits for the next one.
     pub fn leave(&mut self, code: Goodbye, text: &str) {
-        let Some(link) = self.link.as_mut().filter(|link| !link.leaving) else { return };
-        link.leaving = true;
-        let mut body = Vec::new();
-        Farewell { code, detail: 0, text: text.to_owned() }.write(&mut body);
-        self.out.push_exempt(&Header::new(Kind::GoAway), &body);
+        let Some(link) = self.link.as_mut().filter(|link| matches!(link.leaving, Leaving::No)) else { return };
+        let end = if code == Goodbye::Shutdown { self.out.seal() } else { 0 };
+        link.leaving = Leaving::Behind(end, Farewell { code, detail: 0, text: text.to_owned() });
     }
 
     /// Returns true after [`leave`](Self::leave).
     pub fn is_leaving(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.leaving)
+        self.link.as_ref().is_some_and(|link| !matches!(link.leaving, Leaving::No))
     }
 
     /// Returns true if somebody waits for an answer.
@@ -547,14 +580,16 @@ impl<T> Session<T> {
     /// Returns true if [`output`](Self::output) has an acknowledgement that cannot wait.
     pub fn ack_is_due(&self, now: Duration) -> bool {
         let Some(link) = &self.link else { return false };
-        link.ack_since.is_some_and(|since| now >= since + self.limits.ack_delay)
-            || link.ack.bytes - link.ack_told.bytes >= self.limits.unsettled_bytes_max as u64 / 4
-            || link.ack.settled - link.ack_told.settled >= self.limits.unsettled_max as u64 / 4
+        link.ack_is_due(&self.limits, now)
     }
 
     /// Returns true if frames wait to be written.
     pub fn has_output(&self) -> bool {
-        self.link.is_some() && !self.out.is_empty()
+        self.link.as_ref().is_some_and(|link| match link.leaving {
+            Leaving::No => self.out.has_before(u64::MAX) || link.told < self.own_types.len() || link.pong.is_some(),
+            Leaving::Behind(..) => true,
+            Leaving::Said => false,
+        })
     }
 
     /// Gives back a buffer of [`output`](Self::output) after it was written.
@@ -565,16 +600,15 @@ impl<T> Session<T> {
     /// When [`output`](Self::output) has something to say again though nothing happened, or the connection must end.
     pub fn deadline(&self) -> Option<Duration> {
         let link = self.link.as_ref()?;
-        let ping = link.heard.max(link.pinged_at) + self.limits.heartbeat;
-        let ack = link.ack_since.map_or(Duration::MAX, |since| since + self.limits.ack_delay);
-        Some(ping.min(ack).min(link.alive + self.limits.silence_max))
+        Some(link.deadline(&self.limits))
     }
 
-    /// Checks that the other side is still there.
+    /// Checks that the other side is still there, and drops replies that nobody waits for any more.
     ///
     /// # Errors
     /// [`Violation::Silent`] or [`Violation::Overflow`]; the connection is to be closed.
-    pub fn check(&self, now: Duration) -> Result<(), Violation> {
+    pub fn check(&mut self, now: Duration) -> Result<(), Violation> {
+        self.out.drop_expired(now);
         let Some(link) = &self.link else { return Ok(()) };
         if self.overflown {
             return Err(Violation::Overflow);

@@ -53,9 +53,9 @@ fn ask_is_answered_with_its_token() {
     assert_eq!((message.to, &message.body[..], *at_b, *left), (KEY, &b"5"[..], id, Duration::from_secs(2)));
     assert_eq!(message.type_key, TypeKey { id: 1, schema: None });
 
-    b.reply(*at_b, b"6").unwrap();
+    b.reply(*at_b, b"6", None).unwrap();
     assert_eq!(carry(&mut b, &mut a, T0), [Event::Reply(77, BytesMut::from(&b"6"[..]))]);
-    b.reply(*at_b, b"again").unwrap();
+    b.reply(*at_b, b"again", None).unwrap();
     assert_eq!(carry(&mut b, &mut a, T0), []);
 }
 
@@ -82,12 +82,14 @@ fn what_was_taken_and_refused_is_told_and_adds_up() {
 fn sender_is_refused_when_too_much_is_unsettled() {
     let limits = Limits { unsettled_bytes_max: 2048, ..Limits::default() };
     let (mut a, mut b) = joined(&limits);
-    let body = [0; 1000];
-    for _ in 0..3 {
+    let (body, other) = ([0; 1000], ActorKey { slot: 4, generation: 1 });
+    for _ in 0..2 {
         assert_eq!(a.tell(KEY, ADD, &body), Ok(()));
     }
     assert_eq!(a.tell(KEY, ADD, &body), Err(SendError::Full));
-    assert!(!a.has_room());
+    assert!(!a.has_room(KEY) && a.has_room(other));
+    assert_eq!(a.tell(other, ADD, &body), Ok(()));
+    assert!(!a.has_room(other));
     for event in carry(&mut a, &mut b, T0) {
         let Event::Tell(message) = event else { panic!("{event:?}") };
         b.settle(1, message.frame_bytes, None, T0);
@@ -159,6 +161,119 @@ fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
     // What belongs to the former connection settles nothing on this one.
     b.settle(1, 20, None, T0);
     assert_eq!(b.output(Duration::from_millis(5)), None);
+}
+
+/// The kinds of frames that one side writes, in order.
+fn written(from: &mut Session<u32>, now: Duration) -> Vec<Kind> {
+    let mut wire = BytesMut::new();
+    while let Some(bytes) = from.output(now) {
+        wire.extend_from_slice(&bytes);
+    }
+    let mut kinds = Vec::new();
+    while let Ok(Parsed::Frame(header, ..)) = parse(&mut wire, u32::MAX) {
+        kinds.push(header.kind);
+    }
+    kinds
+}
+
+#[test]
+fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
+    let mut pair = joined(&Limits::default());
+    pair.0.tell(KEY, ADD, b"waits").unwrap();
+    pair.0.leave(Goodbye::Protocol, "stuck");
+    assert!(pair.0.is_leaving() && pair.0.has_output());
+    // The connection is stuck: nothing is written before it breaks.
+    connect(&mut pair, T0);
+    assert!(!pair.0.is_leaving());
+    assert_eq!(written(&mut pair.0, T0), [Kind::Tell]);
+}
+
+#[test]
+fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
+    let mut pair = joined(&Limits::default());
+    pair.0.tell(KEY, ADD, b"waits").unwrap();
+    pair.0.leave(Goodbye::Protocol, "");
+    assert_eq!(written(&mut pair.0, T0), [Kind::GoAway]);
+    assert!(pair.0.is_leaving() && !pair.0.has_output());
+    pair.0.tell(KEY, ADD, b"waits too").unwrap();
+    assert_eq!(written(&mut pair.0, T0), []);
+    connect(&mut pair, T0);
+    pair.0.leave(Goodbye::Shutdown, "");
+    pair.0.tell(KEY, ADD, b"too late").unwrap();
+    assert_eq!(written(&mut pair.0, T0), [Kind::Tell, Kind::Tell, Kind::GoAway]);
+    assert_eq!(pair.0.counters().unsettled, 3);
+}
+
+#[test]
+fn types_are_told_once_to_each_connection() {
+    let mut pair = joined(&Limits::default());
+    let other = TypeInfo { id: 2, schema: 22 };
+    pair.1.add_types(&[other]);
+    assert!(pair.1.has_output());
+    // Not written before the connection breaks; the next handshake tells them.
+    connect(&mut pair, T0);
+    assert!(!pair.1.has_output());
+    let (mut a, mut b) = pair;
+    b.tell(KEY, ADD, b"").unwrap();
+    assert_eq!(carry(&mut b, &mut a, T0).len(), 1);
+    a.tell(KEY, other, b"").unwrap();
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Tell(m)] if m.type_key == TypeKey { id: 2, schema: None }), "{events:?}");
+}
+
+#[test]
+fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
+    let mut pair = joined(&Limits::default());
+    (0..3).for_each(|_| pair.0.tell(KEY, ADD, b"12345678").unwrap());
+    pair.0.watch(KEY, 9).unwrap();
+    pair.0.add_types(&[ADD]);
+    let bytes = pair.0.output(T0).unwrap();
+    // One message was written, and a part of the second one. What comes from a former connection is too late.
+    pair.0.unwritten(7, &bytes, 0);
+    pair.0.unwritten(1, &bytes, 30);
+    connect(&mut pair, T0);
+    let (mut a, mut b) = pair;
+    let events = carry(&mut a, &mut b, T0);
+    assert!(matches!(&events[..], [Event::Watch(..), Event::Tell(_)]), "{events:?}");
+    let counters = a.counters();
+    assert_eq!((counters.accepted, counters.lost, counters.unsettled), (3, 2, 1));
+}
+
+#[test]
+fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
+    let third = Introduction { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
+    let mut pair = joined(&Limits::default());
+    pair.0.introduce(&third);
+    pair.0.introduce(&third);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+    pair.0.introduce(&third);
+    pair.0.tell(KEY, ADD, b"mentions it").unwrap();
+    connect(&mut pair, T0);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo, Kind::Tell]);
+    // Nothing waits that mentions it: it is introduced when it is mentioned.
+    connect(&mut pair, T0);
+    assert_eq!(written(&mut pair.0, T0), []);
+    pair.0.introduce(&third);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+}
+
+#[test]
+fn monitors_and_questions_for_names_are_asked_again_once() {
+    let mut pair = joined(&Limits::default());
+    pair.0.watch(KEY, 1).unwrap();
+    pair.0.tell(KEY, ADD, b"").unwrap();
+    pair.0.resolve(42, "tally", 2).unwrap();
+    // They wait as they were: no connection that breaks before they are written makes them more.
+    for _ in 0..3 {
+        connect(&mut pair, T0);
+    }
+    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Tell, Kind::Resolve]);
+    pair.0.tell(KEY, ADD, b"").unwrap();
+    for _ in 0..3 {
+        connect(&mut pair, T0);
+    }
+    // Those that may be lost come before what waits.
+    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Resolve, Kind::Tell]);
 }
 
 #[test]
@@ -252,15 +367,87 @@ fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
     assert_eq!((counters.lost, counters.unsettled, counters.returned), (2, 0, 1));
 }
 
+/// One actor that settles nothing has half of the room, two have a third each, and somebody else is always served.
+#[test]
+fn actor_that_settles_nothing_takes_no_more_than_its_share() {
+    let limits = Limits { unsettled_max: 600, ..Limits::default() };
+    let (mut a, mut b) = joined(&limits);
+    let key = |slot| ActorKey { slot, generation: 1 };
+    let fill = |a: &mut Session<u32>, slot: u32| (0..).take_while(|_| a.tell(key(slot), ADD, b"x").is_ok()).count();
+    assert_eq!(fill(&mut a, 1), 300);
+    assert_eq!(fill(&mut a, 2), 150);
+    // What arrives for the first two is held; the third one's is taken.
+    for n in 0..1000 {
+        a.tell(key(3), ADD, b"x").unwrap();
+        let now = Duration::from_millis(5 * n);
+        for event in carry(&mut a, &mut b, now) {
+            let Event::Tell(message) = event else { continue };
+            match message.to.slot {
+                3 => b.settle(1, message.frame_bytes, None, now),
+                _ => b.hold(1, message.to, message.frame_bytes, now),
+            }
+        }
+        carry(&mut b, &mut a, now + Duration::from_millis(5));
+    }
+    assert_eq!(a.counters().unsettled, 450);
+    // Those of the first one are taken: only then there is room for it again.
+    assert!(!a.has_room(key(1)));
+    let bytes = 17;
+    for _ in 0..300 {
+        b.release(1, key(1), bytes);
+        b.settle(1, bytes, None, T0);
+    }
+    carry(&mut b, &mut a, Duration::from_secs(6));
+    assert_eq!(a.counters().unsettled, 150);
+    assert!(a.has_room(key(1)));
+    assert_eq!(fill(&mut a, 1), 225);
+}
+
+#[test]
+fn pong_is_written_without_waiting_for_anything_else() {
+    let (mut a, mut b) = joined(&Limits::default());
+    let now = Limits::default().heartbeat;
+    let mut wire = a.output(now).unwrap();
+    assert!(!b.has_output());
+    assert_eq!(b.next(&mut wire, now), Ok(None));
+    assert!(b.has_output());
+    assert_eq!(written(&mut b, now), [Kind::Pong]);
+}
+
+/// Replies are refused before they crowd out what else has to be said, and what expires makes room.
+#[test]
+fn replies_that_are_not_read_are_bounded() {
+    let limits = Limits { control_bytes_max: 1 << 20, message_bytes_max: 1 << 18, ..Limits::default() };
+    let (_, mut b) = joined(&limits);
+    let id = CorrelationId { slot: 0, generation: 1 };
+    let second = Duration::from_secs(1);
+    let sent = (0..).take_while(|_| b.reply(id, &[0; 100_000], Some(second)).is_ok()).count();
+    assert_eq!(sent, 10);
+    b.reply_err(id, ReplyCode::Encode, "no room");
+    assert_eq!(b.ask_allowance(T0, 0, true), 0);
+    assert_eq!(b.check(T0), Ok(()));
+    assert!(b.ask_allowance(second, 0, true) > 0);
+    b.reply(id, &[0; 100_000], Some(second)).unwrap();
+    assert_eq!(b.check(second), Ok(()));
+    assert_eq!(written(&mut b, second), [Kind::ReplyErr, Kind::Ping]);
+}
+
 #[test]
 fn side_that_takes_no_answers_is_given_up() {
     let limits = Limits { control_bytes_max: 65_536, ..Limits::default() };
-    let (_, mut b) = joined(&limits);
+    let mut pair = joined(&limits);
     let id = CorrelationId { slot: 0, generation: 1 };
-    for _ in 0..100 {
-        b.reply(id, &[0; 1000]).unwrap();
+    for _ in 0..10_000 {
+        pair.1.down(id, DownCode::Failed, "a text that is left out when much waits");
     }
-    assert_eq!(b.check(T0), Err(Violation::Overflow));
+    assert_eq!(pair.1.check(T0), Err(Violation::Overflow));
+    // The next connection is none the worse for it.
+    connect(&mut pair, T0);
+    assert_eq!(pair.1.check(T0), Ok(()));
+    pair.1.detach();
+    pair.1.down(id, DownCode::Normal, "");
+    connect(&mut pair, T0);
+    assert_eq!(pair.1.check(T0), Ok(()));
 }
 
 #[test]

@@ -112,6 +112,18 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn freed_slot_is_used_again() {
+        let mut slab = Slab::default();
+        assert!(slab.is_empty());
+        for n in 0..1000 {
+            let (slot, generation) = slab.insert(n);
+            assert!(!slab.is_empty());
+            assert_eq!(slab.remove(slot, generation), Some(n));
+        }
+        assert_eq!((slab.entries.len(), slab.free.len(), slab.len(), slab.is_empty()), (1, 1, 0, true));
+    }
+
+    #[test]
     fn worn_out_slot_is_not_used_again() {
         let mut slab = Slab::default();
         slab.insert('a');

@@ -1,0 +1,192 @@
+//! One connection as its session sees it: what was heard, what is to be acknowledged, how it ends. Nothing of it outlives it.
+
+use crate::body::{Ack, Farewell, Heartbeat, write_held};
+use crate::code::Refused;
+use crate::frame::{Header, Kind};
+use crate::handshake::write_all_types;
+use crate::ids::ActorKey;
+use crate::limits::{HELD_PER_FRAME_MAX, Limits};
+use crate::loads::{Load, Told};
+use crate::types::TypeInfo;
+use bytes::BytesMut;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
+/// sends less within the time of silence is as good as silent. Guessed.
+const PROGRESS_BYTES: usize = 4096;
+
+/// What belongs to one connection, and ends with it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) epoch: u64,
+    pub(crate) bytes_max: u32,
+    /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
+    pub(crate) heard: Duration,
+    /// A whole frame, or a part of one.
+    pub(crate) alive: Duration,
+    /// Bytes there were of an unfinished frame then.
+    pub(crate) partial_bytes: usize,
+    pub(crate) pinged: u64,
+    pub(crate) pinged_at: Duration,
+    pub(crate) pong: Option<Heartbeat>,
+    /// What we have settled.
+    pub(crate) ack: Ack,
+    pub(crate) ack_told: Ack,
+    pub(crate) ack_since: Option<Duration>,
+    /// What we hold, by the bits of the actor's key, and of those the ones of which the other side has not been told.
+    pub(crate) held: Told,
+    pub(crate) held_untold: BTreeSet<u64>,
+    /// Of our types, those that the other side was told.
+    pub(crate) told: usize,
+    pub(crate) leaving: Leaving,
+}
+
+impl Link {
+    pub(crate) fn new(epoch: u64, bytes_max: u32, told: usize, now: Duration) -> Self {
+        Self {
+            epoch,
+            bytes_max,
+            heard: now,
+            alive: now,
+            partial_bytes: 0,
+            pinged: 0,
+            pinged_at: now,
+            pong: None,
+            ack: Ack::default(),
+            ack_told: Ack::default(),
+            ack_since: None,
+            held: Told::new(),
+            held_untold: BTreeSet::new(),
+            told,
+            leaving: Leaving::No,
+        }
+    }
+
+    /// So many bytes of an unfinished frame are there.
+    pub(crate) fn hear_part(&mut self, bytes: usize, now: Duration) {
+        if bytes >= self.partial_bytes + PROGRESS_BYTES {
+            (self.alive, self.partial_bytes) = (now, bytes);
+        }
+    }
+
+    /// A message is held until its actor has room.
+    pub(crate) fn hold(&mut self, to: ActorKey, frame_bytes: u32, now: Duration) {
+        let key = to.to_bits();
+        self.held.entry(key).or_default().add(Load::one(u64::from(frame_bytes)));
+        self.held_untold.insert(key);
+        self.ack_since.get_or_insert(now);
+    }
+
+    /// It is held no more.
+    pub(crate) fn release(&mut self, to: ActorKey, frame_bytes: u32) {
+        let key = to.to_bits();
+        if let Some(load) = self.held.get_mut(&key) {
+            load.sub(Load::one(u64::from(frame_bytes)));
+            if load.is_nothing() {
+                self.held.remove(&key);
+            }
+            self.held_untold.insert(key);
+        }
+    }
+
+    /// A message was taken into a mailbox, or refused.
+    pub(crate) fn settle(&mut self, frame_bytes: u32, refused: Option<Refused>, now: Duration) {
+        self.ack.settled += 1;
+        self.ack.bytes += u64::from(frame_bytes);
+        if let Some(refused) = refused {
+            self.ack.refused[refused as usize] += 1;
+        }
+        self.ack_since.get_or_insert(now);
+    }
+
+    /// True if an acknowledgement cannot wait.
+    pub(crate) fn ack_is_due(&self, limits: &Limits, now: Duration) -> bool {
+        self.ack_since.is_some_and(|since| now >= since + limits.ack_delay)
+            || self.ack.bytes - self.ack_told.bytes >= limits.unsettled_bytes_max as u64 / 8
+            || self.ack.settled - self.ack_told.settled >= (limits.unsettled_max as u64).div_ceil(8)
+    }
+
+    /// When the other side is to be asked for a sign of life.
+    pub(crate) fn ping_at(&self, limits: &Limits) -> Duration {
+        self.heard.max(self.pinged_at) + limits.heartbeat
+    }
+
+    /// When there is something to say though nothing happened, or the connection must end.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Duration {
+        let ack = self.ack_since.map_or(Duration::MAX, |since| since + limits.ack_delay);
+        self.ping_at(limits).min(ack).min(self.alive + limits.silence_max)
+    }
+
+    /// Writes what this connection has to say besides what the session sends.
+    pub(crate) fn write(&mut self, own_types: &[TypeInfo], ping_is_due: bool, now: Duration, out: &mut BytesMut) {
+        let mut body = Vec::new();
+        let new_types = own_types.get(self.told..).unwrap_or_default();
+        if !new_types.is_empty() {
+            write_all_types(self.told, new_types, out);
+            self.told = own_types.len();
+        }
+        if self.ack_since.take().is_some() {
+            self.write_held(out);
+            self.ack.write(&mut body);
+            Header::new(Kind::Ack).write(&body, out);
+            self.ack_told = self.ack;
+        }
+        if let Some(beat) = self.pong.take() {
+            body.clear();
+            beat.write(&mut body);
+            Header::new(Kind::Pong).write(&body, out);
+        }
+        if ping_is_due {
+            self.pinged += 1;
+            self.pinged_at = now;
+            body.clear();
+            Heartbeat { time_ns: now.as_nanos() as u64, number: self.pinged }.write(&mut body);
+            Header::new(Kind::Ping).write(&body, out);
+        }
+    }
+
+    /// Writes the goodbye, if this side leaves.
+    pub(crate) fn write_goodbye(&mut self, out: &mut BytesMut) {
+        if let Leaving::Behind(_, farewell) = &self.leaving {
+            let mut body = Vec::new();
+            farewell.write(&mut body);
+            Header::new(Kind::GoAway).write(&body, out);
+            self.leaving = Leaving::Said;
+        }
+    }
+
+    /// Tells how much is held, of those actors where that has changed.
+    fn write_held(&mut self, out: &mut BytesMut) {
+        let untold = std::mem::take(&mut self.held_untold);
+        let held: Vec<_> = untold
+            .into_iter()
+            .map(|key| (ActorKey::from_bits(key), self.held.get(&key).copied().unwrap_or_default()))
+            .collect();
+        for part in held.chunks(HELD_PER_FRAME_MAX) {
+            let mut body = Vec::new();
+            write_held(part, &mut body);
+            Header::new(Kind::Held).write(&body, out);
+        }
+    }
+}
+
+/// How far this side is with its goodbye.
+#[derive(Debug)]
+pub(crate) enum Leaving {
+    No,
+    /// It follows the segments before this number.
+    Behind(u64, Farewell),
+    Said,
+}
+
+impl Leaving {
+    /// Segments from this number on wait for another connection.
+    pub(crate) fn end(&self) -> u64 {
+        match self {
+            Self::No => u64::MAX,
+            Self::Behind(end, _) => *end,
+            Self::Said => 0,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Two nodes under pressure: replies that are not read, actors that do not return, ways that are stuck or cut for any time.
+
+use crate::probe::{
+    Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled,
+    state,
+};
+use posse::cluster::{Limits, PeerState};
+use posse::prelude::*;
+use posse::sim::{Sim, SimMachine};
+use posse::sync::CancellationToken;
+use posse::time::{sleep, timeout};
+use posse_wire::Event;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A sixteenth of the usual bounds, so that what is large is quick to simulate.
+fn small() -> Limits {
+    let mut limits = Limits::default();
+    limits.message_bytes_max = 1024 * 1024;
+    limits.control_bytes_max = 8 * 1024 * 1024;
+    limits
+}
+
+/// Nobody says anything for minutes: signs of life alone keep the two together, whichever comes first.
+#[posse::test(sim, seeds = 10)]
+async fn idle_nodes_stay_together(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    find(&b, &a).await;
+    sleep(moment(&sim, 1000)).await;
+    for _ in 0..600 {
+        sleep(ms(200)).await;
+        assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
+        assert_eq!(state(&a, id_of(&b)), Some(PeerState::Connected));
+    }
+}
+
+/// Large replies to many asks at once, from one actor and from several, are read as fast as they come: all arrive.
+#[posse::test(sim, seeds = 6)]
+async fn large_replies_to_many_asks_at_once_all_arrive(sim: Sim) {
+    let (a, b) = (server(&sim, "a").limits(small()).await, sim.node("b").limits(small()).await);
+    let probe = find(&b, &a).await;
+    let mut probes = vec![probe];
+    for n in 0..8 {
+        let name = format!("extra{n}");
+        a.with(move |node| async move {
+            node.publish(&name, posse::spawn(Probe::default).share::<Probing>()).await.unwrap();
+        })
+        .await;
+        let name = format!("extra{n}");
+        probes.push(b.with(move |node| async move { node.find::<Probing>(&name).await.unwrap() }).await);
+    }
+    for (count, bytes) in [(64, 64 * 1024), (200, 16 * 1024), (8, 960 * 1024)] {
+        let spread = sim.random_below(2) == 0;
+        let asks: Vec<_> = (0..count)
+            .map(|n| {
+                let probe = probes[if spread { n % probes.len() } else { 0 }].clone();
+                b.spawn(async move { probe.give(bytes).within(secs(60)).await })
+            })
+            .collect();
+        for ask in asks {
+            assert_eq!(ask.await.unwrap().map(|given| given.len() as u64), Ok(bytes));
+        }
+    }
+    let found = peer(&b, id_of(&a)).unwrap();
+    assert_eq!((found.state, found.counters.lost), (PeerState::Connected, 0));
+}
+
+/// A peer asks for much and reads nothing. Few of its asks are begun, what waits for it is bounded, nobody is given up; when
+/// it reads, it gets everything.
+#[posse::test(sim, seeds = 8)]
+async fn asks_of_who_reads_no_replies_wait_until_it_does(sim: Sim) {
+    let mut limits = Limits::default();
+    (limits.message_bytes_max, limits.control_bytes_max) = (256 * 1024, 1024 * 1024);
+    let (a, b, host) = (server(&sim, "a").limits(limits).await, sim.node("b").await, idle(&sim, "host").await);
+    let probe = find(&b, &a).await;
+    let (address, begun) = (a.address(), Arc::new(AtomicU64::new(0)));
+    let given = begun.clone();
+    let asking = host.spawn(async move {
+        let mut rogue = Rogue::enter(address, "rogue").await;
+        for _ in 0..200 {
+            let (probe, give) = (rogue.probe, message("give"));
+            rogue.session.ask(probe, give, &40_000_u64.to_le_bytes(), secs(60), "give").unwrap();
+        }
+        rogue.flush().await;
+        sleep(secs(3)).await;
+        for _ in 0..200 {
+            assert!(matches!(rogue.next().await, Event::Reply("give", body) if body.len() == 40_008));
+            given.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    sleep(ms(2500)).await;
+    // Somebody else is served as before.
+    assert_eq!(echo(&b, &probe, secs(1)).await.unwrap(), "there?");
+    let gives = seen(&b, &probe).await.iter().filter(|entry| entry.starts_with("give")).count();
+    assert!(gives > 0 && gives <= 1024 * 1024 / 40_000, "{gives} begun");
+    asking.await.unwrap();
+    assert_eq!(begun.load(Ordering::Relaxed), 200);
+}
+
+/// A large reply that nobody waits for any more is dropped, and others find the room.
+#[posse::test(sim, seeds = 8)]
+async fn reply_that_expires_unread_makes_room(sim: Sim) {
+    let mut limits = Limits::default();
+    (limits.message_bytes_max, limits.control_bytes_max) = (256 * 1024, 1024 * 1024);
+    let (a, host) = (server(&sim, "a").limits(limits).await, idle(&sim, "host").await);
+    let address = a.address();
+    host.run(async move {
+        let mut rogue = Rogue::enter(address, "rogue").await;
+        let (probe, give) = (rogue.probe, message("give"));
+        for _ in 0..30 {
+            rogue.session.ask(probe, give, &200_000_u64.to_le_bytes(), secs(1), "stale").unwrap();
+        }
+        rogue.flush().await;
+        sleep(ms(2500)).await;
+        rogue.session.ask(probe, give, &10_u64.to_le_bytes(), secs(60), "fresh").unwrap();
+        let mut stale = 0;
+        while let Event::Reply("stale", _) | Event::ReplyErr("stale", ..) = rogue.next().await {
+            stale += 1;
+        }
+        assert!(stale <= 30);
+    })
+    .await;
+}
+
+/// An actor that takes so few messages, published under a name.
+async fn narrow(at: &SimMachine, from: &SimMachine, name: &'static str) -> ActorRef<Probing> {
+    at.with(move |node| async move {
+        let recipe = Spec::new(Probe::default).capacity(4);
+        node.publish(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
+    })
+    .await;
+    from.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
+}
+
+/// Actors that never return, each with more messages than the nodes have room for; others are served at once.
+#[posse::test(sim, seeds = 12)]
+async fn actors_that_never_return_leave_room_for_others(sim: Sim) {
+    let mut limits = Limits::default();
+    limits.unsettled_max = 200;
+    let (a, b) = (server(&sim, "a").limits(limits.clone()).await, sim.node("b").limits(limits).await);
+    let probe = find(&b, &a).await;
+    let mut telling = Vec::new();
+    for name in ["stuck1", "stuck2", "stuck3"] {
+        let stuck = narrow(&a, &b, name).await;
+        let busy = stuck.clone();
+        telling.push(b.spawn(async move { drop(busy.slow(3_600_000).within(secs(3600)).await) }));
+        for _ in 0..4 {
+            let stuck = stuck.clone();
+            telling.push(b.spawn(async move {
+                for n in 0..1000 {
+                    stuck.note(n).await.unwrap();
+                }
+            }));
+        }
+    }
+    sleep(ms(500)).await;
+    for _ in 0..30 {
+        assert_eq!(echo(&b, &probe, ms(300)).await.unwrap(), "there?");
+    }
+    // It goes on for longer than silence may.
+    sleep(secs(6)).await;
+    assert_eq!(echo(&b, &probe, ms(300)).await.unwrap(), "there?");
+    let found = peer(&b, id_of(&a)).unwrap();
+    assert_eq!((found.state, found.counters.lost), (PeerState::Connected, 0));
+    telling.iter().for_each(|task| task.abort());
+}
+
+/// A slow actor gets everything in order, however much it is behind, and its neighbour waits for none of that.
+#[posse::test(sim, seeds = 8)]
+async fn slow_actor_gets_everything_in_order(sim: Sim) {
+    let mut limits = Limits::default();
+    limits.unsettled_max = 100;
+    let (a, b) = (server(&sim, "a").limits(limits.clone()).await, sim.node("b").limits(limits).await);
+    let probe = find(&b, &a).await;
+    let slow = narrow(&a, &b, "slow").await;
+    let told = slow.clone();
+    let telling = b.spawn(async move {
+        for n in 0..400 {
+            told.note(n).await.unwrap();
+            if n % 20 == 0 {
+                let told = told.clone();
+                posse::task::spawn(async move { drop(told.slow(20).within(secs(60)).await) });
+            }
+        }
+    });
+    for _ in 0..20 {
+        assert_eq!(echo(&b, &probe, ms(300)).await.unwrap(), "there?");
+    }
+    telling.await.unwrap();
+    assert_eq!(numbers(&seen(&b, &slow).await), (0..400).collect::<Vec<_>>());
+    assert_eq!(settled(&sim, &b, id_of(&a)).await.lost, 0);
+}
+
+/// What is asked while both nodes live and are connected is answered within a bound, whatever happened before.
+async fn ask_on(
+    sim: Sim,
+    b: SimMachine,
+    a: SimMachine,
+    probe: ActorRef<Probing>,
+    faults: Arc<AtomicU64>,
+    stop: CancellationToken,
+) -> u64 {
+    let (id, mut answered) = (id_of(&a), 0);
+    while !stop.is_cancelled() {
+        let before = faults.load(Ordering::Relaxed);
+        let connected = state(&b, id) == Some(PeerState::Connected);
+        let answer = echo(&b, &probe, secs(1)).await;
+        // An odd number: a fault is on, or was until a moment ago.
+        let quiet = before & 1 == 0 && before == faults.load(Ordering::Relaxed) && connected;
+        match answer {
+            Ok(_) => answered += 1,
+            Err(AskError::NodeDown) => return answered,
+            Err(error) => assert!(!quiet, "{error:?} while nothing was wrong, at {:?}", sim.elapsed()),
+        }
+        sleep(ms(20)).await;
+    }
+    answered
+}
+
+/// Ways that are cut, held or dead in one direction, and machines that stand still, for 0.1 to 60 s, under constant traffic.
+#[posse::test(sim, seeds = 10)]
+async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    let probe = find(&b, &a).await;
+    let (faults, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+    let asking: Vec<_> = (0..3)
+        .map(|_| {
+            posse::task::spawn(ask_on(sim.clone(), b.clone(), a.clone(), probe.clone(), faults.clone(), stop.clone()))
+        })
+        .collect();
+    let (told, ended) = (probe.clone(), stop.clone());
+    let telling = b.spawn(async move {
+        let mut n = 0;
+        while !ended.is_cancelled() && matches!(timeout(secs(120), told.note(n)).await, Ok(Ok(()))) {
+            n += 1;
+            sleep(ms(10)).await;
+        }
+        // False if the two were apart for so long that they met again as others.
+        (n, ended.is_cancelled())
+    });
+    let id = id_of(&a);
+    for _ in 0..3 {
+        sleep(secs(1) + moment(&sim, 500)).await;
+        // 0.1 to 60 s, short ones as often as long ones.
+        let time = ms(100).mul_f64(600_f64.powf(sim.random_below(1000) as f64 / 1000.0));
+        faults.fetch_add(1, Ordering::Relaxed);
+        match sim.random_below(5) {
+            0 => sim.partition([&a], [&b]).for_(time).await,
+            1 => sim.hold(&a, &b).for_(time).await,
+            2 => sim.cut(&a, &b).for_(time).await,
+            3 => sim.cut(&b, &a).for_(time).await,
+            _ => {
+                let machine = if sim.random_below(2) == 0 { &a } else { &b };
+                sim.pause(machine);
+                sleep(time).await;
+                sim.resume(machine);
+            }
+        }
+        // A connection that looks alive may be found dead once more, by silence; then they meet again, or are apart for good.
+        let rest = Limits::default().silence_max + secs(2);
+        sleep(rest).await;
+        faults.fetch_add(1, Ordering::Relaxed);
+        if state(&b, id) == Some(PeerState::Down) {
+            break;
+        }
+        sim.until(secs(5), "they are together, or apart for good", || {
+            matches!(state(&b, id), Some(PeerState::Connected | PeerState::Down))
+        })
+        .await;
+    }
+    sleep(secs(1)).await;
+    stop.cancel();
+    let mut answered = 0;
+    for task in asking {
+        answered += task.await.unwrap();
+    }
+    assert!(answered > 100, "{answered}");
+    let (told, same) = telling.await.unwrap();
+    let near = probe_of(&a, &a).await;
+    let noted = numbers(&seen(&a, &near).await).len() as u64;
+    assert!(noted <= told + 1, "{told} told, {noted} noted");
+    if same {
+        let counters = settled(&sim, &b, id).await;
+        assert!(noted + counters.lost >= told, "{told} told, {noted} noted, {counters:?}");
+    }
+}
