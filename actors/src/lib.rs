@@ -74,6 +74,9 @@ pub use system::System;
 pub use target::Target;
 pub use tell::Tell;
 
+/// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
+/// by byte.
+pub use bytes;
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
 pub use posse_net::io;
@@ -134,6 +137,7 @@ pub mod prelude {
 /// What the macros write down.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::cluster::byte_list;
     pub use crate::protocol::{Entry, assert_distinct};
     pub use serde;
 }

@@ -284,3 +284,55 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
         assert!(noted + counters.lost >= told, "{told} told, {noted} noted, {counters:?}");
     }
 }
+
+/// A message that is held for a full mailbox keeps its place before those that came later, whoever else fills the mailbox.
+#[posse::test(sim, seeds = 20)]
+async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    find(&b, &a).await;
+    let far = narrow(&a, &b, "narrow").await;
+    let near = a.with(|node| async move { node.find::<Probing>("narrow").await.unwrap() }).await;
+    let pushing = a.spawn(async move {
+        for _ in 0..200 {
+            near.slow(1).within(secs(60)).await.unwrap();
+        }
+    });
+    let told = far.clone();
+    b.run(async move {
+        for n in 0..300 {
+            told.note(n).await.unwrap();
+        }
+    })
+    .await;
+    pushing.await.unwrap();
+    assert_eq!(numbers(&seen(&b, &far).await), (0..300).collect::<Vec<_>>());
+}
+
+/// Asks of a node that is gone are not begun any more.
+#[posse::test(sim, seeds = 15)]
+async fn asks_of_a_node_that_dies_are_not_begun(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    let probe = find(&b, &a).await;
+    for time in [2000, 1, 2, 3] {
+        let probe = probe.clone();
+        b.spawn(async move { drop(probe.slow(time).within(secs(60)).await) });
+        sleep(ms(300)).await;
+    }
+    sim.kill(&b).await;
+    sleep(secs(3)).await;
+    let near = probe_of(&a, &a).await;
+    assert_eq!(seen(&a, &near).await, ["slow 2000"]);
+}
+
+/// A node that shuts down says so: nobody waits for it to come back, though it cannot be asked.
+#[posse::test(sim, seeds = 15)]
+async fn node_that_shuts_down_is_down_at_once(sim: Sim) {
+    let (a, host) = (server(&sim, "a").await, idle(&sim, "host").await);
+    let address = a.address();
+    host.run(async move {
+        let node = Node::connect(address).await.unwrap();
+        node.shutdown().await;
+    })
+    .await;
+    sim.until(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
+}

@@ -134,13 +134,16 @@ fn message(krate: &Path, protocol: &str, visibility: &Visibility, method: &Metho
         quote!(#(#docs)*)
     };
     let (names, types): (Vec<_>, Vec<_>) = fields.iter().map(|(name, ty)| (name, ty)).unzip();
+    // Serde hands a list of bytes over one by one unless it is told that they are bytes.
+    let byte_list = squeezed(&quote!(#krate::__private::byte_list));
+    let hints = types.iter().map(|ty| (squeezed(ty) == "Vec<u8>").then(|| quote!(#[serde(with = #byte_list)])));
     quote! {
         #summary
         #(#attributes)*
         #[derive(#krate::__private::serde::Serialize, #krate::__private::serde::Deserialize)]
         #[serde(crate = #serde)]
         #visibility struct #message {
-            #(#[allow(missing_docs)] pub #names: #types,)*
+            #(#hints #[allow(missing_docs)] pub #names: #types,)*
         }
         impl #krate::Message for #message {
             type Reply = #reply;

@@ -10,7 +10,8 @@ use crate::actor_ref::Repr;
 use posse_core::task::panic_message;
 use posse_wire::{Introduction, MESSAGE_BYTES_CEILING, WireRef};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -36,7 +37,14 @@ impl fmt::Display for CodecError {
 }
 
 /// Appends the bytes of a value.
-pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    match (value as &dyn Any).downcast_ref::<Vec<u8>>() {
+        Some(list) => encode_any(&Bulk(list), out),
+        None => encode_any(value, out),
+    }
+}
+
+fn encode_any<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let encoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::encode_into_std_write(value, out, CONFIG)));
     match encoded {
         Ok(Ok(_)) => Ok(()),
@@ -46,7 +54,18 @@ pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), C
 }
 
 /// Reads a value, which takes all of the bytes.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
+    let mut list = None::<T>;
+    if let Some(list) = (&mut list as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+        *list = Some(decode_any::<Bulk<Vec<u8>>>(bytes)?.0);
+    }
+    match list {
+        Some(list) => Ok(list),
+        None => decode_any(bytes),
+    }
+}
+
+fn decode_any<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let budget = Budget::new(bytes.len());
     let seed = Seed::<T> { budget: &budget, value: PhantomData };
     let decoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)));
@@ -58,7 +77,65 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     }
 }
 
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> String {
+/// A list of bytes that is written and read in one go; serde would hand them over one by one. The bytes are the same.
+struct Bulk<T>(T);
+
+impl Serialize for Bulk<&Vec<u8>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        byte_list::serialize(self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bulk<Vec<u8>> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        byte_list::deserialize(deserializer).map(Self)
+    }
+}
+
+/// For fields of the type `Vec<u8>`; `#[posse::protocol]` writes `#[serde(with = ..)]` for them.
+pub mod byte_list {
+    use super::{Deserializer, Serializer};
+    use serde::de::{SeqAccess, Visitor};
+    use std::fmt;
+
+    /// Writes the bytes in one go.
+    pub fn serialize<S: Serializer>(list: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(list)
+    }
+
+    /// Reads the bytes in one go, or one by one from a format that has no bytes.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(ByteList)
+    }
+
+    struct ByteList;
+
+    impl<'de> Visitor<'de> for ByteList {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Vec<u8>, A::Error> {
+            let mut bytes = Vec::new();
+            while let Some(byte) = access.next_element()? {
+                bytes.push(byte);
+            }
+            Ok(bytes)
+        }
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> String {
     format!("it panicked: {}", panic_message(panic))
 }
 
@@ -163,7 +240,7 @@ mod tests {
         Deep(Box<Sample>),
     }
 
-    fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    fn encoded<T: Serialize + 'static>(value: &T) -> Vec<u8> {
         let mut out = Vec::new();
         encode(value, &mut out).unwrap();
         out
@@ -190,8 +267,9 @@ mod tests {
     #[test]
     fn depth_is_that_of_the_deepest_whatever_is_beside_it() {
         let nested = |levels| (0..levels).fold(Sample::Unit, |inner, _| Sample::Deep(Box::new(inner)));
-        let decodes =
-            |beside: &Vec<Sample>, levels| decode::<(Vec<Sample>, Sample)>(&encoded(&(beside, nested(levels)))).is_ok();
+        let decodes = |beside: &Vec<Sample>, levels| {
+            decode::<(Vec<Sample>, Sample)>(&encoded(&(beside.clone(), nested(levels)))).is_ok()
+        };
         let (none, many) = (Vec::new(), vec![nested(3); 1000]);
         let deepest = (0..200).take_while(|&levels| decodes(&none, levels)).count() - 1;
         assert!(decodes(&many, deepest), "the depth of what is beside it was not given back");
@@ -219,6 +297,29 @@ mod tests {
         assert!(decode::<Vec<()>>(&bomb).is_err());
         let bomb = (u64::from(MESSAGE_BYTES_CEILING) - 8).to_le_bytes();
         assert_eq!(decode::<Vec<()>>(&bomb).unwrap_err().to_string(), "more elements than its bytes can hold");
+    }
+
+    #[test]
+    fn list_of_bytes_is_read_and_written_in_one_go_as_the_same_bytes() {
+        #[derive(Serialize, Deserialize)]
+        struct Field(#[serde(with = "byte_list")] Vec<u8>);
+        let list: Vec<u8> = (0..=255).collect();
+        let one_by_one = encoded(&list.iter().map(|byte| (*byte,)).collect::<Vec<_>>());
+        assert_eq!(encoded(&list), one_by_one);
+        assert_eq!(encoded(&Field(list.clone())), one_by_one);
+        assert_eq!(decode::<Vec<u8>>(&one_by_one).unwrap(), list);
+        assert_eq!(decode::<Field>(&one_by_one).unwrap().0, list);
+        assert!(decode::<Vec<u8>>(&one_by_one[..200]).is_err());
+        assert!(decode::<Vec<u8>>(&u64::MAX.to_le_bytes()).is_err());
+        assert!(decode::<Field>(&[one_by_one, vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn depth_is_given_back_between_siblings() {
+        let siblings = vec![vec![vec![1_u8]]; 1000];
+        assert_eq!(decode::<Vec<Vec<Vec<u8>>>>(&encoded(&siblings)).unwrap(), siblings);
+        let deep: Vec<Sample> = vec![Sample::Deep(Box::new(Sample::Deep(Box::new(Sample::Unit)))); 200];
+        assert_eq!(decode::<Vec<Sample>>(&encoded(&deep)).unwrap(), deep);
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod owed;
 mod peer;
 mod remote;
 
+#[doc(hidden)]
+pub use codec::byte_list;
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
 #[cfg(feature = "sim")]

@@ -40,7 +40,7 @@ fn type_info<M: Wire>() -> TypeInfo {
 }
 
 /// Encodes a value into a buffer that is used again, and hands it to `send` with the nodes to introduce.
-pub(super) fn encoded<T: Serialize, R>(
+pub(super) fn encoded<T: Serialize + 'static, R>(
     core: &Arc<Core>,
     value: &T,
     send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
@@ -173,7 +173,7 @@ impl Question {
 
 type Decode<R> = fn(&Arc<Core>, &[u8]) -> Result<R, AskError>;
 
-fn decode_reply<R: serde::de::DeserializeOwned>(core: &Arc<Core>, body: &[u8]) -> Result<R, AskError> {
+fn decode_reply<R: serde::de::DeserializeOwned + 'static>(core: &Arc<Core>, body: &[u8]) -> Result<R, AskError> {
     let (reply, _) = codec::within(core, || codec::decode(body));
     reply.map_err(|error| AskError::Decode(error.to_string().into()))
 }

@@ -355,6 +355,39 @@ fn silence_is_answered_by_a_ping_and_then_by_the_end() {
 }
 
 #[test]
+fn bounds_hold_exactly() {
+    let limits = Limits { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..Limits::default() };
+    let (mut a, _) = joined(&limits);
+    assert!(!a.waits());
+    assert_eq!(a.tell(KEY, ADD, &[0; 100]), Ok(()));
+    assert_eq!(a.tell(KEY, ADD, &[0; 101]), Err(SendError::TooLarge));
+    for token in 0..3 {
+        a.watch(KEY, token).unwrap();
+    }
+    assert!(a.waits());
+    assert_eq!(a.watch(KEY, 3), Err((SendError::Full, 3)));
+    assert_eq!(a.resolve(1, &"x".repeat(255), 4).map(|_| ()), Ok(()));
+    assert_eq!(a.resolve(1, &"x".repeat(256), 5), Err((SendError::TooLarge, 5)));
+    let mut pair = joined(&Limits { asks_max: 2, ..Limits::default() });
+    let first = pair.0.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
+    pair.0.ask(KEY, ADD, b"", Duration::MAX, 2).unwrap();
+    assert_eq!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 3), Err((SendError::Full, 3)));
+    pair.0.cancel(first);
+    assert!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 4).is_ok());
+}
+
+#[test]
+fn pings_are_numbered_from_one() {
+    let (mut a, _) = joined(&Limits::default());
+    for number in 1..4 {
+        let mut wire = a.output(Limits::default().heartbeat * number).unwrap();
+        let Parsed::Frame(header, body, _) = parse(&mut wire, u32::MAX).unwrap() else { panic!("no frame") };
+        assert_eq!(header.kind, Kind::Ping);
+        assert_eq!(Heartbeat::read(&body).unwrap().number, u64::from(number));
+    }
+}
+
+#[test]
 fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
     let (mut a, _) = joined(&Limits::default());
     a.tell(KEY, ADD, b"").unwrap();
