@@ -99,7 +99,7 @@ pub mod byte_list {
     use std::fmt;
 
     /// Writes the bytes in one go.
-    pub fn serialize<S: Serializer>(list: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(list: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(list)
     }
 
