@@ -129,8 +129,8 @@ pub mod prelude {
     pub use crate::io::{self, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
-        Actor, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message, Node,
-        Reader, Recipient, Restart, Spec, Supervisor, TellError, ms, secs,
+        Actor, ActorId, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message,
+        Node, Reader, Recipient, Restart, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
     };
 }
 

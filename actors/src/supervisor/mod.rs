@@ -324,7 +324,7 @@ impl LocalRef<Supervisor> {
         outcome.await.map_err(|_| ChildError::ParentStopped)?.map_err(ChildError::Failed)
     }
 
-    /// Returns the children in the order of their start. None if the supervisor has ended.
+    /// Returns the children in the order of their start: an empty list if the supervisor has ended.
     pub async fn which_children(&self) -> Vec<ChildInfo> {
         self.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
     }

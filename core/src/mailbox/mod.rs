@@ -57,7 +57,7 @@ mod queue;
 mod stamp;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
-mod turn;
+pub(crate) mod turn;
 
 pub use ask::{Lost, Reply};
 pub use cell::{CellRef, Refused, Reserved, RoomWaiter, spawn};

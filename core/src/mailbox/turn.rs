@@ -22,6 +22,12 @@ thread_local! {
     static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
 }
 
+/// Forgets whose turn it is on this thread: a simulated run must not begin with what the run before it left.
+#[cfg(feature = "sim")]
+pub(crate) fn forget() {
+    TURN.set(None);
+}
+
 /// The running task was granted room in `cell`, and has just used it.
 pub(super) fn begin(cell: Id) {
     let sender = context::current_task_id();

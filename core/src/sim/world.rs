@@ -166,6 +166,7 @@ impl World {
         F::Output: Send + 'static,
     {
         let control = self.control.clone();
+        crate::mailbox::turn::forget();
         journal::capture(&self.net.clone(), || {
             let Some(handle) = self.control.handle(MachineId(TEST)) else {
                 return Err(Failure::Found("the test's machine did not start".to_owned()));

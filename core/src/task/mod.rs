@@ -1,6 +1,6 @@
 //! Tasks: futures that the runtime drives, and the handles to them.
 //!
-//! A task is one allocation ([`raw`]) whose life cycle is one atomic word ([`state`]):
+//! A task is one allocation whose life cycle is one atomic word:
 //!
 //! ```text
 //!           wake                    start                 ready / panic / cancelled
