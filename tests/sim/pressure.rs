@@ -276,11 +276,12 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
     }
     assert!(answered > 100, "{answered}");
     let (told, same) = telling.await.unwrap();
+    // The last ones may still be on their way when they were told.
+    let counters = if same { Some(settled(&sim, &b, id).await) } else { None };
     let near = probe_of(&a, &a).await;
     let noted = numbers(&seen(&a, &near).await).len() as u64;
     assert!(noted <= told + 1, "{told} told, {noted} noted");
-    if same {
-        let counters = settled(&sim, &b, id).await;
+    if let Some(counters) = counters {
         assert!(noted + counters.lost >= told, "{told} told, {noted} noted, {counters:?}");
     }
 }
