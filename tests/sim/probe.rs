@@ -219,28 +219,34 @@ pub struct Rogue {
 /// Rogues have no clock: they never send a sign of life by themselves.
 const NOW: Duration = Duration::ZERO;
 
+/// Lets a peer made by hand in: its stream, what has arrived beyond the handshake, and its session.
+pub async fn shake_hands<T>(to: SocketAddr, own: Hello) -> (TcpStream, BytesMut, Session<T>) {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let (greeting, bytes) = Greeting::new(Role::Initiator, own);
+    stream.write_all(&bytes).await.unwrap();
+    let mut input = BytesMut::new();
+    let introduced = loop {
+        assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
+        if let Some(introduced) = greeting.read(&mut input).unwrap() {
+            break introduced;
+        }
+    };
+    let (mut agreeing, ready) = introduced.admit(&[]);
+    stream.write_all(&ready).await.unwrap();
+    let connected = loop {
+        if let Some(connected) = agreeing.read(&mut input).unwrap() {
+            break connected;
+        }
+        assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
+    };
+    let mut session = Session::new(Limits::default(), &[]);
+    session.attach(connected, Duration::ZERO);
+    (stream, input, session)
+}
+
 impl Rogue {
     pub async fn enter(node: SocketAddr, name: &str) -> Self {
-        let mut stream = TcpStream::connect(node).await.unwrap();
-        let (greeting, hello) = Greeting::new(Role::Initiator, Self::hello(name));
-        stream.write_all(&hello).await.unwrap();
-        let mut input = BytesMut::new();
-        let introduced = loop {
-            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-            if let Some(introduced) = greeting.read(&mut input).unwrap() {
-                break introduced;
-            }
-        };
-        let (mut agreeing, ready) = introduced.admit(&[]);
-        stream.write_all(&ready).await.unwrap();
-        let connected = loop {
-            if let Some(connected) = agreeing.read(&mut input).unwrap() {
-                break connected;
-            }
-            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-        };
-        let mut session = Session::new(Limits::default(), &[]);
-        session.attach(connected, NOW);
+        let (stream, input, session) = shake_hands(node, Self::hello(name)).await;
         let mut rogue = Self { stream, input, session, probe: ActorKey::NODE };
         rogue.session.resolve(fnv1a64(b"Probing"), "probe", "where").unwrap();
         let Event::Resolved("where", Resolution::Found(found)) = rogue.next().await else { panic!("not found") };

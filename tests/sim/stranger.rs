@@ -1,7 +1,9 @@
 //! What somebody says before a handshake with it is completed, of itself or of a third node, changes nothing; and what a
 //! member says is checked.
 
-use crate::probe::{Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, probe_of, seen, server, state};
+use crate::probe::{
+    Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, probe_of, seen, server, shake_hands, state,
+};
 use bytes::BytesMut;
 use posse::NodeId;
 use posse::cluster::{Limits, PeerState};
@@ -39,27 +41,8 @@ struct Member {
 
 impl Member {
     async fn enter(to: SocketAddr, name: &str, incarnation: u64) -> Self {
-        let mut stream = TcpStream::connect(to).await.unwrap();
         let hello = Hello::new("default", name, incarnation, "", &Limits::default()).unwrap();
-        let (greeting, bytes) = Greeting::new(Role::Initiator, hello);
-        stream.write_all(&bytes).await.unwrap();
-        let mut input = BytesMut::new();
-        let introduced = loop {
-            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-            if let Some(introduced) = greeting.read(&mut input).unwrap() {
-                break introduced;
-            }
-        };
-        let (mut agreeing, ready) = introduced.admit(&[]);
-        stream.write_all(&ready).await.unwrap();
-        let connected = loop {
-            if let Some(connected) = agreeing.read(&mut input).unwrap() {
-                break connected;
-            }
-            assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-        };
-        let mut session = Session::new(Limits::default(), &[]);
-        session.attach(connected, Duration::ZERO);
+        let (stream, input, session) = shake_hands(to, hello).await;
         Self { stream, input, session }
     }
 
