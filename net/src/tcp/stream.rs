@@ -4,7 +4,7 @@ use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{delegate_read, delegate_write};
 use crate::addr::{ToSocketAddrs, first_of};
 use bytes::BufMut;
-use posse_core::io::{self, Interest, Readable};
+use posse_core::io::{self, Interest, RawStream};
 use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing is.
     pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Readable, |socket| socket.read_now(buffer))
+        self.socket.try_io(Interest::Readable, |socket| socket.try_read(buffer))
     }
 
     /// Reads what is there into the free part of a buffer without waiting.
@@ -96,7 +96,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing does.
     pub fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.write_now(bytes))
+        self.socket.try_io(Interest::Writable, |socket| socket.try_write(bytes))
     }
 
     /// Writes what fits from several buffers without waiting.
@@ -104,7 +104,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing does.
     pub fn try_write_vectored(&self, buffers: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.write_vectored_now(buffers))
+        self.socket.try_io(Interest::Writable, |socket| socket.try_write_vectored(buffers))
     }
 
     /// Waits until something can be read, or the end. A following `try_read` may still say `WouldBlock`.

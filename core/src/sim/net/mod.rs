@@ -481,7 +481,7 @@ impl State {
         let spurious = Event { token: 0, read: true, read_closed: false, write: true, write_closed: false };
         let chosen = &self.slots[self.dice.below(Kind::Fault, self.slots.len())];
         if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
-            readiness.set(&spurious, woken);
+            readiness.set_readiness(&spurious, woken);
         }
     }
 

@@ -49,7 +49,7 @@ impl Port {
         state.wake_for_nothing(self.host, &mut woken);
         for (id, event) in events {
             if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
-                readiness.set(&event, &mut woken);
+                readiness.set_readiness(&event, &mut woken);
             }
         }
         drop(state);
