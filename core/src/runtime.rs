@@ -39,7 +39,7 @@ use crate::context;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
-use crate::task::panic::contain;
+use crate::task::panic::catch_panic;
 use std::future::Future;
 use std::io;
 use std::sync::Mutex;
@@ -224,7 +224,7 @@ impl Drop for Runtime {
 fn worker_thread(mut worker: Worker) {
     // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
     // it the runtime would lose what is queued on it, and its turn at the end.
-    while contain("a worker panicked", || worker.enter(Worker::run)).is_none() {
+    while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
         worker.settle();
     }
     leave(worker);

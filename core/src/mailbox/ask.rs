@@ -13,7 +13,7 @@
 
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::atomic::{AtomicU8, Ordering};
-use crate::task::panic::{drop_quietly, wake_quietly};
+use crate::task::panic::{drop_catching, wake_catching};
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -135,7 +135,7 @@ impl AskCore {
         };
         // The node may be gone by now: only the local waker is used.
         if let (Some(waker), Owner::Asker) = (waker, &owner) {
-            wake_quietly(waker);
+            wake_catching(waker);
         }
         Some(owner)
     }
@@ -150,7 +150,7 @@ impl AskCore {
             let node = unsafe { core.as_ref() };
             // SAFETY: the asker has let go, so the slot is the server's.
             let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
-            waker.into_iter().for_each(drop_quietly);
+            waker.into_iter().for_each(drop_catching);
         }
         Owner::Server
     }
@@ -276,7 +276,7 @@ impl<T> Drop for Reply<T> {
         let Some(core) = self.core.take() else { return };
         // SAFETY: the asker has not let go before.
         if unsafe { AskCore::let_go(core) } {
-            drop_quietly(Self::take(core));
+            drop_catching(Self::take(core));
         }
     }
 }
@@ -299,5 +299,5 @@ pub(super) unsafe fn free(core: NonNull<AskCore>) {
     let (base, layout) = (node.base, node.layout);
     // SAFETY: allocated with this layout; nothing in it needs dropping any more.
     unsafe { std::alloc::dealloc(base.as_ptr(), layout) };
-    waker.into_iter().for_each(drop_quietly);
+    waker.into_iter().for_each(drop_catching);
 }

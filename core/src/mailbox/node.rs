@@ -7,7 +7,7 @@
 use super::ask::{self, AskCore, Lost, Outcome, Owner};
 use super::queue::Link;
 use super::{Receive, Receiver};
-use crate::task::panic::drop_quietly;
+use crate::task::panic::drop_catching;
 use std::alloc::Layout;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -409,7 +409,7 @@ unsafe fn discard<R: Receive<M>, M: Send + 'static, const ASK: bool>(node: NonNu
     let message = unsafe { place.cast::<M>().read() };
     // SAFETY: the payload is empty now.
     unsafe { release::<R, M, ASK>(node, Outcome::Lost(Lost::Stopped)) };
-    drop_quietly(message);
+    drop_catching(message);
 }
 
 /// Lets a node go: tells the asker, or frees the memory.
@@ -438,7 +438,7 @@ unsafe fn release<R: Receive<M>, M: Send + 'static, const ASK: bool>(node: NonNu
     });
     // SAFETY: as above, and the payload is empty now.
     unsafe { ask::free(core) };
-    drop_quietly(unread);
+    drop_catching(unread);
 }
 
 /// Releases a node whose handler did not come to its end: the asker learns that it crashed.

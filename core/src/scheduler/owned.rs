@@ -111,7 +111,7 @@ impl Owned {
         for shard in 0..self.shards.len() {
             let mut index = 0;
             while let Some(task) = self.task_at(shard, &mut index) {
-                waiting.extend(task.waits_after().map(|runs| (task.id(), runs)));
+                waiting.extend(task.pending_run().map(|runs| (task.id(), runs)));
             }
         }
         waiting

@@ -55,7 +55,7 @@ pub(super) enum Command {
     End(HostId, Option<Death>, oneshot::Sender<()>),
     /// Starts a machine again; with `Some`, its clocks are wrong in another way from now on.
     Start(HostId, Option<Skew>, oneshot::Sender<()>),
-    Pause(HostId, bool),
+    AfterPoll(HostId, bool),
     Slow(HostId, u32),
     Signal(HostId),
 }
@@ -124,7 +124,7 @@ impl Control {
 
     /// Stops the steps of a machine, as SIGSTOP does, or lets them go on.
     pub fn pause(&self, machine: MachineId, paused: bool) {
-        self.push(Command::Pause(machine.0, paused));
+        self.push(Command::AfterPoll(machine.0, paused));
     }
 
     /// Makes every step of a machine take so many times as long.

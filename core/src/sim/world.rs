@@ -345,7 +345,7 @@ impl World {
                 self.start(machine);
                 let _ = reply.send(());
             }
-            Command::Pause(machine, paused) => {
+            Command::AfterPoll(machine, paused) => {
                 self.net.note(machine, || if paused { "paused" } else { "goes on" }.to_owned());
                 self.machines[machine].paused = paused;
                 // Who cannot step does not starve.
@@ -425,7 +425,7 @@ impl World {
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
         let dropped = catch_unwind(AssertUnwindSafe(|| journal::at(index, || drop(stepper))));
-        crate::task::panic::drop_quietly(dropped);
+        crate::task::panic::drop_catching(dropped);
 
         let name = self.machines[index].spec.name.clone();
         let left = [

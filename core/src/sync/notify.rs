@@ -3,7 +3,7 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -47,7 +47,7 @@ impl Notify {
         let woken = state.waiters.grant();
         state.kept |= woken.is_none();
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
     }
 
     /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.

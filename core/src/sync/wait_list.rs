@@ -13,7 +13,7 @@
 //! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -313,7 +313,7 @@ impl WakeList {
     /// Wakes all. A waker that panics keeps no other from being woken.
     pub fn wake(&mut self) {
         for waker in self.wakers[..std::mem::take(&mut self.len)].iter_mut().filter_map(Option::take) {
-            wake_quietly(waker);
+            wake_catching(waker);
         }
     }
 }

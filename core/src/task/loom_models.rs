@@ -1,6 +1,6 @@
 //! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
 
-use super::state::{Output, Pause, Start, State, Wake};
+use super::state::{AfterPoll, Output, Start, State, Wake};
 use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::shim::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ impl Task {
         while self.take() {
             match self.state.start() {
                 Start::Poll if !self.event.load(Ordering::Acquire) => {
-                    if self.state.pause() == Pause::Submit {
+                    if self.state.pause() == AfterPoll::Submit {
                         self.submit();
                     }
                     continue;
@@ -78,10 +78,10 @@ fn loom_an_output_has_exactly_one_owner() {
         let state = Arc::new(State::scheduled_with_handle());
         let handle = {
             let state = state.clone();
-            loom::thread::spawn(move || state.release_output() == Output::Mine)
+            loom::thread::spawn(move || state.release_output() == OutputOwner::Caller)
         };
         let _ = state.start();
-        let worker = state.complete() == Output::Mine;
+        let worker = state.complete() == OutputOwner::Caller;
         let joiner = handle.join().unwrap();
         assert!(worker != joiner);
     });
