@@ -4,7 +4,7 @@ use crate::blocking::Pool;
 use crate::io;
 use crate::rng;
 use crate::runtime::{Flavor, Inner, Parts, Runtime};
-use crate::scheduler::choice::Choice;
+use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::worker::Worker;
 use crate::time::{Clock, Timers};
 use std::io::{Error, ErrorKind};
@@ -164,8 +164,8 @@ impl Builder {
             .into_iter()
             .enumerate()
             .map(|(index, local)| {
-                let choice = self.choice(rng::split(seed, 1 + index as u64));
-                Worker::new(handle.clone(), index, local, choice)
+                let policy = self.schedule_policy(rng::split(seed, 1 + index as u64));
+                Worker::new(handle.clone(), index, local, policy)
             })
             .collect();
         Runtime::start(handle, workers, &self.name, self.stack_size)
@@ -183,12 +183,12 @@ impl Builder {
         Ok((clock, driver, io))
     }
 
-    fn choice(&self, seed: u64) -> Choice {
+    fn schedule_policy(&self, seed: u64) -> SchedulePolicy {
         #[cfg(feature = "sim")]
         if let Some(simulated) = &self.simulated {
-            return Choice::Simulated(simulated.simulation.dice().clone());
+            return SchedulePolicy::Simulated(simulated.simulation.dice().clone());
         }
-        Choice::Production(rng::Rng::new(seed))
+        SchedulePolicy::Production(rng::Rng::new(seed))
     }
 
     fn worker_count(&self) -> std::io::Result<usize> {

@@ -5,7 +5,7 @@
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
-use crate::scheduler::worker::Lane;
+use crate::scheduler::worker::LocalQueue;
 use crate::task::Id;
 use crate::task::raw::Header;
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use std::ptr;
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    static WORKER: Cell<Option<(*const Shared, *const Lane)>> = const { Cell::new(None) };
+    static WORKER: Cell<Option<(*const Shared, *const LocalQueue)>> = const { Cell::new(None) };
     static TASK: Cell<*const Header> = const { Cell::new(ptr::null()) };
     /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
     static DRIVING: Cell<bool> = const { Cell::new(false) };
@@ -30,25 +30,25 @@ pub(crate) fn with_current<R>(mut f: impl FnMut(Option<&Handle>) -> R) -> R {
 
 /// The index of the worker this code runs on, if it is one of the current runtime's.
 pub(crate) fn shard() -> Option<usize> {
-    with_lane(|lane| lane.map(|(_, lane)| lane.index))
+    with_local_queue(|local| local.map(|(_, local)| local.index))
 }
 
 /// Calls `f` with the worker this code runs on and the scheduler it belongs to.
 #[inline]
-pub(crate) fn with_lane<R>(f: impl FnOnce(Option<(*const Shared, &Lane)>) -> R) -> R {
+pub(crate) fn with_local_queue<R>(f: impl FnOnce(Option<(*const Shared, &LocalQueue)>) -> R) -> R {
     match WORKER.get() {
-        Some((shared, lane)) => {
+        Some((shared, local)) => {
             // SAFETY: set by `enter_worker`, whose caller borrows the lane until the pointer is taken back.
-            let lane = unsafe { &*lane };
-            f(Some((shared, lane)))
+            let local = unsafe { &*local };
+            f(Some((shared, local)))
         }
         None => f(None),
     }
 }
 
 /// Runs `f` as code of the given worker.
-pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<(*const Shared, *const Lane)>);
+pub(crate) fn enter_worker<R>(runtime: &Handle, local: &LocalQueue, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<(*const Shared, *const LocalQueue)>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -59,7 +59,7 @@ pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() ->
     let _driving = drive();
     let _handle = enter(runtime.clone());
     let shared: *const Shared = runtime.shared();
-    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(lane)))));
+    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(local)))));
     f()
 }
 

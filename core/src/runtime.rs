@@ -115,7 +115,7 @@ impl Runtime {
                     if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
                         // Those that did not start will not leave by themselves.
                         runtime.handle.shared().begin_end();
-                        (index..count).for_each(|_| runtime.handle.leave());
+                        (index..count).for_each(|_| runtime.handle.worker_exited());
                         return Err(error);
                     }
                 }
@@ -206,7 +206,7 @@ impl Runtime {
 
         let stepped = self.take_stepped().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
-        stepped.chain(parked).for_each(leave);
+        stepped.chain(parked).for_each(shutdown_worker);
         for thread in self.threads.drain(..) {
             if wait && thread.join().is_err() {
                 crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
@@ -225,17 +225,17 @@ fn worker_thread(mut worker: Worker) {
     // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
     // it the runtime would lose what is queued on it, and its turn at the end.
     while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
-        worker.settle();
+        worker.reset_activity();
     }
-    leave(worker);
+    shutdown_worker(worker);
 }
 
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
-pub(crate) fn leave(mut worker: Worker) {
+pub(crate) fn shutdown_worker(mut worker: Worker) {
     worker.enter(Worker::drop_queued);
     // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
     let runtime = worker.into_runtime();
     let _driving = context::drive();
     let _entered = context::enter(runtime.clone());
-    runtime.leave();
+    runtime.worker_exited();
 }

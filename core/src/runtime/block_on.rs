@@ -2,9 +2,9 @@
 //!
 //! With worker threads the caller only sleeps between polls. On a current-thread runtime it takes the worker and runs
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
-//! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::leave`) and goes on with its future alone.
+//! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::{Flavor, Handle, leave};
+use super::{Flavor, Handle, shutdown_worker};
 use crate::context;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
@@ -221,7 +221,7 @@ impl WorkerSlot {
         // Under the lock: either this sees the end, or `retire`, which comes after its beginning, sees the worker.
         if !runtime.shared().is_open() {
             drop(slot);
-            leave(parts.into_worker());
+            shutdown_worker(parts.into_worker());
             self.lock().worker = Place::Gone;
             return self.gone.notify_all();
         }

@@ -7,7 +7,7 @@ use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::scheduler::Shared;
-use crate::scheduler::life::Leave;
+use crate::scheduler::life::WorkerExit;
 use crate::scheduler::queue::Local;
 use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
@@ -136,9 +136,9 @@ impl Handle {
 
     /// A worker has left for good. The last one ends the runtime: it drops all tasks, and wakes who still waits for a timer
     /// or a socket.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn worker_exited(&self) {
         let shared = &self.inner.shared;
-        if shared.life.leave() == Leave::Last {
+        if shared.life.worker_exited() == WorkerExit::Last {
             shared.drop_tasks();
             shared.life.end();
             self.inner.timers.end();

@@ -38,7 +38,7 @@ fn step(handle: &Handle) {
 
 fn end(handle: &Handle) {
     handle.shared().begin_end();
-    handle.leave();
+    handle.worker_exited();
 }
 
 /// A future that waits for ever, and notes when and where it is dropped.

@@ -27,15 +27,15 @@ const CHANGE_WITHIN: u64 = 20_000;
 const IN_A_ROW_MAX: u32 = 200;
 
 /// Names a worker of a machine.
-pub(super) type Lane = (usize, usize);
+pub(super) type WorkerId = (usize, usize);
 
 #[derive(Debug)]
 pub(super) struct Chooser {
     policy: Policy,
-    priorities: BTreeMap<Lane, u64>,
+    priorities: BTreeMap<WorkerId, u64>,
     changes: Vec<u64>,
     steps: u64,
-    last: Option<Lane>,
+    last: Option<WorkerId>,
     in_a_row: u32,
 }
 
@@ -51,7 +51,7 @@ impl Chooser {
     }
 
     /// Chooses one of the workers that could step. There is at least one.
-    pub(super) fn choose(&mut self, ready: &[Lane], dice: &Dice) -> Lane {
+    pub(super) fn choose(&mut self, ready: &[WorkerId], dice: &Dice) -> WorkerId {
         self.steps += 1;
         if self.policy == Policy::Uniform {
             return ready[dice.below(Kind::Step, ready.len())];
@@ -88,7 +88,7 @@ mod tests {
         let dice = Dice::new(1);
         let mut chooser = Chooser::new(Policy::Priorities { changes: 0 }, &dice);
         let lanes = [(0, 0), (1, 0), (2, 0)];
-        let chosen: Vec<Lane> = (0..1000).map(|_| chooser.choose(&lanes, &dice)).collect();
+        let chosen: Vec<WorkerId> = (0..1000).map(|_| chooser.choose(&lanes, &dice)).collect();
         assert!(chosen[..100].iter().all(|lane| *lane == chosen[0]));
         assert!(lanes.iter().all(|lane| chosen.contains(lane)));
     }

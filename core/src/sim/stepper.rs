@@ -80,7 +80,7 @@ impl Stepper {
     pub(super) fn step_worker(&mut self, index: usize) {
         // No worker is in a poll for long here: one that was not chosen since the last look stands for a stuck one.
         if self.dice.below(Kind::Watchdog, WATCHDOG_INTERVAL) == 0 {
-            self.watchdog.look_at_workers();
+            self.watchdog.check_workers();
         }
         self.workers[index].enter(Worker::logical_step);
     }
@@ -132,7 +132,7 @@ impl Stepper {
 impl Drop for Stepper {
     fn drop(&mut self) {
         self.handle().shared().begin_end();
-        self.workers.drain(..).for_each(runtime::leave);
+        self.workers.drain(..).for_each(runtime::shutdown_worker);
     }
 }
 

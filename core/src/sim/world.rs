@@ -6,7 +6,7 @@
 use super::clock::{MachineClock, WorldTime};
 use super::control::{Command, Control, Death, MachineId, MachineSpec};
 use super::net::{Net, Network, Presence};
-use super::policy::{Chooser, Lane, Policy};
+use super::policy::{Chooser, Policy, WorkerId};
 use super::stepper::Stepper;
 use super::{Dice, Kind, Record, Simulation, journal};
 use crate::builder::Simulated;
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// All workers that could take a step now.
-    fn ready(&mut self, now: u64) -> Result<Vec<Lane>, Failure> {
+    fn ready(&mut self, now: u64) -> Result<Vec<WorkerId>, Failure> {
         let mut ready = Vec::new();
         for (index, machine) in self.machines.iter_mut().enumerate() {
             let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.free_at <= now) else {
@@ -299,7 +299,7 @@ impl World {
             let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.slow == 1) else {
                 continue;
             };
-            for (task, runs) in stepper.handle().shared().owned.waiting() {
+            for (task, runs) in stepper.handle().shared().owned.runnable_tasks() {
                 if self.waiting.contains(&(index, task, runs)) && !jumped {
                     let name = &machine.spec.name;
                     return Err(Failure::Found(format!("task {task} of {name} was ready for a second and starved")));
@@ -320,7 +320,7 @@ impl World {
             let name = &machine.spec.name;
             let wrong = (self.auditor)(stepper.handle(), Moment::Quiet);
             self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
-            if let Some((task, _)) = stepper.handle().shared().owned.waiting().first() {
+            if let Some((task, _)) = stepper.handle().shared().owned.runnable_tasks().first() {
                 return Err(Failure::Found(format!(
                     "task {task} of {name} is ready, and all workers sleep: a wake-up was lost"
                 )));

@@ -232,7 +232,7 @@ impl TaskRef {
     /// Polls for the output of a task whose handle this is.
     ///
     /// # Safety
-    /// The task was made with `joined` and output type `T`, and this is its only join_waker.
+    /// The task was made with `joined` and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if !self.is_complete() {
             self.set_join_waker(cx.waker());
@@ -407,7 +407,7 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
     }
 }
 
-/// Publishes the output that was stored, tells the join_waker and gives the life reference back.
+/// Publishes the output that was stored, wakes the joiner and gives the life reference back.
 ///
 /// Takes a pointer and no reference: the memory may be freed before this returns, and a reference that is an argument
 /// promises that it is not.

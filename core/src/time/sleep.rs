@@ -102,7 +102,7 @@ impl Sleep {
 
     fn register(&mut self, cx: &mut Context<'_>) {
         // A thread that is no worker of this runtime borrows the first worker's shard, and tells who sleeps for all.
-        let own = context::with_lane(|lane| match lane {
+        let own = context::with_local_queue(|lane| match lane {
             Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
             _ => None,
         });

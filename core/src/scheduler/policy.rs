@@ -9,14 +9,14 @@ use crate::sim::{Dice, Kind};
 const LIFO_POLLS_MAX: u8 = 3;
 
 #[derive(Debug)]
-pub(crate) enum Choice {
+pub(crate) enum SchedulePolicy {
     Production(Rng),
     /// Explores: any order that the production rules could give, and some they would not. Each decision is recorded.
     #[cfg(feature = "sim")]
     Simulated(Dice),
 }
 
-impl Choice {
+impl SchedulePolicy {
     /// The first victim of `workers` to try.
     pub(crate) fn victim(&mut self, workers: usize) -> usize {
         match self {
