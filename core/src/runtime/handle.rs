@@ -1,11 +1,11 @@
 //! The handle: everything of a runtime that code inside and outside of it may reach.
 
-use crate::blocking::{Blocking, Pool};
 use crate::context;
 use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
+use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::scheduler::Shared;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::queue::Local;
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
 }
 
 /// What a runtime is put together from, besides its scheduler.
-pub(crate) struct Parts {
+pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers,
@@ -54,20 +54,20 @@ pub(crate) struct Parts {
 }
 
 impl Inner {
-    pub(crate) fn assemble(parts: Parts, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
+    pub(crate) fn new(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
         let (shared, locals) = Shared::new(workers, driver, io);
         let inner = Self {
             shared,
-            flavor: parts.flavor,
-            clock: parts.clock,
-            timers: parts.timers,
-            blocking: parts.pool,
-            rng: SharedRng::new(split(parts.seed, 0)),
+            flavor: config.flavor,
+            clock: config.clock,
+            timers: config.timers,
+            blocking: config.pool,
+            rng: SharedRng::new(split(config.seed, 0)),
             task_ids: AtomicU64::new(1),
             extensions: Extensions::default(),
             worker_slot: super::block_on::WorkerSlot::default(),
             #[cfg(feature = "sim")]
-            simulation: parts.simulation,
+            simulation: config.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
     }
@@ -154,9 +154,9 @@ impl Handle {
     {
         #[cfg(feature = "sim")]
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(crate::blocking::simulated(simulation.dice().clone(), f));
+            return self.spawn(crate::runtime::blocking::simulated(simulation.dice().clone(), f));
         }
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task)
     }

@@ -1,7 +1,7 @@
 //! One runtime whose logical workers take one step at a time on the calling thread.
 
 use super::{Dice, Kind, Record, Simulation};
-use crate::builder::Simulated;
+use crate::runtime::builder::SimEnv;
 use crate::runtime::{self, Builder, Handle, Runtime};
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
@@ -50,13 +50,13 @@ impl Stepper {
     /// As [`Builder::build`].
     pub fn new(workers: usize, seed: u64) -> io::Result<Self> {
         let simulation = Simulation::new(Dice::new(seed), false);
-        Self::with(workers, seed, Simulated { simulation, machine: None })
+        Self::with(workers, seed, SimEnv { simulation, machine: None })
     }
 
-    pub(super) fn with(workers: usize, seed: u64, simulated: Simulated) -> io::Result<Self> {
+    pub(super) fn with(workers: usize, seed: u64, simulated: SimEnv) -> io::Result<Self> {
         let dice = simulated.simulation.dice().clone();
-        let mut runtime = Builder::new_stepped(workers, seed, simulated).build()?;
-        let workers = runtime.take_stepped().into_iter().map(WorkerParts::into_worker).collect();
+        let mut runtime = Builder::new_simulated(workers, seed, simulated).build()?;
+        let workers = runtime.take_simulated().into_iter().map(WorkerParts::into_worker).collect();
         let watchdog = Watchdog::new(runtime.handle().clone());
         Ok(Self { runtime, workers, watchdog, dice })
     }

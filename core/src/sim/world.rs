@@ -9,9 +9,9 @@ use super::net::{Net, Network, Presence};
 use super::policy::{Chooser, Policy, WorkerId};
 use super::stepper::Stepper;
 use super::{Dice, Kind, Record, Simulation, journal};
-use crate::builder::Simulated;
 use crate::rng::split;
 use crate::runtime::Handle;
+use crate::runtime::builder::SimEnv;
 use crate::task::Id;
 use crate::time::Clock;
 use std::any::Any;
@@ -387,7 +387,7 @@ impl World {
         machine.boots += 1;
         machine.paused = false;
         let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
-        let simulated = Simulated { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
+        let simulated = SimEnv { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
         match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
             Ok(stepper) => {
                 self.net.start_host(index);

@@ -15,17 +15,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A closure in the shape of a future that is ready at its first poll.
-pub(crate) struct Blocking<F>(Option<F>);
+pub(crate) struct BlockingTask<F>(Option<F>);
 
-impl<F> Blocking<F> {
+impl<F> BlockingTask<F> {
     pub(crate) fn new(f: F) -> Self {
         Self(Some(f))
     }
 }
 
-impl<F> Unpin for Blocking<F> {}
+impl<F> Unpin for BlockingTask<F> {}
 
-impl<T, F: FnOnce() -> T> Future for Blocking<F> {
+impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {

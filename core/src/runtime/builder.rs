@@ -1,9 +1,9 @@
 //! Settings of a runtime, and how its parts are put together.
 
-use crate::blocking::Pool;
 use crate::io;
 use crate::rng;
-use crate::runtime::{Flavor, Inner, Parts, Runtime};
+use crate::runtime::blocking::Pool;
+use crate::runtime::{Config, Flavor, Inner, Runtime};
 use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::worker::Worker;
 use crate::time::{Clock, Timers};
@@ -43,13 +43,13 @@ pub struct Builder {
     seed: Option<u64>,
     manual_clock: bool,
     #[cfg(feature = "sim")]
-    simulated: Option<Simulated>,
+    simulated: Option<SimEnv>,
 }
 
 /// What a simulation gives a runtime in place of the machine's own.
 #[cfg(feature = "sim")]
 #[derive(Clone, Debug)]
-pub(crate) struct Simulated {
+pub(crate) struct SimEnv {
     pub(crate) simulation: std::sync::Arc<crate::sim::Simulation>,
     /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
     pub(crate) machine: Option<(Clock, crate::sim::net::Port)>,
@@ -82,8 +82,8 @@ impl Builder {
     }
 
     #[cfg(feature = "sim")]
-    pub(crate) fn new_stepped(workers: usize, seed: u64, simulated: Simulated) -> Self {
-        let mut builder = Self::new(Flavor::Stepped).worker_threads(workers).seed(seed).manual_clock();
+    pub(crate) fn new_simulated(workers: usize, seed: u64, simulated: SimEnv) -> Self {
+        let mut builder = Self::new(Flavor::Simulated).worker_threads(workers).seed(seed).manual_clock();
         builder.simulated = Some(simulated);
         builder
     }
@@ -146,10 +146,10 @@ impl Builder {
     /// says when it refuses an event queue or a thread.
     pub fn build(self) -> std::io::Result<Runtime> {
         let workers = self.worker_count()?;
-        let (clock, driver, io) = self.surroundings()?;
+        let (clock, driver, io) = self.clock_and_driver()?;
         let seed = self.seed.unwrap_or_else(random_seed);
         let pool = Pool::new(format!("{}-blocking", self.name), self.blocking_max, self.keep_alive, self.stack_size);
-        let parts = Parts {
+        let config = Config {
             flavor: self.flavor,
             clock,
             timers: Timers::new(workers),
@@ -158,7 +158,7 @@ impl Builder {
             #[cfg(feature = "sim")]
             simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
         };
-        let (handle, locals) = Inner::assemble(parts, workers, driver, io);
+        let (handle, locals) = Inner::new(config, workers, driver, io);
 
         let workers: Vec<Worker> = locals
             .into_iter()
@@ -172,7 +172,7 @@ impl Builder {
     }
 
     /// The clock and the driver: the machine's, or a simulation's.
-    fn surroundings(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
+    fn clock_and_driver(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
         #[cfg(feature = "sim")]
         if let Some((clock, port)) = self.simulated.as_ref().and_then(|simulated| simulated.machine.clone()) {
             let (driver, io) = io::Driver::simulated(port);
