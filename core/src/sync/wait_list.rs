@@ -10,7 +10,7 @@
 //!
 //! Tickets count up and waiters are served from the front. So an owner that serves in no other way can publish
 //! [`WaitList::front_ticket`] in an atomic, and a waiter whose ticket is smaller knows, without the lock, that it was
-//! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
+//! served: see `mailbox/permits.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
 use crate::task::panic::wake_catching;
