@@ -1,7 +1,7 @@
 //! The ambient runtime of the code that is running now: which handle, which worker, which task.
 //!
 //! It is switched per step, not per thread, so that many runtimes can share one thread. Invariant: the raw pointers kept
-//! here point to values borrowed by the scope that set them, and every scope restores the former value when it ends.
+//! here point to values borrowed by the scope that set them, and every scope restores the previous value when it ends.
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
@@ -67,27 +67,27 @@ pub(crate) fn enter_worker<R>(runtime: &Handle, local: &LocalQueue, f: impl FnOn
 ///
 /// Without effect during the destruction of the thread's locals, where a runtime may be dropped that is one of them.
 pub(crate) fn enter(handle: Handle) -> Entered {
-    Entered { former: HANDLE.try_with(|current| current.replace(Some(handle))).ok().flatten() }
+    Entered { prev: HANDLE.try_with(|current| current.replace(Some(handle))).ok().flatten() }
 }
 
-/// Restores the former current runtime.
+/// Restores the previous current runtime.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    former: Option<Handle>,
+    prev: Option<Handle>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let former = self.former.take();
+        let prev = self.prev.take();
         // The replaced handle is dropped outside of the borrow: it may be the last one of its runtime.
-        let left = HANDLE.try_with(|current| current.replace(former));
+        let left = HANDLE.try_with(|current| current.replace(prev));
         drop(left);
     }
 }
 
 /// Marks the thread as driving a runtime until the guard is dropped.
 pub(crate) fn drive() -> Driving {
-    Driving { former: DRIVING.replace(true) }
+    Driving { prev: DRIVING.replace(true) }
 }
 
 /// True inside a worker or a `block_on`.
@@ -97,19 +97,19 @@ pub(crate) fn is_driving() -> bool {
 
 #[derive(Debug)]
 pub(crate) struct Driving {
-    former: bool,
+    prev: bool,
 }
 
 impl Drop for Driving {
     fn drop(&mut self) {
-        DRIVING.set(self.former);
+        DRIVING.set(self.prev);
     }
 }
 
 /// Marks `task` as the one whose code runs, until the guard is dropped.
 #[inline]
 pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
-    CurrentTask { former: TASK.replace(task) }
+    CurrentTask { prev: TASK.replace(task) }
 }
 
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
@@ -130,12 +130,12 @@ pub(crate) fn current_task_id() -> Option<Id> {
 }
 
 pub(crate) struct CurrentTask {
-    former: *const Header,
+    prev: *const Header,
 }
 
 impl Drop for CurrentTask {
     #[inline]
     fn drop(&mut self) {
-        TASK.set(self.former);
+        TASK.set(self.prev);
     }
 }

@@ -67,14 +67,14 @@ impl Patience {
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut pause = self.pause();
-        let former = pause.poller.take();
+        let prev = pause.poller.take();
         let until = pause.until;
         drop(pause);
         let Some(until) = until else { return Poll::Ready(()) };
 
         // Polled outside of the lock: a waker that goes may be the last reference to anything.
-        let former = former.filter(|sleep| sleep.deadline() == until);
-        let mut sleep = former.unwrap_or_else(|| time::sleep_until(until));
+        let prev = prev.filter(|sleep| sleep.deadline() == until);
+        let mut sleep = prev.unwrap_or_else(|| time::sleep_until(until));
         let polled = Pin::new(&mut sleep).poll(cx);
         if polled.is_pending() {
             let other = self.pause().poller.replace(sleep);

@@ -9,7 +9,7 @@ use super::raw_socket::not_simulated;
 use super::readiness::Readiness;
 use super::registrations::{Registrations, Token};
 #[cfg(feature = "sim")]
-use crate::sim::net::Port;
+use crate::sim::net::HostNet;
 use crate::task::panic::wake_all;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ pub(crate) enum Driver {
 pub(crate) enum IoHandle {
     Os(Arc<Inner>),
     #[cfg(feature = "sim")]
-    Simulated(Port),
+    Simulated(HostNet),
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Driver {
     }
 
     #[cfg(feature = "sim")]
-    pub(crate) fn simulated(port: Port) -> (Self, IoHandle) {
+    pub(crate) fn simulated(port: HostNet) -> (Self, IoHandle) {
         (Self::Simulated, IoHandle::Simulated(port))
     }
 
@@ -165,7 +165,7 @@ impl IoHandle {
 
     /// The way to the simulated network, if the runtime has one.
     #[cfg(feature = "sim")]
-    pub(crate) fn port(&self) -> Option<Port> {
+    pub(crate) fn port(&self) -> Option<HostNet> {
         match self {
             Self::Os(_) => None,
             Self::Simulated(port) => Some(port.clone()),

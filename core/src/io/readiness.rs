@@ -80,8 +80,8 @@ impl DirectionWaiters {
                 _ => self.poller.replace(waker.clone()),
             };
         };
-        if let WaiterState::Waiting(former) = self.futures.poll(key, waker) {
-            return former;
+        if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
+            return prev;
         }
         // It is new, or was woken by an event that turned out to be another one's.
         self.futures.push(key, (), waker.clone());
@@ -167,9 +167,9 @@ impl Readiness {
         if let Some(ready_event) = self.ready_event(direction) {
             return Poll::Ready(ready_event);
         }
-        let former = waiters.of(direction).join(key, cx.waker());
+        let prev = waiters.of(direction).join(key, cx.waker());
         drop(waiters);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 
@@ -245,7 +245,7 @@ mod tests {
         for key in &mut keys {
             assert!(readiness.poll(Direction::Read, Some(key), &mut Context::from_waker(&waker)).is_pending());
         }
-        let ((former, first), (latest, second)) = (counting_waker(), counting_waker());
+        let ((prev, first), (latest, second)) = (counting_waker(), counting_waker());
         for waker in [first, second] {
             assert!(readiness.poll(Direction::Read, None, &mut Context::from_waker(&waker)).is_pending());
         }
@@ -253,7 +253,7 @@ mod tests {
         assert!(readiness.poll(Direction::Write, None, &mut Context::from_waker(&writer)).is_pending());
 
         event(&readiness, &READ);
-        assert_eq!((wakes.count(), former.count(), latest.count(), writes.count()), (3, 0, 1, 0));
+        assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
         // Somebody else was quicker: the others wait again, and are woken again.
         let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
         else {

@@ -9,7 +9,7 @@ use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawU
 use super::readiness::{Direction, Readiness};
 use crate::runtime::Handle;
 #[cfg(feature = "sim")]
-use crate::sim::net::Port;
+use crate::sim::net::HostNet;
 use crate::sync::wait_list::WaiterKey;
 use crate::task::coop;
 use bytes::BufMut;
@@ -288,7 +288,7 @@ impl TcpListener {
     /// What the operating system says, for example that the address is in use; an error outside of a runtime.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
+        if let Some(port) = HostNet::current() {
             return Self::new(port.listen(address)?.into());
         }
         Self::new(os::listen(address)?.into())
@@ -346,7 +346,7 @@ impl TcpStream {
 
     fn start_connect(address: SocketAddr) -> io::Result<RawTcpStream> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
+        if let Some(port) = HostNet::current() {
             return port.connect(address).map(RawTcpStream::from);
         }
         os::TcpStream::connect(address).map(RawTcpStream::from)
@@ -376,7 +376,7 @@ impl UdpSocket {
     /// What the operating system says; an error outside of a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
+        if let Some(port) = HostNet::current() {
             return Self::new(port.bind_udp(address)?.into());
         }
         Self::new(os::UdpSocket::bind(address)?.into())

@@ -162,12 +162,12 @@ impl AskCore {
             return true;
         }
         if self.state.load(Ordering::Acquire) == TAKING {
-            // The server is about to be done with the former waker in hand: look again soon.
+            // The server is about to be done with the previous waker in hand: look again soon.
             cx.waker().wake_by_ref();
             return false;
         }
 
-        let former = self.waker.with_mut(|slot| {
+        let prev = self.waker.with_mut(|slot| {
             // SAFETY: in state EMPTY the slot is the asker's alone: the server takes wakers only in state WAITING.
             let slot = unsafe { &mut *slot };
             match slot {
@@ -175,7 +175,7 @@ impl AskCore {
                 _ => slot.replace(cx.waker().clone()),
             }
         });
-        drop(former);
+        drop(prev);
         // Partner: `finish`. If it was quicker it found no waker, and the reply is here.
         self.state.compare_exchange(EMPTY, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err()
     }

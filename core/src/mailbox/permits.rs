@@ -419,10 +419,10 @@ mod tests {
     fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
         let permits = Arc::new(full(1));
         let looks = permits.clone();
-        let former = waker_that_drops(move || drop(looks.lock()));
+        let prev = waker_that_drops(move || drop(looks.lock()));
         let mut reservation = Reservation::default();
-        assert!(poll(&permits, &mut reservation, &former).is_pending());
-        drop(former);
+        assert!(poll(&permits, &mut reservation, &prev).is_pending());
+        drop(prev);
         let (wakes, waker) = counting_waker();
         assert!(poll(&permits, &mut reservation, &waker).is_pending());
         permits.release(1);

@@ -1,7 +1,7 @@
 //! In a simulation every message carries who sent it and when, so that its inbox can check the promised order.
 
 use crate::context;
-use crate::sim::Simulation;
+use crate::sim::SimContext;
 use crate::task::Id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ pub(super) struct Sequencer(AtomicU64);
 impl Sequencer {
     /// Outside of a simulation nothing is stamped: nobody would be told, and what is seen of each sender would never be forgotten.
     pub(super) fn next(&self) -> SeqNo {
-        if Simulation::current().is_none() {
+        if SimContext::current().is_none() {
             return SeqNo::default();
         }
         let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
@@ -39,11 +39,11 @@ impl OrderChecker {
         if seq_no.number == 0 {
             return;
         }
-        let former = self.0.insert(seq_no.sender, seq_no.number).unwrap_or(0);
-        if former < seq_no.number {
+        let prev = self.0.insert(seq_no.sender, seq_no.number).unwrap_or(0);
+        if prev < seq_no.number {
             return;
         }
-        report(|| format!("message {} of a sender came out of a mailbox after its message {former}", seq_no.number));
+        report(|| format!("message {} of a sender came out of a mailbox after its message {prev}", seq_no.number));
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn check_bound(is_above: bool) {
 }
 
 fn report(text: impl FnOnce() -> String) {
-    if let Some(simulation) = Simulation::current() {
+    if let Some(simulation) = SimContext::current() {
         simulation.report(text());
     }
 }

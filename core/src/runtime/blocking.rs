@@ -36,8 +36,8 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
 
 /// In a simulation nothing happens on another thread: the closure runs inline, after the time a thread might take.
 #[cfg(feature = "sim")]
-pub(crate) async fn simulated<T, F: FnOnce() -> T>(dice: crate::sim::Dice, f: F) -> T {
-    let takes = dice.between(crate::sim::Kind::Latency, 1_000, 2_000_000);
+pub(crate) async fn simulated<T, F: FnOnce() -> T>(rng: crate::sim::SimRng, f: F) -> T {
+    let takes = rng.between(crate::sim::ChoiceKind::Latency, 1_000, 2_000_000);
     crate::time::sleep(Duration::from_nanos(takes)).await;
     crate::task::coop::unlimited(f)
 }

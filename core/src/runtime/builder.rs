@@ -50,9 +50,9 @@ pub struct Builder {
 #[cfg(feature = "sim")]
 #[derive(Clone, Debug)]
 pub(crate) struct SimEnv {
-    pub(crate) simulation: std::sync::Arc<crate::sim::Simulation>,
+    pub(crate) simulation: std::sync::Arc<crate::sim::SimContext>,
     /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
-    pub(crate) machine: Option<(Clock, crate::sim::net::Port)>,
+    pub(crate) machine: Option<(Clock, crate::sim::net::HostNet)>,
 }
 
 impl Builder {
@@ -186,7 +186,7 @@ impl Builder {
     fn schedule_policy(&self, seed: u64) -> SchedulePolicy {
         #[cfg(feature = "sim")]
         if let Some(simulated) = &self.simulated {
-            return SchedulePolicy::Simulated(simulated.simulation.dice().clone());
+            return SchedulePolicy::Simulated(simulated.simulation.rng().clone());
         }
         SchedulePolicy::Production(rng::Rng::new(seed))
     }

@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
     #[cfg(feature = "sim")]
-    simulation: Option<Arc<crate::sim::Simulation>>,
+    simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
@@ -50,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
     #[cfg(feature = "sim")]
-    pub(crate) simulation: Option<Arc<crate::sim::Simulation>>,
+    pub(crate) simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 impl Inner {
@@ -154,7 +154,7 @@ impl Handle {
     {
         #[cfg(feature = "sim")]
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(crate::runtime::blocking::simulated(simulation.dice().clone(), f));
+            return self.spawn(crate::runtime::blocking::simulated(simulation.rng().clone(), f));
         }
         let (task, runnable) = raw::new(self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
@@ -238,7 +238,7 @@ impl Handle {
 
     /// Returns the simulation this runtime is part of, if it is.
     #[cfg(feature = "sim")]
-    pub fn simulation(&self) -> Option<&Arc<crate::sim::Simulation>> {
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::SimContext>> {
         self.inner.simulation.as_ref()
     }
 
@@ -282,7 +282,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Restores the thread's former current runtime when dropped. Guards must be dropped in reverse order.
+/// Restores the thread's previous current runtime when dropped. Guards must be dropped in reverse order.
 #[derive(Debug)]
 pub struct EnterGuard {
     _entered: context::Entered,

@@ -50,8 +50,8 @@ impl OwnedTasks {
         let pointer = Slot::Task(TaskPtr(task.as_ptr()));
         let index = match shard.free {
             Some(index) => {
-                let former = std::mem::replace(&mut shard.slots[index as usize], pointer);
-                shard.free = match former {
+                let prev = std::mem::replace(&mut shard.slots[index as usize], pointer);
+                shard.free = match prev {
                     Slot::Free(next) => next,
                     Slot::Task(_) => None,
                 };

@@ -41,8 +41,8 @@ impl LocalQueue {
     #[inline]
     pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
         match self.front.lifo.replace(task) {
-            Some(former) => {
-                self.queue.push(former);
+            Some(prev) => {
+                self.queue.push(prev);
                 true
             }
             None => false,

@@ -281,9 +281,9 @@ impl<T> Receiver<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let former = state.receiver.replace(cx.waker().clone());
+        let prev = state.receiver.replace(cx.waker().clone());
         drop(state);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 

@@ -89,9 +89,9 @@ impl<T> Sender<T> {
             if state.receiver_gone {
                 return Poll::Ready(());
             }
-            let former = state.sender.replace(cx.waker().clone());
+            let prev = state.sender.replace(cx.waker().clone());
             drop(state);
-            drop(former);
+            drop(prev);
             Poll::Pending
         })
         .await;
@@ -175,9 +175,9 @@ impl<T> Future for Receiver<T> {
             progress.made_progress();
             return Poll::Ready(Err(RecvError));
         }
-        let former = state.receiver.replace(cx.waker().clone());
+        let prev = state.receiver.replace(cx.waker().clone());
         drop(state);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 }

@@ -41,8 +41,8 @@ pub fn panic_message(payload: Box<dyn Any + Send>) -> String {
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let mut payload = Some(payload);
     for _ in 0..PAYLOADS_MAX {
-        let Some(former) = payload.take() else { return };
-        payload = catch_unwind(AssertUnwindSafe(|| drop(former))).err();
+        let Some(prev) = payload.take() else { return };
+        payload = catch_unwind(AssertUnwindSafe(|| drop(prev))).err();
     }
     mem::forget(payload);
 }

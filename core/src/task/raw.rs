@@ -249,16 +249,16 @@ impl TaskRef {
         Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
     }
 
-    /// Makes the end of the task wake `waker`. A former one is dropped outside of the lock: it may be the last of what it
+    /// Makes the end of the task wake `waker`. A previous one is dropped outside of the lock: it may be the last of what it
     /// wakes.
     fn set_join_waker(&self, waker: &Waker) {
         let mut join_waker = self.header().join_waker.lock().unwrap_or_else(|e| e.into_inner());
         if join_waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return;
         }
-        let former = join_waker.replace(waker.clone());
+        let prev = join_waker.replace(waker.clone());
         drop(join_waker);
-        drop(former);
+        drop(prev);
     }
 
     /// Gives up the output; drops it here if the task has completed already.
