@@ -4,10 +4,10 @@
 //! the method names that users of Tokio know.
 #![forbid(unsafe_code)]
 
+mod accept_backoff;
 mod addr;
 pub mod frame;
 pub mod io;
-mod patience;
 mod tcp;
 mod udp;
 mod unix;

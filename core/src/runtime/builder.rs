@@ -51,7 +51,7 @@ pub struct Builder {
 #[derive(Clone, Debug)]
 pub(crate) struct SimEnv {
     pub(crate) simulation: std::sync::Arc<crate::sim::SimContext>,
-    /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
+    /// The clock and the network; without them the runtime has a manual clock and the system's sockets.
     pub(crate) machine: Option<(Clock, crate::sim::net::HostNet)>,
 }
 

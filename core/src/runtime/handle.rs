@@ -174,9 +174,9 @@ impl Handle {
         EnterGuard { _entered: context::enter(self.clone()), _not_send: std::marker::PhantomData }
     }
 
-    /// Turns a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
+    /// Advances a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
     ///
-    /// Returns false, and does nothing, if the runtime has a clock that no hand turns.
+    /// Returns false, and does nothing, if the runtime has no manual clock.
     pub fn advance(&self, time: Duration) -> bool {
         let turned = self.inner.clock.advance(time);
         if turned {

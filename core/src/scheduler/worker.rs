@@ -278,7 +278,7 @@ impl Worker {
         }
     }
 
-    /// `None`: no timer, or a clock that only a hand turns (which fires them itself).
+    /// `None`: no timer, or a manual clock, whose `advance` fires them.
     fn time_to(&self, deadline: Option<Instant>) -> Option<Duration> {
         let clock = self.runtime.clock();
         let deadline = deadline.filter(|_| !clock.is_manual())?;

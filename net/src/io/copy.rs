@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 const CAPACITY: usize = 8 * 1024;
 
 /// One direction of a copy.
-struct Pipe {
+struct CopyBuffer {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -21,7 +21,7 @@ struct Pipe {
     total: u64,
 }
 
-impl Pipe {
+impl CopyBuffer {
     fn new() -> Self {
         let buffer = vec![0; CAPACITY].into();
         Self { buffer, start: 0, end: 0, at_end: false, unflushed: false, closed: false, total: 0 }
@@ -94,8 +94,8 @@ where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut pipe = Pipe::new();
-    poll_fn(|cx| pipe.poll(cx, reader, writer)).await
+    let mut buffer = CopyBuffer::new();
+    poll_fn(|cx| buffer.poll(cx, reader, writer)).await
 }
 
 /// Copies both ways until both directions have ended; each end is passed on. Returns the bytes from `a` and from `b`.
@@ -110,7 +110,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (mut forth, mut back) = (Pipe::new(), Pipe::new());
+    let (mut forth, mut back) = (CopyBuffer::new(), CopyBuffer::new());
     let mut back_first = true;
     poll_fn(|cx| {
         // A direction that never waits spends the budget, so they take turns at being first.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 
 /// Bytes asked for at once by the methods that read to the end.
-const CHUNK: usize = 8 * 1024;
+const CHUNK_BYTES: usize = 8 * 1024;
 
 macro_rules! read_number {
     ($($name:ident $ty:ty, $from:ident, $doc:literal;)*) => {$(
@@ -99,7 +99,7 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Unpin,
     {
         let before = buffer.len();
-        let mut chunk = [0; CHUNK];
+        let mut chunk = [0; CHUNK_BYTES];
         poll_fn(move |cx| {
             loop {
                 let progress = ready!(poll_proceed(cx));

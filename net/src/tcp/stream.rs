@@ -2,7 +2,7 @@
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{delegate_read, delegate_write};
-use crate::addr::{ToSocketAddrs, first_of};
+use crate::addr::{ToSocketAddrs, try_each};
 use bytes::BufMut;
 use posse_core::io::{self, Interest, RawStream};
 use std::future::poll_fn;
@@ -45,7 +45,7 @@ impl TcpStream {
     /// # Cancel safety
     /// Dropping the future gives the connection up.
     pub async fn connect(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
-        first_of(addresses, io::TcpStream::connect).await.map(Self::from_socket)
+        try_each(addresses, io::TcpStream::connect).await.map(Self::from_socket)
     }
 
     /// Takes over a connection from std.
@@ -148,7 +148,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// What the system says.
-    pub fn shutdown_now(&self, how: Shutdown) -> std::io::Result<()> {
+    pub fn shutdown_sync(&self, how: Shutdown) -> std::io::Result<()> {
         self.socket.shutdown(how)
     }
 
