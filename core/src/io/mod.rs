@@ -3,6 +3,7 @@
 //! Everything above talks to the operating system's sockets through the types of this module and no others, so that a
 //! simulated network can take their place in one room: [`os`] alone names mio and socket2.
 
+mod detached;
 mod driver;
 mod os;
 mod registration;
@@ -11,6 +12,7 @@ mod socket;
 mod source;
 mod table;
 
+pub use detached::spawn_detached;
 pub use os::Interest;
 pub use resolve::resolve;
 pub use socket::{Socket, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
