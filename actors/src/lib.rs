@@ -79,6 +79,8 @@ pub use tell::Tell;
 pub use bytes;
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
+#[cfg(feature = "hyper")]
+pub use posse_net::hyper;
 pub use posse_net::io;
 
 use posse_core::runtime::{Handle, Runtime};
