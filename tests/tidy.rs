@@ -28,12 +28,12 @@ const UNSAFE_FILES: &[&str] = &[
 
 /// An outside crate, the start of the paths that may name it.
 const ROOMS: [(&str, &[&str]); 6] = [
-    ("bincode", &["actors/src/cluster/codec.rs"]),
+    ("bincode", &["actors/src/protocol/codec.rs"]),
     ("crossbeam_deque", &["core/src/scheduler/queue.rs"]),
     ("mio", &["core/src/io/os/"]),
     ("socket2", &["core/src/io/os/"]),
     ("signal_hook", &["core/src/signal.rs"]),
-    ("dashmap", &["actors/src/registry.rs", "actors/src/cluster/exports.rs"]),
+    ("dashmap", &["actors/src/system/registry.rs", "actors/src/cluster/exports.rs"]),
 ];
 
 /// A package's folder, and the packages of ours it must not name.
