@@ -1,8 +1,8 @@
 //! The future of a tell: in the mailbox, or back with the sender.
 
+use crate::actor::message::Message;
 use crate::error::TellError;
-use crate::message::Message;
-use crate::target::{Target, Waiter};
+use crate::refs::target::{Target, Waiter};
 use posse_core::task::poll_budget;
 use std::fmt;
 use std::future::Future;

@@ -1,15 +1,15 @@
 //! References that work from anywhere: to an actor of this process without encoding a byte, to any other over its node.
 
 use crate::actor::Actor;
-use crate::ask::Ask;
 use crate::cluster::RemoteRef;
 use crate::error::TellError;
-use crate::exit::{ActorId, ExitReason};
-use crate::link::{Monitor, Notify, Watchable};
+use crate::id::{ActorId, ExitReason};
 use crate::protocol::{Accepts, LocalOp, Protocol, Served, ServedActor, ServedBy, Wire, protocol_id};
+use crate::refs::ask::Ask;
+use crate::refs::target::{Pending, Target, Waiter};
+use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
-use crate::target::{Pending, Target, Waiter};
-use crate::tell::Tell;
+use crate::watch::monitor::{Monitor, Notify, Watchable};
 use posse_core::mailbox::Reply;
 use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
@@ -332,7 +332,7 @@ impl<P: Protocol> fmt::Debug for ActorRef<P> {
 /// Only as part of a message that goes to another node; anywhere else it is an error that says so.
 impl<P: Protocol> Serialize for ActorRef<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let wire = crate::cluster::codec::export(self.repr()).map_err(serde::ser::Error::custom)?;
+        let wire = crate::protocol::codec::export(self.repr()).map_err(serde::ser::Error::custom)?;
         wire.to_words().serialize(serializer)
     }
 }
@@ -341,7 +341,7 @@ impl<P: Protocol> Serialize for ActorRef<P> {
 impl<'de, P: Protocol> Deserialize<'de> for ActorRef<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = <[u64; 4]>::deserialize(deserializer)?;
-        let repr = crate::cluster::codec::import(WireRef::from_words(words), protocol_id::<P>())
+        let repr = crate::protocol::codec::import(WireRef::from_words(words), protocol_id::<P>())
             .map_err(serde::de::Error::custom)?;
         Ok(Self::from_raw(RawRef(repr)))
     }

@@ -1,8 +1,7 @@
 //! How an actor is started: what makes it, and its settings. One [`Spec`] for every way to start one.
 
 use crate::actor::Actor;
-use crate::cell::{MAILBOX_CAPACITY, Recipe, SHUTDOWN_TIME};
-use crate::supervisor::Restart;
+use crate::actor::lifecycle::{MAILBOX_CAPACITY, Recipe, SHUTDOWN_TIME};
 use posse_core::mailbox::Capacity;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -105,6 +104,18 @@ impl<A: Actor> fmt::Debug for Spec<A> {
             .field("stop_within", &self.stop_within)
             .finish()
     }
+}
+
+/// When a child starts over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restart {
+    /// Always. The default.
+    #[default]
+    Permanent,
+    /// After it failed or was killed.
+    Transient,
+    /// Never.
+    Temporary,
 }
 
 /// What an actor can be started from: a closure that makes it, or a [`Spec`].

@@ -3,9 +3,9 @@
 //! A parent owns its children: they end with it, at the latest when its context is dropped.
 
 use crate::actor::Actor;
-use crate::cell::{Shared, Signal};
-use crate::exit::ActorId;
+use crate::id::ActorId;
 use crate::refs::LocalRef;
+use crate::watch::shared::{Shared, Signal};
 use posse_core::time::{Instant, timeout};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,7 +4,7 @@
 //! travel.
 
 use crate::actor::Actor;
-use crate::context::Context;
+use crate::actor::context::Context;
 use std::future::Future;
 
 /// Something that can be sent to an actor. The reply belongs to the message.

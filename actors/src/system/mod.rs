@@ -1,11 +1,14 @@
 //! What the actors of one runtime share: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
 
+pub(crate) mod dead_letter;
+pub(crate) mod registry;
+
 use crate::actor::Actor;
-use crate::dead_letter::DeadLetters;
 use crate::error::RegisterError;
-use crate::exit::ActorId;
+use crate::id::ActorId;
 use crate::refs::LocalRef;
-use crate::registry::Registry;
+use crate::system::dead_letter::DeadLetters;
+use crate::system::registry::Registry;
 use posse_core::runtime::Handle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

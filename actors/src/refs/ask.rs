@@ -1,10 +1,10 @@
 //! The future of an ask: the reply, or the reason why there is none, before the deadline.
 
+use crate::actor::message::Message;
 use crate::error::{AskError, FailedAsk, TellError};
-use crate::message::Message;
+use crate::refs::target::{Pending, Target, Waiter};
 #[cfg(feature = "sim")]
 use crate::system::System;
-use crate::target::{Pending, Target, Waiter};
 use posse_core::runtime::Handle;
 use posse_core::time::Sleep;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Messages that were accepted and not handled: each is counted once, by reason.
 
-use crate::exit::ActorId;
+use crate::id::ActorId;
 use posse_core::event;
 use posse_core::time::Instant;
 use std::collections::VecDeque;

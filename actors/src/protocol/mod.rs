@@ -3,13 +3,15 @@
 //! A protocol is a type that lists messages. What an actor does with them is a table that the compiler builds where the
 //! actor is shared; there is no registry, and nothing runs before `main`. `#[posse::protocol]` writes all of it.
 
+pub(crate) mod codec;
+mod decode_limits;
+
 use crate::actor::Actor;
-use crate::actor_ref::RawRef;
-use crate::cell::Shared;
-use crate::cluster::codec;
+use crate::actor::message::{Handler, Message};
 use crate::error::{AskError, TellError};
-use crate::message::{Handler, Message};
 use crate::refs::LocalRef;
+use crate::refs::actor_ref::RawRef;
+use crate::watch::shared::Shared;
 use posse_core::mailbox::{Refused, Reply, RoomWaiter};
 use posse_core::runtime::Handle;
 use posse_core::task::panic_message;

@@ -2,7 +2,7 @@
 
 use crate::actor::Actor;
 use crate::error::RegisterError;
-use crate::exit::ActorId;
+use crate::id::ActorId;
 use crate::refs::LocalRef;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;

@@ -1,9 +1,9 @@
 //! Death watch: a monitor tells its owner once that an actor has ended.
 
-use crate::cell::Shared;
+use crate::actor::message::Message;
 use crate::cluster::RemoteMonitor;
-use crate::exit::{ActorId, ExitReason};
-use crate::message::Message;
+use crate::id::{ActorId, ExitReason};
+use crate::watch::shared::Shared;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,8 +1,8 @@
 //! What a message can be sent to, near or far: the seam between the futures of tell and ask and the references.
 
+use crate::actor::message::Message;
 use crate::cluster::{Place, RemoteReply};
 use crate::error::{AskError, TellError};
-use crate::message::Message;
 use posse_core::mailbox::{Lost, Refused, Reply, RoomWaiter};
 use posse_core::runtime::Handle;
 use std::fmt;

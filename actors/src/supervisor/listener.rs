@@ -1,10 +1,10 @@
 //! A listener that starts an actor for each connection.
 
 use crate::actor::Actor;
-use crate::context::Context;
+use crate::actor::context::Context;
+use crate::actor::spec::{Serves, Spec};
 use crate::error::Result;
-use crate::exit::ExitReason;
-use crate::spec::{Serves, Spec};
+use crate::id::ExitReason;
 use posse_net::{TcpListener, TcpStream};
 use std::fmt;
 use std::future::poll_fn;

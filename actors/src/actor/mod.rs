@@ -1,8 +1,14 @@
 //! What an actor is: state, and what happens in its life.
 
-use crate::context::Context;
+pub(crate) mod children;
+pub(crate) mod context;
+pub(crate) mod lifecycle;
+pub(crate) mod message;
+pub(crate) mod spec;
+
+use crate::actor::context::Context;
 use crate::error::Result;
-use crate::exit::ExitReason;
+use crate::id::ExitReason;
 use std::future::Future;
 
 /// State that one task owns and that messages change, one at a time.

@@ -3,10 +3,10 @@
 //! Decoding is bounded in bytes, depth and elements, takes the input to its end, and survives a panic of user code.
 //! References to actors are written and read inside of a *scope*, which knows the node and whom it talks to.
 
-use super::core::Core;
-use super::depth::{Budget, Guarded};
-use super::remote::RemoteRef;
-use crate::actor_ref::Repr;
+use super::decode_limits::{Budget, Guarded};
+use crate::cluster::RemoteRef;
+use crate::cluster::core::Core;
+use crate::refs::actor_ref::Repr;
 use posse_core::task::panic_message;
 use posse_wire::{Introduction, MESSAGE_BYTES_CEILING, WireRef};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
@@ -186,7 +186,7 @@ impl Drop for Restore {
 }
 
 /// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
-pub(super) fn within<R>(core: &Arc<Core>, f: impl FnOnce() -> R) -> (R, Vec<Introduction>) {
+pub(crate) fn within<R>(core: &Arc<Core>, f: impl FnOnce() -> R) -> (R, Vec<Introduction>) {
     let _restore = Restore(SCOPE.replace(Some(Scope { core: core.clone(), mentioned: Vec::new() })));
     let result = f();
     let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));

@@ -1,16 +1,17 @@
 //! What an actor's callbacks can reach: itself, its children, its timers.
 
 use crate::actor::Actor;
-use crate::cell::{self, Local, Signal};
-use crate::children::Children;
+use crate::actor::children::Children;
+use crate::actor::lifecycle::{self, Local};
+use crate::actor::message::{Handler, Message};
+use crate::actor::spec::IntoSpec;
 use crate::error::{Error, Result};
-use crate::exit::{ActorId, ExitReason};
-use crate::link::{Down, Monitor, Watchable};
-use crate::message::{Handler, Message};
+use crate::id::{ActorId, ExitReason};
 use crate::refs::LocalRef;
-use crate::spec::IntoSpec;
 use crate::system::System;
-use crate::tracker::Tracker;
+use crate::watch::monitor::{Down, Monitor, Watchable};
+use crate::watch::shared::Signal;
+use crate::watch::tracker::Tracker;
 use posse_core::event;
 use posse_core::mailbox::Inbox;
 use posse_core::runtime::Handle;
@@ -53,7 +54,7 @@ impl<A: Actor> Context<A> {
     /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
-            cell::bury(&mut self.inbox, self.tells_itself);
+            lifecycle::bury(&mut self.inbox, self.tells_itself);
             // Those it watches need not keep its memory until they end.
             for monitor in self.monitors.take() {
                 monitor.cancel();
@@ -69,11 +70,11 @@ impl<A: Actor> Context<A> {
         match reason {
             ExitReason::Failed(text) => event!(
                 ERROR, "posse::actor", "an actor failed",
-                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %text,
+                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %text,
             ),
             _ => event!(
                 DEBUG, "posse::actor", "an actor ended",
-                actor.id = %cell.id(), actor.type = %cell::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
+                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
             ),
         }
     }
@@ -143,7 +144,7 @@ impl<A: Actor> Context<A> {
     pub fn spawn<S: IntoSpec>(&mut self, child: S) -> LocalRef<S::Actor> {
         let spec = child.into_spec();
         let stop_within = spec.stop_within;
-        let child = cell::start(&self.runtime, spec, None);
+        let child = lifecycle::start(&self.runtime, spec, None);
         self.children.adopt(child.child(stop_within));
         child
     }
@@ -246,7 +247,7 @@ impl<A: Actor> Drop for Context<A> {
 
 impl<A: Actor> fmt::Debug for Context<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context<{}>({})", cell::name_of::<A>(), self.id())
+        write!(f, "Context<{}>({})", lifecycle::name_of::<A>(), self.id())
     }
 }
 
