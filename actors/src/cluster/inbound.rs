@@ -2,14 +2,14 @@
 //! has no room for is held here, in order, up to a bound. The other node is told of it, and sends that actor no more than
 //! its share of the room between the two. Asks are held as well while too many replies wait to be read.
 
-use super::codec;
 use super::converse::End;
 use super::core::Core;
 use super::peer::{Answer, Peer};
 use crate::error::AskError;
-use crate::exit::ExitReason;
-use crate::link::Notify as Told;
+use crate::id::ExitReason;
+use crate::protocol::codec;
 use crate::protocol::{Served, Undelivered};
+use crate::watch::monitor::Notify as Told;
 use posse_core::event;
 use posse_core::mailbox::Reservation;
 use posse_core::time::Instant;

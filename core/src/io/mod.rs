@@ -3,6 +3,7 @@
 //! Everything above talks to the operating system's sockets through the types of this module and no others, so that a
 //! simulated network can take their place in one room: [`os`] alone names mio and socket2.
 
+mod detached;
 mod driver;
 mod os;
 mod raw_socket;
@@ -11,6 +12,7 @@ mod registrations;
 mod resolve;
 mod socket;
 
+pub use detached::spawn_detached;
 pub use os::Interest;
 pub use raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
 pub use resolve::resolve;

@@ -232,6 +232,11 @@ impl Handle {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
+    /// Returns the time on the runtime's clock, from any thread.
+    pub fn now(&self) -> Instant {
+        self.clock().now()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
     }
