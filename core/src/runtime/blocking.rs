@@ -149,6 +149,12 @@ impl Pool {
         state.threads
     }
 
+    /// Threads there are, those of them without work, and closures that wait for one.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        (state.threads, state.waiting, state.queue.len())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
