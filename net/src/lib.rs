@@ -9,8 +9,8 @@
 #![deny(unsafe_code)]
 
 mod addr;
+pub mod codec;
 mod compat;
-pub mod frame;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
