@@ -8,13 +8,13 @@
 #![cfg_attr(not(feature = "hyper"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod accept_backoff;
 mod addr;
 pub mod codec;
 mod compat;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
-mod patience;
 mod tcp;
 mod udp;
 mod unix;

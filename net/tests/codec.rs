@@ -9,7 +9,7 @@ use futures_sink::Sink;
 use posse_core::task;
 use posse_net::UdpSocket;
 use posse_net::codec::{
-    BytesCodec, Decoder, Encoder, FrameError, Framed, FramedParts, FramedRead, FramedWrite, LengthDelimitedCodec,
+    BytesCodec, CodecError, Decoder, Encoder, Framed, FramedParts, FramedRead, FramedWrite, LengthDelimitedCodec,
     LinesCodec, UdpFramed,
 };
 use posse_net::io::{AsyncReadExt, AsyncWriteExt, duplex, simplex};
@@ -147,7 +147,7 @@ fn another_codec_goes_on_with_what_was_received() {
 fn an_end_within_a_frame_is_the_last_word() {
     block_on(async {
         let mut read = LengthDelimitedCodec::builder(80).new_read(&b"\0\0\0\x02a"[..]);
-        assert!(matches!(read.next().await, Some(Err(FrameError::Truncated))));
+        assert!(matches!(read.next().await, Some(Err(CodecError::Truncated))));
         assert!(read.next().await.is_none());
         let mut read = BytesCodec::new().framed(&b"some"[..]);
         assert_eq!(read.next().await.unwrap().unwrap(), b"some"[..]);
@@ -168,7 +168,7 @@ fn datagrams_hold_one_message_or_more() {
         }
         assert_eq!(frames.next().await.unwrap().unwrap(), ("one".to_owned(), from));
         assert_eq!(frames.next().await.unwrap().unwrap(), ("two".to_owned(), from));
-        assert!(matches!(frames.next().await, Some(Err(FrameError::TooLong { max: 8 }))));
+        assert!(matches!(frames.next().await, Some(Err(CodecError::TooLong { max: 8 }))));
         assert_eq!(frames.next().await.unwrap().unwrap(), ("three".to_owned(), from));
 
         frames.send(("back", from)).await.unwrap();

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use posse_core::runtime::Builder;
-use posse_net::codec::{Decoder, FrameError, Framed, LengthDelimitedCodec, LinesCodec};
+use posse_net::codec::{CodecError, Decoder, Framed, LengthDelimitedCodec, LinesCodec};
 use posse_net::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, copy, copy_bidirectional,
 };
@@ -183,9 +183,9 @@ fn after_an_error_there_are_no_frames_and_the_codec_is_asked_no_more() {
 
     impl Decoder for Once {
         type Item = String;
-        type Error = FrameError;
+        type Error = CodecError;
 
-        fn decode(&mut self, buffer: &mut BytesMut) -> std::result::Result<Option<String>, FrameError> {
+        fn decode(&mut self, buffer: &mut BytesMut) -> std::result::Result<Option<String>, CodecError> {
             assert!(!self.1, "asked after an error");
             let decoded = self.0.decode(buffer);
             self.1 = decoded.is_err();
@@ -216,7 +216,7 @@ fn the_error_of_the_stream_is_kept_as_the_source() {
         let script = vec![Err(Error::new(ErrorKind::ConnectionReset, "gone"))];
         let error = Framed::new(Script(script), LinesCodec::new(10)).next().await.unwrap().unwrap_err();
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "gone");
-        assert!(std::error::Error::source(&FrameError::Truncated).is_none());
+        assert!(std::error::Error::source(&CodecError::Truncated).is_none());
     });
 }
 

@@ -139,7 +139,7 @@ fn of_synchronisation() {
 #[test]
 fn of_sockets_and_streams() {
     use posse::io::{BufReader, BufWriter};
-    use posse::net::codec::{FrameError, Framed, LinesCodec};
+    use posse::net::codec::{CodecError, Framed, LinesCodec};
     use posse::net::{OwnedReadHalf, OwnedWriteHalf, UnixListener, UnixStream};
     auto_traits! {
         TcpListener: Send Sync Unpin;
@@ -154,7 +154,7 @@ fn of_sockets_and_streams() {
         Framed<TcpStream, LinesCodec>: Send Sync Unpin;
         Framed<SendOnly, LinesCodec>: Send Unpin;
         Framed<Neither, LinesCodec>: Unpin;
-        FrameError: Send Sync Unpin;
+        CodecError: Send Sync Unpin;
     }
 }
 

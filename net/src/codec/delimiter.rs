@@ -1,6 +1,6 @@
 //! Frames between delimiters of one's choice, and bytes as they come.
 
-use super::{Decoder, Encoder, FrameError};
+use super::{CodecError, Decoder, Encoder};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::io;
 
@@ -19,7 +19,7 @@ use std::io;
 /// assert_eq!(codec.decode_eof(&mut wire)?.as_deref(), Some(&b"three"[..]));
 /// codec.encode("four", &mut wire)?;
 /// assert_eq!(wire, b"four;"[..]);
-/// # Ok::<(), posse_net::codec::FrameError>(())
+/// # Ok::<(), posse_net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct AnyDelimiterCodec {
@@ -45,16 +45,16 @@ impl AnyDelimiterCodec {
 
 impl Decoder for AnyDelimiterCodec {
     type Item = Bytes;
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         // A buffer that is shorter than before is another one.
         let start = if self.searched > buffer.len() { 0 } else { self.searched };
         let found = buffer[start..].iter().position(|byte| self.delimiters.contains(byte)).map(|at| start + at);
         let len = found.unwrap_or(buffer.len());
         self.searched = if found.is_some() { 0 } else { len };
         if len > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         Ok(found.map(|len| {
             let mut frame = buffer.split_to(len + 1);
@@ -64,7 +64,7 @@ impl Decoder for AnyDelimiterCodec {
     }
 
     /// The last frame may lack its delimiter.
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         if let Some(frame) = self.decode(buffer)? {
             return Ok(Some(frame));
         }
@@ -74,12 +74,12 @@ impl Decoder for AnyDelimiterCodec {
 }
 
 impl<T: AsRef<[u8]>> Encoder<T> for AnyDelimiterCodec {
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let bytes = item.as_ref();
         if bytes.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         buffer.reserve(bytes.len() + self.written.len());
         buffer.put_slice(bytes);

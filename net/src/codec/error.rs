@@ -6,7 +6,7 @@ use std::io;
 /// Why a stream could not be cut into frames: the error of the codecs of this module.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum FrameError {
+pub enum CodecError {
     /// A frame is longer than the maximum.
     TooLong {
         /// The maximum, in bytes.
@@ -24,7 +24,7 @@ pub enum FrameError {
     Io(io::Error),
 }
 
-impl fmt::Display for FrameError {
+impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { max } => write!(f, "a frame is longer than {max} bytes"),
@@ -37,7 +37,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-impl std::error::Error for FrameError {
+impl std::error::Error for CodecError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -47,18 +47,18 @@ impl std::error::Error for FrameError {
 }
 
 /// An error of ours that went through [`io::Error`] comes out as itself.
-impl From<io::Error> for FrameError {
+impl From<io::Error> for CodecError {
     fn from(error: io::Error) -> Self {
         error.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 }
 
-impl From<FrameError> for io::Error {
-    fn from(error: FrameError) -> Self {
+impl From<CodecError> for io::Error {
+    fn from(error: CodecError) -> Self {
         let kind = match error {
-            FrameError::Io(error) => return error,
-            FrameError::Truncated => io::ErrorKind::UnexpectedEof,
-            FrameError::HasHead => io::ErrorKind::Unsupported,
+            CodecError::Io(error) => return error,
+            CodecError::Truncated => io::ErrorKind::UnexpectedEof,
+            CodecError::HasHead => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)

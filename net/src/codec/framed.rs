@@ -23,7 +23,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// assert_eq!(server.next().await.transpose()?, Some("hello".to_owned()));
 /// drop(client);
 /// assert!(server.next().await.is_none());
-/// # Ok::<(), posse_net::codec::FrameError>(()) }).unwrap();
+/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Framed<T, C> {

@@ -16,7 +16,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("one"));
 /// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("two"));
 /// assert!(lines.next().await.is_none());
-/// # Ok::<(), posse_net::codec::FrameError>(()) }).unwrap();
+/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct FramedRead<T, C> {
@@ -36,7 +36,7 @@ pub struct FramedRead<T, C> {
 /// frames.feed("a").await?;
 /// frames.send("bc").await?;
 /// assert_eq!(frames.get_ref(), b"\0\0\0\x01a\0\0\0\x02bc");
-/// # Ok::<(), posse_net::codec::FrameError>(()) }).unwrap();
+/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct FramedWrite<T, C> {

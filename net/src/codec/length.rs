@@ -1,6 +1,6 @@
 //! Frames behind their length.
 
-use super::{Decoder, Encoder, FrameError, Framed, FramedRead, FramedWrite};
+use super::{CodecError, Decoder, Encoder, Framed, FramedRead, FramedWrite};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Bytes of the widest length there is.
@@ -19,7 +19,7 @@ const WIDTH_MAX: usize = 8;
 /// codec.encode("hello", &mut wire)?;
 /// assert_eq!(wire, b"\0\0\0\x05hello"[..]);
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some(&b"hello"[..]));
-/// # Ok::<(), posse_net::codec::FrameError>(())
+/// # Ok::<(), posse_net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedCodec {
@@ -42,7 +42,7 @@ pub struct LengthDelimitedCodec {
 ///     .new_codec();
 /// let mut wire = BytesMut::from(&b"\xAA\x08\x00hello"[..]);
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some(&b"hello"[..]));
-/// # Ok::<(), posse_net::codec::FrameError>(())
+/// # Ok::<(), posse_net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedBuilder {
@@ -142,11 +142,11 @@ impl LengthDelimitedBuilder {
         if self.is_little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) }
     }
 
-    fn write_length(&self, length: u64, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn write_length(&self, length: u64, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let bytes = length.to_be_bytes();
         let (rest, field) = bytes.split_at(WIDTH_MAX - self.width);
         if rest.iter().any(|&byte| byte != 0) {
-            return Err(FrameError::BadLength);
+            return Err(CodecError::BadLength);
         }
         if self.is_little_endian {
             field.iter().rev().for_each(|&byte| buffer.put_u8(byte));
@@ -181,28 +181,28 @@ impl LengthDelimitedCodec {
 
 impl Decoder for LengthDelimitedCodec {
     type Item = Bytes;
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         let options = &self.options;
         let head = options.head();
         if buffer.len() < head {
             return Ok(None);
         }
 
-        let too_long = FrameError::TooLong { max: options.max };
+        let too_long = CodecError::TooLong { max: options.max };
         let length = options.read_length(&buffer[options.offset..head]);
         let Ok(length) = usize::try_from(length) else { return Err(too_long) };
-        let length = length.checked_add_signed(options.adjustment).ok_or(FrameError::BadLength)?;
+        let length = length.checked_add_signed(options.adjustment).ok_or(CodecError::BadLength)?;
         if length > options.max {
             return Err(too_long);
         }
 
         let skip = options.skip.unwrap_or(head);
-        let whole = skip.checked_add(length).ok_or(FrameError::BadLength)?;
+        let whole = skip.checked_add(length).ok_or(CodecError::BadLength)?;
         if whole < head {
             // The frame would end before its own length does, and the next one begin within it.
-            return Err(FrameError::BadLength);
+            return Err(CodecError::BadLength);
         }
         if buffer.len() < whole {
             return Ok(None);
@@ -213,19 +213,19 @@ impl Decoder for LengthDelimitedCodec {
 }
 
 impl<T: AsRef<[u8]>> Encoder<T> for LengthDelimitedCodec {
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let (bytes, options) = (item.as_ref(), &self.options);
         if options.offset != 0 {
-            return Err(FrameError::HasHead);
+            return Err(CodecError::HasHead);
         }
         if bytes.len() > options.max {
-            return Err(FrameError::TooLong { max: options.max });
+            return Err(CodecError::TooLong { max: options.max });
         }
         let length = options.adjustment.checked_neg().and_then(|step| bytes.len().checked_add_signed(step));
         buffer.reserve(options.width + bytes.len());
-        options.write_length(length.ok_or(FrameError::BadLength)? as u64, buffer)?;
+        options.write_length(length.ok_or(CodecError::BadLength)? as u64, buffer)?;
         buffer.put_slice(bytes);
         Ok(())
     }

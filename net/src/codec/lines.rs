@@ -1,6 +1,6 @@
 //! Frames that are lines of text.
 
-use super::{Decoder, Encoder, FrameError};
+use super::{CodecError, Decoder, Encoder};
 use bytes::{BufMut, BytesMut};
 
 /// Lines that end with `\n` or `\r\n`; the last one may lack its end.
@@ -15,7 +15,7 @@ use bytes::{BufMut, BytesMut};
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some("one"));
 /// assert_eq!(codec.decode(&mut wire)?, None);
 /// assert_eq!(codec.decode_eof(&mut wire)?.as_deref(), Some("two"));
-/// # Ok::<(), posse_net::codec::FrameError>(())
+/// # Ok::<(), posse_net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LinesCodec {
@@ -35,20 +35,20 @@ impl LinesCodec {
         self.max
     }
 
-    fn text(&self, mut line: &[u8]) -> Result<String, FrameError> {
+    fn text(&self, mut line: &[u8]) -> Result<String, CodecError> {
         line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
-        std::str::from_utf8(line).map(str::to_owned).map_err(|_| FrameError::NotText)
+        std::str::from_utf8(line).map(str::to_owned).map_err(|_| CodecError::NotText)
     }
 }
 
 impl Decoder for LinesCodec {
     type Item = String;
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, FrameError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, CodecError> {
         // A buffer that is shorter than before is another one.
         if self.searched > buffer.len() {
             self.searched = 0;
@@ -58,7 +58,7 @@ impl Decoder for LinesCodec {
             self.searched = buffer.len();
             // One more than the maximum may be the `\r` of the end.
             let too_long = buffer.len() > self.max.saturating_add(1);
-            return if too_long { Err(FrameError::TooLong { max: self.max }) } else { Ok(None) };
+            return if too_long { Err(CodecError::TooLong { max: self.max }) } else { Ok(None) };
         };
 
         let line = buffer.split_to(self.searched + position + 1);
@@ -66,7 +66,7 @@ impl Decoder for LinesCodec {
         self.text(&line[..line.len() - 1]).map(Some)
     }
 
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, FrameError> {
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, CodecError> {
         match self.decode(buffer)? {
             Some(line) => Ok(Some(line)),
             None if buffer.is_empty() => Ok(None),
@@ -80,12 +80,12 @@ impl Decoder for LinesCodec {
 }
 
 impl<T: AsRef<str>> Encoder<T> for LinesCodec {
-    type Error = FrameError;
+    type Error = CodecError;
 
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let line = item.as_ref();
         if line.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         buffer.reserve(line.len() + 1);
         buffer.put_slice(line.as_bytes());

@@ -16,7 +16,7 @@ mod traits;
 mod udp;
 
 pub use delimiter::{AnyDelimiterCodec, BytesCodec};
-pub use error::FrameError;
+pub use error::CodecError;
 pub use framed::{Framed, FramedParts};
 pub use halves::{FramedRead, FramedWrite};
 pub use length::{LengthDelimitedBuilder, LengthDelimitedCodec};

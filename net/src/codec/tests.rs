@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 /// Decodes `bytes` cut into pieces, as a socket would give them. After an error the codec is asked once more, with
 /// what it left and with nothing: the answer is of no use, but there must be one.
-fn decode_all<D: Decoder<Error = FrameError> + Clone>(
+fn decode_all<D: Decoder<Error = CodecError> + Clone>(
     mut codec: D,
     bytes: &[u8],
     cut: usize,
-) -> Result<Vec<D::Item>, FrameError> {
+) -> Result<Vec<D::Item>, CodecError> {
     let mut buffer = BytesMut::new();
     let decoded = decode_into(&mut codec, &mut buffer, bytes, cut);
     if decoded.is_err() {
@@ -22,12 +22,12 @@ fn decode_all<D: Decoder<Error = FrameError> + Clone>(
     decoded
 }
 
-fn decode_into<D: Decoder<Error = FrameError>>(
+fn decode_into<D: Decoder<Error = CodecError>>(
     codec: &mut D,
     buffer: &mut BytesMut,
     bytes: &[u8],
     cut: usize,
-) -> Result<Vec<D::Item>, FrameError> {
+) -> Result<Vec<D::Item>, CodecError> {
     let mut items = Vec::new();
     for piece in bytes.chunks(cut) {
         buffer.extend_from_slice(piece);
@@ -101,13 +101,13 @@ proptest! {
 #[test]
 fn a_frame_over_the_maximum_is_refused_before_its_bytes_come() {
     let announced = [0xff, 0xff, 0xff, 0xff];
-    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &announced, 4), Err(FrameError::TooLong { max: 10 })));
-    assert!(matches!(decode_all(LinesCodec::new(4), b"abcdef", 6), Err(FrameError::TooLong { max: 4 })));
+    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &announced, 4), Err(CodecError::TooLong { max: 10 })));
+    assert!(matches!(decode_all(LinesCodec::new(4), b"abcdef", 6), Err(CodecError::TooLong { max: 4 })));
 }
 
 #[test]
 fn an_end_within_a_frame_is_an_error() {
-    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &[0, 0, 0, 3, 1], 9), Err(FrameError::Truncated)));
+    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &[0, 0, 0, 3, 1], 9), Err(CodecError::Truncated)));
     assert_eq!(decode_all(LinesCodec::new(10), b"a\r\nb", 9).unwrap(), ["a", "b"]);
 }
 
@@ -117,20 +117,20 @@ fn what_is_exactly_as_long_as_the_maximum_passes_and_one_byte_more_does_not() {
     let mut codec = LengthDelimitedCodec::new(4);
     codec.encode("abcd", &mut out).unwrap();
     assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
-    assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
-    assert!(matches!(decode_all(codec, &[0, 0, 0, 5], 9), Err(FrameError::TooLong { max: 4 })));
+    assert!(matches!(codec.encode("abcde", &mut out), Err(CodecError::TooLong { max: 4 })));
+    assert!(matches!(decode_all(codec, &[0, 0, 0, 5], 9), Err(CodecError::TooLong { max: 4 })));
 
     let mut out = BytesMut::new();
     let mut codec = LinesCodec::new(4);
     codec.encode("abcd", &mut out).unwrap();
     assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
-    assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
+    assert!(matches!(codec.encode("abcde", &mut out), Err(CodecError::TooLong { max: 4 })));
     for cut in 1..7 {
         assert_eq!(decode_all(codec.clone(), b"abcd\r\n", cut).unwrap(), ["abcd"]);
         assert_eq!(decode_all(codec.clone(), b"abcd\r", cut).unwrap(), ["abcd"]);
         for long in ["abcde\n", "abcde\r\n", "abcde", "abcdef"] {
             let decoded = decode_all(codec.clone(), long.as_bytes(), cut);
-            assert!(matches!(decoded, Err(FrameError::TooLong { max: 4 })), "{long:?}");
+            assert!(matches!(decoded, Err(CodecError::TooLong { max: 4 })), "{long:?}");
         }
     }
 }
@@ -162,7 +162,7 @@ fn no_byte_of_a_long_line_is_searched_twice() {
 }
 
 /// Decodes all frames that lie in `wire`.
-fn frames(mut codec: LengthDelimitedCodec, wire: &[u8]) -> Result<Vec<Bytes>, FrameError> {
+fn frames(mut codec: LengthDelimitedCodec, wire: &[u8]) -> Result<Vec<Bytes>, CodecError> {
     decode_into(&mut codec, &mut BytesMut::new(), wire, 3)
 }
 
@@ -176,17 +176,17 @@ fn a_length_lies_where_the_options_say() {
     // It counts itself.
     let itself = builder().length_field_length(2).length_adjustment(-2);
     assert_eq!(frames(itself.clone().new_codec(), b"\0\x04ab").unwrap(), ["ab"]);
-    assert!(matches!(frames(itself.clone().new_codec(), b"\0\x01ab"), Err(FrameError::BadLength)));
+    assert!(matches!(frames(itself.clone().new_codec(), b"\0\x01ab"), Err(CodecError::BadLength)));
     let mut written = BytesMut::new();
     itself.new_codec().encode("ab", &mut written).unwrap();
     assert_eq!(written, b"\0\x04ab"[..]);
     // Something lies in front of it and behind it.
     let head = builder().length_field_offset(1).length_field_length(3).little_endian().length_adjustment(1).num_skip(4);
     assert_eq!(frames(head.clone().new_codec(), b"h\x02\0\0tab").unwrap(), ["tab"]);
-    assert!(matches!(head.new_codec().encode("ab", &mut written), Err(FrameError::HasHead)));
+    assert!(matches!(head.new_codec().encode("ab", &mut written), Err(CodecError::HasHead)));
     // A frame that would end within its own head.
     let short = builder().length_field_length(2).num_skip(0).new_codec();
-    assert!(matches!(frames(short, b"\0\x01ab"), Err(FrameError::BadLength)));
+    assert!(matches!(frames(short, b"\0\x01ab"), Err(CodecError::BadLength)));
 }
 
 #[test]
@@ -195,29 +195,29 @@ fn a_length_that_does_not_fit_is_refused() {
     let mut wire = BytesMut::new();
     codec.encode([0; 255], &mut wire).unwrap();
     assert_eq!(wire.len(), 256);
-    assert!(matches!(codec.encode([0; 256], &mut wire), Err(FrameError::BadLength)));
+    assert!(matches!(codec.encode([0; 256], &mut wire), Err(CodecError::BadLength)));
     assert_eq!(wire.len(), 256, "nothing was appended");
     let eight = LengthDelimitedCodec::builder(1000).length_field_length(8).new_codec();
-    assert!(matches!(frames(eight, &[0xFF; 8]), Err(FrameError::TooLong { max: 1000 })));
+    assert!(matches!(frames(eight, &[0xFF; 8]), Err(CodecError::TooLong { max: 1000 })));
     codec.set_max_frame_length(3);
-    assert!(matches!(frames(codec, &[4]), Err(FrameError::TooLong { max: 3 })));
+    assert!(matches!(frames(codec, &[4]), Err(CodecError::TooLong { max: 3 })));
 }
 
 #[test]
 fn any_delimiter_ends_a_frame_and_the_last_may_lack_its_own() {
     let codec = AnyDelimiterCodec::new(b",;", b"", 3);
     assert_eq!(decode_all(codec.clone(), b"abc,;d", 2).unwrap(), ["abc", "", "d"]);
-    assert!(matches!(decode_all(codec.clone(), b"abcd,", 9), Err(FrameError::TooLong { max: 3 })));
-    assert!(matches!(decode_all(codec.clone(), b"abcd", 1), Err(FrameError::TooLong { max: 3 })));
-    assert!(matches!(codec.clone().encode("abcd", &mut BytesMut::new()), Err(FrameError::TooLong { max: 3 })));
+    assert!(matches!(decode_all(codec.clone(), b"abcd,", 9), Err(CodecError::TooLong { max: 3 })));
+    assert!(matches!(decode_all(codec.clone(), b"abcd", 1), Err(CodecError::TooLong { max: 3 })));
+    assert!(matches!(codec.clone().encode("abcd", &mut BytesMut::new()), Err(CodecError::TooLong { max: 3 })));
 }
 
 #[test]
 fn errors_keep_their_reason_on_their_way_through_others() {
-    let there = std::io::Error::from(FrameError::TooLong { max: 7 });
+    let there = std::io::Error::from(CodecError::TooLong { max: 7 });
     assert_eq!(there.kind(), std::io::ErrorKind::InvalidData);
-    assert!(matches!(FrameError::from(there), FrameError::TooLong { max: 7 }));
-    let there = std::io::Error::from(FrameError::Io(std::io::ErrorKind::BrokenPipe.into()));
+    assert!(matches!(CodecError::from(there), CodecError::TooLong { max: 7 }));
+    let there = std::io::Error::from(CodecError::Io(std::io::ErrorKind::BrokenPipe.into()));
     assert_eq!(there.kind(), std::io::ErrorKind::BrokenPipe);
-    assert!(matches!(FrameError::from(there), FrameError::Io(_)));
+    assert!(matches!(CodecError::from(there), CodecError::Io(_)));
 }

@@ -1,6 +1,6 @@
 //! What a codec is: pure, incremental, with an error of its own.
 
-use super::{FrameError, Framed};
+use super::{CodecError, Framed};
 use bytes::BytesMut;
 use std::io;
 
@@ -60,12 +60,12 @@ pub trait Decoder {
     /// As [`decode`](Self::decode), after the last byte. It is called until it returns `None`.
     ///
     /// # Errors
-    /// `UnexpectedEof` around a [`FrameError::Truncated`] if a part of a frame is left, unless a codec decides otherwise.
+    /// `UnexpectedEof` around a [`CodecError::Truncated`] if a part of a frame is left, unless a codec decides otherwise.
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
         match self.decode(buffer)? {
             Some(item) => Ok(Some(item)),
             None if buffer.is_empty() => Ok(None),
-            None => Err(io::Error::from(FrameError::Truncated).into()),
+            None => Err(io::Error::from(CodecError::Truncated).into()),
         }
     }
 

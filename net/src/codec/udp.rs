@@ -33,7 +33,7 @@ type Received<C> = Result<(<C as Decoder>::Item, SocketAddr), <C as Decoder>::Er
 /// let (here_address, there_address) = (here.get_ref().local_addr()?, there.get_ref().local_addr()?);
 /// here.send(("hello", there_address)).await?;
 /// assert_eq!(there.next().await.transpose()?, Some(("hello".to_owned(), here_address)));
-/// # Ok::<(), posse_net::codec::FrameError>(()) }).unwrap();
+/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
 /// ```
 pub struct UdpFramed<C> {
     socket: UdpSocket,

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 const CAPACITY: usize = 8 * 1024;
 
 /// One direction of a copy.
-struct Pipe {
+struct CopyBuffer {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -21,7 +21,7 @@ struct Pipe {
     total: u64,
 }
 
-impl Pipe {
+impl CopyBuffer {
     fn new(capacity: usize) -> Self {
         let buffer = vec![0; capacity.max(1)].into();
         Self { buffer, start: 0, end: 0, at_end: false, unflushed: false, closed: false, total: 0 }
@@ -94,8 +94,8 @@ where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut pipe = Pipe::new(CAPACITY);
-    poll_fn(|cx| pipe.poll(cx, reader, writer)).await
+    let mut buffer = CopyBuffer::new(CAPACITY);
+    poll_fn(|cx| buffer.poll(cx, reader, writer)).await
 }
 
 /// As [`copy`](super::copy), from a source that has a buffer of its own, which is used instead of another one.
@@ -184,7 +184,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (mut forth, mut back) = (Pipe::new(a_to_b), Pipe::new(b_to_a));
+    let (mut forth, mut back) = (CopyBuffer::new(a_to_b), CopyBuffer::new(b_to_a));
     let mut back_first = true;
     poll_fn(|cx| {
         // A direction that never waits spends the budget, so they take turns at being first.
