@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 fn single() -> Runtime {
-    Builder::new_current_thread().seed(1).build().unwrap()
+    Builder::new_current_thread().seed(1).build().expect("a runtime")
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
