@@ -204,7 +204,7 @@ impl Core {
     }
 
     /// Gives an actor an address, the same one each time.
-    pub(super) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
+    pub(crate) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
         let (number, protocol) = (served.shared().id().number(), served.protocol());
         let (key, is_new) = self.exports.export(served);
         if is_new {
@@ -239,7 +239,7 @@ impl Core {
         lock(&self.types).list.clone()
     }
 
-    pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+    pub(crate) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
         self.exports.get(key)
     }
 
