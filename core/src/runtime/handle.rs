@@ -54,7 +54,7 @@ pub(crate) struct Config {
 }
 
 impl Inner {
-    pub(crate) fn new(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
+    pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
         let (shared, locals) = Shared::new(workers, driver, io);
         let inner = Self {
             shared,

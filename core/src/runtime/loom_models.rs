@@ -26,7 +26,7 @@ fn runtime() -> Handle {
         pool: Pool::new(String::new(), 1, Duration::ZERO, None),
         seed: 1,
     };
-    Inner::new(config, 1, driver, io).0
+    Inner::build(config, 1, driver, io).0
 }
 
 /// One step of the worker.
