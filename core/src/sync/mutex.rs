@@ -4,7 +4,7 @@
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
+use crate::loom::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
