@@ -47,21 +47,9 @@ const ARROWS: [(&str, &[&str]); 3] = [
 const WORDS: [(&str, &[&str]); 3] = [
     (
         "core/src/",
-        &[
-            "Choice",
-            "Credit",
-            "Dice",
-            "Lane",
-            "Living",
-            "Patience",
-            "Refusal",
-            "Unmade",
-            "former",
-            "hand-turned",
-            "shim",
-        ],
+        &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
     ),
-    ("net/src/", &["Patience", "former", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
+    ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
     ("actors/src/", &["RoomWaiter", "shim"]),
 ];
 

@@ -1,4 +1,4 @@
-//! Locks without poison: [`Mutex`] and [`Condvar`] of std, whose guards are had without a `Result`.
+//! Locks without poison: [`Mutex`], [`RwLock`] and [`Condvar`] of std, whose guards are had without a `Result`.
 //!
 //! A panic under a lock leaves the state that the code before it has made, as in any other code; every lock of this
 //! workspace is held for a few lines that run no foreign code, so there is nothing that poison could tell.
@@ -9,7 +9,7 @@ mod tests;
 use std::sync::{self, PoisonError, TryLockError, WaitTimeoutResult};
 use std::time::Duration;
 
-pub use std::sync::MutexGuard;
+pub use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
 /// Mutual exclusion for a value; see `std::sync::Mutex`.
 #[derive(Debug, Default)]
@@ -48,6 +48,29 @@ impl<T: ?Sized> Mutex<T> {
     /// Returns the value of a mutex that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Many readers or one writer of a value; see `std::sync::RwLock`.
+#[derive(Debug, Default)]
+pub struct RwLock<T: ?Sized>(sync::RwLock<T>);
+
+impl<T> RwLock<T> {
+    /// Makes an unlocked lock.
+    pub const fn new(value: T) -> Self {
+        Self(sync::RwLock::new(value))
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Waits until no writer holds the lock.
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the lock is free.
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

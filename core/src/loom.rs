@@ -5,7 +5,7 @@
 #[cfg(not(posse_loom))]
 mod imp {
     pub(crate) mod sync {
-        pub(crate) use crate::lock::{Condvar, Mutex, MutexGuard};
+        pub(crate) use crate::lock::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
         pub(crate) use std::sync::Arc;
 
         pub(crate) mod atomic {
@@ -52,8 +52,8 @@ mod imp {
 #[cfg(posse_loom)]
 mod imp {
     pub(crate) mod sync {
-        pub(crate) use super::super::lock::{Condvar, Mutex};
-        pub(crate) use loom::sync::{Arc, MutexGuard};
+        pub(crate) use super::super::lock::{Condvar, Mutex, RwLock};
+        pub(crate) use loom::sync::{Arc, MutexGuard, RwLockReadGuard};
 
         pub(crate) mod atomic {
             pub(crate) use loom::sync::atomic::{
@@ -75,10 +75,25 @@ mod imp {
 
 pub(crate) use imp::*;
 
+/// Makes a function `const`, so that its value may be a static's, but for loom, whose locks and atomics are made at run time.
+macro_rules! const_unless_loom {
+    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => {
+        #[cfg(not(posse_loom))]
+        $(#[$attribute])*
+        $visibility const fn $($rest)*
+
+        #[cfg(posse_loom)]
+        $(#[$attribute])*
+        $visibility fn $($rest)*
+    };
+}
+
+pub(crate) use const_unless_loom;
+
 /// The locks of [`crate::lock`] over loom's.
 #[cfg(posse_loom)]
 mod lock {
-    use loom::sync::MutexGuard;
+    use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
     use std::sync::PoisonError;
     use std::time::Duration;
 
@@ -96,6 +111,23 @@ mod lock {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(PoisonError::into_inner)
         }
     }
 

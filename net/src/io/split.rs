@@ -108,9 +108,9 @@ impl<T> Shared<T> {
     ) -> Poll<R> {
         let mut slot = self.0.lock();
         let Some(stream) = slot.stream.take() else {
-            let former = slot.waiting[side as usize].replace(cx.waker().clone());
+            let prev = slot.waiting[side as usize].replace(cx.waker().clone());
             drop(slot);
-            drop(former);
+            drop(prev);
             return Poll::Pending;
         };
         drop(slot);
