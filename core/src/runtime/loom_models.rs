@@ -5,9 +5,9 @@
 
 use super::{Config, Flavor, Handle, Inner};
 use crate::io::Driver;
+use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::scheduler::park::Parker;
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::JoinHandle;
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
