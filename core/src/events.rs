@@ -1,4 +1,4 @@
-//! What the runtime, the actors and the nodes say of themselves: `tracing` events with stable targets and fields.
+//! Events of the runtime, the actors and the nodes: `tracing` events with stable targets and fields.
 //!
 //! `docs/guide/events.md` lists them. In a program without a subscriber, warnings and errors go to standard error instead, a
 //! line each: what ends an actor or drops a message must not pass in silence because nobody thought of logging.

@@ -1,4 +1,4 @@
-//! What is known of one socket: which directions are ready, and who waits for them.
+//! The readiness of one socket: which directions are ready, and which tasks wait for them.
 //!
 //! Events are edge-triggered, so a direction stays ready until an operation on it would block. `state` packs the ready
 //! bits with a tick that each event raises: who clears a bit names the tick it saw before it tried, and fails if an
@@ -44,7 +44,9 @@ impl Direction {
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
+    /// Ready bits and tick. The driver sets bits and raises the tick; the task that found an operation blocking clears bits.
     state: AtomicUsize,
+    /// Tasks that wait; they join and leave, the driver takes them out after it has set the bits.
     waiters: Mutex<Waiters>,
 }
 

@@ -27,13 +27,17 @@ const RELEASE_BATCH_MAX: usize = 128;
 /// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
 pub struct Inbox<R: Receiver> {
     cell: CellRef<R>,
-    /// Given out, room not given back yet.
+    /// Messages given out whose permits are not given back yet.
     unreleased: usize,
+    /// Permits are given back when `unreleased` comes to this.
     release_at: usize,
     /// Senders still waited when room was given back last.
     crowded: bool,
+    /// Messages that came out of the queue.
     taken: u64,
+    /// Messages whose handler has come to its end.
     handled: u64,
+    /// Asks dropped before their handler began, because no asker waited any more.
     expired: u64,
     #[cfg(feature = "sim")]
     seen: super::sequence::OrderChecker,

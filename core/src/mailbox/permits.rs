@@ -1,4 +1,4 @@
-//! How many messages an inbox has accepted and not yet given out, and who waits for room.
+//! The permits of an inbox: how many messages it has accepted and not yet given out, and which senders wait for room.
 //!
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
 //! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
@@ -25,8 +25,12 @@ pub enum Capacity {
 
 #[derive(Debug)]
 pub(super) struct Permits {
+    /// Messages accepted and not given out, and the flags `CLOSED` and `WAITERS`. Senders add, the inbox subtracts, closing and
+    /// waiting set the flags under the lock of `waiters`.
     word: AtomicUsize,
+    /// The bound on the count; never changes.
     capacity: usize,
+    /// Senders that wait for room, in the order they came.
     waiters: Mutex<WaitList<()>>,
     /// Waiters with a smaller ticket were granted room, and see so without the lock. Written under the lock.
     granted_below: AtomicU64,

@@ -1,4 +1,4 @@
-//! Where the scheduler's free choices come from: fast in production, drawn from the seed and recorded in a simulation.
+//! The policy of the scheduler's free choices: fast in production, drawn from the seed and recorded in a simulation.
 
 use crate::rng::Rng;
 #[cfg(feature = "sim")]

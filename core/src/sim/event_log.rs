@@ -1,4 +1,4 @@
-//! What the code of a machine logs goes into that machine's journal, so that a failure can print it.
+//! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it.
 
 use super::net::Net;
 use std::cell::Cell;

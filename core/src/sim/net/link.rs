@@ -1,4 +1,4 @@
-//! What lies between two simulated machines: how long things take, what gets lost, what is cut.
+//! Links between two simulated machines: latency, loss, partitions.
 
 use super::{HostId, NetEvent};
 use crate::sim::{ChoiceKind, SimRng};
