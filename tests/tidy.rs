@@ -45,7 +45,8 @@ const ARROWS: [(&str, &[&str]); 3] = [
 
 /// A room of the core, by the start of its path, and the rooms that it must not name. From the ground up: locks and random
 /// numbers, tasks and synchronisation, time and sockets, the scheduler, the runtime; mailboxes stand on tasks alone.
-const CORE_ARROWS: [(&str, &[&str]); 11] = [
+const CORE_ARROWS: [(&str, &[&str]); 12] = [
+    ("core/src/util/", ABOVE_THE_GROUND),
     ("core/src/lock", ABOVE_THE_GROUND),
     ("core/src/loom", ABOVE_THE_GROUND),
     ("core/src/rng", ABOVE_THE_GROUND),

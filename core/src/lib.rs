@@ -21,6 +21,7 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod time;
+mod util;
 
 /// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///
