@@ -59,7 +59,7 @@ struct Waiters {
 /// Who waits for one direction. An event wakes all of them.
 #[derive(Debug, Default)]
 struct DirectionWaiters {
-    /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    /// The task that called a `poll_*` function last: it has nothing to leave by, so there is one place.
     poller: Option<Waker>,
     /// Futures, any number of them; they leave when they are dropped.
     futures: WaitList<()>,
@@ -152,7 +152,7 @@ impl Readiness {
         self.state.load(Ordering::Acquire) & ENDED != 0
     }
 
-    /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
+    /// Ready if the direction is; else the task that polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
     pub(super) fn poll(
         &self,
@@ -252,7 +252,7 @@ mod tests {
 
         event(&readiness, &READ);
         assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
-        // Somebody else was quicker: the others wait again, and are woken again.
+        // Another task was quicker: the others wait again, and are woken again.
         let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
         else {
             panic!("there was an event");

@@ -201,7 +201,7 @@ pub(crate) struct WorkerSlot {
 #[derive(Default)]
 struct Slot {
     worker: WorkerPlace,
-    /// Who would take it. Emptied whenever it comes back; who has gone is removed when somebody joins.
+    /// Threads that would take it. Emptied whenever it comes back; a thread that has gone is removed when another joins.
     waiting: Vec<Weak<RootWaker>>,
 }
 

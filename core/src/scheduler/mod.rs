@@ -179,8 +179,8 @@ impl Shared {
     /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
     ///
     /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
-    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on nobody takes a task out of it, and what comes
-    /// late is a name that nobody looks at: its task is taken by way of the list.
+    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on no worker takes a task out of it, and what comes
+    /// late is a pointer that is not followed: its task is taken by way of the list.
     pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
             task.cancel_unrun();

@@ -110,7 +110,7 @@ impl Worker {
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
-        let local = Rc::try_unwrap(self.local).expect("invariant: nobody is inside a worker that moves");
+        let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
         WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
     }
 

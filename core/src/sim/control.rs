@@ -37,7 +37,7 @@ pub struct MachineId(pub(super) HostId);
 pub enum Crash {
     /// Its process is killed; its kernel closes the connections.
     Kill,
-    /// It loses power: nobody tells the others.
+    /// It loses power: the others are not told.
     PowerOff,
 }
 

@@ -78,7 +78,7 @@ fn report(what: &'static str, panic: String) {
     crate::event!(ERROR, "posse::task", "foreign code panicked", what = %what, reason = %panic);
 }
 
-/// Says that a task panicked whose output nobody will look at.
+/// Reports the panic of a task whose output is not looked at.
 #[cold]
 pub(super) fn report_unseen(task: Id, panic: &str) {
     crate::event!(ERROR, "posse::task", "a detached task panicked", task.id = %task, reason = %panic);
