@@ -4,6 +4,7 @@
 
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
+use super::intake::LongFrames;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
 use crate::protocol::Served;
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     /// Nodes that were met and whose end was not told yet.
     living: AtomicUsize,
     pub(super) exports: Exports,
+    /// Room for what arrives in large pieces, from whomever.
+    pub(super) long_frames: LongFrames,
     types: Mutex<Types>,
     nodes: Mutex<Nodes>,
     /// Addresses that were joined, as long as this node lives.
@@ -103,6 +106,7 @@ impl Core {
             events: Ring::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
+            long_frames: LongFrames::new(&limits),
             types: Mutex::default(),
             nodes: Mutex::new(Nodes::new(limits.peers_max)),
             joined_at: Mutex::default(),
