@@ -311,7 +311,7 @@ mod tests {
         #[expect(dead_code, reason = "only its size matters")]
         struct Fields(u8, Option<[u64; 16]>);
         #[derive(Debug, Deserialize)]
-        #[expect(dead_code, reason = "only its size matters")]
+        #[expect(dead_code, clippy::large_enum_variant, reason = "only its size matters")]
         enum Variants {
             Small,
             Large([u64; 32]),
