@@ -26,61 +26,51 @@
 #![forbid(unsafe_code)]
 
 mod actor;
-mod actor_ref;
-mod ask;
-mod cell;
-mod children;
 pub mod cluster;
-mod context;
-mod dead_letter;
 mod error;
-mod exit;
-mod link;
-mod listener;
-mod message;
+mod id;
 mod protocol;
 mod refs;
-mod registry;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod spec;
 mod supervisor;
 mod system;
-mod target;
-mod tell;
-mod tracker;
+mod watch;
 
 pub use actor::Actor;
-pub use actor_ref::{ActorRef, RawRef};
-pub use ask::{ASK_DEADLINE, Ask, Recover};
-pub use cell::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
+pub use actor::context::Context;
+pub use actor::lifecycle::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
+pub use actor::message::{HandledBy, Handler, Message, Reader};
+pub use actor::spec::{IntoSpec, Spec};
 pub use cluster::{Node, NodeId};
-pub use context::Context;
-pub use dead_letter::{DeadLetter, DeadLetters, DeadReason};
 pub use error::{
     AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError,
 };
-pub use exit::{ActorId, ExitReason};
-pub use link::{Down, Monitor, Watchable};
-pub use listener::Listener;
-pub use message::{HandledBy, Handler, Message, Reader};
+pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]
 pub use posse_macros::{Message, main, protocol, test};
 pub use protocol::{Accepts, MessageType, Portable, Protocol, ServedBy, Wire};
+pub use refs::actor_ref::{ActorRef, RawRef};
+pub use refs::ask::{ASK_DEADLINE, Ask, Recover};
+pub use refs::target::Target;
+pub use refs::tell::Tell;
 pub use refs::{LocalRef, Recipient};
-pub use spec::{IntoSpec, Spec};
+pub use supervisor::listener::Listener;
 pub use supervisor::{Backoff, ChildInfo, ChildState, Restart, Supervisor, SupervisorRef};
 pub use system::System;
-pub use target::Target;
-pub use tell::Tell;
+pub use system::dead_letter::{DeadLetter, DeadLetters, DeadReason};
+pub use watch::monitor::{Down, Monitor, Watchable};
 
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
 pub use bytes;
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
+#[cfg(feature = "hyper")]
+pub use posse_net::hyper;
 pub use posse_net::io;
 
+use actor::lifecycle;
 use posse_core::runtime::{Handle, Runtime};
 use std::future::Future;
 use std::time::Duration;
@@ -93,7 +83,7 @@ use std::time::Duration;
 /// Outside of a runtime.
 #[track_caller]
 pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
-    cell::start(&Handle::current(), actor.into_spec(), None)
+    lifecycle::start(&Handle::current(), actor.into_spec(), None)
 }
 
 /// Starts an actor as [`spawn`] does, and says so if it cannot.
@@ -102,7 +92,7 @@ pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
 /// Outside of a runtime, and if the actor's name is taken.
 pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
     let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-    let (actor, is_named) = cell::try_start(&handle, actor.into_spec(), None);
+    let (actor, is_named) = lifecycle::try_start(&handle, actor.into_spec(), None);
     if is_named { Ok(actor) } else { Err(SpawnError::NameTaken) }
 }
 
@@ -137,7 +127,7 @@ pub mod prelude {
 /// What the macros write down.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cluster::byte_list;
+    pub use crate::protocol::codec::byte_list;
     pub use crate::protocol::{Entry, assert_distinct};
     pub use serde;
 }

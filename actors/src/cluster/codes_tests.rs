@@ -4,7 +4,7 @@ use super::inbound::{ask_error, exit_reason};
 use super::owed::reply_code;
 use super::peer::down_code;
 use crate::error::AskError;
-use crate::exit::ExitReason;
+use crate::id::ExitReason;
 use posse_wire::{DownBody, DownCode, ReplyCode};
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) struct Core {
     is_superseded: AtomicBool,
     /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
@@ -208,7 +208,7 @@ impl Core {
     }
 
     /// Gives an actor an address, the same one each time.
-    pub(super) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
+    pub(crate) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
         let (number, protocol) = (served.shared().id().number(), served.protocol());
         let (key, is_new) = self.exports.export(served);
         if is_new {
@@ -243,7 +243,7 @@ impl Core {
         lock(&self.types).list.clone()
     }
 
-    pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+    pub(crate) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
         self.exports.get(key)
     }
 

@@ -10,13 +10,11 @@
 //! answer `NodeDown`, monitors fire. The same name started again is another node, and so is a node that was declared down
 //! while it lived: it comes back by itself, as a new incarnation. [`Node::events`] tells of all that.
 
-pub(crate) mod codec;
 #[cfg(test)]
 mod codes_tests;
 mod connect;
 mod converse;
-mod core;
-mod depth;
+pub(crate) mod core;
 mod events;
 mod exports;
 mod inbound;
@@ -27,8 +25,6 @@ mod owed;
 mod peer;
 mod remote;
 
-#[doc(hidden)]
-pub use codec::byte_list;
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
 #[cfg(feature = "sim")]

@@ -4,11 +4,11 @@
 //! The waker of a reply is its *bell*: it notes the reply as due and wakes the writer. Invariant: a bell that rings while
 //! its reply is not in the list, because it is being polled, rings once more when the reply is back. So none is forgotten.
 
-use super::codec;
 use super::core::Core;
 use super::peer::Peer;
 use crate::error::AskError;
 use crate::protocol::EncodedReply;
+use crate::protocol::codec;
 use posse_core::task::panic_message;
 use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;

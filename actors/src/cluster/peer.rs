@@ -5,10 +5,10 @@ use super::converse::Connection;
 use super::core::Core;
 use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
-use crate::cell::Shared;
 use crate::error::{AskError, FindError};
-use crate::exit::ExitReason;
-use crate::link::{Monitors, Notify as Told};
+use crate::id::ExitReason;
+use crate::watch::monitor::{Monitors, Notify as Told};
+use crate::watch::shared::Shared;
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
@@ -172,7 +172,7 @@ impl Peer {
         self.node
     }
 
-    pub(super) fn introduction(&self) -> Introduction {
+    pub(crate) fn introduction(&self) -> Introduction {
         Introduction { node: self.node, name: self.name.to_string(), address: self.address() }
     }
 

@@ -1,12 +1,12 @@
 //! References to actors of other nodes: what they send is encoded here and queued in the session.
 
-use super::codec;
 use super::core::Core;
 use super::peer::{Answer, Peer, Place};
 use crate::error::{AskError, TellError};
-use crate::exit::{ActorId, ExitReason};
-use crate::link::{Monitor, Notify};
+use crate::id::{ActorId, ExitReason};
 use crate::protocol::Wire;
+use crate::protocol::codec;
+use crate::watch::monitor::{Monitor, Notify};
 use bytes::BytesMut;
 use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;

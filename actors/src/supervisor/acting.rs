@@ -6,13 +6,14 @@
 use super::plan::{Decision, Key, Phase, Settings, Step};
 use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
-use crate::cell::{LifeEvent, Signal, Supervise};
-use crate::children::Child;
-use crate::context::Context;
+use crate::actor::children::Child;
+use crate::actor::context::Context;
+use crate::actor::lifecycle::{LifeEvent, Supervise};
+use crate::actor::message::{Handler, Message};
 use crate::error::SpawnError;
-use crate::exit::ExitReason;
-use crate::message::{Handler, Message};
+use crate::id::ExitReason;
 use crate::refs::LocalRef;
+use crate::watch::shared::Signal;
 use posse_core::event;
 use posse_core::sync::oneshot;
 use posse_core::time::Instant;
@@ -85,7 +86,8 @@ struct Reporter {
 impl Supervise for Reporter {
     fn report(&self, event: LifeEvent) {
         // Never refused for want of room. A supervisor that takes no more messages ends its children itself.
-        let accepted = self.supervisor.0.reserve::<Report>().tell(Report { child: self.child, event }).is_ok();
+        let accepted =
+            self.supervisor.0.reserve_unbounded::<Report>().tell(Report { child: self.child, event }).is_ok();
         #[cfg(feature = "sim")]
         self.supervisor.0.system().ledger.offer(accepted);
         let _ = accepted;

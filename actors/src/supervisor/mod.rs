@@ -4,18 +4,21 @@
 //! decide, `acting.rs` acts.
 
 mod acting;
+pub(crate) mod listener;
 mod plan;
 mod policy;
 
-pub use policy::{Backoff, Restart};
+pub use crate::actor::spec::Restart;
+pub use policy::Backoff;
 
 use crate::actor::Actor;
-use crate::cell::{self, Recipe, Signal, Supervise};
-use crate::children::Child;
+use crate::actor::children::Child;
+use crate::actor::lifecycle::{self, Recipe, Supervise};
+use crate::actor::spec::{IntoSpec, Spec};
 use crate::error::{ChildError, Error, Result, SpawnError};
-use crate::exit::ActorId;
+use crate::id::ActorId;
 use crate::refs::LocalRef;
-use crate::spec::{IntoSpec, Spec};
+use crate::watch::shared::Signal;
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
@@ -104,11 +107,11 @@ impl ChildSpec {
         let start = move |handle: &Handle, supervisor: Arc<dyn Supervise>| {
             let recipe = Lent::recipe(&shelf);
             let spec = Spec { recipe, name: cell_name.clone(), capacity, restart, stop_within };
-            let actor = cell::start(handle, spec, Some(supervisor));
+            let actor = lifecycle::start(handle, spec, Some(supervisor));
             started(actor.clone());
             actor.child(stop_within)
         };
-        Self { name, restart, stop_within, type_name: cell::name_of::<A>(), start: Box::new(start) }
+        Self { name, restart, stop_within, type_name: lifecycle::name_of::<A>(), start: Box::new(start) }
     }
 }
 
@@ -200,7 +203,7 @@ impl Supervisor {
     /// Outside of a runtime.
     #[track_caller]
     pub fn spawn(self) -> SupervisorRef {
-        cell::start(&Handle::current(), Spec::once(self), None)
+        lifecycle::start(&Handle::current(), Spec::once(self), None)
     }
 
     /// Runs a program that is this supervisor: builds a runtime, starts the children, and ends them in order at ctrl-c or

@@ -7,8 +7,9 @@
 //! Invariants: a child is told to start only when it is down, and to stop only when it is up. A `Start` is followed by
 //! [`Plan::started`] or [`Plan::ended`], a `Stop` by `ended`, a `Shutdown` or `Release` by [`Plan::exited`].
 
-use super::policy::{Policy, Restart, Strategy};
-use crate::exit::ExitReason;
+use super::policy::{Policy, Strategy};
+use crate::actor::spec::Restart;
+use crate::id::ExitReason;
 use posse_core::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! When a child is started again, and after how long: pure, the time and random numbers are arguments.
 
-use crate::exit::ExitReason;
+use crate::actor::spec::Restart;
+use crate::id::ExitReason;
 use posse_core::time::Instant;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,18 +16,6 @@ pub enum Strategy {
     OneForAll,
     /// Its younger siblings.
     RestForOne,
-}
-
-/// When a child starts over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Restart {
-    /// Always. The default.
-    #[default]
-    Permanent,
-    /// After it failed or was killed.
-    Transient,
-    /// Never.
-    Temporary,
 }
 
 /// How long to wait before a restart: doubling with each restart of the child, with jitter. A child that has run for the

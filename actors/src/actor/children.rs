@@ -1,0 +1,166 @@
+//! The children of an actor, and one of them as its parent sees it.
+//!
+//! A parent owns its children: they end with it, at the latest when its context is dropped.
+
+use crate::actor::Actor;
+use crate::id::ActorId;
+use crate::refs::LocalRef;
+use crate::watch::shared::{Shared, Signal};
+use posse_core::time::{Instant, timeout};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The list of children is looked through for ended ones when it has grown to this length, and to twice what is left then.
+const PRUNE_AT: usize = 16;
+
+/// An actor as its parent sees it, whatever its type.
+pub(crate) struct Child {
+    actor: Box<dyn Owned>,
+    /// How long it may take to stop before it is killed.
+    stop_within: Duration,
+}
+
+trait Owned: Send + Sync {
+    fn id(&self) -> ActorId;
+    fn signal(&self, signal: Signal);
+    fn shared(&self) -> &Shared;
+}
+
+impl<A: Actor> Owned for LocalRef<A> {
+    fn id(&self) -> ActorId {
+        self.0.id()
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.0.signal(signal);
+        self.0.wake();
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Child {
+    pub(crate) fn new<A: Actor>(actor: LocalRef<A>, stop_within: Duration) -> Self {
+        Self { actor: Box::new(actor), stop_within }
+    }
+
+    pub(crate) fn id(&self) -> ActorId {
+        self.actor.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.actor.signal(signal);
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.actor.shared().ended().is_none()
+    }
+
+    /// Waits for the end of a child that was asked to end at `asked`; past its time it is killed.
+    async fn end(&self, asked: Instant) {
+        let shared = self.actor.shared();
+        let left = self.stop_within.saturating_sub(asked.elapsed());
+        if timeout(left, shared.until_ended()).await.is_err() {
+            self.signal(Signal::Kill);
+            shared.until_ended().await;
+        }
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Child({})", self.id())
+    }
+}
+
+/// The children of one actor. It is one pointer as long as there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Children(Option<Box<List>>);
+
+#[derive(Debug)]
+struct List {
+    /// In the order of start.
+    children: BTreeMap<u64, Child>,
+    /// No key is used twice, also not by another incarnation of the parent.
+    next_key: u64,
+    prune_at: usize,
+    /// A supervisor's children end one after the other, others all at once.
+    ordered: bool,
+}
+
+impl Children {
+    fn list(&mut self) -> &mut List {
+        self.0.get_or_insert_with(|| {
+            Box::new(List { children: BTreeMap::new(), next_key: 0, prune_at: PRUNE_AT, ordered: false })
+        })
+    }
+
+    /// From now on the children end one after the other.
+    pub(crate) fn set_ordered(&mut self) {
+        self.list().ordered = true;
+    }
+
+    /// Returns the key of the next child: larger than all before.
+    pub(crate) fn next_key(&mut self) -> u64 {
+        let list = self.list();
+        list.next_key += 1;
+        list.next_key
+    }
+
+    /// Takes a child over that its parent forgets by itself.
+    pub(crate) fn insert(&mut self, key: u64, child: Child) {
+        self.list().children.insert(key, child);
+    }
+
+    /// Takes a child over. Those that ended are forgotten now and then, so that the list stays in proportion.
+    pub(crate) fn adopt(&mut self, child: Child) {
+        let key = self.next_key();
+        let list = self.list();
+        if list.children.len() >= list.prune_at {
+            list.children.retain(|_, child| child.is_alive());
+            list.prune_at = (2 * list.children.len()).max(PRUNE_AT);
+        }
+        list.children.insert(key, child);
+    }
+
+    pub(crate) fn get(&self, key: u64) -> Option<&Child> {
+        self.0.as_ref()?.children.get(&key)
+    }
+
+    pub(crate) fn remove(&mut self, key: u64) {
+        if let Some(list) = &mut self.0 {
+            list.children.remove(&key);
+        }
+    }
+
+    /// Returns how many children are alive.
+    pub(crate) fn alive(&self) -> usize {
+        self.0.iter().flat_map(|list| list.children.values()).filter(|child| child.is_alive()).count()
+    }
+
+    /// Ends all children, the youngest first, and waits for them.
+    pub(crate) async fn end(&mut self) {
+        let Some(list) = &mut self.0 else { return };
+        let (children, ordered) = (std::mem::take(&mut list.children), list.ordered);
+        let mut asked = Instant::now();
+        if !ordered {
+            children.values().rev().for_each(|child| child.signal(Signal::Shutdown));
+        }
+        for child in children.values().rev() {
+            if ordered {
+                child.signal(Signal::Shutdown);
+                asked = Instant::now();
+            }
+            child.end(asked).await;
+        }
+    }
+
+    /// Kills all children, for a parent that has no time to wait.
+    pub(crate) fn kill(&self) {
+        let children = self.0.iter().flat_map(|list| list.children.values());
+        children.for_each(|child| child.signal(Signal::Kill));
+    }
+}

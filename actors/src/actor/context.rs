@@ -1,0 +1,255 @@
+//! What an actor's callbacks can reach: itself, its children, its timers.
+
+use crate::actor::Actor;
+use crate::actor::children::Children;
+use crate::actor::lifecycle::{self, Local};
+use crate::actor::message::{Handler, Message};
+use crate::actor::spec::IntoSpec;
+use crate::error::{Error, Result};
+use crate::id::{ActorId, ExitReason};
+use crate::refs::LocalRef;
+use crate::system::System;
+use crate::watch::monitor::{Down, Monitor, Watchable};
+use crate::watch::shared::Signal;
+use crate::watch::tracker::Tracker;
+use posse_core::event;
+use posse_core::mailbox::Inbox;
+use posse_core::runtime::Handle;
+use posse_core::task::AbortHandle;
+use posse_core::time::{Sleep, interval_at};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What an actor's callbacks can reach. Everything here belongs to the one actor.
+pub struct Context<A: Actor> {
+    pub(crate) inbox: Inbox<Local<A>>,
+    runtime: Handle,
+    pub(crate) children: Children,
+    timers: Tracker<AbortHandle>,
+    monitors: Tracker<Monitor>,
+    /// Serving ends after the message that is handled now, and the incarnation for this reason.
+    pub(crate) leaving: Option<ExitReason>,
+    /// Its messages come from its own house: those that its end drops are no loss to anybody. A supervisor's.
+    pub(crate) tells_itself: bool,
+    ended: bool,
+}
+
+impl<A: Actor> Context<A> {
+    pub(crate) fn new(inbox: Inbox<Local<A>>, runtime: Handle) -> Self {
+        Self {
+            inbox,
+            runtime,
+            children: Children::default(),
+            timers: Tracker::new(),
+            monitors: Tracker::new(),
+            leaving: None,
+            tells_itself: false,
+            ended: false,
+        }
+    }
+
+    /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
+    pub(crate) fn end(&mut self, reason: &ExitReason) {
+        if !std::mem::replace(&mut self.ended, true) {
+            lifecycle::bury(&mut self.inbox, self.tells_itself);
+            // Those it watches need not keep its memory until they end.
+            for monitor in self.monitors.take() {
+                monitor.cancel();
+            }
+            self.say_ended(reason);
+            self.inbox.cell().finish(reason);
+        }
+    }
+
+    /// Nobody may be left to hear why: a failure is said.
+    fn say_ended(&self, reason: &ExitReason) {
+        let cell = self.inbox.cell();
+        match reason {
+            ExitReason::Failed(text) => event!(
+                ERROR, "posse::actor", "an actor failed",
+                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %text,
+            ),
+            _ => event!(
+                DEBUG, "posse::actor", "an actor ended",
+                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
+            ),
+        }
+    }
+
+    /// Returns a reference to the actor itself.
+    pub fn me(&self) -> LocalRef<A> {
+        LocalRef(self.inbox.cell().clone())
+    }
+
+    /// Returns the actor's id.
+    pub fn id(&self) -> ActorId {
+        self.inbox.cell().id()
+    }
+
+    /// Returns the system of all actors of this runtime.
+    pub fn system(&self) -> &Arc<System> {
+        self.inbox.cell().system()
+    }
+
+    /// Returns the runtime's handle.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Ends the actor after the message it handles now.
+    pub fn stop(&mut self) {
+        self.inbox.cell().signal(Signal::Stop);
+    }
+
+    /// Ends the actor once it has handled what is queued; later messages are refused.
+    pub fn drain(&mut self) {
+        self.inbox.cell().close();
+    }
+
+    /// Ends the actor as failed after the message it handles now. A supervisor decides whether it is restarted.
+    pub fn fail(&mut self, error: impl Into<Error>) {
+        self.leaving = Some(ExitReason::failed(error.into().full_text()));
+    }
+
+    /// Handles messages until the actor is told to end. This is what `run` does by default.
+    pub fn serve<'a>(&'a mut self, actor: &'a mut A) -> impl Future<Output = Result> + Send + 'a {
+        self.inbox.cell().cooperate();
+        let serve = Inbox::<Local<A>>::serve(actor, self);
+        async move {
+            serve.await;
+            Ok(())
+        }
+    }
+
+    /// Waits until the actor is asked to stop. For an actor in process style that wants to end in its own way: once it has
+    /// called this, a stop no longer ends its `run` at the next await.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let cell = self.inbox.cell().clone();
+        cell.cooperate();
+        // A signal wakes the actor's own task, in which this is awaited.
+        poll_fn(move |_| if cell.has_any() || cell.is_closed() { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    pub(crate) fn must_leave(&self) -> bool {
+        self.leaving.is_some() || self.inbox.cell().has_any()
+    }
+
+    /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
+    pub fn spawn<S: IntoSpec>(&mut self, child: S) -> LocalRef<S::Actor> {
+        let spec = child.into_spec();
+        let stop_within = spec.stop_within;
+        let child = lifecycle::start(&self.runtime, spec, None);
+        self.children.adopt(child.child(stop_within));
+        child
+    }
+
+    /// Returns how many children are alive.
+    pub fn children(&self) -> usize {
+        self.children.alive()
+    }
+
+    /// Watches another actor: a [`Down`] message comes exactly once when it has ended for good, after every message it
+    /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
+    ///
+    /// An actor of another node is down with its node as well, after the messages of it that have arrived.
+    pub fn monitor(&self, other: &impl Watchable) -> Monitor
+    where
+        A: Handler<Down>,
+    {
+        let reserved = self.inbox.cell().reserve_unbounded::<Down>();
+        let actor = other.watched();
+        #[cfg(feature = "sim")]
+        let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
+        #[cfg(feature = "sim")]
+        let kept = record.clone();
+        self.monitors.add(|token| {
+            let told = move |reason: &ExitReason| {
+                // A watcher that has ended has no use for it.
+                let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
+                #[cfg(feature = "sim")]
+                system.ledger.offer(accepted);
+                #[cfg(feature = "sim")]
+                record.settle();
+                let _ = accepted;
+                drop(token);
+            };
+            let monitor = other.watch(Some(self.id()), Box::new(told));
+            #[cfg(feature = "sim")]
+            let monitor = monitor.recorded(kept);
+            monitor
+        })
+    }
+
+    /// Tells the actor itself a message after a while. The timer ends with this incarnation of the actor.
+    pub fn send_after<M: Message>(&mut self, delay: Duration, message: M) -> AbortHandle
+    where
+        A: Handler<M>,
+    {
+        let me = self.me();
+        // From now on, and not from when the task is first seen to.
+        let time = Sleep::on(self.runtime.clone(), delay);
+        self.timer(async move {
+            time.await;
+            let _ = me.tell(message).await;
+        })
+    }
+
+    /// Tells the actor itself a message at every period, the first time after one. The timer ends with this incarnation.
+    pub fn send_every<M: Message>(
+        &mut self,
+        period: Duration,
+        mut message: impl FnMut() -> M + Send + 'static,
+    ) -> AbortHandle
+    where
+        A: Handler<M>,
+    {
+        let me = self.me();
+        let start = posse_core::time::Instant::now() + period;
+        self.timer(async move {
+            let mut ticks = interval_at(start, period);
+            loop {
+                ticks.tick().await;
+                if me.tell(message()).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn timer(&mut self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.timers.add(|token| {
+            let timer = self.runtime.spawn(async move {
+                let _token = token;
+                future.await;
+            });
+            timer.abort_handle()
+        })
+    }
+
+    pub(crate) fn end_timers(&mut self) {
+        self.timers.take().into_iter().for_each(|timer| timer.abort());
+    }
+}
+
+impl<A: Actor> Drop for Context<A> {
+    fn drop(&mut self) {
+        self.end_timers();
+        self.children.kill();
+        self.end(&ExitReason::Shutdown);
+    }
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context<{}>({})", lifecycle::name_of::<A>(), self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,325 @@
+//! The cell of an actor: its life from recipe to dead letters, and what all references to it share.
+//!
+//! The life is one future in one task. Invariants: whatever panics inside of it, the actor ends exactly once: its names
+//! go, its monitors fire, those who wait for its end are woken.
+
+use crate::actor::Actor;
+use crate::actor::context::Context;
+use crate::actor::message::{Handler, Message};
+use crate::actor::spec::Spec;
+use crate::id::ExitReason;
+use crate::refs::LocalRef;
+use crate::system::System;
+use crate::system::dead_letter::{DeadLetter, DeadReason, Unheard};
+use crate::watch::monitor::Down;
+use crate::watch::shared::{Shared, Signal};
+use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
+use posse_core::runtime::Handle;
+use posse_core::task::panic_message;
+use std::any::{Any, type_name};
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Messages a mailbox holds unless it is said otherwise. Specified.
+pub const MAILBOX_CAPACITY: usize = 1024;
+
+/// How long an actor that is asked to stop may take before it is killed. Specified; OTP's default too.
+pub const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
+
+/// Names actor `A` to the mailbox. Never a value.
+pub(crate) struct Local<A>(PhantomData<fn(A)>);
+
+impl<A: Actor> Receiver for Local<A> {
+    type State = A;
+    type Context = Context<A>;
+    type Shared = Shared;
+
+    fn interrupted(ctx: &Context<A>) -> bool {
+        ctx.must_leave()
+    }
+
+    fn inbox(ctx: &mut Context<A>) -> &mut Inbox<Self> {
+        &mut ctx.inbox
+    }
+
+    fn span(ctx: &Context<A>, message: &'static str) -> tracing::Span {
+        tracing::trace_span!(
+            target: "posse::actor",
+            "handle",
+            actor.id = %ctx.id(),
+            actor.type = %name_of::<A>(),
+            actor.name = %ctx.inbox.cell().name(),
+            message.type = %message,
+        )
+    }
+}
+
+impl<A: Handler<M>, M: Message> Receive<M> for Local<A> {
+    type Reply = M::Reply;
+
+    fn receive<'a>(
+        actor: &'a mut A,
+        ctx: &'a mut Context<A>,
+        message: M,
+    ) -> impl Future<Output = M::Reply> + Send + 'a {
+        actor.handle(message, ctx)
+    }
+}
+
+/// How an actor comes to be.
+pub(crate) enum Recipe<A> {
+    /// From a value that cannot be made again.
+    Once(Option<A>),
+    Again(Box<dyn FnMut() -> A + Send>),
+}
+
+impl<A> Recipe<A> {
+    fn make(&mut self) -> Result<A, ExitReason> {
+        let made = catch_unwind(AssertUnwindSafe(|| match self {
+            Self::Once(actor) => actor.take(),
+            Self::Again(recipe) => Some(recipe()),
+        }));
+        match made {
+            Ok(Some(actor)) => Ok(actor),
+            Ok(None) => Err(ExitReason::failed("a value of `Spec::once` cannot be made again")),
+            Err(panic) => Err(ExitReason::Failed(text_of(panic))),
+        }
+    }
+}
+
+/// What becomes known of the life of a supervised actor.
+#[derive(Debug)]
+pub(crate) enum LifeEvent {
+    /// An incarnation's `started` has returned.
+    Started,
+    /// An incarnation has ended, and its children have. The actor waits for `Start`, `Release` or `Shutdown`. One that has
+    /// drained its mailbox has done its work and is not to start again.
+    Ended { reason: ExitReason, drained: bool },
+    /// The actor has ended for good.
+    Exited,
+}
+
+/// Who hears of an actor's life and says how it goes on.
+pub(crate) trait Supervise: Send + Sync {
+    fn report(&self, event: LifeEvent);
+}
+
+/// Starts an actor. If its name is taken it ends as failed.
+pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>, supervisor: Option<Arc<dyn Supervise>>) -> LocalRef<A> {
+    try_start(handle, spec, supervisor).0
+}
+
+/// As [`start`], and says whether the actor has got its name.
+pub(crate) fn try_start<A: Actor>(
+    handle: &Handle,
+    spec: Spec<A>,
+    supervisor: Option<Arc<dyn Supervise>>,
+) -> (LocalRef<A>, bool) {
+    let shared = Shared::new(System::of(handle));
+    let (runtime, mut is_named) = (handle.clone(), true);
+    let cell = mailbox::spawn::<Local<A>, _>(handle, spec.capacity, shared, |cell, inbox| {
+        // Before it runs, so that it finds itself by its name.
+        let unnamed = spec.name.filter(|name| take_name(&LocalRef(cell), name).is_err());
+        is_named = unnamed.is_none();
+        life(Context::new(inbox, runtime), spec.recipe, unnamed, supervisor)
+    });
+    (LocalRef(cell), is_named)
+}
+
+fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason> {
+    let taken = actor.0.system().registry.register(name, actor);
+    taken.map_err(|error| ExitReason::failed(format!("{name:?}: {error}")))
+}
+
+/// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
+async fn life<A: Actor>(
+    mut ctx: Context<A>,
+    mut recipe: Recipe<A>,
+    mut unnamed: Option<Arc<str>>,
+    supervisor: Option<Arc<dyn Supervise>>,
+) {
+    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, &mut unnamed, supervisor.as_deref()))), || None).await;
+    let (Ok(reason) | Err(reason)) = ended;
+    ctx.children.end().await;
+    ctx.end(&reason);
+    // What the recipe holds goes back before the supervisor hears of the end.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
+    drop(dropped.map_err(panic_message));
+    if let Some(supervisor) = supervisor {
+        supervisor.report(LifeEvent::Exited);
+    }
+}
+
+/// One incarnation after the other, as the supervisor says; without one there is no second.
+///
+/// An actor that has not got its name cannot start. It asks for it again at each start.
+async fn live<A: Actor>(
+    ctx: &mut Context<A>,
+    recipe: &mut Recipe<A>,
+    unnamed: &mut Option<Arc<str>>,
+    supervisor: Option<&dyn Supervise>,
+) -> ExitReason {
+    loop {
+        let named = unnamed.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
+        let reason = match named {
+            Ok(()) => {
+                *unnamed = None;
+                incarnation(ctx, recipe, supervisor).await
+            }
+            Err(taken) => taken,
+        };
+        ctx.children.end().await;
+
+        let shared = ctx.inbox.cell().clone();
+        if shared.has(Signal::Shutdown) {
+            return if reason == ExitReason::Normal { ExitReason::Shutdown } else { reason };
+        }
+        let Some(supervisor) = supervisor else { return reason };
+        supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
+        match next_order(&shared).await {
+            Signal::Start => shared.system().count_restart(),
+            Signal::Release => return reason,
+            _ => return ExitReason::Shutdown,
+        }
+    }
+}
+
+/// What the supervisor wants next. A `Stop` or `Kill` is for the incarnation after a `Start`, or too late.
+async fn next_order(shared: &Shared) -> Signal {
+    let orders = [Signal::Shutdown, Signal::Release, Signal::Start];
+    let order = poll_fn(|_| {
+        let order = orders.into_iter().find(|&order| shared.has(order));
+        order.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    if order == Signal::Start {
+        shared.clear(Signal::Start);
+    }
+    order
+}
+
+async fn incarnation<A: Actor>(
+    ctx: &mut Context<A>,
+    recipe: &mut Recipe<A>,
+    supervisor: Option<&dyn Supervise>,
+) -> ExitReason {
+    let cell = ctx.inbox.cell().clone();
+    let mut actor = match recipe.make() {
+        Ok(actor) => actor,
+        Err(reason) => return reason,
+    };
+
+    let mut reason = guarded(&cell, false, pin!(Some(actor.started(ctx)))).await;
+    if reason == ExitReason::Normal && ctx.leaving.is_none() {
+        if let Some(supervisor) = supervisor {
+            supervisor.report(LifeEvent::Started);
+        }
+        reason = guarded(&cell, true, pin!(Some(actor.run(ctx)))).await;
+    }
+    if let Some(failure) = ctx.leaving.take() {
+        reason = failure;
+    }
+    if reason != ExitReason::Killed {
+        let why = reason.clone();
+        let stopped = async {
+            actor.stopped(&why, ctx).await;
+            Ok(())
+        };
+        let last = guarded(&cell, false, pin!(Some(stopped))).await;
+        if last.is_abnormal() {
+            reason = last;
+        }
+    }
+    ctx.end_timers();
+
+    match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+        Ok(()) => reason,
+        Err(panic) => ExitReason::Failed(text_of(panic)),
+    }
+}
+
+/// The text of a panic, whose payload is dropped.
+fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
+    panic_message(panic).into()
+}
+
+/// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
+/// unless the actor looks after that itself.
+async fn guarded<A: Actor>(
+    cell: &CellRef<Local<A>>,
+    stoppable: bool,
+    callback: Pin<&mut Option<impl Future<Output = crate::Result>>>,
+) -> ExitReason {
+    let interrupted = || {
+        if cell.has(Signal::Kill) {
+            return Some(ExitReason::Killed);
+        }
+        let stop = stoppable && cell.has_any() && !cell.is_cooperative();
+        stop.then_some(ExitReason::Normal)
+    };
+    match caught(callback, interrupted).await {
+        Ok(Ok(())) => ExitReason::Normal,
+        Ok(Err(error)) => ExitReason::failed(error.full_text()),
+        Err(reason) => reason,
+    }
+}
+
+/// Polls a future until it is ready, panics, or is interrupted, and drops it there; a panic becomes a reason. It stays where
+/// the caller has it: as the argument of an async function it would take its memory twice, and once more for each layer.
+async fn caught<F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    interrupted: impl Fn() -> Option<ExitReason>,
+) -> Result<F::Output, ExitReason> {
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
+                (Some(reason), _) => Poll::Ready(Err(reason)),
+                (None, Some(future)) => future.poll(cx).map(Ok),
+                (None, None) => unreachable!("invariant: it is not polled after it was ready"),
+            };
+            if polled.is_ready() {
+                future.set(None);
+            }
+            polled
+        }));
+        polled.unwrap_or_else(|panic| {
+            let text = text_of(panic);
+            // What the panic has left of it.
+            let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+            drop(dropped.map_err(panic_message));
+            Poll::Ready(Err(ExitReason::Failed(text)))
+        })
+    })
+    .await
+}
+
+/// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
+pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
+    let cell = inbox.cell().clone();
+    let (system, taken) = (cell.system(), inbox.taken());
+    system.add_handled(inbox.handled());
+    system.dead_letters.add(DeadReason::Expired, inbox.expired());
+    system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
+    let mut unheard = Unheard::default();
+    inbox.drain(|envelope| {
+        let message = envelope.type_name();
+        system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
+        // Who asked is told; who told is not. Nobody told a `Down`.
+        if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
+            unheard.add(message);
+        }
+    });
+    if unheard.count > 0 {
+        system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    }
+}
+
+/// The name of an actor's type, for people.
+pub(crate) fn name_of<A>() -> &'static str {
+    type_name::<A>()
+}

@@ -1,0 +1,348 @@
+//! References that work from anywhere: to an actor of this process without encoding a byte, to any other over its node.
+
+use crate::actor::Actor;
+use crate::cluster::RemoteRef;
+use crate::error::TellError;
+use crate::id::{ActorId, ExitReason};
+use crate::protocol::{Accepts, LocalOp, Protocol, Served, ServedActor, ServedBy, Wire, protocol_id};
+use crate::refs::ask::Ask;
+use crate::refs::target::{Pending, Target, Waiter};
+use crate::refs::tell::Tell;
+use crate::refs::{LocalRef, Recipient};
+use crate::watch::monitor::{Monitor, Notify, Watchable};
+use posse_core::mailbox::ReplyReceiver;
+use posse_core::runtime::Handle;
+use posse_core::sync::oneshot;
+use posse_wire::WireRef;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What an [`ActorRef`] is inside; a protocol's type is made of it.
+#[derive(Clone)]
+pub struct RawRef(pub(crate) Repr);
+
+#[derive(Clone)]
+pub(crate) enum Repr {
+    Local(Arc<dyn Served>),
+    Remote(RemoteRef),
+    /// An actor of this process that ended before the reference came back.
+    Gone(WireRef),
+}
+
+impl RawRef {
+    fn id(&self) -> ActorId {
+        match &self.0 {
+            Repr::Local(served) => served.shared().id(),
+            Repr::Remote(remote) => remote.id(),
+            Repr::Gone(wire) => ActorId::remote(wire.node, wire.key),
+        }
+    }
+}
+
+impl fmt::Debug for RawRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawRef({})", self.id())
+    }
+}
+
+/// A reference to an actor that speaks protocol `P`, in this process or at another node.
+///
+/// It accepts exactly the messages of the protocol, which are also its methods, and can itself be part of a message.
+/// It outlives restarts, and never keeps an actor alive. Made by [`LocalRef::share`] or
+/// [`Node::find`](crate::cluster::Node::find).
+///
+/// # Delivery
+/// At most once, and in the order of sending from one sender. To another node `Ok` from a tell means that the message is
+/// on its way; what the other side refuses is counted with the node as a dead letter.
+///
+/// # Examples
+/// ```
+/// use posse::prelude::*;
+///
+/// #[posse::protocol]
+/// pub trait Counting {
+///     async fn add(n: u64) -> u64;
+/// }
+///
+/// struct Tally(u64);
+/// impl Actor for Tally {}
+/// impl Handler<Add> for Tally {
+///     async fn handle(&mut self, Add { n }: Add, _: &mut Context<Self>) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// posse::run(async {
+///     let tally: ActorRef<Counting> = posse::spawn(|| Tally(0)).share();
+///     assert_eq!(tally.add(5).await?, 5);
+///     assert_eq!(tally.ask(Add { n: 5 }).within(secs(1)).await?, 10);
+///     Ok(())
+/// })?;
+/// # posse::Result::Ok(())
+/// ```
+pub struct ActorRef<P: Protocol>(P);
+
+impl<P: Protocol> ActorRef<P> {
+    #[doc(hidden)]
+    pub fn from_raw(raw: RawRef) -> Self {
+        Self(P::from_raw(raw))
+    }
+
+    pub(crate) fn repr(&self) -> &Repr {
+        &self.0.raw().0
+    }
+
+    /// Sends a message without a reply; waits while there is no room, here or on the way.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message.
+    ///
+    /// # Cancel safety
+    /// A tell that is dropped was not sent, unless it was ready.
+    pub fn tell<M: Wire>(&self, message: M) -> Tell<M, Self>
+    where
+        P: Accepts<M>,
+    {
+        Tell::new(self.clone(), message)
+    }
+
+    /// Sends a message without a reply and without waiting.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message.
+    pub fn try_tell<M: Wire>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        P: Accepts<M>,
+    {
+        self.try_tell_with(&mut Waiter::default(), message)
+    }
+
+    /// Sends a message and waits for the reply, at most 5 seconds unless [`Ask::within`] says otherwise.
+    ///
+    /// # Errors
+    /// [`AskError`](crate::AskError).
+    ///
+    /// # Cancel safety
+    /// An ask that is dropped is not handled any more, if work on it has not begun; another node is told so.
+    pub fn ask<M: Wire>(&self, message: M) -> Ask<M, Self>
+    where
+        P: Accepts<M>,
+    {
+        Ask::new(self.clone(), message)
+    }
+
+    /// Returns a reference that only knows one type of message.
+    pub fn recipient<M: Wire>(&self) -> Recipient<M>
+    where
+        P: Accepts<M>,
+    {
+        Recipient::new(Arc::new(self.clone()))
+    }
+
+    /// Returns the id of the actor, as seen from this process.
+    pub fn id(&self) -> ActorId {
+        self.0.raw().id()
+    }
+
+    /// Returns true if the actor lives in this process, or did.
+    pub fn is_local(&self) -> bool {
+        !matches!(self.repr(), Repr::Remote(_))
+    }
+
+    /// Waits until the actor has ended for good, or its node is down, and returns why.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn closed(&self) -> ExitReason {
+        let (ended, end) = oneshot::channel();
+        let monitor = self.watch(
+            None,
+            Box::new(move |reason| {
+                // Nobody waits any more.
+                let _ = ended.send(reason.clone());
+            }),
+        );
+        let _ends_the_monitor = CancelOnDrop(Some(monitor));
+        end.await.unwrap_or(ExitReason::NodeDown)
+    }
+}
+
+struct CancelOnDrop(Option<Monitor>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(monitor) = self.0.take() {
+            monitor.cancel();
+        }
+    }
+}
+
+impl<A: Actor> LocalRef<A> {
+    /// Returns a reference under a protocol, which may leave the process and accepts the protocol's messages alone.
+    pub fn share<P: ServedBy<A>>(&self) -> ActorRef<P> {
+        let served = ServedActor::<A, P> { actor: self.clone(), protocol: PhantomData };
+        ActorRef::from_raw(RawRef(Repr::Local(Arc::new(served))))
+    }
+}
+
+impl<P: Protocol> Watchable for ActorRef<P> {
+    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+        match self.repr() {
+            Repr::Local(served) => Monitor::local(served.shared(), notify),
+            Repr::Remote(remote) => remote.watch(watcher, notify),
+            Repr::Gone(wire) => {
+                notify(&ExitReason::NoSuchActor);
+                Monitor::ended(ActorId::remote(wire.node, wire.key))
+            }
+        }
+    }
+
+    fn watched(&self) -> ActorId {
+        self.id()
+    }
+
+    #[cfg(feature = "sim")]
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
+        match self.repr() {
+            Repr::Local(served) => {
+                let served = served.clone();
+                Box::new(move || served.shared().ended().is_some())
+            }
+            Repr::Remote(remote) => {
+                let peer = remote.peer().clone();
+                Box::new(move || peer.is_down())
+            }
+            Repr::Gone(_) => Box::new(|| true),
+        }
+    }
+}
+
+/// Hands a message to an actor of this process; nothing is encoded or allocated on the way.
+fn hand_over<P: Accepts<M>, M: Wire>(
+    served: &dyn Served,
+    waiter: &mut Waiter,
+    message: M,
+    wants_reply: bool,
+) -> Result<Option<ReplyReceiver<M::Reply>>, TellError<M>> {
+    let place = std::mem::take(&mut waiter.local);
+    let mut op = LocalOp { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
+    served.local(P::INDEX, &mut op);
+    waiter.local = op.waiter;
+    match op.refused {
+        Some(refused) => Err(refused),
+        None => Ok(op.reply),
+    }
+}
+
+impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
+    fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
+        match self.repr() {
+            Repr::Local(served) => hand_over::<P, M>(&**served, waiter, message, false).map(drop),
+            Repr::Remote(remote) => remote.tell(message),
+            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+        }
+    }
+
+    fn try_ask_with(
+        &self,
+        waiter: &mut Waiter,
+        message: M,
+        within: Duration,
+    ) -> Result<Pending<M::Reply>, TellError<M>> {
+        match self.repr() {
+            Repr::Local(served) => match hand_over::<P, M>(&**served, waiter, message, true)? {
+                Some(reply) => Ok(Pending::Local(reply)),
+                None => unreachable!("invariant: what was not refused has a reply"),
+            },
+            Repr::Remote(remote) => remote.ask(message, within).map(Pending::Remote),
+            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+        }
+    }
+
+    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+        match self.repr() {
+            Repr::Local(served) => served.poll_room(&mut waiter.local, cx).map(drop),
+            Repr::Remote(remote) => remote.poll_room(&mut waiter.remote, cx),
+            Repr::Gone(_) => Poll::Ready(()),
+        }
+    }
+
+    fn leave_line(&self, waiter: &mut Waiter) {
+        match self.repr() {
+            Repr::Local(served) => served.leave_line(&mut waiter.local),
+            Repr::Remote(remote) => remote.leave_line(&mut waiter.remote),
+            Repr::Gone(_) => {}
+        }
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        match self.repr() {
+            Repr::Local(served) => Some(served.runtime()),
+            Repr::Remote(remote) => remote.runtime(),
+            Repr::Gone(_) => None,
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        matches!(self.repr(), Repr::Local(served) if served.is_current())
+    }
+}
+
+impl<P: Protocol> Deref for ActorRef<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+impl<P: Protocol> Clone for ActorRef<P> {
+    fn clone(&self) -> Self {
+        Self::from_raw(self.0.raw().clone())
+    }
+}
+
+impl<P: Protocol> PartialEq for ActorRef<P> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl<P: Protocol> Eq for ActorRef<P> {}
+
+impl<P: Protocol> Hash for ActorRef<P> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl<P: Protocol> fmt::Debug for ActorRef<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActorRef<{}>({})", P::NAME, self.id())
+    }
+}
+
+/// Only as part of a message that goes to another node; anywhere else it is an error that says so.
+impl<P: Protocol> Serialize for ActorRef<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let wire = crate::protocol::codec::export(self.repr()).map_err(serde::ser::Error::custom)?;
+        wire.to_words().serialize(serializer)
+    }
+}
+
+/// Only as part of a message that comes from another node; anywhere else it is an error that says so.
+impl<'de, P: Protocol> Deserialize<'de> for ActorRef<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = <[u64; 4]>::deserialize(deserializer)?;
+        let repr = crate::protocol::codec::import(WireRef::from_words(words), protocol_id::<P>())
+            .map_err(serde::de::Error::custom)?;
+        Ok(Self::from_raw(RawRef(repr)))
+    }
+}

@@ -1,0 +1,11 @@
+//! References: what messages are sent to, and the futures of sending.
+
+pub(crate) mod actor_ref;
+pub(crate) mod ask;
+pub(crate) mod local;
+pub(crate) mod recipient;
+pub(crate) mod target;
+pub(crate) mod tell;
+
+pub use local::LocalRef;
+pub use recipient::Recipient;

@@ -1,0 +1,158 @@
+//! Messages that were accepted and not handled: each is counted once, by reason.
+
+use crate::id::ActorId;
+use posse_core::event;
+use posse_core::time::Instant;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Stopped actors a second whose lost messages are said one by one; of the others the number is said later. Guessed.
+const SAID_PER_SECOND: u32 = 16;
+
+/// Dead letters that are remembered one by one; beyond, only the counts grow. Specified.
+const RECENT_MAX: usize = 1024;
+
+/// Why a message was accepted and not handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadReason {
+    /// The actor ended before it began with the message.
+    Stopped,
+    /// The actor failed or was killed while it handled the message.
+    Crashed,
+    /// It was an ask, and nobody waited for the reply any more.
+    Expired,
+}
+
+/// One message that was accepted and not handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The actor it was for.
+    pub to: ActorId,
+    /// The name of the message's type, for people.
+    pub message: &'static str,
+    /// Why it was not handled.
+    pub reason: DeadReason,
+}
+
+/// Counts of dead letters, and the latest of them.
+#[derive(Debug, Default)]
+pub struct DeadLetters {
+    counts: [AtomicU64; 3],
+    recent: Mutex<VecDeque<DeadLetter>>,
+    throttle: Mutex<Throttle>,
+}
+
+impl DeadLetters {
+    /// Returns how many there were for a reason.
+    pub fn count(&self, reason: DeadReason) -> u64 {
+        self.counts[reason as usize].load(Ordering::Acquire)
+    }
+
+    /// Returns how many there were.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Acquire)).sum()
+    }
+
+    /// Returns the latest ones, oldest first, at most 1,024. Crashed and expired ones are only counted.
+    pub fn recent(&self) -> Vec<DeadLetter> {
+        self.lock().iter().cloned().collect()
+    }
+
+    pub(crate) fn add(&self, reason: DeadReason, count: u64) {
+        self.counts[reason as usize].fetch_add(count, Ordering::AcqRel);
+    }
+
+    pub(crate) fn record(&self, letter: DeadLetter) {
+        self.add(letter.reason, 1);
+        let mut recent = self.lock();
+        if recent.len() == RECENT_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(letter);
+    }
+
+    /// Says that a stop has dropped messages whose senders are not told: at once, or together with others.
+    pub(crate) fn say(&self, unheard: &Unheard, to: ActorId, actor: &'static str) {
+        let admitted = self.throttle.lock().unwrap_or_else(|e| e.into_inner()).admit(Instant::now(), unheard.count);
+        if let Some(unsaid) = admitted {
+            event!(
+                WARN, "posse::deadletter", "a stop dropped messages",
+                actor.id = %to, actor.type = %actor, message.type = %unheard.message;
+                count = unheard.count, unsaid = unsaid,
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<DeadLetter>> {
+        self.recent.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// What was not said yet is said at last.
+impl Drop for DeadLetters {
+    fn drop(&mut self) {
+        let throttle = self.throttle.get_mut().unwrap_or_else(|e| e.into_inner());
+        if throttle.unsaid > 0 {
+            event!(WARN, "posse::deadletter", "stops dropped messages"; unsaid = throttle.unsaid);
+        }
+    }
+}
+
+/// Messages that one stop dropped and nobody is told about.
+#[derive(Debug, Default)]
+pub(crate) struct Unheard {
+    pub(crate) count: u64,
+    /// The type of the first.
+    message: &'static str,
+}
+
+impl Unheard {
+    pub(crate) fn add(&mut self, message: &'static str) {
+        if self.count == 0 {
+            self.message = message;
+        }
+        self.count += 1;
+    }
+}
+
+/// Lets so many a second through, and counts the rest.
+#[derive(Debug, Default)]
+struct Throttle {
+    second: Option<Instant>,
+    said: u32,
+    unsaid: u64,
+}
+
+impl Throttle {
+    /// Returns how many were not said before, if these `count` may be.
+    fn admit(&mut self, now: Instant, count: u64) -> Option<u64> {
+        if self.second.is_none_or(|began| now - began >= Duration::from_secs(1)) {
+            (self.second, self.said) = (Some(now), 0);
+        }
+        if self.said == SAID_PER_SECOND {
+            self.unsaid += count;
+            return None;
+        }
+        self.said += 1;
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_a_second_are_said_and_the_rest_is_counted() {
+        let (mut throttle, start) = (Throttle::default(), Instant::now());
+        let mut said = || throttle.admit(start, 3);
+        assert!((0..SAID_PER_SECOND).all(|_| said() == Some(0)));
+        assert_eq!((said(), said()), (None, None));
+        assert_eq!(throttle.admit(start + Duration::from_millis(999), 1), None);
+        assert_eq!(throttle.admit(start + Duration::from_secs(1), 1), Some(7));
+        assert_eq!(throttle.admit(start + Duration::from_secs(1), 1), Some(0));
+    }
+}

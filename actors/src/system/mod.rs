@@ -1,0 +1,104 @@
+//! What the actors of one runtime share: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
+
+pub(crate) mod dead_letter;
+pub(crate) mod registry;
+
+use crate::actor::Actor;
+use crate::error::RegisterError;
+use crate::id::ActorId;
+use crate::refs::LocalRef;
+use crate::system::dead_letter::DeadLetters;
+use crate::system::registry::Registry;
+use posse_core::runtime::Handle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// The actors of one runtime, seen as a whole.
+#[derive(Debug, Default)]
+pub struct System {
+    next_id: AtomicU64,
+    alive: AtomicUsize,
+    handled: AtomicU64,
+    restarts: AtomicU64,
+    pub(crate) registry: Registry,
+    pub(crate) dead_letters: DeadLetters,
+    #[cfg(feature = "sim")]
+    pub(crate) ledger: Arc<crate::sim::Ledger>,
+}
+
+impl System {
+    /// Returns the system of a runtime.
+    pub fn of(handle: &Handle) -> Arc<Self> {
+        handle.extension(Self::default)
+    }
+
+    /// Returns the system of the current runtime.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn current() -> Arc<Self> {
+        Self::of(&Handle::current())
+    }
+
+    /// Returns the number of actors that have not ended.
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// Returns how many messages were handled by actors that have ended. Those of living actors are added when they end.
+    pub fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Acquire)
+    }
+
+    /// Returns how often an actor was restarted.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Acquire)
+    }
+
+    /// Returns the messages that were accepted and not handled.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
+
+    /// Gives a name to a living actor of this runtime. [`Spec::name`](crate::Spec::name) does so from the start. The names of
+    /// an actor end with it.
+    ///
+    /// # Errors
+    /// [`RegisterError`] if another living actor has the name, or this one has ended.
+    pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
+        self.registry.register(name, actor)
+    }
+
+    /// Returns the actor of a name; `None` if there is none, or it is not of type `A`.
+    pub fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
+        self.registry.whereis(name)
+    }
+
+    /// Takes a name from an actor. False if it did not have it.
+    pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
+        self.registry.unregister(name, actor)
+    }
+
+    /// Returns how many names there are.
+    pub fn names(&self) -> usize {
+        self.registry.len()
+    }
+
+    pub(crate) fn begin_actor(&self) -> ActorId {
+        self.alive.fetch_add(1, Ordering::AcqRel);
+        ActorId::local(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) fn end_actor(&self) {
+        self.alive.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn add_handled(&self, handled: u64) {
+        self.handled.fetch_add(handled, Ordering::AcqRel);
+    }
+
+    pub(crate) fn count_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,211 @@
+//! Death watch: a monitor tells its owner once that an actor has ended.
+
+use crate::actor::message::Message;
+use crate::cluster::RemoteMonitor;
+use crate::id::{ActorId, ExitReason};
+use crate::watch::shared::Shared;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Says that a monitored actor has ended. It comes after every message that actor sent before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// The actor that has ended.
+    pub actor: ActorId,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+impl Message for Down {
+    type Reply = ();
+}
+
+pub(crate) type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
+
+/// Those who want to know when an actor ends.
+#[derive(Default)]
+pub(crate) struct Monitors(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    waiting: BTreeMap<u64, Notify>,
+    ended: Option<ExitReason>,
+}
+
+impl Monitors {
+    /// Adds somebody. If the actor has ended they are told at once.
+    pub(crate) fn add(&self, notify: Notify) -> u64 {
+        let mut state = self.lock();
+        let key = state.next;
+        state.next += 1;
+        match state.ended.clone() {
+            Some(reason) => {
+                drop(state);
+                notify(&reason);
+            }
+            None => {
+                state.waiting.insert(key, notify);
+            }
+        }
+        key
+    }
+
+    /// Takes somebody off the list. False if they were told already.
+    pub(crate) fn remove(&self, key: u64) -> bool {
+        let removed = self.lock().waiting.remove(&key);
+        removed.is_some()
+    }
+
+    /// The actor has ended: tells everybody, once, in the order they came.
+    pub(crate) fn fire(&self, reason: &ExitReason) {
+        let mut state = self.lock();
+        state.ended.get_or_insert_with(|| reason.clone());
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(|notify| notify(reason));
+    }
+
+    /// How many want to know.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    pub(crate) fn ended(&self) -> Option<ExitReason> {
+        self.lock().ended.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl fmt::Debug for Monitors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitors").field("waiting", &self.lock().waiting.len()).finish()
+    }
+}
+
+/// What can be monitored: [`LocalRef`](crate::LocalRef) and [`ActorRef`](crate::ActorRef).
+pub trait Watchable {
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
+    #[doc(hidden)]
+    fn watched(&self) -> ActorId;
+    /// Tells later whether the actor, or its node, has ended.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
+}
+
+/// A monitor that was set; see [`Context::monitor`](crate::Context::monitor). Dropping it does not end it.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    actor: ActorId,
+    set: Set,
+    #[cfg(feature = "sim")]
+    record: Option<Arc<crate::sim::MonitorRecord>>,
+}
+
+#[derive(Clone, Debug)]
+enum Set {
+    Local(Arc<Monitors>, u64),
+    Remote(RemoteMonitor),
+    Ended,
+}
+
+impl Monitor {
+    fn new(actor: ActorId, set: Set) -> Self {
+        Self {
+            actor,
+            set,
+            #[cfg(feature = "sim")]
+            record: None,
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn recorded(self, record: Arc<crate::sim::MonitorRecord>) -> Self {
+        Self { record: Some(record), ..self }
+    }
+
+    pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
+        let watched = shared.monitors.clone();
+        let key = watched.add(notify);
+        Self::new(shared.id(), Set::Local(watched, key))
+    }
+
+    pub(crate) fn remote(actor: ActorId, monitor: RemoteMonitor) -> Self {
+        Self::new(actor, Set::Remote(monitor))
+    }
+
+    pub(crate) fn ended(actor: ActorId) -> Self {
+        Self::new(actor, Set::Ended)
+    }
+
+    /// Returns whom it watches.
+    pub fn actor(&self) -> ActorId {
+        self.actor
+    }
+
+    /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
+    pub fn cancel(self) -> bool {
+        let cancelled = match self.set {
+            Set::Local(watched, key) => watched.remove(key),
+            Set::Remote(monitor) => monitor.cancel(),
+            Set::Ended => false,
+        };
+        #[cfg(feature = "sim")]
+        if let Some(record) = self.record.filter(|_| cancelled) {
+            record.settle();
+        }
+        cancelled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn somebody_taken_off_the_list_is_not_told_and_somebody_told_cannot_be_taken_off() {
+        let (monitors, told) = (Monitors::default(), Arc::new(AtomicUsize::new(0)));
+        let notify = || {
+            let told = told.clone();
+            Box::new(move |_: &ExitReason| {
+                told.fetch_add(1, Ordering::AcqRel);
+            })
+        };
+        let keys = [(); 2].map(|()| monitors.add(notify()));
+        assert!(monitors.remove(keys[0]));
+        assert!(!monitors.remove(keys[0]));
+        monitors.fire(&ExitReason::Normal);
+        assert!(!monitors.remove(keys[1]));
+        assert_eq!(told.load(Ordering::Acquire), 1);
+
+        // Whoever comes later is told at once, and why it really ended.
+        monitors.fire(&ExitReason::Killed);
+        monitors.add(Box::new(|reason| assert_eq!(*reason, ExitReason::Normal)));
+        monitors.add(notify());
+        assert_eq!(told.load(Ordering::Acquire), 2);
+    }
+
+    #[test]
+    fn who_is_told_may_use_the_list() {
+        let monitors = Arc::new(Monitors::default());
+        for ended in [false, true] {
+            let list = monitors.clone();
+            monitors.add(Box::new(move |_| {
+                list.add(Box::new(|_| {}));
+                assert!(!list.remove(u64::MAX));
+            }));
+            if !ended {
+                monitors.fire(&ExitReason::Normal);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What all references to an actor share: its identity, its signals, its names, and its end.
+
+use crate::id::{ActorId, ExitReason};
+use crate::system::System;
+use crate::watch::monitor::Monitors;
+use posse_core::sync::Notify;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What is asked of an actor besides its messages. Never refused, seen before the next message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Signal {
+    Stop = 1,
+    /// As `Stop`, by a parent: there will be no restart.
+    Shutdown = 2,
+    Kill = 4,
+    /// Begin the next incarnation. For an actor that waits for its supervisor.
+    Start = 8,
+    /// End for good, for the reason that the last incarnation had. For an actor that waits for its supervisor.
+    Release = 16,
+}
+
+/// What all references to an actor share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    id: ActorId,
+    system: Arc<System>,
+    signals: AtomicU8,
+    /// The actor looks at `Stop` itself: it serves its mailbox, or asked for `stopping`.
+    cooperative: AtomicBool,
+    pub(crate) monitors: Arc<Monitors>,
+    closers: Notify,
+    /// `None` once the actor has ended.
+    names: Mutex<Option<Vec<Arc<str>>>>,
+}
+
+impl Shared {
+    /// Of a new actor.
+    pub(crate) fn new(system: Arc<System>) -> Self {
+        Self {
+            id: system.begin_actor(),
+            system,
+            signals: AtomicU8::new(0),
+            cooperative: AtomicBool::new(false),
+            monitors: Arc::default(),
+            closers: Notify::new(),
+            names: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ActorId {
+        self.id
+    }
+
+    pub(crate) fn system(&self) -> &Arc<System> {
+        &self.system
+    }
+
+    /// Release: partner is `has`. The caller wakes the cell.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if signal == Signal::Start {
+            // What came before it was for the last incarnation, what comes after it is for the next.
+            self.clear(Signal::Stop);
+            self.clear(Signal::Kill);
+        }
+        self.signals.fetch_or(signal as u8, Ordering::Release);
+    }
+
+    pub(crate) fn has(&self, signal: Signal) -> bool {
+        self.signals.load(Ordering::Acquire) & signal as u8 != 0
+    }
+
+    /// Any signal that ends the serving of messages.
+    #[inline]
+    pub(crate) fn has_any(&self) -> bool {
+        self.signals.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn clear(&self, signal: Signal) {
+        self.signals.fetch_and(!(signal as u8), Ordering::AcqRel);
+    }
+
+    pub(crate) fn cooperate(&self) {
+        self.cooperative.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_cooperative(&self) -> bool {
+        self.cooperative.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ended(&self) -> Option<ExitReason> {
+        self.monitors.ended()
+    }
+
+    /// Waits for the end. Who gives up waiting leaves nothing behind.
+    pub(crate) async fn until_ended(&self) -> ExitReason {
+        loop {
+            let finished = self.closers.notified();
+            if let Some(reason) = self.ended() {
+                return reason;
+            }
+            finished.await;
+        }
+    }
+
+    /// Notes a name, to be given up at the end. False if that has come already.
+    pub(crate) fn remember_name(&self, name: Arc<str>) -> bool {
+        match &mut *lock(&self.names) {
+            Some(names) => {
+                names.push(name);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The actor has given a name up.
+    pub(crate) fn forget_name(&self, name: &str) {
+        if let Some(names) = &mut *lock(&self.names) {
+            names.retain(|kept| **kept != *name);
+        }
+    }
+
+    /// The first of its names, for people.
+    pub(crate) fn name(&self) -> Arc<str> {
+        let first = lock(&self.names).as_ref().and_then(|names| names.first().cloned());
+        first.unwrap_or_else(|| Arc::from("-"))
+    }
+
+    /// How many names it has.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        lock(&self.names).as_ref().map_or(0, Vec::len)
+    }
+
+    pub(crate) fn finish(&self, reason: &ExitReason) {
+        let names = lock(&self.names).take();
+        for name in names.iter().flatten() {
+            self.system.registry.remove(name, self.id);
+        }
+        self.system.end_actor();
+        self.monitors.fire(reason);
+        self.closers.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}

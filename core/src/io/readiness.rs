@@ -1,0 +1,347 @@
+//! What is known of one socket: which directions are ready, and who waits for them.
+//!
+//! Events are edge-triggered, so a direction stays ready until an operation on it would block. `state` packs the ready
+//! bits with a tick that each event raises: who clears a bit names the tick it saw before it tried, and fails if an
+//! event has come since. That is why no event is lost between an operation and the clearing.
+
+use super::os::Event;
+use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::shim::sync::{Mutex, MutexGuard};
+use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
+use std::task::{Context, Poll, Waker};
+
+const READABLE: usize = 1;
+const WRITABLE: usize = 1 << 1;
+/// The peer will send no more, or there is an error: stays until an operation really would block.
+const READ_CLOSED: usize = 1 << 2;
+const WRITE_CLOSED: usize = 1 << 3;
+/// The runtime has ended, and no event will come: every operation is tried, none waits.
+const ENDED: usize = 1 << 4;
+const TICK: usize = 1 << 5;
+
+/// A direction of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    fn bit(self) -> usize {
+        match self {
+            Self::Read => READABLE,
+            Self::Write => WRITABLE,
+        }
+    }
+
+    fn bits(self) -> usize {
+        match self {
+            Self::Read => READABLE | READ_CLOSED,
+            Self::Write => WRITABLE | WRITE_CLOSED,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    state: AtomicUsize,
+    waiters: Mutex<Waiters>,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    read: DirectionWaiters,
+    write: DirectionWaiters,
+}
+
+/// Who waits for one direction. An event wakes all of them.
+#[derive(Debug, Default)]
+struct DirectionWaiters {
+    /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    poller: Option<Waker>,
+    /// Futures, any number of them; they leave when they are dropped.
+    futures: WaitList<()>,
+}
+
+impl Waiters {
+    fn of(&mut self, direction: Direction) -> &mut DirectionWaiters {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        }
+    }
+}
+
+impl DirectionWaiters {
+    fn join(&mut self, key: Option<&mut WaiterKey>, waker: &Waker) -> Option<Waker> {
+        let Some(key) = key else {
+            return match &self.poller {
+                Some(poller) if poller.will_wake(waker) => None,
+                _ => self.poller.replace(waker.clone()),
+            };
+        };
+        if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
+            return prev;
+        }
+        // It is new, or was woken by an event that turned out to be another one's.
+        self.futures.push(key, (), waker.clone());
+        None
+    }
+
+    fn take(&mut self, woken: &mut Vec<Waker>) {
+        woken.extend(self.poller.take());
+        woken.extend(std::iter::from_fn(|| self.futures.pop()));
+    }
+}
+
+/// Proof that a direction was seen ready, for clearing exactly that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadyEvent {
+    tick: usize,
+    /// False if the direction is not ready, and is let through because no event will come any more.
+    pub(super) is_ready: bool,
+}
+
+impl Readiness {
+    /// Both directions are taken to be ready: the first operation tells, and mostly is right.
+    pub(super) fn new_ready() -> Self {
+        Self { state: AtomicUsize::new(READABLE | WRITABLE), waiters: Mutex::default() }
+    }
+
+    /// Nothing is ready until an event says so.
+    pub(super) fn new_not_ready() -> Self {
+        Self { state: AtomicUsize::new(0), waiters: Mutex::default() }
+    }
+
+    /// Notes an event and takes out those who waited for it; the caller wakes them.
+    pub(crate) fn set_readiness(&self, event: &Event, woken: &mut Vec<Waker>) {
+        let bit = |set: bool, bit: usize| if set { bit } else { 0 };
+        let (read, write) = (event.read || event.read_closed, event.write || event.write_closed);
+        let bits = bit(read, READABLE)
+            | bit(write, WRITABLE)
+            | bit(event.read_closed, READ_CLOSED)
+            | bit(event.write_closed, WRITE_CLOSED);
+        let raise = |state: usize| Some((state | bits).wrapping_add(TICK));
+        // Release: partner is the load in `poll`. The update cannot fail.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
+
+        let mut waiters = self.lock();
+        if read {
+            waiters.read.take(woken);
+        }
+        if write {
+            waiters.write.take(woken);
+        }
+    }
+
+    /// No event will come any more: takes out all who wait.
+    pub(super) fn end(&self, woken: &mut Vec<Waker>) {
+        let end = |state: usize| Some((state | ENDED).wrapping_add(TICK));
+        // As in `set`.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
+
+        let mut waiters = self.lock();
+        waiters.read.take(woken);
+        waiters.write.take(woken);
+    }
+
+    /// True if an operation that would block would do so for ever.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) & ENDED != 0
+    }
+
+    /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
+    /// without one the last that called a `poll_*` function.
+    pub(super) fn poll(
+        &self,
+        direction: Direction,
+        key: Option<&mut WaiterKey>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ReadyEvent> {
+        if let Some(ready_event) = self.ready_event(direction) {
+            return Poll::Ready(ready_event);
+        }
+
+        let mut waiters = self.lock();
+        // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
+        if let Some(ready_event) = self.ready_event(direction) {
+            return Poll::Ready(ready_event);
+        }
+        let prev = waiters.of(direction).join(key, cx.waker());
+        drop(waiters);
+        drop(prev);
+        Poll::Pending
+    }
+
+    /// A future that waited by `key` is dropped.
+    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
+        if !key.is_idle() {
+            let left = self.lock().of(direction).futures.remove(key);
+            drop(left);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
+        let state = self.state.load(Ordering::Acquire);
+        let is_ready = state & direction.bits() != 0;
+        (is_ready || state & ENDED != 0).then_some(ReadyEvent { tick: state / TICK, is_ready })
+    }
+
+    /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.
+    pub(super) fn clear_readiness(&self, direction: Direction, ready_event: ReadyEvent) {
+        self.clear_bits(direction.bits(), ready_event);
+    }
+
+    /// The operation moved less than it could have: the next would block, unless the peer has closed.
+    pub(super) fn clear_partial(&self, direction: Direction, ready_event: ReadyEvent) {
+        self.clear_bits(direction.bit(), ready_event);
+    }
+
+    fn clear_bits(&self, bits: usize, ready_event: ReadyEvent) {
+        let clear = |state: usize| (state / TICK == ready_event.tick).then_some(state & !bits);
+        // A refusal means that an event has come: then the bits are right as they are.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, clear);
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::{counting_waker, waker_that_drops};
+
+    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
+
+    fn event(readiness: &Readiness, event: &Event) {
+        let mut woken = Vec::new();
+        readiness.set_readiness(event, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    #[test]
+    fn a_read_that_was_given_up_leaves_nothing() {
+        let readiness = Readiness::new_not_ready();
+        for _ in 0..1000 {
+            let (dropped, waker) = counting_waker();
+            let mut key = WaiterKey::default();
+            assert!(readiness.poll(Direction::Read, Some(&mut key), &mut Context::from_waker(&waker)).is_pending());
+            readiness.leave(Direction::Read, &mut key);
+            drop(waker);
+            assert_eq!(std::sync::Arc::strong_count(&dropped), 1, "the waker stayed");
+        }
+        let mut woken = Vec::new();
+        readiness.set_readiness(&READ, &mut woken);
+        assert!(woken.is_empty());
+    }
+
+    #[test]
+    fn an_event_wakes_all_futures_of_its_direction_and_the_last_that_polled() {
+        let readiness = Readiness::new_not_ready();
+        let (wakes, waker) = counting_waker();
+        let mut keys = [WaiterKey::default(), WaiterKey::default(), WaiterKey::default()];
+        for key in &mut keys {
+            assert!(readiness.poll(Direction::Read, Some(key), &mut Context::from_waker(&waker)).is_pending());
+        }
+        let ((prev, first), (latest, second)) = (counting_waker(), counting_waker());
+        for waker in [first, second] {
+            assert!(readiness.poll(Direction::Read, None, &mut Context::from_waker(&waker)).is_pending());
+        }
+        let (writes, writer) = counting_waker();
+        assert!(readiness.poll(Direction::Write, None, &mut Context::from_waker(&writer)).is_pending());
+
+        event(&readiness, &READ);
+        assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
+        // Somebody else was quicker: the others wait again, and are woken again.
+        let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("there was an event");
+        };
+        readiness.clear_readiness(Direction::Read, ready_event);
+        let cx = &mut Context::from_waker(&waker);
+        assert!(keys.iter_mut().all(|key| readiness.poll(Direction::Read, Some(key), cx).is_pending()));
+        event(&readiness, &READ);
+        assert_eq!(wakes.count(), 6);
+    }
+
+    #[test]
+    fn former_wakers_are_dropped_under_no_lock() {
+        let readiness = std::sync::Arc::new(Readiness::new_not_ready());
+        let mut key = WaiterKey::default();
+        for by_key in [true, false] {
+            for _ in 0..2 {
+                let looks = readiness.clone();
+                let waker = waker_that_drops(move || drop(looks.lock()));
+                let key = if by_key { Some(&mut key) } else { None };
+                assert!(readiness.poll(Direction::Read, key, &mut Context::from_waker(&waker)).is_pending());
+            }
+        }
+        readiness.leave(Direction::Read, &mut key);
+        // Breaks the circle of the socket and the waker in it.
+        event(&readiness, &READ);
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::shim::sync::Arc;
+    use crate::shim::sync::atomic::AtomicBool;
+    use crate::testing::counting_waker;
+
+    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
+
+    fn driver(readiness: &Arc<Readiness>, data: &Arc<AtomicBool>) -> loom::thread::JoinHandle<()> {
+        let (readiness, data) = (readiness.clone(), data.clone());
+        loom::thread::spawn(move || {
+            data.store(true, Ordering::Release);
+            let mut woken = Vec::new();
+            readiness.set_readiness(&READ, &mut woken);
+            woken.into_iter().for_each(Waker::wake);
+        })
+    }
+
+    /// A reader that finds nothing, clears, waits. True if it saw the data.
+    fn read(readiness: &Readiness, data: &AtomicBool, key: Option<&mut WaiterKey>, waker: &Waker) -> bool {
+        let mut key = key;
+        let mut cx = Context::from_waker(waker);
+        while let Poll::Ready(ready_event) = readiness.poll(Direction::Read, key.as_deref_mut(), &mut cx) {
+            if data.load(Ordering::Acquire) {
+                return true;
+            }
+            readiness.clear_readiness(Direction::Read, ready_event);
+        }
+        false
+    }
+
+    /// Meanwhile data arrives. The reader must see the bit or be woken.
+    #[test]
+    fn loom_an_event_between_operation_and_clear_is_not_lost() {
+        loom::model(|| {
+            let (readiness, data) = (Arc::new(Readiness::new_ready()), Arc::new(AtomicBool::new(false)));
+            let driver = driver(&readiness, &data);
+            let (wakes, waker) = counting_waker();
+            let got = read(&readiness, &data, None, &waker);
+            driver.join().unwrap();
+            assert!(got || wakes.count() == 1);
+        });
+    }
+
+    /// The same with two readers that wait beside each other, of whom one gives up.
+    #[test]
+    fn loom_an_event_reaches_who_waits_beside_one_that_gives_up() {
+        loom::model(|| {
+            let (readiness, data) = (Arc::new(Readiness::new_ready()), Arc::new(AtomicBool::new(false)));
+            let driver = driver(&readiness, &data);
+            let ((_, gives_up), (wakes, stays)) = (counting_waker(), counting_waker());
+            let (mut first, mut second) = (WaiterKey::default(), WaiterKey::default());
+            let _ = read(&readiness, &data, Some(&mut first), &gives_up);
+            let got = read(&readiness, &data, Some(&mut second), &stays);
+            readiness.leave(Direction::Read, &mut first);
+            driver.join().unwrap();
+            assert!(got || wakes.count() == 1);
+        });
+    }
+}

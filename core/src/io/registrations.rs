@@ -1,0 +1,137 @@
+//! The living registrations, found by token. A token is an index and a generation, never a pointer.
+
+use super::readiness::Readiness;
+use std::sync::Arc;
+
+/// Registrations a runtime can have at once: the width of a token's index.
+const REGISTRATIONS_MAX: usize = 1 << 24;
+
+#[derive(Debug, Default)]
+pub(super) struct Registrations {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    len: usize,
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    readiness: Option<Arc<Readiness>>,
+}
+
+/// Names a registration to the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token(pub(super) usize);
+
+/// Bits of a token's index.
+const INDEX_BITS: u32 = REGISTRATIONS_MAX.trailing_zeros();
+
+/// What a token keeps of a place's generation: 32 bits where a `usize` has room for them, 8 on a machine with 32 bits.
+const GENERATIONS: u32 = generations(usize::BITS);
+
+const fn generations(word_bits: u32) -> u32 {
+    let bits = word_bits - INDEX_BITS;
+    if bits >= u32::BITS { u32::MAX } else { (1 << bits) - 1 }
+}
+
+impl Token {
+    fn new(index: u32, generation: u32) -> Self {
+        Self(((generation as usize) << INDEX_BITS) | index as usize)
+    }
+
+    fn index(self) -> usize {
+        self.0 & (REGISTRATIONS_MAX - 1)
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> INDEX_BITS) as u32
+    }
+}
+
+impl Registrations {
+    /// Adds a registration; `None` if there are too many, or the runtime has ended.
+    pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
+        if self.ended {
+            return None;
+        }
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.slots.len() < REGISTRATIONS_MAX => {
+                self.slots.push(Slot::default());
+                (self.slots.len() - 1) as u32
+            }
+            None => return None,
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.readiness = Some(readiness);
+        self.len += 1;
+        Some(Token::new(index, slot.generation))
+    }
+
+    /// The runtime has ended: no more registrations. Returns those there are.
+    pub(super) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
+        self.ended = true;
+        self.slots.iter().filter_map(|slot| slot.readiness.as_ref())
+    }
+
+    /// The registration of a token; `None` if it is gone, even if its place is taken by another one.
+    pub(super) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
+        let slot = self.slots.get(token.index())?;
+        if slot.generation == token.generation() { slot.readiness.as_ref() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, token: Token) {
+        let Some(slot) = self.slots.get_mut(token.index()) else { return };
+        if slot.generation != token.generation() || slot.readiness.is_none() {
+            return;
+        }
+        slot.readiness = None;
+        slot.generation = slot.generation.wrapping_add(1) & GENERATIONS;
+        self.free.push(token.index() as u32);
+        self.len -= 1;
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_token_finds_nothing() {
+        let mut registrations = Registrations::default();
+        let first = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
+        registrations.remove(first);
+        let second = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
+        assert_ne!(first, second);
+        assert!(registrations.get(first).is_none());
+        assert!(registrations.get(second).is_some());
+        registrations.remove(first);
+        assert_eq!(registrations.len(), 1);
+    }
+
+    #[test]
+    fn a_token_keeps_all_of_a_generation_that_a_place_can_have() {
+        assert_eq!((generations(32), generations(64)), (0xFF, u32::MAX));
+        for generation in [0, 1, GENERATIONS - 1, GENERATIONS] {
+            assert_eq!(Token::new(7, generation).generation(), generation);
+            assert_eq!(Token::new(7, generation).index(), 7);
+        }
+    }
+
+    #[test]
+    fn a_place_may_be_used_again_without_end() {
+        let mut registrations = Registrations::default();
+        for _ in 0..300 {
+            let token = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
+            assert!(registrations.get(token).is_some());
+            registrations.remove(token);
+            assert_eq!(registrations.len(), 0);
+        }
+    }
+}

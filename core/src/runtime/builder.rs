@@ -1,0 +1,222 @@
+//! Settings of a runtime, and how its parts are put together.
+
+use crate::io;
+use crate::rng;
+use crate::runtime::blocking::Pool;
+use crate::runtime::{Config, Flavor, Inner, Runtime};
+use crate::scheduler::policy::SchedulePolicy;
+use crate::scheduler::worker::Worker;
+use crate::time::{Clock, Timers};
+use std::io::{Error, ErrorKind};
+use std::time::Duration;
+
+/// Names the environment variable that sets the default number of workers.
+const WORKERS_VARIABLE: &str = "POSSE_WORKER_THREADS";
+
+/// More workers than any machine we know has processors; a larger number is a mistake.
+pub(crate) const WORKERS_MAX: usize = 1024;
+
+/// The same default as Tokio's: blocking work waits on disks and resolvers, not on processors.
+const BLOCKING_THREADS_MAX: usize = 512;
+
+/// Long enough that a steady trickle of blocking work keeps its threads. Guessed; the field uses 10 s too.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Builds a [`Runtime`]. The settings are independent of each other.
+///
+/// # Examples
+/// ```
+/// use posse_core::runtime::Builder;
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("service").build()?;
+/// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    flavor: Flavor,
+    workers: Option<usize>,
+    name: String,
+    stack_size: Option<usize>,
+    blocking_max: usize,
+    keep_alive: Duration,
+    seed: Option<u64>,
+    manual_clock: bool,
+    #[cfg(feature = "sim")]
+    simulated: Option<SimEnv>,
+}
+
+/// What a simulation gives a runtime in place of the machine's own.
+#[cfg(feature = "sim")]
+#[derive(Clone, Debug)]
+pub(crate) struct SimEnv {
+    pub(crate) simulation: std::sync::Arc<crate::sim::SimContext>,
+    /// The clock and the network; without them the runtime has a manual clock and the system's sockets.
+    pub(crate) machine: Option<(Clock, crate::sim::net::HostNet)>,
+}
+
+impl Builder {
+    fn new(flavor: Flavor) -> Self {
+        Self {
+            flavor,
+            workers: None,
+            name: "posse-worker".to_owned(),
+            stack_size: None,
+            blocking_max: BLOCKING_THREADS_MAX,
+            keep_alive: KEEP_ALIVE,
+            seed: None,
+            manual_clock: false,
+            #[cfg(feature = "sim")]
+            simulated: None,
+        }
+    }
+
+    /// A runtime with several workers that steal work from each other.
+    pub fn new_multi_thread() -> Self {
+        Self::new(Flavor::MultiThread)
+    }
+
+    /// A runtime whose tasks run on the thread that is inside [`Runtime::block_on`], and only then.
+    pub fn new_current_thread() -> Self {
+        Self::new(Flavor::CurrentThread)
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn new_simulated(workers: usize, seed: u64, simulated: SimEnv) -> Self {
+        let mut builder = Self::new(Flavor::Simulated).worker_threads(workers).seed(seed).manual_clock();
+        builder.simulated = Some(simulated);
+        builder
+    }
+
+    /// Sets the number of workers, 1 to 1,024. Default: the environment variable `POSSE_WORKER_THREADS`, else the number of
+    /// processors this process may use. A current-thread runtime has one worker, always.
+    #[must_use]
+    pub fn worker_threads(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Sets the name of the worker threads. Default: `posse-worker`.
+    #[must_use]
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the stack size of all threads, in bytes. Default: that of `std::thread`.
+    #[must_use]
+    pub fn thread_stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Sets the most threads of the blocking pool, at least 1. Default: 512.
+    #[must_use]
+    pub fn max_blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_max = threads.max(1);
+        self
+    }
+
+    /// Sets how long a thread of the blocking pool stays without work. Default: 10 seconds.
+    #[must_use]
+    pub fn thread_keep_alive(mut self, time: Duration) -> Self {
+        self.keep_alive = time;
+        self
+    }
+
+    /// Sets the seed of every random choice: steal order, jitter, ids. Default: drawn from the operating system.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Gives the runtime a clock that stands still until
+    /// [`Handle::advance`](crate::runtime::Handle::advance) turns it. Default: the real clock.
+    #[must_use]
+    pub fn manual_clock(mut self) -> Self {
+        self.manual_clock = true;
+        self
+    }
+
+    /// Builds the runtime and starts its workers.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a number of workers out of range, also in the environment; else what the operating system
+    /// says when it refuses an event queue or a thread.
+    pub fn build(self) -> std::io::Result<Runtime> {
+        let workers = self.worker_count()?;
+        let (clock, driver, io) = self.clock_and_driver()?;
+        let seed = self.seed.unwrap_or_else(random_seed);
+        let pool = Pool::new(format!("{}-blocking", self.name), self.blocking_max, self.keep_alive, self.stack_size);
+        let config = Config {
+            flavor: self.flavor,
+            clock,
+            timers: Timers::new(workers),
+            pool,
+            seed,
+            #[cfg(feature = "sim")]
+            simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
+        };
+        let (handle, locals) = Inner::new(config, workers, driver, io);
+
+        let workers: Vec<Worker> = locals
+            .into_iter()
+            .enumerate()
+            .map(|(index, local)| {
+                let policy = self.schedule_policy(rng::split(seed, 1 + index as u64));
+                Worker::new(handle.clone(), index, local, policy)
+            })
+            .collect();
+        Runtime::start(handle, workers, &self.name, self.stack_size)
+    }
+
+    /// The clock and the driver: the machine's, or a simulation's.
+    fn clock_and_driver(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
+        #[cfg(feature = "sim")]
+        if let Some((clock, port)) = self.simulated.as_ref().and_then(|simulated| simulated.machine.clone()) {
+            let (driver, io) = io::Driver::simulated(port);
+            return Ok((clock, driver, io));
+        }
+        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
+        let (driver, io) = io::Driver::new()?;
+        Ok((clock, driver, io))
+    }
+
+    fn schedule_policy(&self, seed: u64) -> SchedulePolicy {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = &self.simulated {
+            return SchedulePolicy::Simulated(simulated.simulation.rng().clone());
+        }
+        SchedulePolicy::Production(rng::Rng::new(seed))
+    }
+
+    fn worker_count(&self) -> std::io::Result<usize> {
+        let count = match (self.flavor, self.workers) {
+            (Flavor::CurrentThread, _) => 1,
+            (_, Some(workers)) => workers,
+            (_, None) => default_workers()?,
+        };
+        if (1..=WORKERS_MAX).contains(&count) {
+            return Ok(count);
+        }
+        Err(Error::new(ErrorKind::InvalidInput, format!("{count} workers asked for, 1 to {WORKERS_MAX} are possible")))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that decides the default number of workers")]
+fn default_workers() -> std::io::Result<usize> {
+    match std::env::var(WORKERS_VARIABLE) {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Error::new(ErrorKind::InvalidInput, format!("{WORKERS_VARIABLE} is {text:?}, which is not a number"))
+        }),
+        Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX)),
+    }
+}
+
+/// A seed that differs from run to run. The standard library seeds its maps from the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for a random seed")]
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

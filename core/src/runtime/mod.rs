@@ -1,0 +1,243 @@
+//! The runtime and the handle that reaches it from anywhere.
+//!
+//! # Tasks that block
+//! A task should come back from each poll soon. If one does not, it occupies its worker, and only that: once it has been
+//! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
+//! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
+//! such polls, everything waits until one returns; a current-thread runtime has only one. BlockingTask code belongs into
+//! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
+//! sees to this; it sleeps while the workers do.
+//!
+//! # Shutdown
+//! In this order, each step once: new tasks are refused (their handles say *cancelled*, their futures are dropped by who
+//! spawns them); queued blocking closures are dropped unrun, running ones go on until they end by themselves; each worker
+//! ends after the poll it is in; the futures of all tasks are dropped, queued ones first, by the workers or by the thread
+//! that shuts down, inside the runtime's context, never by a thread that only wakes a task; what a `block_on` on another thread
+//! still waits for ends: a timer is ready, whatever its deadline, and a socket that would block is an error.
+//!
+//! Dropping the [`Runtime`] waits for the workers, but never for a blocking closure, and does not wait at all on a thread
+//! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
+
+mod block_on;
+pub(crate) mod blocking;
+pub(crate) mod builder;
+#[cfg(all(test, not(posse_loom)))]
+mod end_tests;
+#[cfg(all(test, not(posse_loom)))]
+mod guard_tests;
+mod handle;
+#[cfg(all(test, posse_loom))]
+mod loom_models;
+#[cfg(all(test, not(posse_loom)))]
+mod tests;
+
+pub use block_on::BlockOnError;
+pub use builder::Builder;
+pub use handle::{EnterGuard, Handle, NoRuntime};
+
+pub(crate) use handle::{Config, Inner};
+
+use crate::context;
+use crate::scheduler::watchdog::Watchdog;
+use crate::scheduler::worker::{Worker, WorkerParts};
+use crate::task::JoinHandle;
+use crate::task::panic::catch_panic;
+use std::future::Future;
+use std::io;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+/// How a runtime gets its threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flavor {
+    /// Workers on threads of their own.
+    MultiThread,
+    /// One worker on the thread inside `block_on`.
+    CurrentThread,
+    /// Several logical workers, stepped one by one on one thread.
+    Simulated,
+}
+
+/// An executor with its reactor, timers and blocking pool.
+///
+/// # Examples
+/// ```
+/// let runtime = posse_core::runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let a = posse_core::task::spawn(async { 1 });
+///     let b = posse_core::task::spawn(async { 2 });
+///     a.await.unwrap() + b.await.unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+    threads: Vec<thread::JoinHandle<()>>,
+    /// The logical workers of a stepped runtime, until a stepper takes them.
+    simulated: Mutex<Vec<WorkerParts>>,
+    /// The end was begun, and what is to be waited for was.
+    ended: bool,
+}
+
+impl Runtime {
+    /// Builds a multi-thread runtime with default settings.
+    ///
+    /// # Errors
+    /// See [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new_multi_thread().build()
+    }
+
+    pub(crate) fn start(
+        handle: Handle,
+        workers: Vec<Worker>,
+        name: &str,
+        stack_size: Option<usize>,
+    ) -> io::Result<Self> {
+        let mut runtime = Self { handle, threads: Vec::new(), simulated: Mutex::default(), ended: false };
+        match runtime.handle.flavor() {
+            Flavor::Simulated => {
+                runtime.simulated = Mutex::new(workers.into_iter().map(Worker::into_parts).collect());
+            }
+            Flavor::CurrentThread => {
+                let slot = &runtime.handle.inner().worker_slot;
+                workers.into_iter().for_each(|worker| slot.put(worker));
+            }
+            Flavor::MultiThread => {
+                // The workers do not cross threads themselves: their queues do, and each is put together where it runs.
+                let count = workers.len();
+                for worker in workers {
+                    let parts = worker.into_parts();
+                    let index = parts.index();
+                    let life = move || worker_thread(parts.into_worker());
+                    if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
+                        // Those that did not start will not leave by themselves.
+                        runtime.handle.shared().begin_end();
+                        (index..count).for_each(|_| runtime.handle.worker_exited());
+                        return Err(error);
+                    }
+                }
+                // A single worker has nobody to give its work to.
+                if count > 1 {
+                    let watchdog = Watchdog::new(runtime.handle.clone());
+                    runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
+                }
+            }
+        }
+        Ok(runtime)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
+    fn spawn_thread(
+        &mut self,
+        name: String,
+        stack_size: Option<usize>,
+        life: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut builder = thread::Builder::new().name(name);
+        if let Some(size) = stack_size {
+            builder = builder.stack_size(size);
+        }
+        self.threads.push(builder.spawn(life)?);
+        Ok(())
+    }
+
+    /// Returns a handle, which may be cloned and sent anywhere.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs a future to its end on this thread, with the runtime as the current one.
+    ///
+    /// # Panics
+    /// If called on a thread that drives a runtime already, where it would stall that runtime: from a task, or from inside
+    /// another `block_on`. [`Handle::try_block_on`] returns that as an error. A panic of the future passes through.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// Starts a task; see [`task::spawn`](crate::task::spawn).
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a closure that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// Makes this the current runtime of the thread until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard {
+        self.handle.enter()
+    }
+
+    /// Shuts down, and waits up to `timeout` for the blocking closures that run. Returns how many pool threads did not
+    /// end in that time.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> usize {
+        self.shut_down(!context::is_driving());
+        self.handle.blocking().wait(timeout)
+    }
+
+    /// Shuts down without waiting for anything: the workers end on their own.
+    pub fn shutdown_background(mut self) {
+        self.shut_down(false);
+    }
+
+    pub(crate) fn take_simulated(&mut self) -> Vec<WorkerParts> {
+        std::mem::take(self.simulated.get_mut().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    fn shut_down(&mut self, wait: bool) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.handle.shared().begin_end();
+        self.handle.blocking().shut_down(&self.handle);
+
+        let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
+        let parked = self.handle.inner().worker_slot.retire(wait);
+        simulated.chain(parked).for_each(shutdown_worker);
+        for thread in self.threads.drain(..) {
+            if wait && thread.join().is_err() {
+                crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shut_down(!context::is_driving());
+    }
+}
+
+fn worker_thread(mut worker: Worker) {
+    // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
+    // it the runtime would lose what is queued on it, and its turn at the end.
+    while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
+        worker.reset_activity();
+    }
+    shutdown_worker(worker);
+}
+
+/// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
+pub(crate) fn shutdown_worker(mut worker: Worker) {
+    worker.enter(Worker::drop_queued);
+    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
+    let runtime = worker.into_runtime();
+    let _driving = context::drive();
+    let _entered = context::enter(runtime.clone());
+    runtime.worker_exited();
+}

@@ -1,0 +1,73 @@
+//! What all machines of a world share besides the network: the dice, what was found wrong, and values found by type.
+
+use super::{ChoiceKind, SimRng};
+use crate::context;
+use crate::extensions::Extensions;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Findings that are kept; after the first the run ends anyway.
+const FOUND_MAX: usize = 32;
+
+/// The simulation that a runtime is part of; see [`Handle::simulation`](crate::runtime::Handle::simulation).
+pub struct SimContext {
+    rng: SimRng,
+    buggify: bool,
+    any: AtomicBool,
+    found: Mutex<Vec<String>>,
+    extensions: Extensions,
+}
+
+impl SimContext {
+    pub(super) fn new(rng: SimRng, buggify: bool) -> Arc<Self> {
+        Arc::new(Self {
+            rng,
+            buggify,
+            any: AtomicBool::new(false),
+            found: Mutex::default(),
+            extensions: Extensions::default(),
+        })
+    }
+
+    /// Returns the simulation that this code runs in, if it does.
+    pub fn current() -> Option<Arc<Self>> {
+        context::with_current(|handle| handle?.simulation().cloned())
+    }
+
+    /// Returns the dice of the simulation.
+    pub fn rng(&self) -> &SimRng {
+        &self.rng
+    }
+
+    /// Reports that a promise was broken: the run fails.
+    pub fn report(&self, text: impl Into<String>) {
+        let mut found = self.found.lock().unwrap_or_else(|e| e.into_inner());
+        if found.len() < FOUND_MAX {
+            found.push(text.into());
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_reports(&self) -> Vec<String> {
+        if !self.any.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Returns the value of type `T` that all machines share, made by `init` at the first call.
+    pub fn extension<T: Send + Sync + 'static>(&self, init: impl FnOnce() -> T) -> Arc<T> {
+        self.extensions.get_or_init(init)
+    }
+
+    pub(crate) fn misbehaves(&self, probability: f64) -> bool {
+        self.buggify && self.rng.chance(ChoiceKind::Buggify, probability)
+    }
+}
+
+impl fmt::Debug for SimContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimContext").field("rng", &self.rng).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! What the code of a machine logs goes into that machine's journal, so that a failure can print it.
+
+use super::net::Net;
+use std::cell::Cell;
+use std::fmt::{self, Write};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+thread_local! {
+    /// The machine whose code runs.
+    static MACHINE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Runs `f` as code of a machine.
+pub(super) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<usize>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MACHINE.set(self.0);
+        }
+    }
+
+    let _restore = Restore(MACHINE.replace(Some(machine)));
+    f()
+}
+
+/// Runs `f` and notes what is logged meanwhile, from level INFO on.
+pub(super) fn capture<R>(net: &Net, f: impl FnOnce() -> R) -> R {
+    tracing::subscriber::with_default(EventLog { net: net.clone() }, f)
+}
+
+struct EventLog {
+    net: Net,
+}
+
+impl Subscriber for EventLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO && metadata.is_event()
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let Some(machine) = MACHINE.get() else { return };
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.net.note(machine, || line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string cannot fail.
+        let _ = match field.name() {
+            "message" => {
+                let rest = std::mem::take(&mut self.0);
+                write!(self.0, "{value:?}{rest}")
+            }
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}

@@ -1,0 +1,115 @@
+//! A machine's way to the simulated network: what its runtime uses in place of the operating system.
+
+use super::link::draw;
+use super::sockets::{SimListener, SimStream};
+use super::udp::SimUdp;
+use super::{HostId, Net, SocketId};
+use crate::context;
+use crate::io::Readiness;
+use crate::sim::ChoiceKind;
+use crate::time::sleep;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+/// A machine's way to the network.
+#[derive(Clone)]
+pub(crate) struct HostNet {
+    net: Net,
+    host: HostId,
+    pending: Arc<AtomicUsize>,
+}
+
+impl HostNet {
+    pub(super) fn new(net: Net, host: HostId, pending: Arc<AtomicUsize>) -> Self {
+        Self { net, host, pending }
+    }
+
+    /// The port of the machine that this code runs on, if it is a simulated one.
+    pub(crate) fn current() -> Option<Self> {
+        context::with_current(|handle| handle?.io().port())
+    }
+
+    /// Events that wait to be taken.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Takes all events and wakes those they are for. Returns how many there were.
+    pub(crate) fn turn(&self) -> usize {
+        let mut woken = Vec::new();
+        let mut state = self.net.lock();
+        let events = std::mem::take(&mut state.hosts[self.host].pending);
+        self.pending.store(0, Ordering::Release);
+        let count = events.len();
+        state.spurious_wakeup(self.host, &mut woken);
+        for (id, event) in events {
+            if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
+                readiness.set_readiness(&event, &mut woken);
+            }
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        count
+    }
+
+    pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
+        let mut state = self.net.lock();
+        if let Some(slot) = state.slot_mut(id) {
+            slot.readiness = Some(readiness);
+            state.replay_readiness(id);
+        }
+    }
+
+    pub(crate) fn close(&self, id: SocketId) {
+        self.net.lock().close(id);
+    }
+
+    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<SimListener> {
+        let id = self.net.lock().listen(self.host, address)?;
+        Ok(SimListener::new(self.net.clone(), id))
+    }
+
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
+        let id = self.net.lock().connect(self.host, address)?;
+        Ok(SimStream::new(self.net.clone(), id))
+    }
+
+    pub(crate) fn bind_udp(&self, address: SocketAddr) -> io::Result<SimUdp> {
+        let id = self.net.lock().bind_udp(self.host, address)?;
+        Ok(SimUdp::new(self.net.clone(), id))
+    }
+
+    /// Finds the addresses of `host:port`: the names of the machines, and `localhost`.
+    pub(crate) async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        let (takes, fails) = {
+            let state = self.net.lock();
+            let network = state.links.get(self.host, usize::MAX);
+            (draw(&state.rng, &network.resolve), state.rng.chance(ChoiceKind::Fault, network.resolve_failure))
+        };
+        sleep(Duration::from_nanos(takes)).await;
+        if fails {
+            return Err(io::Error::other("temporary failure in name resolution"));
+        }
+
+        let (host, port) = name.rsplit_once(':').ok_or(ErrorKind::InvalidInput)?;
+        let port = port.parse().map_err(|_| ErrorKind::InvalidInput)?;
+        let found = self.net.lock().hosts.iter().find(|known| known.name == host).map(|known| known.ip);
+        let ip = match found {
+            Some(ip) => ip,
+            None if host == "localhost" => Ipv4Addr::LOCALHOST,
+            None => return Err(io::Error::new(ErrorKind::NotFound, format!("no machine is called {host:?}"))),
+        };
+        Ok(vec![SocketAddr::new(IpAddr::V4(ip), port)])
+    }
+}
+
+impl fmt::Debug for HostNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostNet").field("host", &self.host).field("pending", &self.pending()).finish()
+    }
+}
