@@ -89,6 +89,13 @@ impl WaiterKey {
 
 impl<T> Default for WaitList<T> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> WaitList<T> {
+    /// A list without waiters.
+    pub const fn new() -> Self {
         Self(None)
     }
 }
