@@ -1,6 +1,9 @@
 //! Two sessions joined in memory, and one that gets any bytes.
 
 use super::*;
+use crate::body::{self, Ack, DownBody, Heartbeat};
+use crate::event::Event;
+use crate::frame::{Parsed, parse};
 use crate::handshake::{Greeting, Role};
 use crate::hello::Hello;
 use crate::ids::WireRef;
