@@ -4,7 +4,7 @@
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
+use crate::loom::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -186,7 +186,7 @@ mod loom_models {
         });
     }
 
-    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its former
+    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its previous
     /// holder wrote, or it waits on.
     #[test]
     fn loom_poll_without_a_wake_has_the_lock_or_waits_on() {
