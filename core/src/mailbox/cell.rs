@@ -8,6 +8,7 @@ use super::queue::Queue;
 use super::{Receive, Receiver, turn};
 use crate::context;
 use crate::runtime::Handle;
+use crate::scheduler::owned::Origin;
 use crate::task::Id;
 use crate::task::raw::{self, TaskRef};
 use std::fmt;
@@ -67,6 +68,7 @@ impl<M> fmt::Debug for TrySendError<M> {
 /// Starts a cell: `make` builds its whole life from a reference to it and its inbox.
 ///
 /// If the runtime has shut down the future is dropped at once and the cell refuses every message.
+#[track_caller]
 pub fn spawn<R, F>(
     handle: &Handle,
     capacity: Capacity,
@@ -88,7 +90,7 @@ where
         let cell = CellRef::<R> { task, receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
-    handle.launch(runnable);
+    handle.launch(runnable, Origin::here());
     CellRef { task, receiver: PhantomData }
 }
 
