@@ -50,11 +50,14 @@ fn each_slow_poll_counts_and_its_task_is_marked_and_goes_by_its_name() {
     let watched = eye.clone();
     runtime.block_on(async {
         let stuck = async move {
-            (watched.look(0), watched.look(10));
+            assert_eq!([0, 10].map(|millis| watched.look(millis)), [0, 1]);
             task::yield_now().await;
-            (watched.look(20), watched.look(30))
+            assert_eq!([20, 30].map(|millis| watched.look(millis)), [1, 2]);
         };
-        let task = task::Builder::new().name("stuck").spawn(async move { (stuck.await, pending::<()>().await) });
+        let task = task::Builder::new().name("stuck").spawn(async move {
+            stuck.await;
+            pending::<()>().await;
+        });
         while eye.look(40) < 2 {
             task::yield_now().await;
         }

@@ -43,9 +43,9 @@ impl Handle {
         tasks.sort_unstable_by_key(TaskInfo::id);
         for (waiter, what) in waits {
             let Ok(index) = tasks.binary_search_by_key(&waiter, TaskInfo::id) else { continue };
-            let waits_for = &mut tasks[index].waits_for;
-            if tasks[index].state == TaskState::Waiting && !waits_for.contains(&what) {
-                waits_for.push(what);
+            let task = &mut tasks[index];
+            if task.state == TaskState::Waiting && !task.waits_for.contains(&what) {
+                task.waits_for.push(what);
             }
         }
         tasks

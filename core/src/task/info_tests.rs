@@ -1,7 +1,7 @@
 //! What a runtime shows of its tasks.
 
 use super::{Id, TaskInfo, TaskState, WaitsFor};
-use crate::io::{Interest, UdpSocket};
+use crate::io::UdpSocket;
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::task;
 use crate::time;
