@@ -7,6 +7,7 @@ use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::runtime::blocking::{BlockingTask, Pool};
+use crate::runtime::histogram::Scales;
 use crate::scheduler::Shared;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::Origin;
@@ -50,13 +51,14 @@ pub(crate) struct Config {
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
+    pub(crate) histograms: Scales,
     #[cfg(feature = "sim")]
     pub(crate) simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 impl Inner {
     pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
-        let (shared, locals) = Shared::new(workers, driver, io);
+        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, &config.clock);
         let inner = Self {
             shared,
             flavor: config.flavor,

@@ -7,6 +7,7 @@ use super::{Config, Flavor, Handle, Inner};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
+use crate::runtime::histogram::Scales;
 use crate::scheduler::park::Parker;
 use crate::task::JoinHandle;
 use crate::task::poll_record::Stamp;
@@ -26,6 +27,7 @@ fn runtime() -> Handle {
         timers: Timers::new(1),
         pool: Pool::new(String::new(), 1, Duration::ZERO, None),
         seed: 1,
+        histograms: Scales::default(),
     };
     Inner::build(config, 1, driver, io).0
 }

@@ -5,6 +5,7 @@
 //! go back, except that they start at zero again after 2^64.
 
 use super::Handle;
+use super::histogram::{Histogram, Histograms};
 use crate::scheduler::Remote;
 use crate::scheduler::counters::{Count, Counters};
 use std::fmt;
@@ -94,6 +95,24 @@ impl RuntimeMetrics {
     fn sum(&self, of: impl Fn(&Counters) -> &Count) -> u64 {
         let remotes = self.runtime.shared().remotes.iter();
         remotes.fold(0, |sum, remote| sum.wrapping_add(of(&remote.front.counters).get()))
+    }
+}
+
+/// Histograms, if they were asked for.
+impl RuntimeMetrics {
+    /// Returns how long polls took; `None` unless [`Builder::poll_time_histogram`](super::Builder::poll_time_histogram) was called.
+    pub fn poll_time_histogram(&self) -> Option<Histogram> {
+        Histogram::sum(self.histograms().filter_map(|histograms| histograms.poll_time.as_ref()))
+    }
+
+    /// Returns how long tasks waited for a worker after they were woken or started; `None` unless
+    /// [`Builder::schedule_latency_histogram`](super::Builder::schedule_latency_histogram) was called.
+    pub fn schedule_latency_histogram(&self) -> Option<Histogram> {
+        Histogram::sum(self.histograms().filter_map(|histograms| histograms.schedule_latency.as_ref()))
+    }
+
+    fn histograms(&self) -> impl Iterator<Item = &Histograms> {
+        self.runtime.shared().remotes.iter().filter_map(|remote| remote.front.histograms.as_deref())
     }
 }
 
@@ -191,6 +210,12 @@ impl RuntimeMetrics {
     /// seen by the watchdog. The one that it is in counts already.
     pub fn worker_slow_poll_count(&self, worker: usize) -> u64 {
         self.remote(worker).slow_polls.get()
+    }
+
+    /// Returns how long the worker's polls took; `None` unless [`Builder::poll_time_histogram`](super::Builder::poll_time_histogram) was called.
+    pub fn worker_poll_time_histogram(&self, worker: usize) -> Option<Histogram> {
+        let histograms = self.remote(worker).front.histograms.as_ref();
+        Histogram::sum(histograms.and_then(|histograms| histograms.poll_time.as_ref()).into_iter())
     }
 
     fn counters(&self, worker: usize) -> &Counters {

@@ -1,6 +1,6 @@
 //! What a runtime counts of itself.
 
-use super::{Builder, Runtime, RuntimeMetrics};
+use super::{Builder, Handle, Histogram, HistogramConfig, Runtime, RuntimeMetrics};
 use crate::task::{self, coop};
 use crate::time;
 use std::future::poll_fn;
@@ -160,4 +160,41 @@ fn all_figures_are_printed() {
                     sockets: 0 registered, 0 events\n\
                     worker 0: 1 polls, 0 slow, busy 0ns, 0 queued, 0 steals of 0 tasks, 0 sleeps, 0 wakes, 0 overflows";
     assert_eq!(metrics.to_string(), expected);
+}
+
+#[test]
+fn polls_and_waits_are_measured_if_that_was_asked_for() {
+    let (runtime, metrics) = current_thread();
+    assert!(metrics.poll_time_histogram().is_none() && metrics.schedule_latency_histogram().is_none());
+    drop(runtime);
+
+    let config = HistogramConfig::default().max(Duration::from_secs(100)).steps(1);
+    let builder = Builder::new_current_thread().manual_clock();
+    let runtime = builder.poll_time_histogram(config.clone()).schedule_latency_histogram(config).build().unwrap();
+    let metrics = runtime.handle().metrics();
+    runtime.block_on(async {
+        let advance = |seconds| _ = Handle::current().advance(Duration::from_secs(seconds));
+        // It waits for 4 s, takes 2 s, wakes itself, waits for nothing, takes nothing.
+        let task = task::spawn(async move {
+            advance(2);
+            task::yield_now().await;
+        });
+        advance(4);
+        task.await.unwrap();
+    });
+    let seconds = |histogram: Histogram| -> Vec<(u64, u64)> {
+        let filled = histogram.buckets().filter(|(_, count)| *count > 0);
+        filled.map(|(range, count)| (range.end.as_secs(), count)).collect()
+    };
+    // The buckets of 2 s and 4 s end at 2.1 and 4.2 s.
+    assert_eq!(seconds(metrics.poll_time_histogram().unwrap()), [(0, 1), (2, 1)]);
+    assert_eq!(seconds(metrics.schedule_latency_histogram().unwrap()), [(0, 1), (4, 1)]);
+    assert_eq!(metrics.worker_poll_time_histogram(0).unwrap().count(), 2);
+}
+
+#[test]
+fn a_histogram_that_cannot_be_is_an_error_of_the_builder() {
+    let config = HistogramConfig::default().steps(0);
+    let error = Builder::new_current_thread().poll_time_histogram(config).build().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }

@@ -26,6 +26,7 @@ mod end_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod guard_tests;
 mod handle;
+pub(crate) mod histogram;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod metrics;
@@ -37,6 +38,7 @@ mod tests;
 pub use block_on::BlockOnError;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, NoRuntime};
+pub use histogram::{Histogram, HistogramConfig};
 pub use metrics::RuntimeMetrics;
 
 pub(crate) use handle::{Config, Inner};

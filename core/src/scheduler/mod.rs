@@ -29,7 +29,9 @@ use crate::context;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
 use crate::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::runtime::histogram::{Histograms, Scales};
 use crate::task::raw::Runnable;
+use crate::time::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,8 @@ pub(crate) struct Front {
     pub(crate) counters: Counters,
     /// The place in the list of tasks of the one that was polled last; see [`OwnedTasks::is_running`].
     pub(crate) polled: AtomicU64,
+    /// What the worker measures, if it measures anything.
+    pub(crate) histograms: Option<Box<Histograms>>,
 }
 
 #[derive(Debug)]
@@ -79,10 +83,18 @@ pub(crate) struct Shared {
     turns: AtomicU32,
     /// Whether the runtime ends, and how many workers have not left.
     pub(crate) life: Life,
+    /// Only if it is measured how long tasks wait for a worker.
+    schedule_clock: Option<Clock>,
 }
 
 impl Shared {
-    pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
+    pub(crate) fn new(
+        workers: usize,
+        driver: Driver,
+        io: IoHandle,
+        histograms: &Scales,
+        clock: &Clock,
+    ) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
             let front = Arc::new(Front {
@@ -90,6 +102,7 @@ impl Shared {
                 ticks: Ticks::new(),
                 counters: Counters::default(),
                 polled: AtomicU64::new(0),
+                histograms: Histograms::new(histograms),
             });
             Remote {
                 stealer: local.stealer(),
@@ -109,6 +122,7 @@ impl Shared {
             driver: Mutex::new(driver),
             turns: AtomicU32::new(0),
             life: Life::new(workers),
+            schedule_clock: histograms.schedule_latency.as_ref().map(|_| clock.clone()),
         };
         (shared, locals)
     }
@@ -120,6 +134,9 @@ impl Shared {
     /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector.
     #[inline]
     pub(crate) fn submit(&self, task: Runnable) {
+        if let Some(clock) = &self.schedule_clock {
+            task.header().polls().set_scheduled(clock.now());
+        }
         let rest = context::with_local_queue(|local| match local {
             Some((owner, local)) if std::ptr::eq(owner, self) => {
                 if local.push_lifo(task) {

@@ -11,6 +11,7 @@ use super::{Front, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
 use crate::runtime::Handle;
+use crate::runtime::histogram::Histograms;
 use crate::task::poll_record::Stamp;
 use crate::task::raw::Runnable;
 use crate::time::Instant;
@@ -177,10 +178,33 @@ impl Worker {
         front.counters.polls.add(1);
         front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
         // A task that woke itself goes behind its neighbours.
-        if let Some(woken) = task.run(self.stamp) {
+        let woken = match &front.histograms {
+            None => task.run(self.stamp),
+            Some(histograms) => self.run_measured(task, histograms),
+        };
+        if let Some(woken) = woken {
             self.local.queue.push(woken);
         }
         Step::Ran
+    }
+
+    /// Runs a task as [`step`](Self::step) does, and measures what the builder asked for.
+    #[cold]
+    fn run_measured(&self, task: Runnable, histograms: &Histograms) -> Option<Runnable> {
+        let begin = self.now();
+        if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
+            histogram.record(begin.saturating_duration_since(at));
+        }
+
+        let woken = task.run(Stamp::new(self.local.index, begin));
+        let end = self.now();
+        if let Some(histogram) = &histograms.poll_time {
+            histogram.record(end.saturating_duration_since(begin));
+        }
+        if let (Some(_), Some(woken)) = (&histograms.schedule_latency, &woken) {
+            woken.header().polls().set_scheduled(end);
+        }
+        woken
     }
 
     /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.

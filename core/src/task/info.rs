@@ -137,7 +137,8 @@ impl TaskInfo {
         self.polls
     }
 
-    /// Returns the time since its last poll began, on the runtime's clock; `None` if it was never polled. It may show too much by as long as a worker
+    /// Returns the time since its last poll began, on the runtime's clock; `None` if it was never polled, and of a queued
+    /// task also if [`Builder::schedule_latency_histogram`](crate::runtime::Builder::schedule_latency_histogram) measures how long it waits. It may show too much by as long as a worker
     /// does not look at the clock: some 10 ms, and on a current-thread runtime 61 polls.
     pub fn since_last_poll(&self) -> Option<Duration> {
         self.since_last_poll

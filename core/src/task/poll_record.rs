@@ -14,7 +14,7 @@ pub(crate) struct Stamp(u64);
 /// A step of time is 2^20 ns, 1.05 ms.
 const TIME_SHIFT: u32 = 20;
 
-/// Low bits: the index of the worker and one more, at most 1,024. The other 53 bits count steps for longer than a clock runs.
+/// Low bits: the index of the worker and one more, at most 1,024. The other bits count steps for longer than a clock runs.
 const WORKER_BITS: u32 = 11;
 const WORKER_MASK: u64 = (1 << WORKER_BITS) - 1;
 
@@ -35,6 +35,9 @@ impl Stamp {
     }
 }
 
+/// Marks the time, in nanoseconds, at which a task was put into a queue. No stamp has this bit before a clock has run for 146 years.
+const SCHEDULED: u64 = 1 << 63;
+
 #[derive(Debug)]
 pub(crate) struct PollRecord {
     count: Count,
@@ -53,6 +56,18 @@ impl PollRecord {
         self.last.store(stamp.0, Ordering::Relaxed);
     }
 
+    /// The task waits for a worker since `now`, by whoever is about to put it into a queue. Until the poll that is kept in place of the last
+    /// one, if it is measured at all.
+    pub(crate) fn set_scheduled(&self, now: Instant) {
+        self.last.store(now.0 | SCHEDULED, Ordering::Relaxed);
+    }
+
+    /// Since when the task waits for a worker, if that is measured and it does.
+    pub(crate) fn scheduled(&self) -> Option<Instant> {
+        let last = self.last.load(Ordering::Relaxed);
+        (last & SCHEDULED != 0).then_some(Instant(last & !SCHEDULED))
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.count.get()
     }
@@ -67,7 +82,8 @@ impl PollRecord {
     }
 
     fn stamp(&self) -> Stamp {
-        Stamp(self.last.load(Ordering::Relaxed))
+        let last = self.last.load(Ordering::Relaxed);
+        if last & SCHEDULED == 0 { Stamp(last) } else { Stamp::NONE }
     }
 }
 
