@@ -151,6 +151,26 @@ fn the_udp_server_echoes_and_ends_with_zero() {
 }
 
 #[test]
+fn the_web_service_asks_its_actor_and_ends_with_zero() {
+    let server = Server::start("http_service");
+    let mut client = server.connect();
+    let mut answer = |path: &str| {
+        client.write_all(format!("GET {path} HTTP/1.1\r\nhost: here\r\n\r\n").as_bytes()).unwrap();
+        let mut text = String::new();
+        // The body is one line, which unlike those of the head ends without a carriage return.
+        while !text.ends_with('\n') || text.ends_with("\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            text.push(char::from(byte[0]));
+        }
+        text
+    };
+    assert!(answer("/add/5").ends_with("\r\n\r\n5\n"));
+    assert!(answer("/add/37").ends_with("\r\n\r\n42\n"));
+    server.terminate();
+}
+
+#[test]
 fn the_remote_example_talks_between_processes() {
     let server = Server::start("remote");
     let output = Command::new(binary("remote")).args(["--connect", &server.address]).output().unwrap();

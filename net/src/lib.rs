@@ -11,6 +11,8 @@
 mod addr;
 mod compat;
 pub mod frame;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
