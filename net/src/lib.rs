@@ -8,6 +8,7 @@
 #![cfg_attr(not(feature = "hyper"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod accept_backoff;
 mod addr;
 mod compat;
 pub mod frame;
@@ -16,12 +17,13 @@ pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
-mod patience;
 mod tcp;
 mod udp;
 mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
+/// Buffers that are cheap to share.
+pub use bytes;
 pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf};
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

@@ -11,7 +11,7 @@ use crate::protocol::codec;
 use crate::protocol::{Served, Undelivered};
 use crate::watch::monitor::Notify as Told;
 use posse_core::event;
-use posse_core::mailbox::RoomWaiter;
+use posse_core::mailbox::Reservation;
 use posse_core::time::Instant;
 use posse_wire::{
     ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Limits, Refused, ReplyCode,
@@ -35,7 +35,7 @@ struct Arrival {
 /// What waits because the mailbox of one actor is full.
 struct Held {
     served: Arc<dyn Served>,
-    waiter: RoomWaiter,
+    waiter: Reservation,
     line: VecDeque<Item>,
 }
 
@@ -218,7 +218,7 @@ impl Inbound {
             return;
         };
         let actor = served.shared().id().number();
-        let mut waiter = RoomWaiter::default();
+        let mut waiter = Reservation::default();
         let may_not_begin = ask.is_some() && self.allowance == 0;
         self.asks_wait |= may_not_begin;
         let fate = match may_not_begin || self.held.contains_key(&actor) {
@@ -254,7 +254,7 @@ impl Inbound {
     fn deliver(
         &mut self,
         served: &Arc<dyn Served>,
-        waiter: &mut RoomWaiter,
+        waiter: &mut Reservation,
         type_key: TypeKey,
         body: &[u8],
         ask: Option<(CorrelationId, Option<Instant>)>,

@@ -1,4 +1,4 @@
-//! Where a runtime gets its time from: the machine, a hand, or a simulation.
+//! The clock of a runtime: the machine's, a manual one, or that of a simulated machine.
 //!
 //! The one place that asks the operating system for the time.
 
@@ -50,12 +50,12 @@ impl Clock {
         }
     }
 
-    /// Returns true for a clock that does not go on by itself: it waits for a hand, or for its simulation.
+    /// Returns true for a clock that does not go on by itself: [`advance`](Self::advance) or its simulation moves it.
     pub fn is_manual(&self) -> bool {
         !matches!(self.0, Source::Real)
     }
 
-    /// Turns a manual clock. False, and nothing happens, for a clock that no hand turns.
+    /// Advances a manual clock. Returns false, and does nothing, for every other clock.
     pub fn advance(&self, time: Duration) -> bool {
         let Source::Manual(nanos) = &self.0 else { return false };
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
