@@ -23,7 +23,7 @@ impl Listener {
     /// use posse::prelude::*;
     ///
     /// // Or an `axum::Router`.
-    /// let hello = service_fn(|_: Request<Incoming>| async { posse::Result::Ok(Response::new("hello".to_owned())) });
+    /// let hello = service_fn(|_: Request<Incoming>| async { std::io::Result::Ok(Response::new("hello".to_owned())) });
     /// Supervisor::one_for_one().child(Listener::tcp("127.0.0.1:8080").http(hello).name("http")).main()?;
     /// # posse::Result::Ok(())
     /// ```
@@ -39,7 +39,7 @@ impl Listener {
     /// use posse::http::{Config, Incoming, Request, Response, service_fn};
     /// use posse::prelude::*;
     ///
-    /// let hello = service_fn(|_: Request<Incoming>| async { posse::Result::Ok(Response::new("hello".to_owned())) });
+    /// let hello = service_fn(|_: Request<Incoming>| async { std::io::Result::Ok(Response::new("hello".to_owned())) });
     /// let listener = Listener::tcp("127.0.0.1:8080").max_connections(500);
     /// let child = listener.http_with(hello, Config::new().header_timeout(secs(5)).grace(secs(20)));
     /// Supervisor::one_for_one().child(child).main()?;
