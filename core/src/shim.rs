@@ -5,7 +5,7 @@
 #[cfg(not(posse_loom))]
 mod imp {
     pub(crate) mod sync {
-        pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+        pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
         pub(crate) mod atomic {
             pub(crate) use std::sync::atomic::{
@@ -51,7 +51,7 @@ mod imp {
 #[cfg(posse_loom)]
 mod imp {
     pub(crate) mod sync {
-        pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
+        pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
         pub(crate) mod atomic {
             pub(crate) use loom::sync::atomic::{
@@ -72,3 +72,18 @@ mod imp {
 }
 
 pub(crate) use imp::*;
+
+/// Makes a function `const`, so that its value may be a static's, but for loom, whose locks and atomics are made at run time.
+macro_rules! const_unless_loom {
+    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => {
+        #[cfg(not(posse_loom))]
+        $(#[$attribute])*
+        $visibility const fn $($rest)*
+
+        #[cfg(posse_loom)]
+        $(#[$attribute])*
+        $visibility fn $($rest)*
+    };
+}
+
+pub(crate) use const_unless_loom;

@@ -107,8 +107,21 @@ fn of_the_runtime() {
 
 #[test]
 fn of_synchronisation() {
+    use posse::sync::{Barrier, OnceCell, SetOnce, broadcast, watch};
     use posse::sync::{CancellationToken, Mutex, MutexGuard, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
     auto_traits! {
+        watch::Sender<u8>: Send Sync Unpin;
+        watch::Receiver<u8>: Send Sync Unpin;
+        watch::Receiver<SendOnly>: Unpin;
+        watch::Ref<'static, u8>: Sync Unpin;
+        broadcast::Sender<u8>: Send Sync Unpin;
+        broadcast::Receiver<u8>: Send Sync Unpin;
+        broadcast::WeakSender<u8>: Send Sync Unpin;
+        broadcast::Receiver<SendOnly>: Unpin;
+        Barrier: Send Sync Unpin;
+        OnceCell<u8>: Send Sync Unpin;
+        OnceCell<SendOnly>: Send Unpin;
+        SetOnce<u8>: Send Sync Unpin;
         mpsc::Sender<u8>: Send Sync Unpin;
         mpsc::Sender<SendOnly>: Send Sync Unpin;
         mpsc::Sender<Neither>: Unpin;

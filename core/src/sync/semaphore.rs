@@ -1,6 +1,7 @@
 //! Permits, handed out in the order they were asked for.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use crate::shim::const_unless_loom;
 use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
@@ -95,10 +96,12 @@ impl Drop for Waiting<'_> {
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits.
-    pub fn new(permits: usize) -> Self {
-        let state = State { permits, closed: false, waiters: WaitList::default() };
-        Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
+    const_unless_loom! {
+        /// A semaphore with so many permits.
+        pub fn new(permits: usize) -> Self {
+            let state = State { permits, closed: false, waiters: WaitList::new() };
+            Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
+        }
     }
 
     /// Waits for a permit.
