@@ -64,7 +64,7 @@ impl Handler<Publish> for Topics {
         let message = Reply::List(vec![Reply::text("message"), Reply::Bulk(topic), Reply::Bulk(text)]);
         subscribers.retain(|_, subscriber| {
             let is_sent = subscriber.messages.try_send(message.clone()).is_ok();
-            // Whoever does not read must not hold up the others, nor miss messages without knowing.
+            // A subscriber that does not read must not hold up the others, nor miss messages without knowing.
             if !is_sent {
                 subscriber.connection.stop();
             }

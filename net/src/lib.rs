@@ -10,8 +10,8 @@
 
 mod accept_backoff;
 mod addr;
+pub mod codec;
 mod compat;
-pub mod frame;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "hyper")]

@@ -24,6 +24,7 @@ use crate::watch::shared::Signal;
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
+use posse_core::lock::Mutex;
 use posse_core::runtime::{Handle, Runtime};
 use posse_core::signal;
 use posse_core::task::AbortHandle;
@@ -32,7 +33,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -128,7 +129,7 @@ struct Lent<A> {
 
 impl<A: Actor> Lent<A> {
     fn recipe(shelf: &Shelf<A>) -> Recipe<A> {
-        let recipe = match lock(shelf).take() {
+        let recipe = match shelf.lock().take() {
             Some(Recipe::Again(recipe)) => recipe,
             Some(once) => return once,
             None => return Recipe::Once(None),
@@ -143,12 +144,8 @@ impl<A: Actor> Lent<A> {
 
 impl<A> Drop for Lent<A> {
     fn drop(&mut self) {
-        *lock(&self.shelf) = self.recipe.take().map(Recipe::Again);
+        *self.shelf.lock() = self.recipe.take().map(Recipe::Again);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 impl Supervisor {
