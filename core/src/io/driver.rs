@@ -136,13 +136,13 @@ impl IoHandle {
                     crate::event!(ERROR, "posse::runtime", "could not interrupt the event queue", reason = %error);
                 }
             }
-            // Nobody blocks in a simulated driver.
+            // No thread blocks in a simulated driver.
             #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }
     }
 
-    /// Nobody asks for events any more: who waits for one is woken, and gets an error.
+    /// The driver asks for events no more: each task that waits for one is woken, and gets an error.
     pub(crate) fn end(&self) {
         match self {
             Self::Os(inner) => inner.end(),

@@ -121,7 +121,7 @@ impl Runtime {
                         return Err(error);
                     }
                 }
-                // A single worker has nobody to give its work to.
+                // A single worker has no other to give its work to.
                 if count > 1 {
                     let watchdog = Watchdog::new(runtime.handle.clone());
                     runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
@@ -235,7 +235,7 @@ fn worker_thread(mut worker: Worker) {
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
 pub(crate) fn shutdown_worker(mut worker: Worker) {
     worker.enter(Worker::drop_queued);
-    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
+    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that is not emptied any more.
     let runtime = worker.into_runtime();
     let _driving = context::drive();
     let _entered = context::enter(runtime.clone());

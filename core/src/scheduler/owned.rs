@@ -82,7 +82,7 @@ impl OwnedTasks {
         shard.len -= 1;
     }
 
-    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
+    /// Drops the futures of all tasks. No thread runs or adds any: the runtime ends, and the last worker has left.
     pub(crate) fn shut_down(&self) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;

@@ -25,8 +25,11 @@ const INJECTED_MAX: usize = 512;
 
 /// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
 pub(crate) struct LocalQueue {
+    /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// Tasks to run, in order: only this worker pushes and pops, others steal at the far end.
     queue: Local,
+    /// The LIFO slot and the step counter, which the watchdog sees too.
     front: Arc<Front>,
 }
 
@@ -85,10 +88,15 @@ impl WorkerParts {
 
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Keeps the runtime alive while the worker runs.
     runtime: Handle,
+    /// Lent to the context while the worker is entered, so that code which wakes a task finds it.
     local: Rc<LocalQueue>,
+    /// Draws the free choices; the worker alone has it.
     policy: SchedulePolicy,
+    /// Runs of the LIFO slot's task since the queue was last popped.
     lifo_polls: u8,
+    /// What `Idle` counts this worker as.
     activity: Activity,
 }
 
@@ -102,7 +110,7 @@ impl Worker {
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
-        let local = Rc::try_unwrap(self.local).expect("invariant: nobody is inside a worker that moves");
+        let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
         WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
     }
 
@@ -113,7 +121,7 @@ impl Worker {
         context::enter_worker(&runtime, &local, || f(self))
     }
 
-    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep everybody
+    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep every pusher
     /// from waking another one, for ever.
     pub(crate) fn reset_activity(&mut self) {
         if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
@@ -137,15 +145,18 @@ impl Worker {
             self.maintain();
         }
 
+        // Its own work first, then that of others.
         let task = match self.next_local(tick) {
             Some(task) => Some(task),
             None => self.search(),
         };
         let Some(task) = task else { return Step::Idle };
 
+        // The last searcher passes the search on before it works: there may be more.
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
+        // A task that woke itself goes behind its neighbours.
         if let Some(woken) = task.run() {
             self.local.queue.push(woken);
         }
@@ -167,6 +178,7 @@ impl Worker {
             self.refill_from_injector();
         }
 
+        // The task woken last is warm in the cache, but may not starve the queue.
         if let Some(task) = self.local.front.lifo.take() {
             if self.policy.lifo_first(self.lifo_polls, self.local.queue.is_empty()) {
                 self.lifo_polls = self.lifo_polls.saturating_add(1);
@@ -198,6 +210,7 @@ impl Worker {
     /// Looks for work elsewhere: the injector, then the other workers.
     fn search(&mut self) -> Option<Runnable> {
         let shared = self.runtime.shared();
+        // A batch of the injector; what is more than one task is worth another worker.
         if let Some(task) = shared.injector.pop_into(&self.local.queue) {
             if !self.local.queue.is_empty() {
                 shared.wake_one();
@@ -212,6 +225,7 @@ impl Worker {
         if !self.activity.start_searching(&shared.idle) {
             return None;
         }
+        // From a random victim on, so that thieves spread; tasks may have come into the injector meanwhile.
         let first = self.policy.victim(workers);
         (0..workers)
             .map(|offset| (first + offset) % workers)
@@ -232,8 +246,8 @@ impl Worker {
         }
     }
 
-    /// Sleeps in the driver if it is free, for everybody: until there are events, or the earliest deadline of all. Else
-    /// until its own timers are due. True if it slept for everybody.
+    /// Sleeps in the driver if it is free, for all workers: until there are events, or the earliest deadline of all shards.
+    /// Else until its own timers are due. True if it slept for all.
     fn sleep(&self) -> bool {
         let (shared, timers) = (self.shared(), self.runtime.timers());
         let parker = &shared.remotes[self.local.index].parker;
