@@ -151,4 +151,10 @@ impl Pool {
         let (state, _) = self.work.wait_timeout_while(state, timeout, |state| state.threads > 0);
         state.threads
     }
+
+    /// Threads there are, those of them without work, and closures that wait for one.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.state.lock();
+        (state.threads, state.waiting, state.queue.len())
+    }
 }

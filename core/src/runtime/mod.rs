@@ -28,12 +28,16 @@ mod guard_tests;
 mod handle;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+mod metrics;
+#[cfg(all(test, not(posse_loom)))]
+mod metrics_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
 pub use block_on::BlockOnError;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, NoRuntime};
+pub use metrics::RuntimeMetrics;
 
 pub(crate) use handle::{Config, Inner};
 

@@ -2,6 +2,7 @@
 //!
 //! See `README.md` in this folder for why no wake-up is lost.
 
+pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod life;
 pub(crate) mod lifo;
@@ -14,6 +15,7 @@ pub(crate) mod queue;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
 
+use self::counters::{Count, Counters};
 use self::idle::Idle;
 use self::life::Life;
 use self::lifo::Lifo;
@@ -38,9 +40,11 @@ pub(crate) struct Remote {
     pub(crate) parker: Parker,
     /// Shared with the worker's own [`worker::LocalQueue`].
     pub(crate) front: Arc<Front>,
+    /// Tasks that the watchdog moved from this worker's queue to the injector. Written by the watchdog alone.
+    pub(crate) drained: Count,
 }
 
-/// What a worker writes at each step and the watchdog looks at now and then: on cache lines of its own.
+/// What a worker writes at each step and others look at now and then: on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Front {
@@ -48,6 +52,7 @@ pub(crate) struct Front {
     pub(crate) lifo: Lifo,
     /// Steps begun; counted by the worker, read and brought forward by the watchdog.
     pub(crate) ticks: Ticks,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Debug)]
@@ -74,8 +79,8 @@ impl Shared {
     pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new() });
-            Remote { stealer: local.stealer(), parker: Parker::new(), front }
+            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new(), counters: Counters::default() });
+            Remote { stealer: local.stealer(), parker: Parker::new(), front, drained: Count::default() }
         };
         let remotes = locals.iter().map(remote).collect();
         let shared = Self {
@@ -133,13 +138,19 @@ impl Shared {
         }
     }
 
+    /// Tasks that wait on one worker.
+    pub(crate) fn local_queue_len(&self, worker: usize) -> usize {
+        let remote = &self.remotes[worker];
+        remote.stealer.len() + usize::from(!remote.front.lifo.is_empty())
+    }
+
     fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
     }
 
     /// Lets the driver hand out what has become ready, unless another worker is in it.
     pub(crate) fn poll_driver(&self) {
-        if self.io.len() == 0 {
+        if !self.io.is_needed() {
             return;
         }
         if let Some(mut driver) = self.try_driver() {

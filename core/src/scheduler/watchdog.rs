@@ -95,10 +95,12 @@ impl Watchdog {
 /// Moves what is queued on a worker to the injector, where all workers find it.
 fn drain_to_injector(shared: &Shared, stuck: &Remote) {
     if let Some(task) = stuck.front.lifo.steal() {
+        stuck.drained.add(1);
         shared.inject(task);
     }
     for _ in 0..stuck.stealer.len() {
         let Some(task) = stuck.stealer.steal() else { break };
+        stuck.drained.add(1);
         shared.inject(task);
     }
 }

@@ -3,6 +3,7 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
+use super::counters::Counters;
 use super::idle::Activity;
 use super::policy::SchedulePolicy;
 use super::queue::Local;
@@ -50,6 +51,10 @@ impl LocalQueue {
             }
             None => false,
         }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.front.counters
     }
 
     fn is_empty(&self) -> bool {
@@ -116,6 +121,9 @@ impl Worker {
 
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if !self.local.counters().busy.is_running() {
+            self.local.counters().busy.begin(self.now());
+        }
         let local = self.local.clone();
         let runtime = self.runtime.clone();
         context::enter_worker(&runtime, &local, || f(self))
@@ -124,9 +132,13 @@ impl Worker {
     /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep every pusher
     /// from waking another one, for ever.
     pub(crate) fn reset_activity(&mut self) {
+        if self.activity == Activity::Asleep {
+            self.local.counters().unparked(self.now(), false);
+        }
         if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
             self.shared().wake_one();
         }
+        self.local.counters().busy.end(self.now());
     }
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
@@ -156,6 +168,7 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
+        self.local.counters().polls.add(1);
         // A task that woke itself goes behind its neighbours.
         if let Some(woken) = task.run() {
             self.local.queue.push(woken);
@@ -202,6 +215,7 @@ impl Worker {
             self.local.queue.push(task);
             moved += self.local.queue.len().saturating_sub(before).max(1);
         }
+        self.local.counters().injected.add(moved as u64);
         if moved > 1 {
             shared.wake_one();
         }
@@ -211,7 +225,7 @@ impl Worker {
     fn search(&mut self) -> Option<Runnable> {
         let shared = self.runtime.shared();
         // A batch of the injector; what is more than one task is worth another worker.
-        if let Some(task) = shared.injector.pop_into(&self.local.queue) {
+        if let Some(task) = self.pop_injected() {
             if !self.local.queue.is_empty() {
                 shared.wake_one();
             }
@@ -230,8 +244,23 @@ impl Worker {
         (0..workers)
             .map(|offset| (first + offset) % workers)
             .filter(|&victim| victim != self.local.index)
-            .find_map(|victim| shared.remotes[victim].stealer.steal_into(&self.local.queue))
-            .or_else(|| shared.injector.pop_into(&self.local.queue))
+            .find_map(|victim| self.steal_from(victim))
+            .or_else(|| self.pop_injected())
+    }
+
+    /// Moves a batch of injected tasks to the local queue, which is empty, and returns one more.
+    fn pop_injected(&self) -> Option<Runnable> {
+        let task = self.shared().injector.pop_into(&self.local.queue)?;
+        self.local.counters().injected.add(1 + self.local.queue.len() as u64);
+        Some(task)
+    }
+
+    /// Moves up to half of another worker's tasks to the local queue, which is empty, and returns one of them.
+    fn steal_from(&self, victim: usize) -> Option<Runnable> {
+        let task = self.shared().remotes[victim].stealer.steal_into(&self.local.queue)?;
+        self.local.counters().steals.add(1 + self.local.queue.len() as u64);
+        self.local.counters().steal_operations.add(1);
+        Some(task)
     }
 
     /// Sleeps until there may be something to do.
@@ -266,6 +295,7 @@ impl Worker {
 
     /// Announces that the worker sleeps.
     fn transition_to_parked(&mut self) {
+        self.local.counters().parked(self.now());
         let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
@@ -276,19 +306,24 @@ impl Worker {
 
     fn transition_from_parked(&mut self) {
         self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
+        self.local.counters().unparked(self.now(), self.activity == Activity::Searching);
+    }
+
+    fn now(&self) -> Instant {
+        self.runtime.clock().now()
     }
 
     fn fire_timers(&mut self) {
         let timers = self.runtime.timers();
         if timers.next_deadline(self.local.index).is_some() {
-            timers.fire(self.local.index, self.runtime.clock().now());
+            timers.fire(self.local.index, self.now());
         }
     }
 
     fn fire_all_timers(&mut self) {
         let timers = self.runtime.timers();
         if timers.earliest().is_some() {
-            timers.fire_all(self.runtime.clock().now());
+            timers.fire_all(self.now());
         }
     }
 
@@ -304,7 +339,7 @@ impl Worker {
     pub(crate) fn is_runnable(&self) -> bool {
         self.activity != Activity::Asleep
             || self.shared().remotes[self.local.index].parker.has_token()
-            || self.shared().io().len() > 0
+            || self.shared().io().is_needed()
     }
 
     /// One step of a logical worker, which only notes that it sleeps.

@@ -156,7 +156,6 @@ impl Timers {
     }
 
     /// Number of timers that wait.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.wheel.lock().len()).sum()
     }
