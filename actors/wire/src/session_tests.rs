@@ -267,21 +267,6 @@ fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
 }
 
 #[test]
-fn questions_for_names_are_bounded_and_make_room_however_they_end() {
-    let (mut a, mut b) = joined(&Limits::default());
-    let ask = |a: &mut Session<u32>| a.resolve(42, "tally", 0);
-    let first = ask(&mut a).unwrap();
-    let second = ask(&mut a).unwrap();
-    (2..65_536).for_each(|_| assert!(ask(&mut a).is_ok()));
-    assert_eq!(ask(&mut a), Err((SendError::Full, 0)));
-    assert_eq!(a.cancel(first), Some(0));
-    assert!(ask(&mut a).is_ok() && ask(&mut a).is_err());
-    b.resolved(second, Resolution::NotFound);
-    assert_eq!(carry(&mut b, &mut a, T0), [Event::Resolved(0, Resolution::NotFound)]);
-    assert!(ask(&mut a).is_ok() && ask(&mut a).is_err());
-}
-
-#[test]
 fn monitors_and_questions_for_names_are_asked_again_once() {
     let mut pair = joined(&Limits::default());
     pair.0.watch(KEY, 1).unwrap();
