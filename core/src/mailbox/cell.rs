@@ -8,7 +8,6 @@ use super::queue::Queue;
 use super::{Receive, Receiver, turn};
 use crate::context;
 use crate::runtime::Handle;
-use crate::scheduler::owned::Origin;
 use crate::task::Id;
 use crate::task::raw::{self, TaskRef};
 use std::fmt;
@@ -90,7 +89,7 @@ where
         let cell = CellRef::<R> { task, receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
-    handle.launch(runnable, Origin::here());
+    handle.launch(runnable);
     CellRef { task, receiver: PhantomData }
 }
 

@@ -125,12 +125,17 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let (task, runnable) = raw::new(self.clone(), (), true, |_| future);
-        self.launch(runnable, origin);
+        self.launch_from(runnable, origin);
         JoinHandle::new(task)
     }
 
-    /// Lists and submits a new task.
-    pub(crate) fn launch(&self, task: Runnable, origin: Origin) {
+    /// Lists and submits a new task of the caller.
+    #[track_caller]
+    pub(crate) fn launch(&self, task: Runnable) {
+        self.launch_from(task, Origin::here());
+    }
+
+    fn launch_from(&self, task: Runnable, origin: Origin) {
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
