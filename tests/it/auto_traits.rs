@@ -164,7 +164,7 @@ fn of_synchronisation() {
 #[test]
 fn of_sockets_and_streams() {
     use posse::io::{BufReader, BufWriter};
-    use posse::net::frame::{CodecError, Framed, Lines};
+    use posse::net::codec::{CodecError, Framed, LinesCodec};
     use posse::net::{OwnedReadHalf, OwnedWriteHalf, UnixListener, UnixStream};
     auto_traits! {
         TcpListener: Send Sync Unpin;
@@ -176,9 +176,9 @@ fn of_sockets_and_streams() {
         OwnedWriteHalf: Send Sync Unpin;
         BufReader<SendOnly>: Send Unpin;
         BufWriter<SendOnly>: Send Unpin;
-        Framed<TcpStream, Lines>: Send Sync Unpin;
-        Framed<SendOnly, Lines>: Send Unpin;
-        Framed<Neither, Lines>: Unpin;
+        Framed<TcpStream, LinesCodec>: Send Sync Unpin;
+        Framed<SendOnly, LinesCodec>: Send Unpin;
+        Framed<Neither, LinesCodec>: Unpin;
         CodecError: Send Sync Unpin;
     }
 }

@@ -6,8 +6,8 @@
 use super::lock_guard::{ExclusiveGuard, OwnedLease, Part};
 use super::permit::Permit;
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
-use crate::shim::const_unless_loom;
+use crate::loom::cell::UnsafeCell;
+use crate::loom::const_unless_loom;
 use std::fmt;
 use std::sync::Arc;
 

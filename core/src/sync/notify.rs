@@ -1,8 +1,8 @@
 //! Waking tasks without handing anything over.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::const_unless_loom;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::const_unless_loom;
+use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::future::Future;
@@ -58,7 +58,7 @@ impl Notify {
     }
 
     fn notify(&self, grant: impl FnOnce(&mut WaitList<()>) -> Option<Waker>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let woken = grant(&mut state.waiters);
         state.permit |= woken.is_none();
         drop(state);
@@ -67,7 +67,7 @@ impl Notify {
 
     /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
         let newcomer = state.waiters.next_ticket();
         while !state.waiters.is_empty() {
@@ -78,7 +78,7 @@ impl Notify {
             if !more {
                 return;
             }
-            state = self.lock();
+            state = self.state.lock();
         }
     }
 
@@ -96,10 +96,6 @@ impl Notify {
     /// As [`notified`](Self::notified).
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
         OwnedNotified(Wait::new(self))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -164,12 +160,12 @@ struct Wait<N: Deref<Target = Notify>> {
 
 impl<N: Deref<Target = Notify>> Wait<N> {
     fn new(notify: N) -> Self {
-        let notify_waiters_calls = notify.lock().notify_waiters_calls;
+        let notify_waiters_calls = notify.state.lock().notify_waiters_calls;
         Self { notify, notify_waiters_calls, key: WaiterKey::default(), done: false }
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.notify.lock();
+        let mut state = self.notify.state.lock();
         if !self.done {
             if state.notify_waiters_calls != self.notify_waiters_calls {
                 // Everybody was notified: one that was meant for a single waiter is not needed here.
@@ -193,7 +189,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
 impl<N: Deref<Target = Notify>> Drop for Wait<N> {
     fn drop(&mut self) {
         if !self.key.is_idle() {
-            leave(&self.notify, self.notify.lock(), &mut self.key);
+            leave(&self.notify, self.notify.state.lock(), &mut self.key);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A channel for one value.
 
-use crate::shim::sync::{Arc, Mutex, MutexGuard};
+use crate::loom::sync::{Arc, Mutex};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::fmt;
@@ -48,12 +48,6 @@ impl<T> State<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
 /// The sending end.
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
@@ -66,7 +60,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The value, if the receiver is gone.
     pub fn send(mut self, value: T) -> Result<(), T> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if state.receiver_gone {
             return Err(value);
         }
@@ -81,7 +75,7 @@ impl<T> Sender<T> {
 
     /// Returns true if the receiver is gone.
     pub fn is_closed(&self) -> bool {
-        self.shared.lock().receiver_gone
+        self.shared.state.lock().receiver_gone
     }
 
     /// Waits until the receiver is gone.
@@ -95,7 +89,7 @@ impl<T> Sender<T> {
     /// Polls for the end of the receiver; see [`closed`](Self::closed).
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if state.receiver_gone {
             progress.made_progress();
             return Poll::Ready(());
@@ -112,7 +106,7 @@ impl<T> Drop for Sender<T> {
         if self.sent {
             return;
         }
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.sender_gone = true;
         let woken = state.receiver.take();
         drop(state);
@@ -173,7 +167,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError::Empty`] if it may still come, [`TryRecvError::Closed`] if not: the sender is gone, or this end was
     /// [closed](Self::close), or the value was taken.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         match state.value.take() {
             Some(value) => Ok(value),
             None if state.sender_gone || state.receiver_gone => Err(TryRecvError::Closed),
@@ -195,18 +189,18 @@ impl<T> Receiver<T> {
 
     /// Returns true if the value is not there: it was not sent yet, or taken.
     pub fn is_empty(&self) -> bool {
-        self.shared.lock().value.is_none()
+        self.shared.state.lock().value.is_none()
     }
 
     /// Returns true once no value will come: it was taken, or the sender is gone, or this end closed.
     pub fn is_terminated(&self) -> bool {
-        let state = self.shared.lock();
+        let state = self.shared.state.lock();
         state.value.is_none() && (state.sender_gone || state.receiver_gone)
     }
 
     /// Keeps the sender from sending; a value already sent can still be received.
     pub fn close(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.receiver_gone = true;
         let woken = state.sender.take();
         drop(state);
@@ -219,7 +213,7 @@ impl<T> Future for Receiver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Some(value) = state.value.take() {
             progress.made_progress();
             return Poll::Ready(Ok(value));
@@ -238,7 +232,7 @@ impl<T> Future for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = self.shared.lock().value.take();
+        let unread = self.shared.state.lock().value.take();
         drop(unread);
     }
 }

@@ -7,8 +7,8 @@ use super::lock_guard::{ExclusiveGuard, OwnedLease, Part, SharedGuard};
 use super::mutex::TryLockError;
 use super::permit::Permit;
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
-use crate::shim::const_unless_loom;
+use crate::loom::cell::UnsafeCell;
+use crate::loom::const_unless_loom;
 use std::fmt;
 use std::sync::Arc;
 

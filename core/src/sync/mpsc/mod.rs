@@ -17,7 +17,7 @@ pub use error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 
 use super::semaphore::Semaphore;
 use super::wait_set::WaitSet;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
 use crate::task::panic::wake_catching;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -76,13 +76,9 @@ struct State<T> {
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Puts a value into the queue, for which room was taken.
     fn push(&self, value: T) -> Result<(), T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(value);
         }
@@ -105,12 +101,12 @@ impl<T> Shared<T> {
     }
 
     fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.state.lock().closed
     }
 
     /// Refuses further values.
     fn close(&self) {
-        let was_closed = std::mem::replace(&mut self.lock().closed, true);
+        let was_closed = std::mem::replace(&mut self.state.lock().closed, true);
         if let Some(room) = &self.room {
             room.close();
         }

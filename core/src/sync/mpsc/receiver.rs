@@ -82,7 +82,7 @@ impl<T> Receiver<T> {
         take: impl FnOnce(&mut VecDeque<T>) -> Option<(R, usize)>,
     ) -> Poll<Option<R>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Some((taken, count)) = take(&mut state.queue) {
             drop(state);
             self.shared.give_room(count);
@@ -104,7 +104,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`TryRecvError`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let Some(value) = state.queue.pop_front() else {
             return Err(if state.is_ended() { TryRecvError::Disconnected } else { TryRecvError::Empty });
         };
@@ -120,12 +120,12 @@ impl<T> Receiver<T> {
 
     /// Returns true once every sender is gone, or the channel closed. Values may be left.
     pub fn is_closed(&self) -> bool {
-        self.shared.lock().is_ended()
+        self.shared.state.lock().is_ended()
     }
 
     /// Returns how many values are in the channel.
     pub fn len(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.state.lock().queue.len()
     }
 
     /// Returns true if no value is in the channel.
@@ -145,7 +145,7 @@ impl<T> Receiver<T> {
 
     /// Returns how many senders there are.
     pub fn sender_strong_count(&self) -> usize {
-        self.shared.lock().senders
+        self.shared.state.lock().senders
     }
 
     /// Returns how many weak senders there are.
@@ -172,7 +172,7 @@ impl<T> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = std::mem::take(&mut self.shared.lock().queue);
+        let unread = std::mem::take(&mut self.shared.state.lock().queue);
         drop(unread);
     }
 }

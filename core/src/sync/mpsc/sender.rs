@@ -179,7 +179,7 @@ impl<T> Sender<T> {
 
     /// Returns how many senders there are.
     pub fn strong_count(&self) -> usize {
-        self.shared.lock().senders
+        self.shared.state.lock().senders
     }
 
     /// Returns how many weak senders there are.
@@ -202,14 +202,14 @@ fn refusal<T>(error: TryAcquireError, value: T) -> TrySendError<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.lock().senders += 1;
+        self.shared.state.lock().senders += 1;
         Self { shared: self.shared.clone() }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.senders -= 1;
         let woken = if state.senders == 0 { state.receiver.take() } else { None };
         drop(state);
@@ -243,7 +243,7 @@ impl<T> WeakSender<T> {
     /// Returns a sender, unless the last one is gone.
     pub fn upgrade(&self) -> Option<Sender<T>> {
         let shared = self.shared.upgrade()?;
-        let mut state = shared.lock();
+        let mut state = shared.state.lock();
         let is_open = state.senders > 0;
         state.senders += usize::from(is_open);
         drop(state);
@@ -252,7 +252,7 @@ impl<T> WeakSender<T> {
 
     /// Returns how many senders there are.
     pub fn strong_count(&self) -> usize {
-        self.shared.upgrade().map_or(0, |shared| shared.lock().senders)
+        self.shared.upgrade().map_or(0, |shared| shared.state.lock().senders)
     }
 
     /// Returns how many weak senders there are; 0 once both ends are gone.
