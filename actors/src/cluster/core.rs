@@ -4,6 +4,7 @@
 
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
+use super::intake::LongFrames;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
 use crate::protocol::Served;
@@ -34,7 +35,7 @@ pub(crate) struct Core {
     is_superseded: AtomicBool,
     /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     /// Nodes that were met and whose end was not told yet.
     living: AtomicUsize,
     pub(super) exports: Exports,
+    /// Room for what arrives in large pieces, from whomever.
+    pub(super) long_frames: LongFrames,
     types: Mutex<Types>,
     nodes: Mutex<Nodes>,
     /// Addresses that were joined, as long as this node lives.
@@ -100,6 +103,7 @@ impl Core {
             events: Ring::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
+            long_frames: LongFrames::new(&limits),
             types: Mutex::default(),
             nodes: Mutex::new(Nodes::new(limits.peers_max)),
             joined_at: Mutex::default(),

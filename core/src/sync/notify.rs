@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-/// Wakes tasks that wait. A notification that finds nobody is kept for the next one to wait, at most one.
+/// Wakes tasks that wait. A notification that finds no waiter is kept for the next one to wait, at most one.
 ///
 /// # Examples
 /// ```
@@ -30,11 +30,11 @@ pub struct Notify {
 
 #[derive(Debug, Default)]
 struct State {
-    /// A notification that found nobody.
+    /// A notification that found no waiter. Set by `notify_one`, taken by the next to wait.
     permit: bool,
     /// Whom `notify_one` serves is granted its notification, to pass on if it leaves; `notify_waiters` only wakes.
     waiters: WaitList<()>,
-    /// How often everybody was notified.
+    /// Calls of `notify_waiters`; one that began to wait before the present number was notified.
     notify_waiters_calls: u64,
 }
 
@@ -65,7 +65,7 @@ impl Notify {
         woken.into_iter().for_each(wake_catching);
     }
 
-    /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
+    /// Wakes each waiter whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
         let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
