@@ -292,7 +292,7 @@ async fn a_connection_that_a_handler_takes_over_counts_until_it_ends() {
 async fn a_supervised_server_answers_what_it_has_begun_before_it_stops() {
     let gate = Arc::new(Notify::new());
     let (bound, mut addresses) = posse::sync::mpsc::unbounded_channel();
-    let listener = Listener::tcp("127.0.0.1:0").on_bound(move |address| drop(bound.send(address)));
+    let listener = Listener::tcp("127.0.0.1:0").on_bound(move |address| assert!(bound.send(address).is_ok()));
     let supervisor = Supervisor::one_for_one().child(listener.http(router(&gate)).name("http")).spawn();
     let address = addresses.recv().await.unwrap();
     let (mut busy, mut idle) = (Client::connect(address).await, Client::connect(address).await);
