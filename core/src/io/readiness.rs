@@ -136,6 +136,14 @@ impl Readiness {
         }
     }
 
+    /// Shows each waker of who waits. `f` runs under a lock.
+    pub(super) fn for_each_waker(&self, mut f: impl FnMut(&Waker)) {
+        let waiters = self.waiters.lock();
+        for direction in [&waiters.read, &waiters.write] {
+            direction.poller.iter().chain(direction.futures.wakers()).for_each(&mut f);
+        }
+    }
+
     /// No event will come any more: takes out all who wait.
     pub(super) fn end(&self, woken: &mut Vec<Waker>) {
         let end = |state: usize| Some((state | ENDED).wrapping_add(TICK));

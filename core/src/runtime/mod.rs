@@ -101,6 +101,7 @@ impl Runtime {
         workers: Vec<Worker>,
         name: &str,
         stack_size: Option<usize>,
+        slow_poll_threshold: Option<Duration>,
     ) -> io::Result<Self> {
         let mut runtime = Self { handle, threads: Vec::new(), simulated: Mutex::default(), ended: false };
         match runtime.handle.flavor() {
@@ -125,12 +126,11 @@ impl Runtime {
                         return Err(error);
                     }
                 }
-                // A single worker has no other to give its work to.
-                if count > 1 {
-                    let watchdog = Watchdog::new(runtime.handle.clone());
-                    runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
-                }
             }
+        }
+        if let Some(threshold) = slow_poll_threshold {
+            let watchdog = Watchdog::new(runtime.handle.clone(), threshold);
+            runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
         }
         Ok(runtime)
     }
@@ -165,6 +165,7 @@ impl Runtime {
     }
 
     /// Starts a task; see [`task::spawn`](crate::task::spawn).
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,

@@ -94,6 +94,11 @@ impl<T> Default for WaitList<T> {
 }
 
 impl<T> WaitList<T> {
+    /// Returns the wakers of those who wait, in no order.
+    pub(crate) fn wakers(&self) -> impl Iterator<Item = &Waker> {
+        self.0.iter().flat_map(|slab| &slab.slots).filter_map(|slot| slot.waker.as_ref())
+    }
+
     /// A list without waiters.
     pub const fn new() -> Self {
         Self(None)
