@@ -68,7 +68,9 @@ pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
 #[cfg(feature = "hyper")]
 pub use posse_net::hyper;
-pub use posse_net::io;
+#[cfg(unix)]
+pub use posse_net::process;
+pub use posse_net::{fs, io};
 
 use actor::lifecycle;
 use posse_core::runtime::{Handle, Runtime};
