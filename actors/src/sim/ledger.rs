@@ -2,12 +2,13 @@
 //! production nothing is written.
 
 use crate::cluster::Peer;
+use posse_core::lock::Mutex;
 use posse_core::sim::SimContext;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long after its deadline an ask may go on: the world's clocks stand still while others step.
@@ -37,10 +38,6 @@ struct Watched {
 }
 
 impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// A message was offered to a mailbox, and taken or given back.
     pub(crate) fn offer(&self, accepted: bool) {
         self.offered.fetch_add(1, Ordering::AcqRel);
@@ -55,7 +52,7 @@ impl Ledger {
 
     /// An ask begins; it ends when the guard is dropped.
     pub(crate) fn ask(self: &Arc<Self>, within: Duration, message: &'static str) -> AskGuard {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let key = state.next;
         state.next += 1;
         state.asks.insert(key, (Instant::now() + within, message));
@@ -64,7 +61,7 @@ impl Ledger {
 
     /// A monitor was set.
     pub(crate) fn monitor(self: &Arc<Self>, is_over: Box<dyn Fn() -> bool + Send>) -> MonitorRecord {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let key = state.next;
         state.next += 1;
         state.monitors.insert(key, Watched { is_over, over_since: None });
@@ -73,21 +70,21 @@ impl Ledger {
 
     /// Another node became known.
     pub(crate) fn add_peer(&self, peer: &Arc<Peer>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.peers.retain(|peer| peer.strong_count() > 0);
         state.peers.push(Arc::downgrade(peer));
     }
 
     /// What is wrong with the sums of what was sent to other nodes.
     pub(crate) fn wrong_sums(&self) -> Vec<String> {
-        let peers: Vec<_> = self.lock().peers.iter().filter_map(Weak::upgrade).collect();
+        let peers: Vec<_> = self.state.lock().peers.iter().filter_map(Weak::upgrade).collect();
         peers.iter().filter_map(|peer| peer.audit()).collect()
     }
 
     /// Asks that should have ended.
     pub(crate) fn overdue_asks(&self) -> Vec<String> {
         let now = Instant::now();
-        let state = self.lock();
+        let state = self.state.lock();
         let overdue = state.asks.values().filter(|(deadline, _)| deadline.saturating_add(GRACE) < now);
         overdue.map(|(_, message)| format!("an ask with {message} goes on past its deadline")).collect()
     }
@@ -96,7 +93,7 @@ impl Ledger {
     pub(crate) fn overdue_monitors(&self) -> Vec<String> {
         let now = Instant::now();
         let mut overdue = Vec::new();
-        for watched in self.lock().monitors.values_mut() {
+        for watched in self.state.lock().monitors.values_mut() {
             if !(watched.is_over)() {
                 continue;
             }
@@ -110,7 +107,7 @@ impl Ledger {
 
     /// Asks that nobody ended though everything was dropped.
     pub(crate) fn left_asks(&self) -> usize {
-        self.lock().asks.len()
+        self.state.lock().asks.len()
     }
 }
 
@@ -129,7 +126,7 @@ pub(crate) struct AskGuard {
 
 impl Drop for AskGuard {
     fn drop(&mut self) {
-        self.ledger.lock().asks.remove(&self.key);
+        self.ledger.state.lock().asks.remove(&self.key);
     }
 }
 
@@ -143,7 +140,7 @@ pub(crate) struct MonitorRecord {
 impl MonitorRecord {
     /// It fired, or nobody wants to know any more.
     pub(crate) fn settle(&self) {
-        if self.ledger.lock().monitors.remove(&self.key).is_none() {
+        if self.ledger.state.lock().monitors.remove(&self.key).is_none() {
             if let Some(simulation) = SimContext::current() {
                 simulation.report("a monitor fired twice");
             }

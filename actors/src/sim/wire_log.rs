@@ -1,10 +1,11 @@
 //! What nodes of a simulation sent to each other, so that what arrives can be compared: in order, once, and only at the
 //! incarnation it was meant for.
 
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_wire::{ActorKey, Counters, NodeId, fnv1a64};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// All messages between nodes of one simulation.
 #[derive(Debug, Default)]
@@ -25,12 +26,8 @@ impl WireLog {
         handle.simulation().map(|simulation| simulation.extension(Self::default))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(NodeId, NodeId), Way>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     pub(crate) fn sent(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) {
-        let mut ways = self.lock();
+        let mut ways = self.0.lock();
         let way = ways.entry((from, to)).or_default();
         way.is_used = true;
         let line = way.sent.entry(actor).or_default();
@@ -40,7 +37,7 @@ impl WireLog {
     /// A message gets into a mailbox: it was sent to this incarnation, after those that got there before. What was sent in
     /// between is lost and cannot come any more. A node made by hand sends what it likes.
     pub(crate) fn taken(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
-        let mut ways = self.lock();
+        let mut ways = self.0.lock();
         let way = ways.entry((from, to)).or_default();
         way.taken += 1;
         let line = way.sent.entry(actor).or_default();
@@ -63,7 +60,7 @@ impl WireLog {
         if down && unsettled > 0 {
             return Some(format!("{to} is down, and {unsettled} messages to it are not settled"));
         }
-        let taken = self.lock().get(&(from, to)).map_or(0, |way| way.taken);
+        let taken = self.0.lock().get(&(from, to)).map_or(0, |way| way.taken);
         if acked > taken {
             return Some(format!("{to} acknowledged {acked} messages and took {taken} (lost: {lost})"));
         }

@@ -5,6 +5,7 @@
 
 #[cfg(unix)]
 mod async_fd;
+mod counts;
 mod detached;
 mod driver;
 mod interest;
@@ -34,6 +35,7 @@ pub use tcp_socket::TcpSocket;
 #[cfg(unix)]
 pub use unix::{PipeReceiver, PipeSender, UnixDatagram, pipe, unix_address};
 
+pub(crate) use counts::SocketCounts;
 pub(crate) use driver::{Driver, IoHandle};
 #[cfg(unix)]
 pub(crate) use socket::SignalPipe;

@@ -1,4 +1,4 @@
-//! What is known of one socket: which directions are ready, and who waits for them.
+//! The readiness of one socket: which directions are ready, and which tasks wait for them.
 //!
 //! Events are edge-triggered, so a direction stays ready until an operation on it would block. `state` packs the ready
 //! bits with a tick that each event raises: who clears a bit names the tick it saw before it tried, and fails if an
@@ -6,8 +6,8 @@
 
 use super::interest::{Interest, Ready};
 use super::os::Event;
-use crate::shim::sync::atomic::{AtomicUsize, Ordering};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
@@ -48,7 +48,9 @@ impl Direction {
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
+    /// Ready bits and tick. The driver sets bits and raises the tick; the task that found an operation blocking clears bits.
     state: AtomicUsize,
+    /// Tasks that wait; they join and leave, the driver takes them out after it has set the bits.
     waiters: Mutex<Waiters>,
 }
 
@@ -61,7 +63,7 @@ struct Waiters {
 /// Who waits for one direction. An event wakes all of them.
 #[derive(Debug, Default)]
 struct DirectionWaiters {
-    /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    /// The task that called a `poll_*` function last: it has nothing to leave by, so there is one place.
     poller: Option<Waker>,
     /// Futures, any number of them; they leave when they are dropped.
     futures: WaitList<()>,
@@ -139,7 +141,7 @@ impl Readiness {
         // Release: partner is the load in `poll`. The update cannot fail.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if read || event.priority || event.error {
             waiters.read.take(woken);
         }
@@ -154,7 +156,7 @@ impl Readiness {
         // As in `set`.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         waiters.read.take(woken);
         waiters.write.take(woken);
     }
@@ -164,7 +166,7 @@ impl Readiness {
         self.state.load(Ordering::Acquire) & ENDED != 0
     }
 
-    /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
+    /// Ready if the direction is; else the task that polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
     pub(super) fn poll(
         &self,
@@ -176,7 +178,7 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
         if let Some(ready_event) = self.ready_event(direction) {
             return Poll::Ready(ready_event);
@@ -190,13 +192,9 @@ impl Readiness {
     /// A future that waited by `key` is dropped.
     pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
         if !key.is_idle() {
-            let left = self.lock().of(direction).futures.remove(key);
+            let left = self.waiters.lock().of(direction).futures.remove(key);
             drop(left);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
@@ -225,7 +223,7 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         // As in `poll`.
         if let Some(ready_event) = self.interest_event(interest) {
             return Poll::Ready(ready_event);
@@ -320,7 +318,7 @@ mod tests {
 
         event(&readiness, &READ);
         assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
-        // Somebody else was quicker: the others wait again, and are woken again.
+        // Another task was quicker: the others wait again, and are woken again.
         let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
         else {
             panic!("there was an event");
@@ -339,7 +337,7 @@ mod tests {
         for by_key in [true, false] {
             for _ in 0..2 {
                 let looks = readiness.clone();
-                let waker = waker_that_drops(move || drop(looks.lock()));
+                let waker = waker_that_drops(move || drop(looks.waiters.lock()));
                 let key = if by_key { Some(&mut key) } else { None };
                 assert!(readiness.poll(Direction::Read, key, &mut Context::from_waker(&waker)).is_pending());
             }
@@ -353,8 +351,8 @@ mod tests {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
-    use crate::shim::sync::Arc;
-    use crate::shim::sync::atomic::AtomicBool;
+    use crate::loom::sync::Arc;
+    use crate::loom::sync::atomic::AtomicBool;
     use crate::testing::counting_waker;
 
     const READ: Event = Event {

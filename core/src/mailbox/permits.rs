@@ -1,11 +1,11 @@
-//! How many messages an inbox has accepted and not yet given out, and who waits for room.
+//! The permits of an inbox: how many messages it has accepted and not yet given out, and which senders wait for room.
 //!
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
-//! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
+//! Room that becomes free while a sender waits is *granted* to the first waiter: no other overtakes it.
 
 use super::turn::TURN_MESSAGES;
-use crate::shim::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::wait_list::{WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
@@ -25,14 +25,18 @@ pub enum Capacity {
 
 #[derive(Debug)]
 pub(super) struct Permits {
+    /// Messages accepted and not given out, and the flags `CLOSED` and `WAITERS`. Senders add, the inbox subtracts, closing and
+    /// waiting set the flags under the lock of `waiters`.
     word: AtomicUsize,
+    /// The bound on the count; never changes.
     capacity: usize,
+    /// Senders that wait for room, in the order they came.
     waiters: Mutex<WaitList<()>>,
     /// Waiters with a smaller ticket were granted room, and see so without the lock. Written under the lock.
     granted_below: AtomicU64,
     /// Room that was granted and not used yet; counted in the word. It grows under the lock only.
     granted: AtomicUsize,
-    /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while nobody waits.
+    /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while none waits.
     set_aside: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
     #[cfg(feature = "sim")]
@@ -160,7 +164,7 @@ impl Permits {
     /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock. Each gets room for
     /// one message, and as far as there is room and others still wait, what it takes for a turn of so many is set aside. True if others still wait.
     fn grant(&self, turn: usize) -> bool {
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         self.return_set_aside();
         loop {
             let mut woken = WakeList::default();
@@ -181,11 +185,11 @@ impl Permits {
             drop(waiters);
 
             woken.wake();
-            // With less than was asked for there is no room, and whoever gives some back sees the flag.
+            // With less than was asked for there is no room, and the consumer sees the flag when it gives some back.
             if !others_wait || granted < most {
                 return others_wait;
             }
-            waiters = self.lock();
+            waiters = self.waiters.lock();
         }
     }
 
@@ -226,7 +230,7 @@ impl Permits {
             return Poll::Ready(!self.is_closed());
         }
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if self.is_closed() || self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());
         }
@@ -238,11 +242,11 @@ impl Permits {
         }
         waiters.push(&mut reservation.key, (), cx.waker().clone());
 
-        // The flag is lowered under this lock alone. If it is up, whoever released room since then has yet to grant it.
+        // The flag is lowered under this lock alone. If it is up, the consumer that released room since then has yet to grant it.
         if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
             return Poll::Pending;
         }
-        // Room may have become free before the flag was up; whoever releases after this sees the flag.
+        // Room may have become free before the flag was up; a release after this sees the flag.
         let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
         drop(waiters);
         if before & COUNT >= self.capacity {
@@ -260,7 +264,7 @@ impl Permits {
         if reservation.key.is_idle() {
             return;
         }
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if self.was_granted(reservation) {
             drop(waiters);
             if self.use_grant(reservation) {
@@ -277,7 +281,7 @@ impl Permits {
     /// Refuses every message from now on and wakes all waiters. Room that was granted and not used is taken back, so
     /// that the count is exactly the messages that were, or are just being, pushed.
     pub(super) fn close(&self) {
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.return_set_aside();
         // Partner: the update in `use_grant`.
@@ -288,7 +292,7 @@ impl Permits {
             waiters.pop_before(u64::MAX, &mut woken);
             drop(waiters);
             woken.wake();
-            waiters = self.lock();
+            waiters = self.waiters.lock();
         }
     }
 
@@ -297,10 +301,6 @@ impl Permits {
             self.return_set_aside();
             self.word.fetch_and(!WAITERS, Ordering::AcqRel);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WaitList<()>> {
-        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -419,7 +419,7 @@ mod tests {
     fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
         let permits = Arc::new(full(1));
         let looks = permits.clone();
-        let prev = waker_that_drops(move || drop(looks.lock()));
+        let prev = waker_that_drops(move || drop(looks.waiters.lock()));
         let mut reservation = Reservation::default();
         assert!(poll(&permits, &mut reservation, &prev).is_pending());
         drop(prev);
@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(wakes.count(), 1);
 
         let looks = permits.clone();
-        let waker = waker_that_drops(move || drop(looks.lock()));
+        let waker = waker_that_drops(move || drop(looks.waiters.lock()));
         let mut leaves = Reservation::default();
         assert!(poll(&permits, &mut leaves, &waker).is_pending());
         drop(waker);

@@ -1,14 +1,15 @@
-//! What code inside of a simulation may ask of the world around it: machines, faults, links.
+//! The handle by which code inside of a simulation asks things of the world: machines, faults, links.
 
 use super::clock::Skew;
 use super::net::{HostId, HostState, Net, Network};
 use super::{ChoiceKind, SimRng};
+use crate::lock::Mutex;
 use crate::runtime::Handle;
 use crate::sync::oneshot;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a machine runs whenever it starts, in the context of its fresh runtime.
@@ -36,7 +37,7 @@ pub struct MachineId(pub(super) HostId);
 pub enum Crash {
     /// Its process is killed; its kernel closes the connections.
     Kill,
-    /// It loses power: nobody tells the others.
+    /// It loses power: the others are not told.
     PowerOff,
 }
 
@@ -69,21 +70,17 @@ pub struct WorldHandle {
     rng: SimRng,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
 impl WorldHandle {
     pub(super) fn new(net: Net, rng: SimRng) -> Self {
         Self { commands: Arc::default(), handles: Arc::default(), net, rng }
     }
 
     pub(super) fn take_command(&self) -> Option<Command> {
-        lock(&self.commands).pop_front()
+        self.commands.lock().pop_front()
     }
 
     pub(super) fn set_handle(&self, machine: HostId, handle: Option<Handle>) {
-        let mut handles = lock(&self.handles);
+        let mut handles = self.handles.lock();
         if handles.len() <= machine {
             handles.resize(machine + 1, None);
         }
@@ -93,7 +90,7 @@ impl WorldHandle {
     }
 
     fn push(&self, command: Command) {
-        lock(&self.commands).push_back(command);
+        self.commands.lock().push_back(command);
     }
 
     async fn done<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -127,7 +124,7 @@ impl WorldHandle {
         self.push(Command::AfterPoll(machine.0, paused));
     }
 
-    /// Makes every step of a machine take so many times as long.
+    /// Makes every step of a machine take `factor` times as long.
     pub fn slow(&self, machine: MachineId, factor: u32) {
         self.push(Command::Slow(machine.0, factor));
     }
@@ -139,7 +136,7 @@ impl WorldHandle {
 
     /// Returns the runtime of a machine; `None` while it is not up.
     pub fn handle(&self, machine: MachineId) -> Option<Handle> {
-        lock(&self.handles).get(machine.0).cloned().flatten()
+        self.handles.lock().get(machine.0).cloned().flatten()
     }
 
     /// Returns the address of a machine.

@@ -1,7 +1,7 @@
 //! A meeting point for a number of tasks.
 
 use super::wait_set::WaitSet;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
 
 /// Lets tasks wait until so many of them have come, again and again.
 ///
@@ -57,13 +57,13 @@ impl Barrier {
             return BarrierWaitResult(true);
         };
         let _arrival = Arrival { barrier: self, meeting };
-        self.met.until(|| (self.lock().meetings != meeting).then_some(())).await;
+        self.met.until(|| (self.state.lock().meetings != meeting).then_some(())).await;
         BarrierWaitResult(false)
     }
 
     /// Counts one task; `None` if it was the last, else the number of the meeting it waits for.
     fn arrive(&self) -> Option<u64> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.arrived += 1;
         if state.arrived < self.tasks {
             return Some(state.meetings);
@@ -71,10 +71,6 @@ impl Barrier {
         state.arrived = 0;
         state.meetings += 1;
         None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -86,7 +82,7 @@ struct Arrival<'a> {
 
 impl Drop for Arrival<'_> {
     fn drop(&mut self) {
-        let mut state = self.barrier.lock();
+        let mut state = self.barrier.state.lock();
         if state.meetings == self.meeting {
             state.arrived -= 1;
         }

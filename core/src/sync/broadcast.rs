@@ -9,7 +9,7 @@
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use super::wait_set::WaitSet;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -72,10 +72,6 @@ struct Entry<T> {
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Wakes the receivers that wait now.
     fn wake_receivers<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
         let newcomer = state.waiters.next_ticket();
@@ -85,7 +81,7 @@ impl<T> Shared<T> {
             more = state.waiters.pop_before(newcomer, &mut woken);
             drop(state);
             woken.wake();
-            state = self.lock();
+            state = self.state.lock();
         }
     }
 }
@@ -227,7 +223,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// [`SendError`] with the value if nobody receives.
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let receivers = state.receivers;
         if receivers == 0 {
             return Err(SendError(value));
@@ -241,7 +237,7 @@ impl<T> Sender<T> {
 
     /// Makes a receiver of what is sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.receivers += 1;
         let next = state.end();
         drop(state);
@@ -263,7 +259,7 @@ impl<T> Sender<T> {
 
     /// Returns how many values some receiver has not received yet.
     pub fn len(&self) -> usize {
-        self.shared.lock().ring.len()
+        self.shared.state.lock().ring.len()
     }
 
     /// Returns true if every receiver has received every value.
@@ -273,12 +269,12 @@ impl<T> Sender<T> {
 
     /// Returns how many receivers there are.
     pub fn receiver_count(&self) -> usize {
-        self.shared.lock().receivers
+        self.shared.state.lock().receivers
     }
 
     /// Returns how many senders there are.
     pub fn strong_count(&self) -> usize {
-        self.shared.lock().senders
+        self.shared.state.lock().senders
     }
 
     /// Returns how many [`WeakSender`]s there are.
@@ -294,14 +290,14 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.lock().senders += 1;
+        self.shared.state.lock().senders += 1;
         Self { shared: self.shared.clone() }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.senders -= 1;
         if state.senders == 0 {
             self.shared.wake_receivers(state);
@@ -324,7 +320,7 @@ impl<T> WeakSender<T> {
     /// Returns a sender, unless the last one is gone.
     pub fn upgrade(&self) -> Option<Sender<T>> {
         let shared = self.shared.upgrade()?;
-        let mut state = shared.lock();
+        let mut state = shared.state.lock();
         let is_open = state.senders > 0;
         state.senders += usize::from(is_open);
         drop(state);
@@ -354,7 +350,7 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     /// Makes a receiver of what is sent from now on: it has nothing of what this one has yet to receive.
     pub fn resubscribe(&self) -> Self {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.receivers += 1;
         let next = state.end();
         drop(state);
@@ -363,7 +359,7 @@ impl<T> Receiver<T> {
 
     /// Returns how many values it can receive now.
     pub fn len(&self) -> usize {
-        let state = self.shared.lock();
+        let state = self.shared.state.lock();
         usize::try_from(state.end() - self.next.max(state.first)).unwrap_or(usize::MAX)
     }
 
@@ -374,12 +370,12 @@ impl<T> Receiver<T> {
 
     /// Returns true if all senders are gone. Values may be left.
     pub fn is_closed(&self) -> bool {
-        self.shared.lock().senders == 0
+        self.shared.state.lock().senders == 0
     }
 
     /// Returns how many senders there are.
     pub fn sender_strong_count(&self) -> usize {
-        self.shared.lock().senders
+        self.shared.state.lock().senders
     }
 
     /// Returns true if both are ends of the same channel.
@@ -390,7 +386,7 @@ impl<T> Receiver<T> {
     /// The value at its position, or the waker is left behind.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<T>, RecvError>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let taken = state.take(&mut self.next);
         let result = match taken {
             Ok(value) => Ok(value),
@@ -417,7 +413,7 @@ impl<T> Receiver<T> {
 
     fn leave_line(&mut self) {
         if !self.key.is_idle() {
-            let left = self.shared.lock().waiters.remove(&mut self.key);
+            let left = self.shared.state.lock().waiters.remove(&mut self.key);
             drop(left);
         }
     }
@@ -446,7 +442,7 @@ impl<T: Clone> Receiver<T> {
     /// # Errors
     /// [`TryRecvError`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let taken = self.shared.lock().take(&mut self.next);
+        let taken = self.shared.state.lock().take(&mut self.next);
         taken.map(Arc::unwrap_or_clone)
     }
 
@@ -486,7 +482,7 @@ impl<T: Clone> Stream for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let left = state.waiters.remove(&mut self.key);
         let done = state.forget_receiver(self.next);
         let was_last = state.receivers == 0;

@@ -4,7 +4,7 @@
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
+use crate::loom::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -33,7 +33,7 @@ unsafe impl<T: Send> Send for Mutex<T> {}
 // SAFETY: of all who share the lock one at a time reaches the value, so it only moves between threads.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
-/// Somebody else holds the lock, or waits for it.
+/// Another task holds the lock, or waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TryLockError;
 
@@ -116,7 +116,7 @@ macro_rules! guard {
             type Target = T;
 
             fn deref(&self) -> &T {
-                // SAFETY: the guard holds the one permit, so nobody else reaches the value while it is borrowed.
+                // SAFETY: the guard holds the one permit, so no other task reaches the value while it is borrowed.
                 self.mutex.value.with(|value| unsafe { &*value })
             }
         }
@@ -186,7 +186,7 @@ mod loom_models {
         });
     }
 
-    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its former
+    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its previous
     /// holder wrote, or it waits on.
     #[test]
     fn loom_poll_without_a_wake_has_the_lock_or_waits_on() {

@@ -1,14 +1,14 @@
 //! Waking tasks without handing anything over.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Wakes tasks that wait. A notification that finds nobody is kept for the next one to wait, at most one.
+/// Wakes tasks that wait. A notification that finds no waiter is kept for the next one to wait, at most one.
 ///
 /// # Examples
 /// ```
@@ -27,32 +27,32 @@ pub struct Notify {
 
 #[derive(Debug, Default)]
 struct State {
-    /// A notification that found nobody.
+    /// A notification that found no waiter. Set by `notify_one`, taken by the next to wait.
     permit: bool,
     /// Whom `notify_one` serves is granted its notification, to pass on if it leaves; `notify_waiters` only wakes.
     waiters: WaitList<()>,
-    /// How often everybody was notified.
+    /// Calls of `notify_waiters`; one that began to wait before the present number was notified.
     notify_waiters_calls: u64,
 }
 
 impl Notify {
-    /// Nobody is notified yet.
+    /// No notification is kept yet.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Wakes the first who waits, or keeps the notification.
     pub fn notify_one(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let woken = state.waiters.grant();
         state.permit |= woken.is_none();
         drop(state);
         woken.into_iter().for_each(wake_catching);
     }
 
-    /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
+    /// Wakes each waiter whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
         let newcomer = state.waiters.next_ticket();
         while !state.waiters.is_empty() {
@@ -63,7 +63,7 @@ impl Notify {
             if !more {
                 return;
             }
-            state = self.lock();
+            state = self.state.lock();
         }
     }
 
@@ -72,12 +72,8 @@ impl Notify {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line; a notification it got goes to the next.
     pub fn notified(&self) -> Notified<'_> {
-        let notify_waiters_calls = self.lock().notify_waiters_calls;
+        let notify_waiters_calls = self.state.lock().notify_waiters_calls;
         Notified { notify: self, notify_waiters_calls, key: WaiterKey::default(), done: false }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -92,7 +88,7 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Leaves the line, and passes on a notification that nobody else was meant to lose.
+    /// Leaves the line, and passes on a notification that was meant for one waiter.
     fn leave(&mut self, mut state: MutexGuard<'_, State>) {
         let left = state.waiters.remove(&mut self.key);
         drop(state);
@@ -108,10 +104,10 @@ impl Future for Notified<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let mut state = this.notify.lock();
+        let mut state = this.notify.state.lock();
         if !this.done {
             if state.notify_waiters_calls != this.notify_waiters_calls {
-                // Everybody was notified: one that was meant for a single waiter is not needed here.
+                // All were notified: one that was meant for a single waiter is not needed here.
                 this.leave(state);
             } else if this.key.is_idle() {
                 if !std::mem::take(&mut state.permit) {
@@ -133,7 +129,7 @@ impl Future for Notified<'_> {
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
         if !self.key.is_idle() {
-            let state = self.notify.lock();
+            let state = self.notify.state.lock();
             self.leave(state);
         }
     }

@@ -1,7 +1,7 @@
 //! A value that is made once, by an async function, when it is first needed.
 
 use super::semaphore::Semaphore;
-use crate::shim::const_unless_loom;
+use crate::loom::const_unless_loom;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;

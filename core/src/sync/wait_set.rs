@@ -5,8 +5,8 @@
 //! holds or stands in the list when `wake_all` takes the lock.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::const_unless_loom;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::const_unless_loom;
+use crate::loom::sync::Mutex;
 use crate::task::coop;
 use std::fmt;
 use std::future::Future;
@@ -37,7 +37,7 @@ impl WaitSet {
         cx: &Context<'_>,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
-        let mut waiters = self.lock();
+        let mut waiters = self.0.lock();
         if let Some(result) = condition() {
             let left = waiters.remove(key);
             drop(waiters);
@@ -46,36 +46,32 @@ impl WaitSet {
         }
 
         // Woken, and the condition does not hold: it waits again, at the end of the line.
-        let former = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, cx.waker()) };
+        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, cx.waker()) };
         if key.is_idle() {
             waiters.push(key, (), cx.waker().clone());
         }
         drop(waiters);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 
     /// Takes a waiter out, if it still waits.
     pub(super) fn leave(&self, key: &mut WaiterKey) {
         if !key.is_idle() {
-            let left = self.lock().remove(key);
+            let left = self.0.lock().remove(key);
             drop(left);
         }
     }
 
     /// Wakes all who wait now. Who comes while this lasts has seen the condition as it is.
     pub(super) fn wake_all(&self) {
-        let newcomer = self.lock().next_ticket();
+        let newcomer = self.0.lock().next_ticket();
         let mut more = true;
         while more {
             let mut woken = WakeList::default();
-            more = self.lock().pop_before(newcomer, &mut woken);
+            more = self.0.lock().pop_before(newcomer, &mut woken);
             woken.wake();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WaitList<()>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

@@ -6,8 +6,8 @@
 
 use super::wait_list::WaiterKey;
 use super::wait_set::WaitSet;
-use crate::shim::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::shim::sync::{RwLock, RwLockReadGuard};
+use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::loom::sync::{RwLock, RwLockReadGuard};
 use crate::task::coop;
 use futures_core::Stream;
 use std::fmt;
@@ -77,7 +77,7 @@ impl<T> Shared<T> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.value.read().unwrap_or_else(|e| e.into_inner())
+        self.value.read()
     }
 
     /// Borrows the value together with its version, which does not change meanwhile.
@@ -165,7 +165,7 @@ impl<T> Sender<T> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Replaces the value and tells the receivers. The former value is dropped.
+    /// Replaces the value and tells the receivers. The previous value is dropped.
     ///
     /// # Errors
     /// [`SendError`] with the value if nobody receives; [`send_replace`](Self::send_replace) does not care.
@@ -177,7 +177,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Replaces the value and tells the receivers, if there are any. Returns the former one.
+    /// Replaces the value and tells the receivers, if there are any. Returns the previous one.
     pub fn send_replace(&self, mut value: T) -> T {
         self.send_modify(|current| std::mem::swap(current, &mut value));
         value
@@ -200,7 +200,7 @@ impl<T> Sender<T> {
     /// # Panics
     /// See [`send_modify`](Self::send_modify).
     pub fn send_if_modified(&self, modify: impl FnOnce(&mut T) -> bool) -> bool {
-        let mut value = self.shared.value.write().unwrap_or_else(|e| e.into_inner());
+        let mut value = self.shared.value.write();
         let modified = modify(&mut value);
         if modified {
             // Release: partner of the load in `change_since`. With the lock held, so that a version belongs to its value.

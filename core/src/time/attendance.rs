@@ -4,9 +4,9 @@
 //! reads the deadlines; who sets one from outside writes it, fences, and reads the announcement. So at least one of the two
 //! sees the other, and no deadline is slept past.
 
-use crate::shim::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::loom::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// Nobody is in the driver. Earlier than any deadline, so nobody is interrupted.
+/// No worker is in the driver. Earlier than any deadline, so none is interrupted.
 const NOBODY: u64 = 0;
 /// No deadline is known, or none is yet. Later than any.
 const NEVER: u64 = u64::MAX;
@@ -21,7 +21,7 @@ impl Attendance {
         Self { until: AtomicU64::new(NOBODY) }
     }
 
-    /// Somebody will sleep in the driver. The deadlines are read after this.
+    /// A worker will sleep in the driver. The deadlines are read after this.
     pub(super) fn arrive(&self) {
         self.until.store(NEVER, Ordering::Relaxed);
         // Partner: the fence in `sleeps_past`.
@@ -37,7 +37,7 @@ impl Attendance {
         self.until.store(NOBODY, Ordering::Relaxed);
     }
 
-    /// After a deadline was written: whether somebody may sleep past it, who must be interrupted.
+    /// After a deadline was written: whether a worker may sleep past it, and must be interrupted.
     pub(super) fn sleeps_past(&self, deadline: u64) -> bool {
         // Partner: the fence in `arrive`.
         fence(Ordering::SeqCst);
@@ -52,8 +52,8 @@ impl Attendance {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
+    use crate::loom::sync::Arc;
     use crate::scheduler::park::Parker;
-    use crate::shim::sync::Arc;
 
     /// The parker stands for the event queue, which keeps an interruption until the next turn. If a deadline were slept
     /// past nobody would end the sleep, which loom reports as a deadlock.

@@ -1,15 +1,15 @@
 //! The timers of a runtime: one wheel per worker, each behind a lock that is nearly always uncontended.
 //!
 //! A timer lives in the shard of the worker that first polled it, but it belongs to the runtime: that worker fires it
-//! unless it is busy, and so does whoever sleeps in the driver, who sleeps no longer than the earliest deadline of all
+//! unless it is busy, and so does the worker that sleeps in the driver, which sleeps no longer than the earliest deadline of all
 //! shards. Wakers run outside of the lock.
 
 use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
+use crate::lock::Mutex;
 use crate::task::panic::wake_all;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 
 /// The `next` of a shard without timers.
@@ -19,7 +19,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Timers {
     shards: Box<[Shard]>,
     attendance: Attendance,
-    /// Some shard is late and everybody is busy: the next worker that looks up fires all.
+    /// Some shard is late and all workers are busy. Set by the watchdog, taken by a worker: the next worker that looks up fires all.
     overdue: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl Timers {
     /// Adds a timer. True if it became the earliest of its shard.
     pub(crate) fn insert(&self, shard: usize, deadline: Instant, waker: Waker) -> (Entry, bool) {
         let shard = shard % self.shards.len();
-        let mut wheel = self.shards[shard].lock();
+        let mut wheel = self.shards[shard].wheel.lock();
         let key = wheel.insert(deadline.0, waker);
         // Written under the lock. It need not be asked of the wheel, which costs more than the insertion.
         let next = &self.shards[shard].next;
@@ -62,7 +62,7 @@ impl Timers {
 
     /// Makes a timer wake `waker`. False if it has fired.
     pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
-        let mut wheel = self.shards[entry.shard].lock();
+        let mut wheel = self.shards[entry.shard].wheel.lock();
         let prev = match wheel.get_mut(entry.key) {
             Some(known) if known.will_wake(waker) => return true,
             Some(known) => std::mem::replace(known, waker.clone()),
@@ -74,7 +74,7 @@ impl Timers {
     }
 
     pub(crate) fn cancel(&self, entry: &Entry) {
-        let mut wheel = self.shards[entry.shard].lock();
+        let mut wheel = self.shards[entry.shard].wheel.lock();
         let waker = wheel.cancel(entry.key);
         // `next` may stay too early: that costs one look, cheaper than finding the new earliest at each cancel.
         if wheel.len() == 0 {
@@ -84,7 +84,7 @@ impl Timers {
         drop(waker);
     }
 
-    /// Wakes everybody in the shard whose time has come. Returns how many.
+    /// Wakes all in the shard whose time has come. Returns how many.
     pub(crate) fn fire(&self, shard: usize, now: Instant) -> usize {
         let shard = &self.shards[shard];
         if shard.next.load(Ordering::Acquire) > now.0 {
@@ -92,7 +92,7 @@ impl Timers {
         }
 
         let mut due = Vec::new();
-        let mut wheel = shard.lock();
+        let mut wheel = shard.wheel.lock();
         wheel.fire(now.0, |waker| due.push(waker));
         shard.publish(&wheel);
         drop(wheel);
@@ -101,7 +101,7 @@ impl Timers {
         count
     }
 
-    /// Wakes everybody, whatever the time: the runtime has ended.
+    /// Wakes all, whatever the time: the runtime has ended.
     pub(crate) fn end(&self) {
         self.fire_all(Instant(u64::MAX));
     }
@@ -112,7 +112,7 @@ impl Timers {
         (next != NEVER).then_some(Instant(next))
     }
 
-    /// Wakes everybody whose time has come. Returns how many.
+    /// Wakes all whose time has come. Returns how many.
     pub(crate) fn fire_all(&self, now: Instant) -> usize {
         (0..self.shards.len()).map(|shard| self.fire(shard, now)).sum()
     }
@@ -131,7 +131,7 @@ impl Timers {
         (attending, earliest)
     }
 
-    /// Whether somebody sleeps in the driver.
+    /// Whether a worker sleeps in the driver.
     pub(crate) fn is_attended(&self) -> bool {
         self.attendance.is_attended()
     }
@@ -156,13 +156,12 @@ impl Timers {
     }
 
     /// Number of timers that wait.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.wheel.lock().len()).sum()
     }
 }
 
-/// Somebody sleeps in the driver.
+/// The stay of a worker in the driver.
 pub(crate) struct Attending<'a>(&'a Attendance);
 
 impl Drop for Attending<'_> {
@@ -172,10 +171,6 @@ impl Drop for Attending<'_> {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, Wheel<Waker>> {
-        self.wheel.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn publish(&self, wheel: &Wheel<Waker>) {
         self.next.store(wheel.next_deadline().unwrap_or(NEVER), Ordering::Release);
     }
