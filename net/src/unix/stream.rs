@@ -1,7 +1,7 @@
 //! Unix-domain stream sockets.
 
-use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::SocketAddr;
+use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::accept_backoff::AcceptBackoff;
 use crate::readiness::{descriptors, readiness, tries};
 use crate::tcp::{delegate_read, delegate_write};

@@ -120,8 +120,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Receives into memory that need not be initialised.
-pub(super) fn recv_uninit(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    socket2::SockRef::from(socket).recv(buffer)
+pub(super) fn recv_uninit<S>(socket: &S, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>
+where
+    for<'a> SockRef<'a>: From<&'a S>,
+{
+    SockRef::from(socket).recv(buffer)
 }
 
 /// As [`receive`], and from whom.
