@@ -14,6 +14,8 @@ pub mod codec;
 mod compat;
 pub mod fs;
 mod halves;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;

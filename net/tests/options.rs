@@ -48,6 +48,8 @@ fn a_socket_keeps_what_is_set_before_it_connects_or_listens() {
         let (server, peer) = listener.accept().await.unwrap();
         assert_eq!((peer, server.nodelay().unwrap()), (from, true), "accepted sockets inherit");
 
+        cut(TcpSocket::new_v4().unwrap().connect(bound)).await;
+        cut(TcpStream::connect(&[bound, loopback()][..])).await;
         drop(listener);
         let refused = TcpSocket::new_v4().unwrap().connect(bound).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

@@ -74,6 +74,7 @@ fn unix_listeners_accept_at_paths_and_abstract_names() {
             assert!(again.local_addr().unwrap().as_pathname().is_none_or(|path| path == file));
         }
         std::fs::remove_file(&file).unwrap();
+        cut(UnixStream::connect(&file)).await;
         assert_eq!(UnixStream::connect(&file).await.unwrap_err().kind(), ErrorKind::NotFound);
     });
 }

@@ -83,3 +83,30 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posse_core::runtime::Builder;
+    use std::future::poll_fn;
+
+    #[test]
+    fn the_signal_tells_of_the_end_where_there_are_no_descriptors_of_processes() {
+        Builder::new_current_thread().build().unwrap().block_on(async {
+            for (script, code) in [("exit 4", 4), ("read line; exit 5", 5)] {
+                let mut command = std::process::Command::new("sh");
+                let mut child = command.args(["-c", script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+                let input = child.stdin.take();
+                let mut running = Running { child, events: Events::Signal(signal(SignalKind::child()).unwrap()) };
+                let mut input = Some(input);
+                let status = poll_fn(|cx| {
+                    let polled = running.poll_exit(cx);
+                    // Its end of input, and so its own, comes after the first look.
+                    drop(input.take());
+                    polled
+                });
+                assert_eq!(status.await.unwrap().code(), Some(code));
+            }
+        });
+    }
+}

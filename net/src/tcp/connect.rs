@@ -16,6 +16,10 @@ pub(super) async fn connect<T, F>(addresses: Vec<SocketAddr>, attempt: impl FnMu
 where
     F: Future<Output = io::Result<T>>,
 {
+    let mut attempt = attempt;
+    if let [address] = addresses[..] {
+        return attempt(address).await.map_err(|error| failure(None, address, &error));
+    }
     let mut race =
         Race { waiting: interleave(addresses).into_iter(), attempt, running: Vec::new(), next: None, failed: None };
     poll_fn(|cx| race.poll(cx)).await
