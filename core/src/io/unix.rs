@@ -37,7 +37,7 @@ impl UnixStream {
     /// Dropping the future gives the connection up.
     pub async fn connect_unix(address: &std_unix::SocketAddr) -> io::Result<Self> {
         let stream = Self::new(os::UnixStream::connect_addr(address)?)?;
-        // A listener whose queue is full lets the connection wait.
+        // Linux connects at once or not at all; elsewhere the error of a later refusal is taken here.
         stream.write_io(|stream| stream.take_error()?.map_or(Ok(()), Err)).await?;
         Ok(stream)
     }
