@@ -162,10 +162,13 @@ impl<T: Copy> WaitList<T> {
     /// Serves the first waiter, which finds [`WaiterState::Granted`] when it looks or leaves.
     pub fn grant(&mut self) -> Option<Waker> {
         let slab = self.0.as_mut()?;
-        let index = slab.front;
-        let waker = slab.slots.get_mut(index as usize)?.waker.take();
-        slab.unlink(index);
-        waker
+        slab.grant(slab.front)
+    }
+
+    /// Serves the waiter that came last, as [`grant`](Self::grant) does the first.
+    pub fn grant_last(&mut self) -> Option<Waker> {
+        let slab = self.0.as_mut()?;
+        slab.grant(slab.back)
     }
 
     /// Serves waiters that came before the one with this ticket, as many as `woken` takes. True if there are more.
@@ -237,6 +240,12 @@ impl<T: Copy> Slab<T> {
         self.set_next(self.back, index);
         self.back = index;
         WaiterKey { ticket: Some(ticket), index }
+    }
+
+    fn grant(&mut self, index: u32) -> Option<Waker> {
+        let waker = self.slots.get_mut(index as usize)?.waker.take();
+        self.unlink(index);
+        waker
     }
 
     /// Takes a waiter out of the order; its slot stays.
