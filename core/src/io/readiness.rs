@@ -339,6 +339,25 @@ mod tests {
     }
 
     #[test]
+    fn who_moved_less_than_it_could_waits_unless_the_peer_has_closed() {
+        let readiness = Readiness::new_not_ready();
+        let ready = || readiness.ready_event(Direction::Read);
+        assert!(ready().is_none());
+        event(&readiness, &READ);
+        readiness.clear_partial(Direction::Read, ready().expect("there was an event"));
+        assert!(ready().is_none());
+
+        event(&readiness, &Event { read_closed: true, ..READ });
+        readiness.clear_partial(Direction::Read, ready().expect("there was an event"));
+        let closed = ready().expect("the peer has closed");
+        // What was seen before an event clears nothing that came with it.
+        event(&readiness, &READ);
+        readiness.clear_readiness(Direction::Read, closed);
+        readiness.clear_readiness(Direction::Read, ready().expect("there was an event"));
+        assert!(ready().is_none());
+    }
+
+    #[test]
     fn former_wakers_are_dropped_under_no_lock() {
         let readiness = std::sync::Arc::new(Readiness::new_not_ready());
         let mut key = WaiterKey::default();

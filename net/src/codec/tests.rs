@@ -219,5 +219,9 @@ fn errors_keep_their_reason_on_their_way_through_others() {
     assert!(matches!(CodecError::from(there), CodecError::TooLong { max: 7 }));
     let there = std::io::Error::from(CodecError::Io(std::io::ErrorKind::BrokenPipe.into()));
     assert_eq!(there.kind(), std::io::ErrorKind::BrokenPipe);
-    assert!(matches!(CodecError::from(there), CodecError::Io(_)));
+    let back = CodecError::from(there);
+    assert!(matches!(back, CodecError::Io(_)));
+    let cause = |error: &CodecError| std::error::Error::source(error).map(ToString::to_string);
+    assert_eq!(cause(&back), Some(std::io::Error::from(std::io::ErrorKind::BrokenPipe).to_string()));
+    assert_eq!(cause(&CodecError::Truncated), None);
 }
