@@ -1,7 +1,8 @@
 //! References to actors of other nodes: what they send is encoded here and queued in the session.
 
 use super::core::Core;
-use super::peer::{Answer, Peer, Place};
+use super::peer::{Answer, Peer};
+use super::room::Place;
 use crate::error::{AskError, TellError};
 use crate::id::{ActorId, ExitReason};
 use crate::protocol::Wire;
@@ -10,7 +11,7 @@ use crate::watch::monitor::{Monitor, Notify};
 use bytes::BytesMut;
 use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
-use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, TypeInfo, WireRef};
+use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, Session, TypeInfo, WireRef};
 use serde::Serialize;
 use std::cell::Cell;
 use std::fmt;
@@ -55,6 +56,14 @@ pub(super) fn encoded<T: Serialize + 'static, R>(
     result
 }
 
+/// Says who the third nodes of a message are, before it.
+pub(super) fn introduce<T>(core: &Core, session: &mut Session<T>, mentioned: &[Introduction]) {
+    if !mentioned.is_empty() {
+        let now = core.now();
+        mentioned.iter().for_each(|node| session.introduce(node, now));
+    }
+}
+
 impl RemoteRef {
     pub(crate) fn new(peer: Arc<Peer>, key: ActorKey, protocol: u64) -> Self {
         Self { peer, key, protocol }
@@ -77,11 +86,14 @@ impl RemoteRef {
         ActorId::remote(self.peer.id(), self.key)
     }
 
-    pub(crate) fn tell<M: Wire>(&self, message: M) -> Result<(), TellError<M>> {
+    pub(crate) fn tell<M: Wire>(&self, place: &mut Place, message: M) -> Result<(), TellError<M>> {
         let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
+        if !self.peer.may_send(place, self.key) {
+            return Err(TellError::Full(message));
+        }
         let sent = encoded(&core, &message, |body, mentioned| {
             let result = self.peer.with_session(|session| {
-                mentioned.iter().for_each(|node| session.introduce(node));
+                introduce(&core, session, &mentioned);
                 session.tell(self.key, type_info::<M>(), body)
             });
             #[cfg(feature = "sim")]
@@ -89,18 +101,29 @@ impl RemoteRef {
             result
         });
         match sent {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.leave_line(place);
+                Ok(())
+            }
             Ok(Err(error)) => Err(refused(error, message)),
             Err(error) => Err(TellError::Encode(message, error.to_string().into())),
         }
     }
 
-    pub(crate) fn ask<M: Wire>(&self, message: M, within: Duration) -> Result<RemoteReply<M::Reply>, TellError<M>> {
+    pub(crate) fn ask<M: Wire>(
+        &self,
+        place: &mut Place,
+        message: M,
+        within: Duration,
+    ) -> Result<RemoteReply<M::Reply>, TellError<M>> {
         let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
+        if !self.peer.may_send(place, self.key) {
+            return Err(TellError::Full(message));
+        }
         let (answer, reply) = oneshot::channel();
         let sent = encoded(&core, &message, |body, mentioned| {
             let result = self.peer.with_session(|session| {
-                mentioned.iter().for_each(|node| session.introduce(node));
+                introduce(&core, session, &mentioned);
                 session.ask(self.key, type_info::<M>(), body, within, Answer::Ask(answer))
             });
             #[cfg(feature = "sim")]
@@ -108,11 +131,14 @@ impl RemoteRef {
             result
         });
         match sent {
-            Ok(Ok(id)) => Ok(RemoteReply {
-                reply,
-                question: Some(Question { peer: self.peer.clone(), id }),
-                decode: decode_reply::<M::Reply>,
-            }),
+            Ok(Ok(id)) => {
+                self.leave_line(place);
+                Ok(RemoteReply {
+                    reply,
+                    question: Some(Question { peer: self.peer.clone(), id }),
+                    decode: decode_reply::<M::Reply>,
+                })
+            }
             Ok(Err((error, _))) => Err(refused(error, message)),
             Err(error) => Err(TellError::Encode(message, error.to_string().into())),
         }
@@ -130,7 +156,7 @@ impl RemoteRef {
     }
 
     pub(crate) fn leave_line(&self, place: &mut Place) {
-        self.peer.leave_line(place);
+        self.peer.leave_line(place, self.key);
     }
 
     pub(crate) fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
@@ -167,6 +193,8 @@ impl Question {
     /// False if it was answered, or the answer is being given.
     fn cancel(&self) -> bool {
         let answer = self.peer.with_session(|session| session.cancel(self.id));
+        // One question less: that may have been what others waited for.
+        self.peer.wake_line();
         answer.is_some()
     }
 }

@@ -245,7 +245,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         match self.repr() {
             Repr::Local(served) => hand_over::<P, M>(&**served, waiter, message, false).map(drop),
-            Repr::Remote(remote) => remote.tell(message),
+            Repr::Remote(remote) => remote.tell(&mut waiter.remote, message),
             Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
         }
     }
@@ -261,7 +261,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
                 Some(reply) => Ok(Pending::Local(reply)),
                 None => unreachable!("invariant: what was not refused has a reply"),
             },
-            Repr::Remote(remote) => remote.ask(message, within).map(Pending::Remote),
+            Repr::Remote(remote) => remote.ask(&mut waiter.remote, message, within).map(Pending::Remote),
             Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
         }
     }
