@@ -228,7 +228,7 @@ fn every_rule_refuses_a_bad_sample() {
 #[test]
 fn packages_without_unsafe_code_forbid_it() {
     let text = |package: &str| fs::read_to_string(root().join(package).join("src/lib.rs")).unwrap();
-    for package in ["actors", "actors/wire", "actors/macros"] {
+    for package in ["actors", "actors/wire", "actors/macros", "net/quinn", "net/rt"] {
         assert!(text(package).contains("#![forbid(unsafe_code)]"), "{package}");
     }
     // One feature needs it in one file, which is listed above.
@@ -264,7 +264,7 @@ fn every_event_is_in_the_guide() {
 #[test]
 fn every_package_has_what_a_registry_shows() {
     let licence = fs::read_to_string(root().join("LICENSE")).unwrap();
-    for package in ["core", "net", "actors", "actors/wire", "actors/macros"] {
+    for package in ["core", "net", "net/quinn", "net/rt", "actors", "actors/wire", "actors/macros"] {
         let folder = root().join(package);
         assert_eq!(fs::read_to_string(folder.join("LICENSE")).unwrap(), licence, "{package}");
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();

@@ -1,6 +1,6 @@
 //! Layers of tower that need no timer of Tokio.
 
-use posse::http::{Request, Response, service_fn};
+use posse::http::{Incoming, Request, Response, service_fn};
 use posse::sync::Notify;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
 /// The server takes a stack of layers as it takes a router.
 #[posse::test]
 async fn the_server_serves_through_layers() {
-    let hello = service_fn(|_: Request<_>| async { Ok::<_, Infallible>(Response::new("hello".to_owned())) });
+    let hello = service_fn(|_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new("hello".to_owned())) });
     let layered = ServiceBuilder::new().load_shed().concurrency_limit(10).service(hello);
     let address = crate::http::serve(layered).await;
     let stream = posse::net::TcpStream::connect(address).await.unwrap();
