@@ -9,12 +9,15 @@ use std::future::Future;
 struct Idle;
 impl Actor for Idle {}
 
-fn in_runtime(test: impl Future<Output = ()>) {
+pub(in crate::cluster) fn in_runtime(test: impl Future<Output = ()>) {
     Builder::new_current_thread().build().unwrap().block_on(test);
 }
 
-fn other() -> (Arc<Core>, Arc<Peer>) {
-    let limits = Limits::default();
+pub(in crate::cluster) fn other() -> (Arc<Core>, Arc<Peer>) {
+    other_with(Limits::default())
+}
+
+pub(in crate::cluster) fn other_with(limits: Limits) -> (Arc<Core>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
     let core = Core::new(Handle::current(), hello, limits);
     let introduction = Introduction { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
@@ -22,7 +25,7 @@ fn other() -> (Arc<Core>, Arc<Peer>) {
     (core, peer)
 }
 
-fn question(slot: u32) -> CorrelationId {
+pub(in crate::cluster) fn question(slot: u32) -> CorrelationId {
     CorrelationId { slot, generation: 1 }
 }
 
@@ -124,6 +127,12 @@ fn monitors_of_the_other_node_leave_nothing_behind() {
         waiting(0);
         peer.watched_by(question(3), &actor.0);
         waiting(0);
+
+        let actor = crate::spawn(|| Idle);
+        peer.watched_by(question(4), &actor.0);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (1, 1));
+        peer.down(DownReason::Left);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (0, 0));
     });
 }
 
