@@ -419,3 +419,7 @@ pub(super) fn exit_reason(down: DownBody) -> ExitReason {
         _ => ExitReason::failed(down.text),
     }
 }
+
+#[cfg(test)]
+#[path = "inbound_tests.rs"]
+mod tests;

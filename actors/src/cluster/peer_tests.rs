@@ -11,15 +11,15 @@ use std::future::{Future, poll_fn};
 struct Idle;
 impl Actor for Idle {}
 
-fn in_runtime(test: impl Future<Output = ()>) {
+pub(in crate::cluster) fn in_runtime(test: impl Future<Output = ()>) {
     Builder::new_current_thread().build().unwrap().block_on(test);
 }
 
-fn other() -> (Arc<Core>, Arc<Peer>) {
-    other_within(Limits::default())
+pub(in crate::cluster) fn other() -> (Arc<Core>, Arc<Peer>) {
+    other_with(Limits::default())
 }
 
-fn other_within(limits: Limits) -> (Arc<Core>, Arc<Peer>) {
+pub(in crate::cluster) fn other_with(limits: Limits) -> (Arc<Core>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
     let core = Core::new(Handle::current(), hello, limits);
     let introduction = Introduction { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
@@ -27,7 +27,7 @@ fn other_within(limits: Limits) -> (Arc<Core>, Arc<Peer>) {
     (core, peer)
 }
 
-fn question(slot: u32) -> CorrelationId {
+pub(in crate::cluster) fn question(slot: u32) -> CorrelationId {
     CorrelationId { slot, generation: 1 }
 }
 
@@ -129,6 +129,12 @@ fn monitors_of_the_other_node_leave_nothing_behind() {
         waiting(0);
         peer.watched_by(question(3), &actor.0);
         waiting(0);
+
+        let actor = crate::spawn(|| Idle);
+        peer.watched_by(question(4), &actor.0);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (1, 1));
+        peer.down(DownReason::Left);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (0, 0));
     });
 }
 
@@ -158,7 +164,11 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
 #[test]
 fn every_question_less_wakes_who_waits_for_room() {
     in_runtime(async {
-        let (core, peer) = other_within(Limits { asks_max: 1, ..Limits::default() });
+        let (core, peer) = other_with({
+            let mut limits = Limits::default();
+            limits.asks_max = 1;
+            limits
+        });
         let to = posse_wire::ActorKey { slot: 1, generation: 1 };
         let mut inbound = Inbound::new(core, peer.clone(), 0);
         for is_monitor in [true, false] {

@@ -2,9 +2,11 @@
 
 use crate::prelude::*;
 use crate::{System, spawn};
+use posse_core::lock::Mutex;
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 use std::future::pending;
+use std::sync::Arc;
 
 /// As many as a test of each kind makes.
 const MANY: usize = 1000;
@@ -211,4 +213,53 @@ impl Handler<Wait> for Stuck {
     async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
         pending().await
     }
+}
+
+/// Notes when it is dropped.
+struct Noted(&'static str, Arc<Mutex<Vec<&'static str>>>);
+impl Actor for Noted {}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.1.lock().push(self.0);
+    }
+}
+
+impl Handler<Wait> for Noted {
+    async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
+        pending().await
+    }
+}
+
+struct Adopt;
+impl Message for Adopt {
+    type Reply = LocalRef<Noted>;
+}
+
+impl Handler<Adopt> for Noted {
+    async fn handle(&mut self, _: Adopt, ctx: &mut Context<Self>) -> LocalRef<Noted> {
+        ctx.spawn(Spec::once(Noted("child", self.1.clone())).stop_within(ms(1)))
+    }
+}
+
+#[test]
+fn a_parent_ends_after_a_child_that_had_to_be_killed() {
+    run(async {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let parent = spawn(Spec::once(Noted("parent", order.clone())));
+        let child = parent.ask(Adopt).await.expect("it is started");
+        child.try_tell(Wait).expect("there is room");
+        for stops in [false, true] {
+            if stops {
+                parent.stop();
+            }
+            for _ in 0..10 {
+                yield_now().await;
+            }
+        }
+        assert!(order.lock().is_empty(), "the child has its time");
+        posse_core::runtime::Handle::current().advance(ms(1));
+        parent.closed().await;
+        assert_eq!(*order.lock(), ["child", "parent"]);
+    });
 }
