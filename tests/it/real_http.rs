@@ -148,6 +148,22 @@ fn a_handler_that_panics_ends_its_connection_alone_and_is_said() {
     assert!(line.ends_with("reason=broken on purpose"), "{line}");
 }
 
+#[posse::test]
+async fn a_handshake_that_panics_at_its_begin_ends_no_other_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let begun = std::sync::atomic::AtomicUsize::new(0);
+    let handshake = move |stream: TcpStream| {
+        assert!(begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0, "broken on purpose");
+        std::future::ready(std::io::Result::Ok(stream))
+    };
+    let server = http::serve(listener, router(&Arc::default())).handshake(handshake).into_future();
+    let server = task::spawn(server);
+    assert!(Client::connect(address).await.is_closed().await);
+    assert!(Client::connect(address).await.get("/hello").await.unwrap().ends_with("hello"));
+    assert!(!server.is_finished());
+}
+
 #[test]
 fn a_panic_in_version_2_ends_its_request_alone() {
     let said = heard(Level::ERROR, "posse::", async {
