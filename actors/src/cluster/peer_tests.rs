@@ -164,11 +164,9 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
 #[test]
 fn every_question_less_wakes_who_waits_for_room() {
     in_runtime(async {
-        let (core, peer) = other_with({
-            let mut limits = Limits::default();
-            limits.asks_max = 1;
-            limits
-        });
+        let mut limits = Limits::default();
+        limits.asks_max = 1;
+        let (core, peer) = other_with(limits);
         let to = posse_wire::ActorKey { slot: 1, generation: 1 };
         let mut inbound = Inbound::new(core, peer.clone(), 0);
         for is_monitor in [true, false] {

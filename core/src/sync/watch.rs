@@ -89,7 +89,8 @@ impl<T> Shared<T> {
 }
 
 /// The value a receiver or sender borrowed. No value can be sent while it lives: copy or clone what is needed, and do not
-/// hold it across an `await`, which the compiler refuses in a spawned task.
+/// hold it across an `await`, which the compiler refuses in a spawned task. Nor borrow again while it lives: that may wait for a
+/// sender, which waits for it.
 pub struct Ref<'a, T> {
     value: RwLockReadGuard<'a, T>,
     changed: bool,
