@@ -215,17 +215,17 @@ impl Handler<Wait> for Stuck {
     }
 }
 
-/// Notes when it is dropped.
-struct Noted(&'static str, Arc<Mutex<Vec<&'static str>>>);
-impl Actor for Noted {}
+/// Has a child that notes, when it is dropped, whether its parent is there.
+struct Family(Option<LocalRef<Family>>, Arc<Mutex<Vec<bool>>>);
+impl Actor for Family {}
 
-impl Drop for Noted {
+impl Drop for Family {
     fn drop(&mut self) {
-        self.1.lock().push(self.0);
+        self.1.lock().extend(self.0.iter().map(LocalRef::is_alive));
     }
 }
 
-impl Handler<Wait> for Noted {
+impl Handler<Wait> for Family {
     async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
         pending().await
     }
@@ -233,20 +233,20 @@ impl Handler<Wait> for Noted {
 
 struct Adopt;
 impl Message for Adopt {
-    type Reply = LocalRef<Noted>;
+    type Reply = LocalRef<Family>;
 }
 
-impl Handler<Adopt> for Noted {
-    async fn handle(&mut self, _: Adopt, ctx: &mut Context<Self>) -> LocalRef<Noted> {
-        ctx.spawn(Spec::once(Noted("child", self.1.clone())).stop_within(ms(1)))
+impl Handler<Adopt> for Family {
+    async fn handle(&mut self, _: Adopt, ctx: &mut Context<Self>) -> LocalRef<Family> {
+        ctx.spawn(Spec::once(Family(Some(ctx.me()), self.1.clone())).stop_within(ms(1)))
     }
 }
 
 #[test]
 fn a_parent_ends_after_a_child_that_had_to_be_killed() {
     run(async {
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let parent = spawn(Spec::once(Noted("parent", order.clone())));
+        let noted = Arc::new(Mutex::new(Vec::new()));
+        let parent = spawn(Spec::once(Family(None, noted.clone())));
         let child = parent.ask(Adopt).await.expect("it is started");
         child.try_tell(Wait).expect("there is room");
         for stops in [false, true] {
@@ -257,9 +257,9 @@ fn a_parent_ends_after_a_child_that_had_to_be_killed() {
                 yield_now().await;
             }
         }
-        assert!(order.lock().is_empty(), "the child has its time");
+        assert!(child.is_alive() && parent.is_alive(), "the child has its time");
         posse_core::runtime::Handle::current().advance(ms(1));
         parent.closed().await;
-        assert_eq!(*order.lock(), ["child", "parent"]);
+        assert_eq!(*noted.lock(), [true]);
     });
 }
