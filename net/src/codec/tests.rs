@@ -236,14 +236,3 @@ fn after_an_error_a_new_buffer_is_searched_from_its_start() {
     assert_eq!(lines.decode(&mut next.clone()).unwrap().as_deref(), Some("one"));
     assert_eq!(fields.decode(&mut next).unwrap().as_deref(), Some(&b"one"[..]));
 }
-
-#[test]
-fn after_an_error_a_new_buffer_is_searched_from_its_start() {
-    let (mut lines, mut fields) = (LinesCodec::new(10), AnyDelimiterCodec::new(b",\n", b",", 10));
-    let too_long = || BytesMut::from(&[b'x'; 20][..]);
-    assert!(lines.decode(&mut too_long()).is_err() && lines.decode_eof(&mut too_long()).is_err());
-    assert!(fields.decode(&mut too_long()).is_err() && fields.decode_eof(&mut too_long()).is_err());
-    let mut next = BytesMut::from("one\ntwo\nthree\nfour\nfive\n");
-    assert_eq!(lines.decode(&mut next.clone()).unwrap().as_deref(), Some("one"));
-    assert_eq!(fields.decode(&mut next).unwrap().as_deref(), Some(&b"one"[..]));
-}
