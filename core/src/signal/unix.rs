@@ -109,7 +109,7 @@ enum Source {
     Os(Signals),
     /// What waits for the next one, and comes back with how many there were.
     #[cfg(feature = "sim")]
-    Simulated(std::pin::Pin<Box<dyn Future<Output = Delivered> + Send>>),
+    Simulated(std::pin::Pin<Box<dyn Future<Output = Delivered> + Send + Sync>>),
 }
 
 impl Signal {
