@@ -191,7 +191,7 @@ fn of_sockets_and_streams() {
         posse::io::Stdin: Send Sync Unpin;
         posse::fs::File: Send Sync Unpin;
         posse::process::Child: Send Sync Unpin;
-        posse::signal::unix::Signal: Send Unpin;
+        posse::signal::unix::Signal: Send Sync Unpin;
     }
 }
 
