@@ -24,6 +24,8 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
     let first = posse::task::spawn(limited.clone().oneshot(1));
     posse::task::yield_now().await;
     let second = posse::task::spawn(limited.clone().oneshot(2));
+    // It is in the line before the one that sheds, whose place is held as long as that one lives.
+    posse::task::yield_now().await;
     let mut shedding = ServiceBuilder::new().load_shed().service(limited);
     while !first.is_finished() {
         let refused = shedding.ready().await.unwrap().call(3).await.unwrap_err();
@@ -31,6 +33,7 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
         opened.notify_one();
         posse::task::yield_now().await;
     }
+    drop(shedding);
     opened.notify_one();
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(1), Ok(2)));
 }
