@@ -7,6 +7,7 @@ mod grpc;
 mod http;
 mod metrics;
 mod postgres;
+mod quic;
 mod redis;
 mod symbols;
 mod tls;

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A certificate for this test, made by openssl, in files and as configurations of both ends.
-struct Secrets {
+pub struct Secrets {
     file: String,
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
+    pub server: Arc<ServerConfig>,
+    pub client: Arc<ClientConfig>,
     _folder: Folder,
 }
 
-async fn secrets(name: &str) -> Option<Secrets> {
+pub async fn secrets(name: &str) -> Option<Secrets> {
     let folder = Folder::new(name);
     let (key, file) = (folder.file("key"), folder.file("certificate"));
     let kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
@@ -94,7 +94,7 @@ async fn a_server_of_tokio_rustls_echoes_a_megabyte_to_a_client_of_futures_rustl
     let name = ServerName::try_from("localhost").unwrap();
     let stream = connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
     let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
-    let (mut read, mut write) = futures_util::io::AsyncReadExt::split(stream);
+    let (mut read, mut write) = posse::io::split(stream);
     let bytes = sent.clone();
     let writing = posse::task::spawn(async move {
         posse::io::AsyncWriteExt::write_all(&mut write, &bytes).await.unwrap();

@@ -1,6 +1,6 @@
 //! Layers of tower that need no timer of Tokio.
 
-use posse::http::{Request, Response, service_fn};
+use posse::http::{Incoming, Request, Response, service_fn};
 use posse::sync::Notify;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
     let first = posse::task::spawn(limited.clone().oneshot(1));
     posse::task::yield_now().await;
     let second = posse::task::spawn(limited.clone().oneshot(2));
+    // It is in the line before the one that sheds, whose place is held as long as that one lives.
+    posse::task::yield_now().await;
     let mut shedding = ServiceBuilder::new().load_shed().service(limited);
     while !first.is_finished() {
         let refused = shedding.ready().await.unwrap().call(3).await.unwrap_err();
@@ -31,6 +33,7 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
         opened.notify_one();
         posse::task::yield_now().await;
     }
+    drop(shedding);
     opened.notify_one();
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(1), Ok(2)));
 }
@@ -38,7 +41,7 @@ async fn a_limit_holds_requests_back_and_a_load_shed_refuses_them() {
 /// The server takes a stack of layers as it takes a router.
 #[posse::test]
 async fn the_server_serves_through_layers() {
-    let hello = service_fn(|_: Request<_>| async { Ok::<_, Infallible>(Response::new("hello".to_owned())) });
+    let hello = service_fn(|_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new("hello".to_owned())) });
     let layered = ServiceBuilder::new().load_shed().concurrency_limit(10).service(hello);
     let address = crate::http::serve(layered).await;
     let stream = posse::net::TcpStream::connect(address).await.unwrap();

@@ -1,7 +1,7 @@
 //! `#[posse::main]` and `#[posse::test]`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::parse::Parser;
 use syn::{Error, ItemFn, LitInt, LitStr, Path, Result};
 
@@ -13,8 +13,8 @@ struct Args {
     krate: Path,
 }
 
-pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool) -> Result<TokenStream> {
-    let args = parse(args, test)?;
+pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &str) -> Result<TokenStream> {
+    let args = parse(args, test, krate)?;
     let mut function: ItemFn = syn::parse2(item)?;
     if let Some(seeds) = &args.sim {
         return simulated(&args, seeds.as_ref(), &function);
@@ -71,8 +71,9 @@ fn simulated(args: &Args, seeds: Option<&LitInt>, function: &ItemFn) -> Result<T
     })
 }
 
-fn parse(args: TokenStream, test: bool) -> Result<Args> {
-    let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::posse) };
+fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
+    let krate = format_ident!("{krate}");
+    let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::#krate) };
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("flavor") {
             let flavor: LitStr = meta.value()?.parse()?;

@@ -20,7 +20,7 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// Runs an `async fn main` in a runtime. `flavor = "current_thread"` and `workers = N` choose which.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::expand(args.into(), item.into(), false).unwrap_or_else(syn::Error::into_compile_error).into()
+    entry::expand(args.into(), item.into(), false, "posse").unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Runs an `async fn` as a test in a runtime of its own, by default one on the test's thread.
@@ -29,7 +29,19 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `async fn name(sim: Sim)`. It runs with each seed from 0 on, by default 100 of them. Needs the feature `sim`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
-    entry::expand(args.into(), item.into(), true).unwrap_or_else(syn::Error::into_compile_error).into()
+    entry::expand(args.into(), item.into(), true, "posse").unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// `#[posse_rt::main]`: as [`main`], for a program that depends on the runtime alone.
+#[proc_macro_attribute]
+pub fn rt_main(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(args.into(), item.into(), false, "posse_rt").unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// `#[posse_rt::test]`: as [`test`], for a program that depends on the runtime alone, which has no simulation.
+#[proc_macro_attribute]
+pub fn rt_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(args.into(), item.into(), true, "posse_rt").unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Turns a trait of `async fn` into a protocol: a type that lists messages, a struct for each message, a method for each.

@@ -4,7 +4,7 @@
 //! A task should come back from each poll soon. If one does not, it occupies its worker, and only that: once it has been
 //! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
 //! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
-//! such polls, everything waits until one returns; a current-thread runtime has only one. BlockingTask code belongs into
+//! such polls, everything waits until one returns; a current-thread runtime has only one. Code that blocks belongs into
 //! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
 //! sees to this; it sleeps while the workers do.
 //!

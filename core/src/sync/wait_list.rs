@@ -194,6 +194,12 @@ impl<T: Copy> WaitList<T> {
         slab.slots.get(slab.front as usize)?.waker.clone()
     }
 
+    /// Returns true if the waiter was not served yet.
+    pub fn is_waiting(&self, key: &WaiterKey) -> bool {
+        let slot = self.0.as_ref().and_then(|slab| slab.slots.get(key.index as usize));
+        slot.is_some_and(|slot| slot.ticket.is_some() && slot.ticket == key.ticket && slot.waker.is_some())
+    }
+
     /// Returns true if nobody waits before this waiter.
     pub fn is_front(&self, key: &WaiterKey) -> bool {
         key.ticket.is_some_and(|own| own.get() == self.front_ticket())

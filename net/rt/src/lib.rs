@@ -1,0 +1,14 @@
+//! The Posse runtime for programs without actors, under the paths that it has in the package `posse`.
+//!
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub use posse_core::{runtime, signal, sync, task, time};
+#[cfg(feature = "macros")]
+pub use posse_macros::{rt_main as main, rt_test as test};
+pub use posse_net as net;
+#[cfg(feature = "http")]
+pub use posse_net::http;
+#[cfg(feature = "hyper")]
+pub use posse_net::hyper;
+pub use posse_net::{bytes, io};
