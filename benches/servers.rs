@@ -14,6 +14,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+// Its `main` is the example's own.
+#[allow(dead_code)]
 #[path = "../examples/mini_redis/main.rs"]
 mod mini_redis;
 

@@ -228,6 +228,15 @@ fn servers_end_with_zero_at_ctrl_c_and_echo_first_what_has_arrived() {
 
 /// A program that sets no subscriber is told all the same.
 #[test]
+fn the_metrics_example_finds_the_task_that_is_stuck() {
+    let output = Command::new(binary("metrics")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(text.lines().any(|line| line.starts_with("stuck: task") && line.contains("\"import\": running")), "{text}");
+    assert!(text.contains("spawned at examples/metrics.rs:") && text.contains("\"client 2\": waiting"), "{text}");
+}
+
+#[test]
 fn warnings_go_to_standard_error_while_nobody_listens() {
     let output = Command::new(binary("supervision")).output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();

@@ -245,7 +245,7 @@ fn what_ends_leaves_nothing_behind() {
 
     Runtime::new().unwrap().block_on(async {
         let (bound, mut address) = mpsc::unbounded_channel();
-        let on_bound = move |address| drop(bound.send(address));
+        let on_bound = move |address| assert!(bound.send(address).is_ok());
         let begun = Arc::new(AtomicUsize::new(0));
         let count_them = begun.clone();
         let serve = move |stream| Spec::once(Connection(stream, count_them.clone()));

@@ -70,7 +70,9 @@ pub use posse_net as net;
 pub use posse_net::http;
 #[cfg(feature = "hyper")]
 pub use posse_net::hyper;
-pub use posse_net::io;
+#[cfg(unix)]
+pub use posse_net::process;
+pub use posse_net::{fs, io};
 
 use actor::lifecycle;
 use posse_core::runtime::{Handle, Runtime};

@@ -3,6 +3,8 @@
 //! The first use of a signal replaces its default action for the whole process: from then on it no longer kills. A signal
 //! counts from the call of the function on, not from the first poll of its future.
 
+pub mod unix;
+
 use crate::io::SignalPipe;
 use crate::runtime::Handle;
 use signal_hook::consts::{SIGINT, SIGTERM};

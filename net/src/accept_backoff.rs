@@ -87,7 +87,11 @@ impl AcceptBackoff {
     fn judge<T>(&self, result: io::Result<T>) -> Option<io::Result<T>> {
         match result {
             Err(error) if is_exhausted(&error) => {
-                self.0.lock().start(&error);
+                let warns = self.0.lock().start();
+                if let Some(pause) = warns {
+                    let pause = pause.as_secs_f64();
+                    posse_core::event!(WARN, "posse::net", "connections cannot be accepted for now", reason = %error; pause = pause);
+                }
                 None
             }
             Err(error) if is_connection_error(&error) => None,
@@ -102,20 +106,20 @@ impl AcceptBackoff {
 }
 
 impl State {
-    /// Begins a pause, unless the attempt of another task has just begun it.
-    fn start(&mut self, error: &io::Error) {
+    /// Begins a pause, unless the attempt of another task has just begun it. Returns its length if it is time to warn.
+    fn start(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if self.until.is_some_and(|until| now < until) {
-            return;
+            return None;
         }
         self.length = (self.length * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         self.until = Some(now + self.length);
 
-        if self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL) {
+        let warns = self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL);
+        if warns {
             self.warned = Some(now);
-            let pause = self.length.as_secs_f64();
-            posse_core::event!(WARN, "posse::net", "connections cannot be accepted for now", reason = %error; pause = pause);
         }
+        warns.then_some(self.length)
     }
 }
 

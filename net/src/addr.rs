@@ -10,6 +10,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 pub trait ToSocketAddrs: Send + Sync {
     /// Finds the addresses.
     fn to_socket_addrs(&self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Returns the address, if it is one that needs no looking up: then nothing is allocated.
+    fn known(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// Resolves a name.
@@ -51,6 +56,10 @@ macro_rules! known {
         impl ToSocketAddrs for $ty {
             async fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
                 Ok(vec![SocketAddr::from(*self)])
+            }
+
+            fn known(&self) -> Option<SocketAddr> {
+                Some(SocketAddr::from(*self))
             }
         }
     )*};
@@ -97,5 +106,9 @@ impl ToSocketAddrs for [SocketAddr] {
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     async fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         (**self).to_socket_addrs().await
+    }
+
+    fn known(&self) -> Option<SocketAddr> {
+        (**self).known()
     }
 }

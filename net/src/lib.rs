@@ -12,21 +12,30 @@ mod accept_backoff;
 mod addr;
 pub mod codec;
 mod compat;
+pub mod fs;
+mod halves;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
+#[cfg(unix)]
+pub mod process;
+mod readiness;
 mod tcp;
 mod udp;
-mod unix;
+#[cfg(unix)]
+pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 /// Buffers that are cheap to share.
 pub use bytes;
-pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf};
+pub use tcp::{
+    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream, WriteHalf,
+};
 pub use udp::UdpSocket;
-pub use unix::{UnixListener, UnixStream};
+#[cfg(unix)]
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 /// The program of the package's README, compiled as a test.
 #[cfg(doctest)]

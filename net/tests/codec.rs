@@ -177,3 +177,26 @@ fn datagrams_hold_one_message_or_more() {
         assert_eq!(&buffer[..5], b"back\n");
     });
 }
+
+/// Writes half of a frame before it finds out that it cannot write the rest.
+struct Halfway;
+
+impl Encoder<&str> for Halfway {
+    type Error = io::Error;
+
+    fn encode(&mut self, item: &str, buffer: &mut BytesMut) -> io::Result<()> {
+        buffer.extend_from_slice(item.as_bytes());
+        if item == "bad" { Err(io::Error::other("on purpose")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_frame_that_cannot_be_encoded_leaves_nothing_behind() {
+    block_on(async {
+        let mut frames = FramedWrite::new(Vec::new(), Halfway);
+        frames.feed("one ").await.unwrap();
+        assert!(frames.send("bad").await.is_err());
+        frames.send("two").await.unwrap();
+        assert_eq!(frames.get_ref(), b"one two");
+    });
+}

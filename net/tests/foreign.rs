@@ -110,7 +110,7 @@ fn a_unix_stream_is_read_and_written_by_either_family() {
             let place = std::env::temp_dir().join(format!("posse-foreign-{}", std::process::id()));
             let listener = posse_net::UnixListener::bind(&place)?;
             let one = posse_net::UnixStream::connect(&place).await?;
-            let two = listener.accept().await?;
+            let two = listener.accept().await?.0;
             std::fs::remove_file(&place)?;
             (one, two)
         };

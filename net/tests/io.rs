@@ -529,3 +529,22 @@ fn the_outputs_of_the_process_take_bytes() {
         assert!(io::stdin().read(&mut []).await.is_ok());
     });
 }
+
+/// A source that has ended is not read again: without budget the end would look like a source that lost its bytes.
+#[test]
+fn the_end_is_an_end_with_the_last_unit_of_the_budget_too() {
+    block_on(async {
+        let (source, sink) = simplex(1);
+        drop(sink);
+        let mut source = BufReader::new(source);
+        for spent in [0, 1] {
+            task::yield_now().await;
+            for _ in 0..spent {
+                task::consume_budget().await;
+            }
+            for _ in 0..200 {
+                assert_eq!(source.fill_buf().await.unwrap(), b"");
+            }
+        }
+    });
+}

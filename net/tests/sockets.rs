@@ -241,7 +241,7 @@ fn unix_sockets_connect() {
         let path = std::env::temp_dir().join(format!("posse-test-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         let mut client = UnixStream::connect(&path).await.unwrap();
-        let mut server = listener.accept().await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
         std::fs::remove_file(&path).unwrap();
         client.write_u64(9).await.unwrap();
         assert_eq!(server.read_u64().await.unwrap(), 9);

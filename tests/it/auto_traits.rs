@@ -180,6 +180,18 @@ fn of_sockets_and_streams() {
         Framed<SendOnly, LinesCodec>: Send Unpin;
         Framed<Neither, LinesCodec>: Unpin;
         CodecError: Send Sync Unpin;
+        posse::net::TcpSocket: Send Sync Unpin;
+        posse::net::UnixDatagram: Send Sync Unpin;
+        posse::net::unix::pipe::Sender: Send Sync Unpin;
+        posse::net::unix::pipe::Receiver: Send Sync Unpin;
+        posse::io::unix::AsyncFd<std::os::fd::OwnedFd>: Send Sync Unpin;
+        posse::io::ReadHalf<SendOnly>: Send Sync Unpin;
+        posse::io::ReadHalf<Neither>: Unpin;
+        posse::io::DuplexStream: Send Sync Unpin;
+        posse::io::Stdin: Send Sync Unpin;
+        posse::fs::File: Send Sync Unpin;
+        posse::process::Child: Send Sync Unpin;
+        posse::signal::unix::Signal: Send Sync Unpin;
     }
 }
 

@@ -148,6 +148,22 @@ fn a_handler_that_panics_ends_its_connection_alone_and_is_said() {
     assert!(line.ends_with("reason=broken on purpose"), "{line}");
 }
 
+#[posse::test]
+async fn a_handshake_that_panics_at_its_begin_ends_no_other_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let begun = std::sync::atomic::AtomicUsize::new(0);
+    let handshake = move |stream: TcpStream| {
+        assert!(begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0, "broken on purpose");
+        std::future::ready(std::io::Result::Ok(stream))
+    };
+    let server = http::serve(listener, router(&Arc::default())).handshake(handshake).into_future();
+    let server = task::spawn(server);
+    assert!(Client::connect(address).await.is_closed().await);
+    assert!(Client::connect(address).await.get("/hello").await.unwrap().ends_with("hello"));
+    assert!(!server.is_finished());
+}
+
 #[test]
 fn a_panic_in_version_2_ends_its_request_alone() {
     let said = heard(Level::ERROR, "posse::", async {
@@ -292,7 +308,7 @@ async fn a_connection_that_a_handler_takes_over_counts_until_it_ends() {
 async fn a_supervised_server_answers_what_it_has_begun_before_it_stops() {
     let gate = Arc::new(Notify::new());
     let (bound, mut addresses) = posse::sync::mpsc::unbounded_channel();
-    let listener = Listener::tcp("127.0.0.1:0").on_bound(move |address| drop(bound.send(address)));
+    let listener = Listener::tcp("127.0.0.1:0").on_bound(move |address| assert!(bound.send(address).is_ok()));
     let supervisor = Supervisor::one_for_one().child(listener.http(router(&gate)).name("http")).spawn();
     let address = addresses.recv().await.unwrap();
     let (mut busy, mut idle) = (Client::connect(address).await, Client::connect(address).await);

@@ -9,12 +9,14 @@ use posse::runtime::{Builder, Runtime};
 use posse::task;
 use posse::time::sleep;
 use std::future::Future;
+use std::io::Write;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// Runs a test on fleets of several sizes, with the other workers asleep and with all of them busy.
 fn fleets(test: impl Fn(&Runtime, usize)) {
@@ -32,6 +34,46 @@ fn fleets(test: impl Fn(&Runtime, usize)) {
         test(&runtime, workers);
         stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// A subscriber's writer, which passes on each line.
+struct Lines(Sender<String>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        // Whoever waits for a line stops at the first that it looks for.
+        let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The task stays in its poll until the watchdog has told of it.
+#[test]
+fn the_watchdog_names_a_stuck_task_and_where_it_was_spawned() {
+    let (lines, heard) = channel();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || Lines(lines.clone()))
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let line = runtime.block_on(async {
+        let stuck = async move { heard.iter().find(|line| line.contains("task.name=stuck on purpose")).unwrap() };
+        task::Builder::new().name("stuck on purpose").spawn(stuck).await.unwrap()
+    });
+    assert!(line.starts_with(" WARN posse::task: a task is in one poll for long task.id="), "{line}");
+    assert!(
+        line.contains("task.type=it::real_stuck::") && line.contains("task.place=tests/it/real_stuck.rs:"),
+        "{line}"
+    );
+    assert!(runtime.handle().metrics().slow_poll_count() >= 1);
 }
 
 /// A waker that a blocked thread waits for.

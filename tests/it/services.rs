@@ -66,7 +66,10 @@ async fn a_connection_that_breaks_and_a_listener_that_panics_harm_no_other() {
     };
     let supervisor = Supervisor::one_for_one()
         .child(
-            Listener::tcp("127.0.0.1:0").on_bound(move |address| drop(bound.send(address))).serve(make).name("fragile"),
+            Listener::tcp("127.0.0.1:0")
+                .on_bound(move |address| assert!(bound.send(address).is_ok()))
+                .serve(make)
+                .name("fragile"),
         )
         .spawn();
     let address = addresses.recv().await.unwrap();

@@ -98,7 +98,7 @@ fn once_cell_get_or_init() {
             let _ = gone.await;
             1
         };
-        let made = moment.cut(cell.get_or_init(init), || drop(go.send(()))).await;
+        let made = moment.cut(cell.get_or_init(init), || _ = go.send(())).await;
         let expected = if made.is_some() { 1 } else { 2 };
         assert_eq!(cell.get_or_init(|| async { 2 }).await, &expected, "{moment:?}");
         made.is_some()

@@ -153,7 +153,8 @@ impl Inbound {
                     end = Some(if code == Goodbye::Shutdown { End::Down } else { End::Broken });
                 }
                 Event::Watch(id, to) => self.watch(id, to)?,
-                Event::Reply(..) | Event::ReplyErr(..) => {
+                // One question less, which may have been what others waited for.
+                Event::Reply(..) | Event::ReplyErr(..) | Event::Down(..) | Event::Resolved(..) => {
                     room = true;
                     self.answer(event);
                 }
@@ -418,3 +419,7 @@ pub(super) fn exit_reason(down: DownBody) -> ExitReason {
         _ => ExitReason::failed(down.text),
     }
 }
+
+#[cfg(test)]
+#[path = "inbound_tests.rs"]
+mod tests;

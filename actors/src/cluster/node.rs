@@ -558,6 +558,7 @@ impl Drop for Lookup {
     fn drop(&mut self) {
         if !self.answered {
             self.peer.with_session(|session| session.cancel(self.id));
+            self.peer.wake_line();
         }
     }
 }

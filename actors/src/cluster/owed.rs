@@ -200,3 +200,7 @@ pub(super) fn reply_code(error: &AskError) -> (ReplyCode, &str) {
         AskError::NoReply | AskError::NodeDown => (ReplyCode::NoReply, ""),
     }
 }
+
+#[cfg(test)]
+#[path = "owed_tests.rs"]
+mod tests;

@@ -537,4 +537,4 @@ impl fmt::Debug for Peer {
 
 #[cfg(test)]
 #[path = "peer_tests.rs"]
-mod tests;
+pub(super) mod tests;

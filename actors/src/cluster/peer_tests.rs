@@ -2,19 +2,24 @@
 
 use super::*;
 use crate::actor::Actor;
+use crate::cluster::inbound::Inbound;
 use posse_core::runtime::{Builder, Handle};
-use posse_wire::{Hello, Limits};
-use std::future::Future;
+use posse_core::task;
+use posse_wire::{DownBody, Event, Hello, Limits};
+use std::future::{Future, poll_fn};
 
 struct Idle;
 impl Actor for Idle {}
 
-fn in_runtime(test: impl Future<Output = ()>) {
+pub(in crate::cluster) fn in_runtime(test: impl Future<Output = ()>) {
     Builder::new_current_thread().build().unwrap().block_on(test);
 }
 
-fn other() -> (Arc<Core>, Arc<Peer>) {
-    let limits = Limits::default();
+pub(in crate::cluster) fn other() -> (Arc<Core>, Arc<Peer>) {
+    other_with(Limits::default())
+}
+
+pub(in crate::cluster) fn other_with(limits: Limits) -> (Arc<Core>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
     let core = Core::new(Handle::current(), hello, limits);
     let introduction = Introduction { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
@@ -22,7 +27,7 @@ fn other() -> (Arc<Core>, Arc<Peer>) {
     (core, peer)
 }
 
-fn question(slot: u32) -> CorrelationId {
+pub(in crate::cluster) fn question(slot: u32) -> CorrelationId {
     CorrelationId { slot, generation: 1 }
 }
 
@@ -124,6 +129,12 @@ fn monitors_of_the_other_node_leave_nothing_behind() {
         waiting(0);
         peer.watched_by(question(3), &actor.0);
         waiting(0);
+
+        let actor = crate::spawn(|| Idle);
+        peer.watched_by(question(4), &actor.0);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (1, 1));
+        peer.down(DownReason::Left);
+        assert_eq!((peer.watcher_count(), actor.0.monitors.len()), (0, 0));
     });
 }
 
@@ -146,5 +157,40 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
         assert_eq!(*lock(&told), 1);
         assert_eq!(answer.await.unwrap(), Err(FindError::NodeDown));
         assert!(peer.closing.is_cancelled());
+    });
+}
+
+/// All questions that there may be are asked. Whatever ends one lets the next sender look, whoever had asked it.
+#[test]
+fn every_question_less_wakes_who_waits_for_room() {
+    in_runtime(async {
+        let mut limits = Limits::default();
+        limits.asks_max = 1;
+        let (core, peer) = other_with(limits);
+        let to = posse_wire::ActorKey { slot: 1, generation: 1 };
+        let mut inbound = Inbound::new(core, peer.clone(), 0);
+        for is_monitor in [true, false] {
+            let asked = peer.on_session(|session| session.watch(to, Answer::Watch(Box::new(|_| {}), None)));
+            let id = asked.map_err(|_| ()).unwrap();
+            let sender = peer.clone();
+            let waiting = task::spawn(async move {
+                let mut place = Place::default();
+                poll_fn(|cx| sender.poll_room(&mut place, to, cx)).await;
+                sender.leave_line(&mut place, to);
+            });
+            task::yield_now().await;
+            assert!(!waiting.is_finished(), "there is one question already");
+
+            // What the session does when the answer comes.
+            let answer = peer.on_session(|session| session.cancel(id)).unwrap();
+            let event = if is_monitor {
+                Event::Down(answer, DownBody { code: DownCode::Normal, text: String::new() })
+            } else {
+                Event::Resolved(Answer::Resolve(oneshot::channel().0), Resolution::NotFound)
+            };
+            inbound.act(std::iter::once(event)).map_err(|_| ()).unwrap();
+            task::yield_now().await;
+            assert!(waiting.is_finished(), "is_monitor: {is_monitor}");
+        }
     });
 }

@@ -479,6 +479,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_settled_cannot_be_held_again() {
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|_| push(&mut outbox, 84));
+        outbox.take_before(u64::MAX);
+        assert!(outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }));
+        // As much as before has arrived, and less of it is settled.
+        for (messages, bytes) in [(1, 0), (0, 100), (1, 100)] {
+            assert!(outbox.hold(ActorKey::NODE, Load { messages, bytes }, 10));
+            assert!(!outbox.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, refused: [0; 4] }));
+        }
+        assert_eq!(outbox.unsettled(), (1, 100));
+    }
+
+    #[test]
+    fn buffer_is_used_again_unless_it_is_large() {
+        let mut outbox = Outbox::default();
+        outbox.recycle(BytesMut::with_capacity(2 * SEGMENT_BYTES));
+        let kept = outbox.spare.capacity();
+        assert!(kept >= 2 * SEGMENT_BYTES);
+        outbox.recycle(BytesMut::with_capacity(3 * SEGMENT_BYTES));
+        assert_eq!(outbox.spare.capacity(), kept);
+        push(&mut outbox, 10);
+        assert_eq!((outbox.spare.capacity(), outbox.take_before(u64::MAX).map(|bytes| bytes.len())), (0, Some(26)));
+    }
+
+    #[test]
     fn segments_are_cut_at_their_size_and_lose_no_frame() {
         let mut outbox = Outbox::default();
         let body = [7; 1000];

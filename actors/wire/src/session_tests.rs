@@ -189,6 +189,8 @@ fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
     connect(&mut pair, T0);
     assert!(!pair.0.is_leaving());
     assert_eq!(written(&mut pair.0, T0), [Kind::Tell]);
+    pair.0.detach();
+    assert!(!pair.0.is_leaving());
 }
 
 #[test]
@@ -381,6 +383,9 @@ fn bounds_hold_exactly() {
     assert!(!a.waits());
     assert_eq!(a.tell(KEY, ADD, &[0; 100]), Ok(()));
     assert_eq!(a.tell(KEY, ADD, &[0; 101]), Err(SendError::TooLarge));
+    let asked = CorrelationId { slot: 0, generation: 1 };
+    assert_eq!(a.reply(asked, &[0; 100], None), Ok(()));
+    assert_eq!(a.reply(asked, &[0; 101], None), Err(SendError::TooLarge));
     for token in 0..3 {
         a.watch(KEY, token).unwrap();
     }

@@ -148,7 +148,12 @@ mod tests {
                 }
                 for ((slot, generation), value) in &keys {
                     prop_assert_eq!(slab.get(*slot, *generation), value.as_ref());
+                    prop_assert_eq!(slab.get_mut(*slot, *generation).copied(), *value);
                 }
+                let mut live: Vec<_> = keys.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect();
+                live.sort_unstable();
+                prop_assert_eq!(slab.iter().map(|(key, value)| (key, *value)).collect::<Vec<_>>(), live.clone());
+                prop_assert_eq!(slab.iter_mut().map(|(key, value)| (key, *value)).collect::<Vec<_>>(), live);
             }
             prop_assert_eq!(slab.len(), keys.iter().filter(|(_, value)| value.is_some()).count());
         }

@@ -12,7 +12,9 @@ use super::registrations::{Registrations, Token};
 use crate::lock::Mutex;
 #[cfg(feature = "sim")]
 use crate::sim::net::HostNet;
+use crate::task::Id;
 use crate::task::panic::wake_all;
+use crate::task::raw::task_of;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -160,6 +162,20 @@ impl IoHandle {
             Self::Os(inner) => inner.counts.len() > 0,
             #[cfg(feature = "sim")]
             Self::Simulated(port) => port.pending() > 0,
+        }
+    }
+
+    /// Shows each task that waits for a socket of the operating system. `f` runs under a lock.
+    pub(crate) fn for_each_task(&self, mut f: impl FnMut(Id)) {
+        match self {
+            Self::Os(inner) => {
+                let sockets: Vec<_> = inner.registrations.lock().iter().cloned().collect();
+                sockets
+                    .iter()
+                    .for_each(|socket| socket.for_each_waker(|waker| task_of(waker).into_iter().for_each(&mut f)));
+            }
+            #[cfg(feature = "sim")]
+            Self::Simulated(_) => {}
         }
     }
 

@@ -102,18 +102,6 @@ source!(RawTcpStream, Tcp, os::TcpStream, SimStream);
 source!(RawTcpListener, Listener, os::TcpListener, SimListener);
 source!(RawUdpSocket, Udp, os::UdpSocket, SimUdp);
 
-impl RawSocket for os::UnixStream {
-    fn os(&mut self) -> Option<&mut dyn os::Source> {
-        Some(self)
-    }
-}
-
-impl RawSocket for os::UnixListener {
-    fn os(&mut self) -> Option<&mut dyn os::Source> {
-        Some(self)
-    }
-}
-
 /// A socket whose bytes can be read and written through a shared reference.
 pub trait RawStream {
     /// Reads without waiting.
@@ -160,6 +148,7 @@ impl RawStream for RawTcpStream {
     }
 }
 
+#[cfg(unix)]
 impl RawStream for os::UnixStream {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
@@ -189,6 +178,12 @@ pub(super) fn not_simulated<T>(what: &str) -> io::Result<T> {
 }
 
 impl RawTcpStream {
+    /// The options of the operating system's socket.
+    #[doc(hidden)]
+    pub fn options(&self) -> io::Result<os::SockRef<'_>> {
+        either!(&self.0, Tcp, socket => Ok(os::SockRef::from(socket)), { let _ = socket; not_simulated("options of the system") })
+    }
+
     /// Looks at what can be read without taking it.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => socket.peek(buffer))
@@ -246,6 +241,17 @@ impl RawTcpStream {
 }
 
 impl RawTcpListener {
+    /// The options of the operating system's socket.
+    #[doc(hidden)]
+    pub fn options(&self) -> io::Result<os::SockRef<'_>> {
+        either!(&self.0, Listener, socket => Ok(os::SockRef::from(socket)), { let _ = socket; not_simulated("options of the system") })
+    }
+
+    pub(super) fn into_std(self) -> io::Result<std::net::TcpListener> {
+        either!(self.0, Listener, socket => Ok(os::listener_into_std(socket)),
+            { drop(socket); not_simulated("sockets of the system") })
+    }
+
     pub(super) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
         either!(&self.0, Listener, socket => socket.accept().map(|(stream, peer)| (stream.into(), peer)))
     }
@@ -257,6 +263,28 @@ impl RawTcpListener {
 }
 
 impl RawUdpSocket {
+    /// The options of the operating system's socket.
+    #[doc(hidden)]
+    pub fn options(&self) -> io::Result<os::SockRef<'_>> {
+        either!(&self.0, Udp, socket => Ok(os::SockRef::from(socket)), { let _ = socket; not_simulated("options of the system") })
+    }
+
+    pub(super) fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        either!(self.0, Udp, socket => Ok(socket.into()), { drop(socket); not_simulated("sockets of the system") })
+    }
+
+    /// Receives without waiting into memory that need not be initialised.
+    pub(super) fn recv_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<(usize, Option<SocketAddr>)> {
+        either!(&self.0, Udp, socket => os::receive_from(socket, buffer), {
+            let mut bytes = vec![0; buffer.len()];
+            let (read, from) = socket.recv_from(&mut bytes)?;
+            for (to, from) in buffer.iter_mut().zip(&bytes[..read]) {
+                to.write(*from);
+            }
+            Ok((read, Some(from)))
+        })
+    }
+
     /// Sets where [`send`](Self::send) goes to; others are not heard any more.
     pub fn connect(&self, address: SocketAddr) -> io::Result<()> {
         either!(&self.0, Udp, socket => socket.connect(address))
@@ -318,4 +346,26 @@ impl RawUdpSocket {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         either!(&self.0, Udp, socket => socket.peer_addr())
     }
+}
+
+/// The descriptors of sockets that may be simulated.
+#[cfg(unix)]
+macro_rules! descriptors {
+    ($($source:ident $kind:ident;)*) => {$(
+        impl std::os::fd::AsFd for $source {
+            /// # Panics
+            /// In a simulation, which has no descriptors of the system.
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                either!(&self.0, $kind, socket => socket.as_fd(),
+                    { let _ = socket; panic!("a simulated socket has no descriptor of the system") })
+            }
+        }
+    )*};
+}
+
+#[cfg(unix)]
+descriptors! {
+    RawTcpStream Tcp;
+    RawTcpListener Listener;
+    RawUdpSocket Udp;
 }

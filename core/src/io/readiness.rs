@@ -4,20 +4,24 @@
 //! bits with a tick that each event raises: who clears a bit names the tick it saw before it tried, and fails if an
 //! event has come since. That is why no event is lost between an operation and the clearing.
 
+use super::interest::{Interest, Ready};
 use super::os::Event;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
-const READABLE: usize = 1;
-const WRITABLE: usize = 1 << 1;
+// The low bits are those of a `Ready`.
+const READABLE: usize = Ready::READABLE.0 as usize;
+const WRITABLE: usize = Ready::WRITABLE.0 as usize;
 /// The peer will send no more, or there is an error: stays until an operation really would block.
-const READ_CLOSED: usize = 1 << 2;
-const WRITE_CLOSED: usize = 1 << 3;
+const READ_CLOSED: usize = Ready::READ_CLOSED.0 as usize;
+const WRITE_CLOSED: usize = Ready::WRITE_CLOSED.0 as usize;
+const PRIORITY: usize = Ready::PRIORITY.0 as usize;
+const ERROR: usize = Ready::ERROR.0 as usize;
 /// The runtime has ended, and no event will come: every operation is tried, none waits.
-const ENDED: usize = 1 << 4;
-const TICK: usize = 1 << 5;
+const ENDED: usize = 1 << 6;
+const TICK: usize = 1 << 7;
 
 /// A direction of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +104,16 @@ impl DirectionWaiters {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadyEvent {
     tick: usize,
-    /// False if the direction is not ready, and is let through because no event will come any more.
-    pub(super) is_ready: bool,
+    /// What of it that was asked for was ready. Empty if it is let through because no event will come any more.
+    pub(super) ready: Ready,
+}
+
+impl ReadyEvent {
+    /// What is left to be cleared; `None` if that is nothing.
+    pub(super) fn without(self, ready: Ready) -> Option<Self> {
+        let ready = self.ready - ready;
+        (!ready.is_empty()).then_some(Self { ready, ..self })
+    }
 }
 
 impl Readiness {
@@ -122,17 +134,27 @@ impl Readiness {
         let bits = bit(read, READABLE)
             | bit(write, WRITABLE)
             | bit(event.read_closed, READ_CLOSED)
-            | bit(event.write_closed, WRITE_CLOSED);
+            | bit(event.write_closed, WRITE_CLOSED)
+            | bit(event.priority, PRIORITY)
+            | bit(event.error, ERROR);
         let raise = |state: usize| Some((state | bits).wrapping_add(TICK));
         // Release: partner is the load in `poll`. The update cannot fail.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
 
         let mut waiters = self.waiters.lock();
-        if read {
+        if read || event.priority || event.error {
             waiters.read.take(woken);
         }
         if write {
             waiters.write.take(woken);
+        }
+    }
+
+    /// Shows each waker of who waits. `f` runs under a lock.
+    pub(super) fn for_each_waker(&self, mut f: impl FnMut(&Waker)) {
+        let waiters = self.waiters.lock();
+        for direction in [&waiters.read, &waiters.write] {
+            direction.poller.iter().chain(direction.futures.wakers()).for_each(&mut f);
         }
     }
 
@@ -184,9 +206,48 @@ impl Readiness {
     }
 
     pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
+        self.event_of(direction.bits())
+    }
+
+    fn event_of(&self, bits: usize) -> Option<ReadyEvent> {
         let state = self.state.load(Ordering::Acquire);
-        let is_ready = state & direction.bits() != 0;
-        (is_ready || state & ENDED != 0).then_some(ReadyEvent { tick: state / TICK, is_ready })
+        let ready = state & bits;
+        (ready != 0 || state & ENDED != 0).then_some(ReadyEvent { tick: state / TICK, ready: Ready(ready as u8) })
+    }
+
+    /// Ready if any of the conditions is.
+    pub(super) fn interest_event(&self, interest: Interest) -> Option<ReadyEvent> {
+        self.event_of(usize::from(interest.mask().0))
+    }
+
+    /// As [`poll`](Self::poll), for conditions of any kind: who waits for both directions waits in both lines.
+    pub(super) fn poll_interest(
+        &self,
+        interest: Interest,
+        keys: Option<&mut [WaiterKey; 2]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ReadyEvent> {
+        if let Some(ready_event) = self.interest_event(interest) {
+            return Poll::Ready(ready_event);
+        }
+
+        let mut waiters = self.waiters.lock();
+        // As in `poll`.
+        if let Some(ready_event) = self.interest_event(interest) {
+            return Poll::Ready(ready_event);
+        }
+        let [read_key, write_key] = keys.map_or([None, None], |keys| keys.each_mut().map(Some));
+        let reader = interest.waits_as_reader().then(|| waiters.read.join(read_key, cx.waker()));
+        let writer = interest.is_writable().then(|| waiters.write.join(write_key, cx.waker()));
+        drop(waiters);
+        drop((reader, writer));
+        Poll::Pending
+    }
+
+    /// An operation would have blocked: none of these conditions holds, unless an event has come since. That a direction
+    /// has ended stays.
+    pub(super) fn clear_event(&self, ready_event: ReadyEvent, ready: Ready) {
+        self.clear_bits(usize::from((ready_event.ready & (ready - Ready::CLOSED)).0), ready_event);
     }
 
     /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.
@@ -197,6 +258,11 @@ impl Readiness {
     /// The operation moved less than it could have: the next would block, unless the peer has closed.
     pub(super) fn clear_partial(&self, direction: Direction, ready_event: ReadyEvent) {
         self.clear_bits(direction.bit(), ready_event);
+    }
+
+    /// As [`clear_event`](Self::clear_event), and a direction that had ended has not.
+    pub(super) fn clear_all(&self, ready_event: ReadyEvent) {
+        self.clear_bits(usize::from(ready_event.ready.0), ready_event);
     }
 
     fn clear_bits(&self, bits: usize, ready_event: ReadyEvent) {
@@ -211,7 +277,15 @@ mod tests {
     use super::*;
     use crate::testing::{counting_waker, waker_that_drops};
 
-    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
+    const READ: Event = Event {
+        token: 0,
+        read: true,
+        read_closed: false,
+        write: false,
+        write_closed: false,
+        priority: false,
+        error: false,
+    };
 
     fn event(readiness: &Readiness, event: &Event) {
         let mut woken = Vec::new();
@@ -265,6 +339,25 @@ mod tests {
     }
 
     #[test]
+    fn who_moved_less_than_it_could_waits_unless_the_peer_has_closed() {
+        let readiness = Readiness::new_not_ready();
+        let ready = || readiness.ready_event(Direction::Read);
+        assert!(ready().is_none());
+        event(&readiness, &READ);
+        readiness.clear_partial(Direction::Read, ready().expect("there was an event"));
+        assert!(ready().is_none());
+
+        event(&readiness, &Event { read_closed: true, ..READ });
+        readiness.clear_partial(Direction::Read, ready().expect("there was an event"));
+        let closed = ready().expect("the peer has closed");
+        // What was seen before an event clears nothing that came with it.
+        event(&readiness, &READ);
+        readiness.clear_readiness(Direction::Read, closed);
+        readiness.clear_readiness(Direction::Read, ready().expect("there was an event"));
+        assert!(ready().is_none());
+    }
+
+    #[test]
     fn former_wakers_are_dropped_under_no_lock() {
         let readiness = std::sync::Arc::new(Readiness::new_not_ready());
         let mut key = WaiterKey::default();
@@ -289,7 +382,15 @@ mod loom_models {
     use crate::loom::sync::atomic::AtomicBool;
     use crate::testing::counting_waker;
 
-    const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };
+    const READ: Event = Event {
+        token: 0,
+        read: true,
+        read_closed: false,
+        write: false,
+        write_closed: false,
+        priority: false,
+        error: false,
+    };
 
     fn driver(readiness: &Arc<Readiness>, data: &Arc<AtomicBool>) -> loom::thread::JoinHandle<()> {
         let (readiness, data) = (readiness.clone(), data.clone());
@@ -340,6 +441,32 @@ mod loom_models {
             readiness.leave(Direction::Read, &mut first);
             driver.join().unwrap();
             assert!(got || wakes.count() == 1);
+        });
+    }
+
+    /// The same with one that waits for either direction, and clears what it has seen.
+    #[test]
+    fn loom_an_event_reaches_who_waits_for_either_direction() {
+        loom::model(|| {
+            let (readiness, data) = (Arc::new(Readiness::new_not_ready()), Arc::new(AtomicBool::new(false)));
+            let driver = driver(&readiness, &data);
+            let (wakes, waker) = counting_waker();
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let mut keys = [WaiterKey::default(), WaiterKey::default()];
+            let mut cx = Context::from_waker(&waker);
+            let mut got = false;
+            while let Poll::Ready(ready_event) = readiness.poll_interest(both, Some(&mut keys), &mut cx) {
+                got = data.load(Ordering::Acquire);
+                if got {
+                    break;
+                }
+                readiness.clear_event(ready_event, Ready::ALL);
+            }
+            driver.join().unwrap();
+            assert!(got || wakes.count() == 1);
+            let [read, write] = &mut keys;
+            readiness.leave(Direction::Read, read);
+            readiness.leave(Direction::Write, write);
         });
     }
 }

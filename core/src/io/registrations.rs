@@ -72,6 +72,11 @@ impl Registrations {
     /// The runtime has ended: no more registrations. Returns those there are.
     pub(super) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
         self.ended = true;
+        self.iter()
+    }
+
+    /// Returns all registrations.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Readiness>> {
         self.slots.iter().filter_map(|slot| slot.readiness.as_ref())
     }
 

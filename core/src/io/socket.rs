@@ -4,9 +4,10 @@
 //! the direction is ready, try, and if it would block say so and wait again.
 
 use super::driver::Registration;
+use super::interest::{Interest, Ready};
 use super::os;
 use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
-use super::readiness::{Direction, Readiness};
+use super::readiness::{Direction, Readiness, ReadyEvent};
 use crate::runtime::Handle;
 #[cfg(feature = "sim")]
 use crate::sim::net::HostNet;
@@ -15,6 +16,7 @@ use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::task::{Context, Poll, ready};
@@ -43,6 +45,20 @@ impl Drop for Waiter<'_> {
     }
 }
 
+/// A future's places among those who wait for either direction; it leaves them when it is dropped.
+struct InterestWaiter<'a> {
+    readiness: &'a Readiness,
+    keys: [WaiterKey; 2],
+}
+
+impl Drop for InterestWaiter<'_> {
+    fn drop(&mut self) {
+        for (direction, key) in [Direction::Read, Direction::Write].into_iter().zip(&mut self.keys) {
+            self.readiness.leave(direction, key);
+        }
+    }
+}
+
 /// A TCP connection.
 pub type TcpStream = Socket<RawTcpStream>;
 /// A TCP listener.
@@ -50,10 +66,13 @@ pub type TcpListener = Socket<RawTcpListener>;
 /// A UDP socket.
 pub type UdpSocket = Socket<RawUdpSocket>;
 /// A Unix-domain connection.
+#[cfg(unix)]
 pub type UnixStream = Socket<os::UnixStream>;
 /// A Unix-domain listener.
+#[cfg(unix)]
 pub type UnixListener = Socket<os::UnixListener>;
 /// The readable end of the pipe through which signals come.
+#[cfg(unix)]
 pub(crate) type SignalPipe = Socket<os::UnixStream>;
 
 impl<S: RawSocket> Socket<S> {
@@ -65,8 +84,13 @@ impl<S: RawSocket> Socket<S> {
     }
 
     /// Puts a non-blocking socket into the current runtime's reactor, taking it to be ready until it says otherwise.
-    fn new(raw: S) -> io::Result<Self> {
+    pub(super) fn new(raw: S) -> io::Result<Self> {
         Self::register(raw, Readiness::new_ready())
+    }
+
+    /// Puts a descriptor of others into the current runtime's reactor. Only an event says what it is ready for.
+    pub(super) fn new_not_ready(raw: S) -> io::Result<Self> {
+        Self::register(raw, Readiness::new_not_ready())
     }
 
     /// Waits, tries, waits again. `is_partial` looks at a result and says whether the next try would block for sure.
@@ -154,42 +178,88 @@ impl<S: RawSocket> Socket<S> {
         Waiter { readiness: &self.registration.readiness, direction, key: WaiterKey::default() }
     }
 
-    /// Waits until the socket is ready. The next operation may still block: readiness is a hint.
+    /// Waits until the socket is ready for any of these conditions. The next operation may still block: readiness is a hint.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     ///
     /// # Errors
     /// If it is not ready and the runtime has shut down.
-    pub async fn ready(&self, interest: os::Interest) -> io::Result<()> {
-        let direction = direction(interest);
-        let mut waiter = self.waiter(direction);
-        let ready_event = poll_fn(|cx| waiter.readiness.poll(direction, Some(&mut waiter.key), cx)).await;
-        // Else who tries and waits in turn would do so for ever, without a pause.
-        if ready_event.is_ready { Ok(()) } else { Err(ended()) }
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.ready_event(interest).await.map(|event| event.ready)
+    }
+
+    /// Polls for any of these conditions. The last waker that was polled with for a direction is woken.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<Ready>> {
+        self.poll_ready_event(cx, interest).map_ok(|event| event.ready)
+    }
+
+    pub(super) fn poll_ready_event(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<ReadyEvent>> {
+        self.registration.readiness.poll_interest(interest, None, cx).map(not_ended)
+    }
+
+    pub(super) async fn ready_event(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        let readiness = &*self.registration.readiness;
+        let mut waiter = InterestWaiter { readiness, keys: Default::default() };
+        poll_fn(|cx| readiness.poll_interest(interest, Some(&mut waiter.keys), cx).map(not_ended)).await
+    }
+
+    /// An operation would have blocked.
+    pub(super) fn clear_ready_event(&self, event: ReadyEvent, ready: Ready) {
+        self.registration.readiness.clear_event(event, ready);
     }
 
     /// Tries an operation without waiting.
     ///
     /// # Errors
     /// `WouldBlock` if the socket is not ready, and what the operation says.
-    pub fn try_io<R>(&self, interest: os::Interest, operation: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
-        let direction = direction(interest);
-        let Some(ready_event) = self.registration.readiness.ready_event(direction) else {
+    pub fn try_io<R>(&self, interest: Interest, operation: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
+        let Some(event) = self.registration.readiness.interest_event(interest) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let result = operation(self);
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.registration.readiness.clear_readiness(direction, ready_event);
+            self.clear_blocked(event);
         }
         result
     }
 
+    /// Waits for any of these conditions and tries an operation, until that does not say `WouldBlock`.
+    ///
+    /// # Cancel safety
+    /// An operation that did not succeed has done nothing.
+    ///
+    /// # Errors
+    /// What the operation says; an error if the runtime has shut down.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            poll_fn(|cx| coop::poll_proceed(cx).map(coop::Progress::made_progress)).await;
+            let event = self.ready_event(interest).await?;
+            match operation(self) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_blocked(event),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// An operation has blocked, so a direction that had ended has not.
+    fn clear_blocked(&self, event: ReadyEvent) {
+        self.registration.readiness.clear_all(event);
+    }
+
     /// Takes the socket out of the reactor; it stays non-blocking.
-    fn into_raw(mut self) -> Option<S> {
-        let mut raw = self.raw.take()?;
+    pub(super) fn into_raw(mut self) -> S {
+        let mut raw = self.raw.take().expect("invariant: present until dropped");
         self.registration.deregister(&mut raw);
-        Some(raw)
+        raw
     }
 }
 
@@ -197,11 +267,9 @@ fn ended() -> io::Error {
     io::Error::other("the runtime has shut down")
 }
 
-fn direction(interest: os::Interest) -> Direction {
-    match interest {
-        os::Interest::Readable => Direction::Read,
-        os::Interest::Writable => Direction::Write,
-    }
+/// Else who tries and waits in turn would do so for ever, without a pause.
+fn not_ended(event: ReadyEvent) -> io::Result<ReadyEvent> {
+    if event.ready.is_empty() { Err(ended()) } else { Ok(event) }
 }
 
 impl<S: RawSocket> Deref for Socket<S> {
@@ -262,7 +330,7 @@ impl<S: RawSocket + RawStream> Socket<S> {
     /// # Errors
     /// `WouldBlock`, and what the operating system says.
     pub fn try_read_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> io::Result<usize> {
-        self.try_io(os::Interest::Readable, |raw| read_uninit(raw, buffer))
+        self.try_io(Interest::READABLE, |raw| read_uninit(raw, buffer))
     }
 }
 
@@ -271,14 +339,28 @@ const READ_MAX: usize = 64 * 1024;
 
 /// Reads into the free part of a buffer.
 fn read_uninit<S: RawStream, B: BufMut + ?Sized>(raw: &S, buffer: &mut B) -> io::Result<usize> {
+    fill(buffer, READ_MAX, |spare| Ok((raw.try_read_uninit(spare)?, ()))).map(|(read, ())| read)
+}
+
+/// Receives a datagram into the free part of a buffer.
+fn recv_uninit<B: BufMut + ?Sized>(raw: &RawUdpSocket, buffer: &mut B) -> io::Result<(usize, Option<SocketAddr>)> {
+    fill(buffer, READ_MAX, |spare| raw.recv_uninit(spare))
+}
+
+/// Has the free part of a buffer filled by the system, which says how much it has written.
+fn fill<B: BufMut + ?Sized, T>(
+    buffer: &mut B,
+    max: usize,
+    read: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<(usize, T)>,
+) -> io::Result<(usize, T)> {
     let chunk = buffer.chunk_mut();
-    let len = chunk.len().min(READ_MAX);
+    let len = chunk.len().min(max);
     // SAFETY: nothing uninitialised is written to the chunk.
     let spare = unsafe { chunk[..len].as_uninit_slice_mut() };
-    let read = raw.try_read_uninit(spare)?;
+    let (read, value) = read(spare)?;
     // SAFETY: the system has just written `read` bytes; it never reports more than it was given.
     unsafe { buffer.advance_mut(read.min(len)) };
-    Ok(read)
+    Ok((read, value))
 }
 
 impl TcpListener {
@@ -322,6 +404,16 @@ impl TcpListener {
     }
 }
 
+impl TcpListener {
+    /// Gives the listener to std; it stays non-blocking.
+    ///
+    /// # Errors
+    /// In a simulation, which has no sockets of the system.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        self.into_raw().into_std()
+    }
+}
+
 impl TcpStream {
     /// Connects to one address.
     ///
@@ -331,8 +423,13 @@ impl TcpStream {
     /// # Cancel safety
     /// Dropping the future gives the connection up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::finish_connect(Self::start_connect(address)?).await
+    }
+
+    /// Waits for the end of a handshake that was begun.
+    pub(super) async fn finish_connect(stream: RawTcpStream) -> io::Result<Self> {
         // The first event that counts is the one that the handshake causes.
-        let stream = Self::register(Self::start_connect(address)?, Readiness::new_not_ready())?;
+        let stream = Self::new_not_ready(stream)?;
         let connected = stream.write_io(|stream| match stream.take_error()? {
             Some(error) => Err(error),
             None => match stream.peer_addr() {
@@ -365,7 +462,7 @@ impl TcpStream {
     /// # Errors
     /// In a simulation, which has no sockets of the system.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        self.into_raw().ok_or(io::ErrorKind::NotConnected)?.into_std()
+        self.into_raw().into_std()
     }
 }
 
@@ -390,45 +487,43 @@ impl UdpSocket {
         socket.set_nonblocking(true)?;
         Self::new(os::UdpSocket::from_std(socket).into())
     }
-}
 
-impl UnixStream {
-    /// Connects to a path.
+    /// Gives the socket to std; it stays non-blocking.
     ///
     /// # Errors
-    /// What the operating system says; an error outside of a runtime.
-    pub fn connect_unix(path: &std::path::Path) -> io::Result<Self> {
-        Self::new(os::UnixStream::connect(path)?)
+    /// In a simulation, which has no sockets of the system.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        self.into_raw().into_std()
     }
 
-    /// Takes over a connection from std.
-    ///
-    /// # Errors
-    /// What the operating system says; an error outside of a runtime.
-    pub fn from_std_unix(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Self::new(os::UnixStream::from_std(stream))
-    }
-}
-
-impl UnixListener {
-    /// Binds to a path and listens.
-    ///
-    /// # Errors
-    /// What the operating system says; an error outside of a runtime.
-    pub fn listen_unix(path: &std::path::Path) -> io::Result<Self> {
-        Self::new(os::UnixListener::bind(path)?)
-    }
-
-    /// Accepts a connection.
-    ///
-    /// # Cancel safety
-    /// No connection is lost by dropping the future.
+    /// Polls for a datagram into the free part of a buffer that grows, and from whom it is.
     ///
     /// # Errors
     /// What the operating system says.
-    pub async fn accept_unix(&self) -> io::Result<UnixStream> {
-        let (stream, _) = self.read_io(|listener| listener.accept()).await?;
-        UnixStream::new(stream)
+    pub fn poll_recv_buf<B: BufMut + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut B,
+    ) -> Poll<io::Result<(usize, Option<SocketAddr>)>> {
+        self.poll_read_io(cx, |raw| recv_uninit(raw, buffer))
+    }
+
+    /// As [`poll_recv_buf`](Self::poll_recv_buf), for any number of tasks.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    ///
+    /// # Cancel safety
+    /// Nothing has been received if the future is dropped.
+    pub async fn recv_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> io::Result<(usize, Option<SocketAddr>)> {
+        self.read_io(|raw| recv_uninit(raw, buffer)).await
+    }
+
+    /// Receives into the free part of a buffer without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`, and what the operating system says.
+    pub fn try_recv_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> io::Result<(usize, Option<SocketAddr>)> {
+        self.try_io(Interest::READABLE, |raw| recv_uninit(raw, buffer))
     }
 }

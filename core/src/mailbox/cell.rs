@@ -67,6 +67,7 @@ impl<M> fmt::Debug for TrySendError<M> {
 /// Starts a cell: `make` builds its whole life from a reference to it and its inbox.
 ///
 /// If the runtime has shut down the future is dropped at once and the cell refuses every message.
+#[track_caller]
 pub fn spawn<R, F>(
     handle: &Handle,
     capacity: Capacity,

@@ -3,12 +3,13 @@
 use super::{Capacity, CellRef, Inbox, Receive, Receiver, ServeEnd, spawn};
 use crate::runtime::{Builder, Handle};
 use crate::task;
+use crate::testing::{counting_waker, poll_with};
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 enum Probe {}
 
@@ -114,15 +115,15 @@ fn room_of_what_was_taken_is_given_back_when_the_inbox_is_found_empty() {
 #[test]
 fn taking_messages_out_lets_others_run() {
     const MESSAGES: u32 = 10_000;
-    let others = Arc::new(AtomicBool::new(false));
-    let neighbour = others.clone();
-    let test = async move |cell: &CellRef<Probe>| {
+    let test = async |cell: &CellRef<Probe>| {
         for _ in 0..MESSAGES {
             cell.try_tell(0).unwrap();
         }
-        drop(task::spawn(async move { neighbour.store(true, Ordering::Relaxed) }));
     };
     with_cell(Capacity::Unbounded, test, |mut inbox| async move {
+        let others = Arc::new(AtomicBool::new(false));
+        let neighbour = others.clone();
+        drop(task::spawn(async move { neighbour.store(true, Ordering::Relaxed) }));
         for _ in 0..MESSAGES {
             assert!(poll_fn(|cx| inbox.poll_recv(cx)).await.is_some());
         }
@@ -178,5 +179,35 @@ fn room_is_given_back_as_soon_as_a_handler_that_waited_is_done() {
     };
     with_cell(bounded(100), test, |mut inbox| async move {
         Inbox::<Probe>::serve(&mut (), &mut inbox).await;
+    });
+}
+
+/// Its producer has swapped the tail and was stopped before it wrote the link: nobody else will wake the consumer.
+#[test]
+fn a_message_whose_producer_is_not_done_is_looked_for_again() {
+    let two = async |cell: &CellRef<Probe>| (0..2).for_each(|_| cell.try_tell(0).unwrap());
+    with_cell(bounded(100), two, |mut inbox| async move {
+        let (wakes, waker) = counting_waker();
+        let hidden = inbox.cell().shared().queue.hide_second();
+        assert!(inbox.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(wakes.count(), 1);
+        inbox.cell().shared().queue.show_second(hidden);
+        assert!(inbox.try_recv().is_some() && inbox.try_recv().is_some());
+        assert!(matches!(inbox.poll_recv(&mut Context::from_waker(&waker)), Poll::Ready(None)));
+        assert_eq!(wakes.count(), 1);
+    });
+
+    let three = async |cell: &CellRef<Probe>| (0..3).for_each(|_| cell.try_tell(0).unwrap());
+    with_cell(bounded(100), three, |mut inbox| async move {
+        let (mut state, (wakes, waker)) = ((), counting_waker());
+        assert!(inbox.try_recv().is_some());
+        let cell = inbox.cell().clone();
+        let hidden = cell.shared().queue.hide_second();
+        let mut serve = Box::pin(Inbox::<Probe>::serve(&mut state, &mut inbox));
+        assert!(poll_with(serve.as_mut(), &waker).is_pending());
+        assert_eq!((wakes.count(), cell.queued()), (1, 2), "the room of what was taken is given back");
+        cell.shared().queue.show_second(hidden);
+        assert_eq!(poll_with(serve.as_mut(), &waker), Poll::Ready(ServeEnd::Drained));
+        assert_eq!((wakes.count(), cell.queued()), (1, 0));
     });
 }

@@ -119,3 +119,75 @@ impl Queue {
         Pop::Busy { wakes_consumer: false }
     }
 }
+
+#[cfg(all(test, not(posse_loom)))]
+impl Queue {
+    /// As if the producer of what comes after the first envelope had not written its link yet. Returns the link.
+    pub(super) fn hide_second(&self) -> *mut QueueLinks {
+        // SAFETY: the test holds back the consumer, so the first envelope is valid.
+        unsafe { &*self.head.load(Ordering::Acquire) }.next.swap(ptr::null_mut(), Ordering::AcqRel)
+    }
+
+    /// The producer goes on and writes the link.
+    pub(super) fn show_second(&self, second: *mut QueueLinks) {
+        // SAFETY: as in `hide_second`.
+        unsafe { &*self.head.load(Ordering::Acquire) }.next.store(second, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+
+    fn pop(queue: &Queue) -> Pop {
+        // SAFETY: each test is the one consumer.
+        unsafe { queue.pop() }
+    }
+
+    fn push(queue: &Queue, envelope: &QueueLinks) -> bool {
+        // SAFETY: it outlives the queue, and is pushed once.
+        unsafe { queue.push(NonNull::from(envelope)) }
+    }
+
+    #[test]
+    fn only_a_push_into_an_empty_queue_says_so() {
+        let links = [QueueLinks::new(), QueueLinks::new(), QueueLinks::new()];
+        let queue = Queue::new();
+        assert_eq!(links.each_ref().map(|link| push(&queue, link)), [true, false, false]);
+        for link in &links {
+            assert_eq!(pop(&queue), Pop::Envelope(NonNull::from(link)));
+        }
+        assert_eq!(pop(&queue), Pop::Empty);
+        let again = QueueLinks::new();
+        assert!(push(&queue, &again));
+        assert_eq!(pop(&queue), Pop::Envelope(NonNull::from(&again)));
+    }
+
+    #[test]
+    fn a_producer_that_is_not_done_with_a_full_queue_is_looked_for_again_and_again() {
+        let links = [QueueLinks::new(), QueueLinks::new()];
+        let queue = Queue::new();
+        assert!(push(&queue, &links[0]) && !push(&queue, &links[1]));
+        let second = queue.hide_second();
+        for _ in 0..3 {
+            assert_eq!(pop(&queue), Pop::Busy { wakes_consumer: false });
+        }
+        queue.show_second(second);
+        for link in &links {
+            assert_eq!(pop(&queue), Pop::Envelope(NonNull::from(link)));
+        }
+        assert_eq!(pop(&queue), Pop::Empty);
+    }
+
+    #[test]
+    fn a_producer_that_is_not_done_with_an_empty_queue_wakes_the_consumer_itself() {
+        let link = QueueLinks::new();
+        let queue = Queue::new();
+        assert!(push(&queue, &link));
+        let first = queue.head.swap(ptr::null_mut(), Ordering::AcqRel);
+        assert_eq!(pop(&queue), Pop::Busy { wakes_consumer: true });
+        queue.head.store(first, Ordering::Release);
+        assert_eq!(pop(&queue), Pop::Envelope(NonNull::from(&link)));
+        assert_eq!(pop(&queue), Pop::Empty);
+    }
+}

@@ -7,6 +7,7 @@ use crate::context;
 use crate::lock::{Condvar, Mutex};
 use crate::runtime::Handle;
 use crate::task::panic::catch_panic;
+use crate::task::poll_record::Stamp;
 use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -116,7 +117,7 @@ impl Pool {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
                 // The thread is counted: it must come back, whatever the closure leaves behind.
-                let again = catch_panic("a task of the blocking pool panicked", || task.run());
+                let again = catch_panic("a task of the blocking pool panicked", || task.run(Stamp::NONE));
                 debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
                 state = self.state.lock();
             }

@@ -22,6 +22,9 @@ const BLOCKING_THREADS_MAX: usize = 512;
 /// Long enough that a steady trickle of blocking work keeps its threads. Guessed; the field uses 10 s too.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// The default of [`Builder::slow_poll_threshold`]: what a person or a deadline begins to notice. Chosen.
+const SLOW_POLL: Duration = Duration::from_millis(10);
+
 /// Builds a [`Runtime`]. The settings are independent of each other.
 ///
 /// # Examples
@@ -42,6 +45,7 @@ pub struct Builder {
     keep_alive: Duration,
     seed: Option<u64>,
     manual_clock: bool,
+    slow_poll_threshold: Option<Duration>,
     #[cfg(feature = "sim")]
     simulated: Option<SimEnv>,
 }
@@ -66,6 +70,7 @@ impl Builder {
             keep_alive: KEEP_ALIVE,
             seed: None,
             manual_clock: false,
+            slow_poll_threshold: None,
             #[cfg(feature = "sim")]
             simulated: None,
         }
@@ -139,6 +144,32 @@ impl Builder {
         self
     }
 
+    /// Sets how long a task may be in one poll before it counts as slow, at least 1 ms. Default: 10 ms. `Duration::MAX` switches this
+    /// off.
+    ///
+    /// The watchdog counts slow polls ([`RuntimeMetrics::slow_poll_count`](super::RuntimeMetrics::slow_poll_count)) and tells of each task
+    /// once, while it still runs: `WARN`, target `posse::task`, with the task's name and the place where it was spawned. It looks
+    /// every 5 ms, or as often as the threshold if that is less, so a poll that is longer than the threshold by no more than that may
+    /// pass unseen; none that is shorter is reported. Nothing is seen on a clock that does not go on by itself.
+    ///
+    /// A current-thread runtime has a watchdog, a thread of its own, only if this is called.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::Builder;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_multi_thread().slow_poll_threshold(Duration::from_secs(50)).build()?;
+    /// runtime.block_on(async { /* polls of more than 50 s are reported */ });
+    /// assert_eq!(runtime.handle().metrics().slow_poll_count(), 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_poll_threshold = Some(threshold);
+        self
+    }
+
     /// Builds the runtime and starts its workers.
     ///
     /// # Errors
@@ -168,7 +199,8 @@ impl Builder {
                 Worker::new(handle.clone(), index, local, policy)
             })
             .collect();
-        Runtime::start(handle, workers, &self.name, self.stack_size)
+        let threshold = self.slow_poll_threshold.or((self.flavor == Flavor::MultiThread).then_some(SLOW_POLL));
+        Runtime::start(handle, workers, &self.name, self.stack_size, threshold)
     }
 
     /// The clock and the driver: the machine's, or a simulation's.

@@ -224,8 +224,8 @@ fn real_who_waits_and_tries_in_turn_hears_of_the_end() {
                 let socket = UdpSocket::bind("127.0.0.1:0".parse().expect("an address")).expect("a socket");
                 // At first it is taken to be ready; an event of the other direction may keep it so once more.
                 for _ in 0..10 {
-                    socket.ready(Interest::Readable).await?;
-                    let nothing = socket.try_io(Interest::Readable, |socket| socket.recv_from(&mut [0; 8]));
+                    socket.ready(Interest::READABLE).await?;
+                    let nothing = socket.try_io(Interest::READABLE, |socket| socket.recv_from(&mut [0; 8]));
                     assert_eq!(nothing.expect_err("nobody sent").kind(), ErrorKind::WouldBlock);
                     let _ = started.send(());
                 }

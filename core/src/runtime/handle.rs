@@ -9,6 +9,7 @@ use crate::runtime::Flavor;
 use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::scheduler::Shared;
 use crate::scheduler::life::WorkerExit;
+use crate::scheduler::owned::Origin;
 use crate::scheduler::queue::Local;
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
@@ -107,21 +108,35 @@ impl Handle {
     }
 
     /// Starts a task; see [`task::spawn`](crate::task::spawn). If the runtime has shut down the task is cancelled at once.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_from(future, Origin::here())
+    }
+
+    pub(crate) fn spawn_from<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let (task, runnable) = raw::new(self.clone(), (), true, |_| future);
-        self.launch(runnable);
+        self.launch_from(runnable, origin);
         JoinHandle::new(task)
     }
 
-    /// Lists and submits a new task.
+    /// Lists and submits a new task of the caller.
+    #[track_caller]
     pub(crate) fn launch(&self, task: Runnable) {
+        self.launch_from(task, Origin::here());
+    }
+
+    fn launch_from(&self, task: Runnable, origin: Origin) {
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
-        if shared.owned.insert(&shared.life, shard, &task) {
+        if shared.owned.insert(&shared.life, shard, &task, origin) {
             shared.submit(task);
         } else {
             self.refuse(task);

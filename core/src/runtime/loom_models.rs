@@ -9,6 +9,7 @@ use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::scheduler::park::Parker;
 use crate::task::JoinHandle;
+use crate::task::poll_record::Stamp;
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -32,7 +33,9 @@ fn runtime() -> Handle {
 /// One step of the worker.
 fn step(handle: &Handle) {
     if let Some(task) = handle.shared().injector.pop() {
-        assert!(task.run().is_none());
+        let place = task.header().owned.load(Ordering::Relaxed);
+        handle.shared().remotes[0].front.polled.store(place, Ordering::Relaxed);
+        assert!(task.run(Stamp::new(0, handle.now())).is_none());
     }
 }
 
@@ -127,6 +130,36 @@ fn loom_a_spawn_against_the_end_leaves_nothing() {
         let task = spawner.join().unwrap();
         assert!(task.is_finished());
         assert_eq!((drops.load(Ordering::Acquire), handle.alive_tasks()), (1, 0));
+    });
+}
+
+/// A worker runs two tasks in the same place of the list, one after the other, while the watchdog asks what it is in.
+#[test]
+fn loom_the_watchdog_is_shown_each_running_task_at_most_once() {
+    loom::model(|| {
+        let handle = runtime();
+        let watchdog = {
+            let handle = handle.clone();
+            loom::thread::spawn(move || {
+                let look = |_| {
+                    let place = handle.shared().remotes[0].front.polled.load(Ordering::Relaxed);
+                    handle.shared().owned.mark_slow(place, 0, |listed| listed.task.id())
+                };
+                (0..2).filter_map(look).collect::<Vec<_>>()
+            })
+        };
+        let ids: Vec<_> = (0..2)
+            .map(|_| {
+                let id = handle.spawn(std::future::ready(())).id();
+                step(&handle);
+                id
+            })
+            .collect();
+
+        let shown = watchdog.join().unwrap();
+        assert!(shown.iter().all(|id| ids.contains(id)));
+        assert!(shown.len() < 2 || shown[0] != shown[1]);
+        end(&handle);
     });
 }
 

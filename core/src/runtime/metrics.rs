@@ -81,6 +81,11 @@ impl RuntimeMetrics {
         self.sum(|counters| &counters.forced_yields)
     }
 
+    /// Returns the number of polls that took longer than [`Builder::slow_poll_threshold`](super::Builder::slow_poll_threshold), as seen by the watchdog.
+    pub fn slow_poll_count(&self) -> u64 {
+        self.runtime.shared().remotes.iter().fold(0, |sum, remote| sum.wrapping_add(remote.slow_polls.get()))
+    }
+
     /// Returns the number of timers that wait for their time.
     pub fn num_timers(&self) -> usize {
         self.runtime.timers().len()
@@ -182,6 +187,12 @@ impl RuntimeMetrics {
         self.remote(worker).drained.get()
     }
 
+    /// Returns how many of the worker's polls took longer than [`Builder::slow_poll_threshold`](super::Builder::slow_poll_threshold), as
+    /// seen by the watchdog. The one that it is in counts already.
+    pub fn worker_slow_poll_count(&self, worker: usize) -> u64 {
+        self.remote(worker).slow_polls.get()
+    }
+
     fn counters(&self, worker: usize) -> &Counters {
         &self.remote(worker).front.counters
     }
@@ -223,8 +234,9 @@ impl RuntimeMetrics {
         let counters = self.counters(worker);
         write!(
             f,
-            "\nworker {worker}: {} polls, busy {:?}, {} queued, {} steals of {} tasks, {} sleeps, {} wakes, {} overflows",
+            "\nworker {worker}: {} polls, {} slow, busy {:?}, {} queued, {} steals of {} tasks, {} sleeps, {} wakes, {} overflows",
             counters.polls.get(),
+            self.worker_slow_poll_count(worker),
             self.worker_total_busy_duration(worker),
             self.worker_local_queue_depth(worker),
             counters.steal_operations.get(),

@@ -158,6 +158,6 @@ fn all_figures_are_printed() {
                     blocking pool: 0 threads, 0 idle, 0 closures queued\n\
                     timers: 0\n\
                     sockets: 0 registered, 0 events\n\
-                    worker 0: 1 polls, busy 0ns, 0 queued, 0 steals of 0 tasks, 0 sleeps, 0 wakes, 0 overflows";
+                    worker 0: 1 polls, 0 slow, busy 0ns, 0 queued, 0 steals of 0 tasks, 0 sleeps, 0 wakes, 0 overflows";
     assert_eq!(metrics.to_string(), expected);
 }

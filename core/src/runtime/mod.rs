@@ -4,7 +4,7 @@
 //! A task should come back from each poll soon. If one does not, it occupies its worker, and only that: once it has been
 //! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
 //! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
-//! such polls, everything waits until one returns; a current-thread runtime has only one. BlockingTask code belongs into
+//! such polls, everything waits until one returns; a current-thread runtime has only one. Code that blocks belongs into
 //! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
 //! sees to this; it sleeps while the workers do.
 //!
@@ -101,6 +101,7 @@ impl Runtime {
         workers: Vec<Worker>,
         name: &str,
         stack_size: Option<usize>,
+        slow_poll_threshold: Option<Duration>,
     ) -> io::Result<Self> {
         let mut runtime = Self { handle, threads: Vec::new(), simulated: Mutex::default(), ended: false };
         match runtime.handle.flavor() {
@@ -125,12 +126,11 @@ impl Runtime {
                         return Err(error);
                     }
                 }
-                // A single worker has no other to give its work to.
-                if count > 1 {
-                    let watchdog = Watchdog::new(runtime.handle.clone());
-                    runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
-                }
             }
+        }
+        if let Some(threshold) = slow_poll_threshold {
+            let watchdog = Watchdog::new(runtime.handle.clone(), threshold);
+            runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
         }
         Ok(runtime)
     }
@@ -165,6 +165,7 @@ impl Runtime {
     }
 
     /// Starts a task; see [`task::spawn`](crate::task::spawn).
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,

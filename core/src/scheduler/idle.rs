@@ -191,3 +191,44 @@ impl Idle {
         self.workers - self.state.load(Ordering::SeqCst) / AWAKE
     }
 }
+
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+
+    const WORKERS: usize = 4;
+
+    #[test]
+    fn a_worker_is_woken_if_one_sleeps_and_none_searches() {
+        let idle = Idle::new(WORKERS);
+        let mut workers = [Activity::Running; WORKERS];
+        assert_eq!(idle.worker_to_wake(), None, "all are awake");
+        for n in [1, 2] {
+            assert!(workers[n].transition_to_parked(&idle, n), "nobody else searches");
+        }
+        let woken = idle.worker_to_wake().expect("two sleep");
+        assert_eq!((idle.searching(), idle.asleep()), (1, 1));
+        assert_eq!(idle.worker_to_wake(), None, "one searches already");
+        workers[woken].transition_from_parked(&idle, woken);
+        assert_eq!((workers[woken], idle.searching()), (Activity::Searching, 1));
+        assert!(workers[woken].stop_searching(&idle));
+        let last = idle.worker_to_wake().expect("one sleeps");
+        assert_ne!(last, woken);
+        workers[last].transition_from_parked(&idle, last);
+        assert!(workers[last].stop_searching(&idle));
+        assert_eq!((idle.searching(), idle.asleep(), idle.worker_to_wake()), (0, 0, None));
+    }
+
+    #[test]
+    fn at_most_half_of_the_workers_search_and_the_last_to_find_something_says_so() {
+        let idle = Idle::new(WORKERS);
+        let mut workers = [Activity::Running; WORKERS];
+        assert_eq!(workers.each_mut().map(|worker| worker.start_searching(&idle)), [true, true, false, false]);
+        assert_eq!(idle.searching(), 2);
+        assert_eq!(workers.map(|mut worker| worker.stop_searching(&idle)), [false, true, false, false]);
+        let mut one = Activity::Running;
+        let alone = Idle::new(1);
+        assert!(one.start_searching(&alone), "a single worker may search");
+        assert!(one.stop_searching(&alone));
+    }
+}

@@ -13,6 +13,8 @@ pub(crate) mod park;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod watchdog;
+#[cfg(all(test, not(posse_loom)))]
+mod watchdog_tests;
 pub(crate) mod worker;
 
 use self::counters::{Count, Counters};
@@ -26,7 +28,7 @@ use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
-use crate::loom::sync::atomic::{AtomicU32, Ordering};
+use crate::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::task::raw::Runnable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub(crate) struct Remote {
     pub(crate) front: Arc<Front>,
     /// Tasks that the watchdog moved from this worker's queue to the injector. Written by the watchdog alone.
     pub(crate) drained: Count,
+    /// Polls that took long. Written by the watchdog alone.
+    pub(crate) slow_polls: Count,
 }
 
 /// What a worker writes at each step and others look at now and then: on cache lines of its own.
@@ -53,6 +57,8 @@ pub(crate) struct Front {
     /// Steps begun; counted by the worker, read and brought forward by the watchdog.
     pub(crate) ticks: Ticks,
     pub(crate) counters: Counters,
+    /// The place in the list of tasks of the one that was polled last; see [`OwnedTasks::is_running`].
+    pub(crate) polled: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -79,8 +85,19 @@ impl Shared {
     pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new(), counters: Counters::default() });
-            Remote { stealer: local.stealer(), parker: Parker::new(), front, drained: Count::default() }
+            let front = Arc::new(Front {
+                lifo: Lifo::new(),
+                ticks: Ticks::new(),
+                counters: Counters::default(),
+                polled: AtomicU64::new(0),
+            });
+            Remote {
+                stealer: local.stealer(),
+                parker: Parker::new(),
+                front,
+                drained: Count::default(),
+                slow_polls: Count::default(),
+            }
         };
         let remotes = locals.iter().map(remote).collect();
         let shared = Self {

@@ -1,11 +1,18 @@
-//! The list of a runtime's living tasks, so that shutting down can drop each of them.
+//! The list of a runtime's living tasks, so that shutting down can drop each of them and who asks can see them.
 //!
-//! Sharded by the worker that spawned the task; each shard is a slab behind a lock that is nearly always uncontended.
+//! Sharded by the worker that spawned the task; each shard is a slab behind a lock that is nearly always uncontended. What is of
+//! no use to running a task is kept here and not in the task: where it was spawned, its name, whether it was reported.
 
 use super::life::Life;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::Ordering;
 use crate::task::raw::{Header, Runnable, TaskRef};
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Places of a shard that a listing looks at under one lock.
+const LISTED_AT_ONCE: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OwnedTasks {
@@ -16,6 +23,8 @@ pub(crate) struct OwnedTasks {
 struct Shard {
     slots: Vec<Slot>,
     free: Option<u32>,
+    /// The names of those that have one: few, and so not in the slots.
+    names: BTreeMap<u32, Arc<str>>,
     len: usize,
     /// How many were ever added.
     spawned: u64,
@@ -23,16 +32,45 @@ struct Shard {
 
 #[derive(Debug)]
 enum Slot {
-    Task(TaskPtr),
+    Task(Entry),
     Free(Option<u32>),
 }
 
 /// A task in the list: alive, because it leaves the list before it gives its life reference back.
 #[derive(Debug)]
-struct TaskPtr(*const Header);
+struct Entry {
+    task: *const Header,
+    place: &'static Location<'static>,
+    is_named: bool,
+    /// The watchdog has seen it in one poll for long.
+    is_slow: bool,
+}
 
-// SAFETY: only a name for the task; it is turned into a reference under the shard's lock.
-unsafe impl Send for TaskPtr {}
+// SAFETY: the pointer is only a name for the task; it is turned into a reference under the shard's lock.
+unsafe impl Send for Entry {}
+
+/// Where a task comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) name: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// The place of the caller, without a name.
+    #[track_caller]
+    pub(crate) fn here() -> Self {
+        Self { place: Location::caller(), name: None }
+    }
+}
+
+/// A living task, seen under the lock of its shard.
+pub(crate) struct Listed<'a> {
+    pub(crate) task: &'a Header,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) name: Option<&'a Arc<str>>,
+    pub(crate) is_slow: bool,
+}
 
 impl OwnedTasks {
     pub(crate) fn new(shards: usize) -> Self {
@@ -41,7 +79,7 @@ impl OwnedTasks {
 
     /// Adds a new task. False if the runtime ends: the caller must drop its future.
     #[must_use]
-    pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable) -> bool {
+    pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable, origin: Origin) -> bool {
         let shard_index = shard_index % self.shards.len();
         let mut shard = self.shards[shard_index].lock();
         // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
@@ -49,10 +87,11 @@ impl OwnedTasks {
             return false;
         }
 
-        let pointer = Slot::Task(TaskPtr(task.as_ptr()));
+        let is_named = origin.name.is_some();
+        let entry = Slot::Task(Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false });
         let index = match shard.free {
             Some(index) => {
-                let prev = std::mem::replace(&mut shard.slots[index as usize], pointer);
+                let prev = std::mem::replace(&mut shard.slots[index as usize], entry);
                 shard.free = match prev {
                     Slot::Free(next) => next,
                     Slot::Task(_) => None,
@@ -60,10 +99,13 @@ impl OwnedTasks {
                 index
             }
             None => {
-                shard.slots.push(pointer);
+                shard.slots.push(entry);
                 (shard.slots.len() - 1) as u32
             }
         };
+        if let Some(name) = origin.name {
+            shard.names.insert(index, name);
+        }
         shard.len += 1;
         shard.spawned += 1;
 
@@ -75,17 +117,18 @@ impl OwnedTasks {
 
     /// Removes a task that completes, if it was ever added.
     pub(crate) fn remove(&self, task: &Header) {
-        let Some(slot) = task.owned.load(Ordering::Relaxed).checked_sub(1) else { return };
-        let mut shard = self.shards[(slot >> 32) as usize].lock();
-        let index = slot as u32;
-
+        let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
+        let mut shard = self.shards[shard].lock();
         let next = shard.free;
-        shard.slots[index as usize] = Slot::Free(next);
+        let prev = std::mem::replace(&mut shard.slots[index as usize], Slot::Free(next));
         shard.free = Some(index);
         shard.len -= 1;
+        if matches!(prev, Slot::Task(Entry { is_named: true, .. })) {
+            shard.names.remove(&index);
+        }
     }
 
-    /// Drops the futures of all tasks. No thread runs or adds any: the runtime ends, and the last worker has left.
+    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
     pub(crate) fn shut_down(&self) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
@@ -99,12 +142,56 @@ impl OwnedTasks {
         let shard = self.shards[shard_index].lock();
         while let Some(slot) = shard.slots.get(*index) {
             *index += 1;
-            if let Slot::Task(pointer) = slot {
+            if let Slot::Task(entry) = slot {
                 // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
-                return Some(unsafe { TaskRef::retain(pointer.0) });
+                return Some(unsafe { TaskRef::retain(entry.task) });
             }
         }
         None
+    }
+
+    /// Shows each task to `f`, which runs under a lock: it must neither wake, run nor drop anything of a user.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(Listed<'_>)) {
+        for shard in &self.shards {
+            let mut from = 0;
+            loop {
+                let shard = shard.lock();
+                let Some(slots) = shard.slots.get(from..).filter(|slots| !slots.is_empty()) else { break };
+                for (offset, slot) in slots.iter().take(LISTED_AT_ONCE).enumerate() {
+                    if let Slot::Task(entry) = slot {
+                        f(shard.show((from + offset) as u32, entry));
+                    }
+                }
+                from += LISTED_AT_ONCE;
+            }
+        }
+    }
+
+    /// Whether the worker is in a poll of the task with this place.
+    pub(crate) fn is_running(&self, place: u64, worker: usize) -> bool {
+        self.with_running(place, worker, |_, _| ()).is_some()
+    }
+
+    /// Notes that a task is slow, if the worker is in a poll of it. Shows it to `f` if it is the first time.
+    pub(crate) fn mark_slow<R>(&self, place: u64, worker: usize, f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
+        self.with_running(place, worker, |shard, index| {
+            let Some(Slot::Task(entry)) = shard.slots.get_mut(index as usize) else { return None };
+            if std::mem::replace(&mut entry.is_slow, true) {
+                return None;
+            }
+            let Some(Slot::Task(entry)) = shard.slots.get(index as usize) else { return None };
+            Some(f(shard.show(index, entry)))
+        })?
+    }
+
+    /// The place may be that of a task which has left the list, and be another one's now. So the task itself must say that it runs, and where.
+    fn with_running<R>(&self, place: u64, worker: usize, f: impl FnOnce(&mut Shard, u32) -> R) -> Option<R> {
+        let (shard, index) = place_of(place)?;
+        let mut shard = self.shards.get(shard)?.lock();
+        let Some(Slot::Task(entry)) = shard.slots.get(index as usize) else { return None };
+        // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
+        let task = unsafe { &*entry.task };
+        task.runs_on(worker).then(|| f(&mut shard, index))
     }
 
     /// The tasks that wait to be run, and how often each was run before.
@@ -129,4 +216,19 @@ impl OwnedTasks {
     pub(crate) fn spawned(&self) -> u64 {
         (0..self.shards.len()).map(|index| self.shards[index].lock().spawned).sum()
     }
+}
+
+impl Shard {
+    fn show<'a>(&'a self, index: u32, entry: &Entry) -> Listed<'a> {
+        // SAFETY: it is in the list, so it has its life reference; the lock, which is borrowed, keeps it in the list meanwhile.
+        let task: &'a Header = unsafe { &*entry.task };
+        let name = if entry.is_named { self.names.get(&index) } else { None };
+        Listed { task, place: entry.place, name, is_slow: entry.is_slow }
+    }
+}
+
+/// Takes apart what a task keeps of its place: shard and index. `None` if it has none.
+fn place_of(place: u64) -> Option<(usize, u32)> {
+    let place = place.checked_sub(1)?;
+    Some(((place >> 32) as usize, place as u32))
 }

@@ -1,15 +1,18 @@
-//! The watchdog: sees that a worker has been in one poll for long, and gives what waits behind it to the others.
+//! The watchdog: sees that a worker has been in one poll for long, and gives what waits behind it to the others, and
+//! that a task has been in one poll for too long, and names it.
 //!
-//! A thread of its own, in runtimes with several workers. It takes part in nothing: workers only show it how many steps
+//! A thread of its own. It takes part in nothing: workers only show it how many steps
 //! they have begun ([`Ticks`], a plain store), and it looks at that every [`INTERVAL`] while anybody is awake. When all
 //! sleep it rests; [`Idle::park_watchdog`](super::idle::Idle::park_watchdog) says why no worker runs unwatched. It runs no code of users and
-//! drops none of their values: it moves tasks to the injector and wakes workers, who do the rest.
+//! drops none of their values: it moves tasks to the injector and wakes workers, who do the rest. What it says
+//! of a task it has said by a thread of the blocking pool.
 
 use super::worker::MAINTENANCE_INTERVAL;
 use super::{Remote, Shared};
 use crate::loom::sync::atomic::{AtomicU32, Ordering};
 use crate::runtime::Handle;
-use crate::time::Timers;
+use crate::task::TaskInfo;
+use crate::time::{Instant, Timers};
 use std::time::Duration;
 
 /// Time between two looks. A task behind a stuck worker waits for one to two of them. Chosen: 5 ms is far below what a
@@ -20,25 +23,46 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
 /// less would disturb workers that are about to wake by themselves.
 const LATE: Duration = Duration::from_millis(2);
 
+/// The least threshold of a slow poll: the watchdog looks as often.
+const THRESHOLD_MIN: Duration = Duration::from_millis(1);
+
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     runtime: Handle,
-    /// What each worker's ticks were at the last look.
-    ticks: Vec<u32>,
+    looks: Vec<Look>,
     turns: u32,
+    slow_poll_threshold: Duration,
+}
+
+/// What the last look at a worker showed.
+#[derive(Clone, Debug)]
+struct Look {
+    ticks: u32,
+    /// It has begun a step since the look before.
+    has_stepped: bool,
+    /// When the poll that it is in was seen first.
+    since: Instant,
+    /// That poll was counted as slow.
+    is_counted: bool,
 }
 
 impl Watchdog {
-    pub(crate) fn new(runtime: Handle) -> Self {
-        let ticks = vec![0; runtime.shared().remotes.len()];
-        Self { runtime, ticks, turns: 0 }
+    pub(crate) fn new(runtime: Handle, slow_poll_threshold: Duration) -> Self {
+        let look = Look { ticks: 0, has_stepped: true, since: runtime.now(), is_counted: false };
+        let looks = vec![look; runtime.shared().remotes.len()];
+        Self { runtime, looks, turns: 0, slow_poll_threshold: slow_poll_threshold.max(THRESHOLD_MIN) }
     }
 
     /// The life of the thread, until the runtime shuts down.
     pub(crate) fn run(mut self) {
+        let interval = INTERVAL.min(self.slow_poll_threshold);
         while self.runtime.shared().is_open() {
-            self.runtime.shared().idle.watchdog().park(Some(INTERVAL));
+            self.runtime.shared().idle.watchdog().park(Some(interval));
             let quiet = !self.check_workers();
+            // A clock that is moved by hand says nothing of how long a poll takes.
+            if !self.runtime.clock().is_manual() {
+                self.check_polls(self.runtime.now());
+            }
             self.check_driver();
             self.check_timers();
             // Not before a whole interval has passed without a step: rousing it costs more than a look.
@@ -52,16 +76,39 @@ impl Watchdog {
     pub(crate) fn check_workers(&mut self) -> bool {
         let shared = self.runtime.shared();
         let mut any = false;
-        for (remote, last) in shared.remotes.iter().zip(&mut self.ticks) {
-            let ticks = remote.front.ticks.get();
-            if ticks == *last {
+        for (remote, look) in shared.remotes.iter().zip(&mut self.looks) {
+            look.has_stepped = remote.front.ticks.get() != look.ticks;
+            any |= look.has_stepped;
+            // A single worker has no other to give its work to.
+            if !look.has_stepped && shared.remotes.len() > 1 {
                 drain_to_injector(shared, remote);
-            } else {
-                any = true;
             }
-            *last = remote.front.ticks.hurry(*last);
+            look.ticks = remote.front.ticks.hurry(look.ticks);
         }
         any
+    }
+
+    /// Counts the polls that take long, and tells of their tasks: those that a worker was in at every look since the threshold.
+    pub(crate) fn check_polls(&mut self, now: Instant) {
+        let shared = self.runtime.shared();
+        for (worker, (remote, look)) in shared.remotes.iter().zip(&mut self.looks).enumerate() {
+            let place = remote.front.polled.load(Ordering::Relaxed);
+            if look.has_stepped || !shared.owned.is_running(place, worker) {
+                (look.since, look.is_counted) = (now, false);
+                continue;
+            }
+            let lasts = now.saturating_duration_since(look.since);
+            if look.is_counted || lasts < self.slow_poll_threshold {
+                continue;
+            }
+
+            look.is_counted = true;
+            remote.slow_polls.add(1);
+            let info = shared.owned.mark_slow(place, worker, |listed| TaskInfo::new(&listed, now));
+            if let Some(info) = info.flatten() {
+                report(&self.runtime, info, worker, lasts);
+            }
+        }
     }
 
     /// If no worker has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
@@ -90,6 +137,17 @@ impl Watchdog {
             self.runtime.shared().wake_one();
         }
     }
+}
+
+/// Tells of a slow task, on a thread of the blocking pool: a subscriber is foreign code, and may wait for what the slow task holds.
+fn report(runtime: &Handle, task: TaskInfo, worker: usize, lasts: Duration) {
+    drop(runtime.spawn_blocking(move || {
+        crate::event!(
+            WARN, "posse::task", "a task is in one poll for long",
+            task.id = %task.id(), task.name = %task.name().unwrap_or("-"), task.type = %task.type_name(),
+            task.place = %task.spawned_at(); worker = worker, lasts = lasts.as_secs_f64(),
+        );
+    }));
 }
 
 /// Moves what is queued on a worker to the injector, where all workers find it.

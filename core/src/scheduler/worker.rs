@@ -9,7 +9,9 @@ use super::policy::SchedulePolicy;
 use super::queue::Local;
 use super::{Front, Shared};
 use crate::context;
+use crate::loom::sync::atomic::Ordering;
 use crate::runtime::Handle;
+use crate::task::poll_record::Stamp;
 use crate::task::raw::Runnable;
 use crate::time::Instant;
 use std::rc::Rc;
@@ -103,13 +105,15 @@ pub(crate) struct Worker {
     lifo_polls: u8,
     /// What `Idle` counts this worker as.
     activity: Activity,
+    /// The last look at the clock, for the tasks.
+    stamp: Stamp,
 }
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         let front = runtime.shared().remotes[index].front.clone();
         let local = Rc::new(LocalQueue { index, queue, front });
-        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running }
+        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE }
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
@@ -122,7 +126,8 @@ impl Worker {
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
         if !self.local.counters().busy.is_running() {
-            self.local.counters().busy.begin(self.now());
+            let now = self.look_at_clock();
+            self.local.counters().busy.begin(now);
         }
         let local = self.local.clone();
         let runtime = self.runtime.clone();
@@ -168,9 +173,11 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
-        self.local.counters().polls.add(1);
+        let front = &*self.local.front;
+        front.counters.polls.add(1);
+        front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
         // A task that woke itself goes behind its neighbours.
-        if let Some(woken) = task.run() {
+        if let Some(woken) = task.run(self.stamp) {
             self.local.queue.push(woken);
         }
         Step::Ran
@@ -178,10 +185,11 @@ impl Worker {
 
     /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.
     fn maintain(&mut self) {
+        let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
-            self.fire_all_timers();
+            self.fire_all_timers(now);
         } else {
-            self.fire_timers();
+            self.fire_timers(now);
         }
         self.shared().poll_driver();
     }
@@ -267,11 +275,11 @@ impl Worker {
     pub(crate) fn park(&mut self) {
         self.transition_to_parked();
         let for_all = self.sleep();
-        self.transition_from_parked();
+        let now = self.transition_from_parked();
         if for_all {
-            self.fire_all_timers();
+            self.fire_all_timers(now);
         } else {
-            self.fire_timers();
+            self.fire_timers(now);
         }
     }
 
@@ -304,27 +312,30 @@ impl Worker {
         }
     }
 
-    fn transition_from_parked(&mut self) {
+    fn transition_from_parked(&mut self) -> Instant {
         self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
-        self.local.counters().unparked(self.now(), self.activity == Activity::Searching);
+        let now = self.look_at_clock();
+        self.local.counters().unparked(now, self.activity == Activity::Searching);
+        now
+    }
+
+    /// Returns the time, which the next tasks get as that of their polls.
+    fn look_at_clock(&mut self) -> Instant {
+        let now = self.now();
+        self.stamp = Stamp::new(self.local.index, now);
+        now
     }
 
     fn now(&self) -> Instant {
         self.runtime.clock().now()
     }
 
-    fn fire_timers(&mut self) {
-        let timers = self.runtime.timers();
-        if timers.next_deadline(self.local.index).is_some() {
-            timers.fire(self.local.index, self.now());
-        }
+    fn fire_timers(&self, now: Instant) {
+        self.runtime.timers().fire(self.local.index, now);
     }
 
-    fn fire_all_timers(&mut self) {
-        let timers = self.runtime.timers();
-        if timers.earliest().is_some() {
-            timers.fire_all(self.now());
-        }
+    fn fire_all_timers(&self, now: Instant) {
+        self.runtime.timers().fire_all(now);
     }
 
     /// `None`: no timer, or a manual clock, whose `advance` fires them.
@@ -348,8 +359,8 @@ impl Worker {
         if self.activity == Activity::Asleep {
             self.shared().remotes[self.local.index].parker.take_token();
             self.shared().poll_driver();
-            self.transition_from_parked();
-            self.fire_all_timers();
+            let now = self.transition_from_parked();
+            self.fire_all_timers(now);
         }
         if self.step() == Step::Idle {
             self.transition_to_parked();

@@ -56,7 +56,7 @@ pub(super) enum Command {
     End(HostId, Option<Crash>, oneshot::Sender<()>),
     /// Starts a machine again; with `Some`, its clocks are wrong in another way from now on.
     Start(HostId, Option<Skew>, oneshot::Sender<()>),
-    AfterPoll(HostId, bool),
+    Pause(HostId, bool),
     Slow(HostId, u32),
     Signal(HostId),
 }
@@ -121,7 +121,7 @@ impl WorldHandle {
 
     /// Stops the steps of a machine, as SIGSTOP does, or lets them go on.
     pub fn pause(&self, machine: MachineId, paused: bool) {
-        self.push(Command::AfterPoll(machine.0, paused));
+        self.push(Command::Pause(machine.0, paused));
     }
 
     /// Makes every step of a machine take `factor` times as long.

@@ -108,6 +108,22 @@ fn a_process_without_descriptors_is_told_so_and_recovers() {
 }
 
 #[test]
+fn sockets_with_options_connect_and_listen() {
+    let run = world(6).run(|_| async move {
+        let socket = crate::io::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind("127.0.0.1:90".parse().unwrap()).unwrap();
+        let listener = socket.listen(16).unwrap();
+        let socket = crate::io::TcpSocket::new_v4().unwrap();
+        let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(client.local_addr().unwrap(), peer);
+        assert_eq!(client.options().unwrap_err().kind(), ErrorKind::Unsupported);
+    });
+    assert!(run.is_ok(), "{run:?}");
+}
+
+#[test]
 fn names_of_machines_are_found_and_addresses_are_their_own() {
     let run = world(6).run(|control| async move {
         let server = control.add(spec("server", echo)).await.unwrap();
@@ -120,8 +136,11 @@ fn names_of_machines_are_found_and_addresses_are_their_own() {
         assert_eq!(again.kind(), ErrorKind::AddrInUse);
         drop(taken);
         assert!(TcpListener::listen("127.0.0.1:80".parse().unwrap()).is_ok());
-        let unix = std::path::Path::new("/nowhere");
-        assert!(crate::io::UnixListener::listen_unix(unix).is_err());
+        let unix = crate::io::unix_address(std::path::Path::new("/nowhere")).unwrap();
+        assert!(crate::io::UnixListener::listen_unix(&unix).is_err());
+        let fd = crate::io::AsyncFd::new(std::io::stdin()).unwrap_err();
+        assert_eq!(fd.kind(), ErrorKind::Unsupported);
+        assert_eq!(crate::io::spawn_detached("a thread", || ()).unwrap_err().kind(), ErrorKind::Unsupported);
     });
     assert!(run.is_ok(), "{run:?}");
 }

@@ -57,7 +57,7 @@ impl Stepper {
         let rng = simulated.simulation.rng().clone();
         let mut runtime = Builder::new_simulated(workers, seed, simulated).build()?;
         let workers = runtime.take_simulated().into_iter().map(WorkerParts::into_worker).collect();
-        let watchdog = Watchdog::new(runtime.handle().clone());
+        let watchdog = Watchdog::new(runtime.handle().clone(), Duration::MAX);
         Ok(Self { runtime, workers, watchdog, rng })
     }
 

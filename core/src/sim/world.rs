@@ -345,7 +345,7 @@ impl World {
                 self.start(machine);
                 let _ = reply.send(());
             }
-            Command::AfterPoll(machine, paused) => {
+            Command::Pause(machine, paused) => {
                 self.net.note(machine, || if paused { "paused" } else { "goes on" }.to_owned());
                 self.machines[machine].paused = paused;
                 // Who cannot step does not starve.

@@ -205,3 +205,13 @@ fn a_value_that_is_there_and_one_that_was_taken() {
     assert_eq!(receive.try_recv(), Ok(1));
     assert!(receive.is_empty() && receive.is_terminated());
 }
+
+#[test]
+fn a_receiver_that_goes_leaves_no_waker_with_its_senders() {
+    let (wakes, waker) = counting_waker();
+    let ((send, mut many), (one, mut only)) = (mpsc::channel::<u8>(1), oneshot::channel::<u8>());
+    assert!(poll_with(pin!(many.recv()), &waker).is_pending() && poll_with(Pin::new(&mut only), &waker).is_pending());
+    drop((waker, many, only));
+    assert_eq!(std::sync::Arc::strong_count(&wakes), 1);
+    drop((send, one));
+}

@@ -228,3 +228,15 @@ fn a_notification_goes_to_the_last_or_to_who_enabled_its_wait() {
     assert!(pin!(notify.notified()).as_mut().enable(), "it is kept");
     assert!(poll(pin!(notify.notified())).is_pending(), "once");
 }
+
+#[test]
+fn a_wait_that_is_enabled_again_keeps_its_waker() {
+    let notify = Notify::new();
+    let (wakes, waker) = counting_waker();
+    let mut waits = pin!(notify.notified());
+    assert!(poll_with(waits.as_mut(), &waker).is_pending());
+    assert!(!waits.as_mut().enable());
+    notify.notify_one();
+    assert_eq!((wakes.count(), waits.as_mut().enable()), (1, true));
+    assert!(poll(waits).is_ready());
+}

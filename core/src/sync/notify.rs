@@ -129,7 +129,7 @@ macro_rules! notified {
             /// # });
             /// ```
             pub fn enable(self: Pin<&mut Self>) -> bool {
-                self.get_mut().0.poll(&Context::from_waker(Waker::noop())).is_ready()
+                self.get_mut().0.enable()
             }
         }
 
@@ -162,6 +162,14 @@ impl<N: Deref<Target = Notify>> Wait<N> {
     fn new(notify: N) -> Self {
         let notify_waiters_calls = notify.state.lock().notify_waiters_calls;
         Self { notify, notify_waiters_calls, key: WaiterKey::default(), done: false }
+    }
+
+    /// Takes the place in the line, unless it has one: then the waker that it waits with stays.
+    fn enable(&mut self) -> bool {
+        if !self.key.is_idle() && self.notify.state.lock().waiters.is_waiting(&self.key) {
+            return false;
+        }
+        self.poll(&Context::from_waker(Waker::noop())).is_ready()
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {

@@ -232,8 +232,11 @@ impl<T> Future for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = self.shared.state.lock().value.take();
-        drop(unread);
+        let mut state = self.shared.state.lock();
+        // The waker too: with it the sender would keep the task that received.
+        let left = (state.value.take(), state.receiver.take());
+        drop(state);
+        drop(left);
     }
 }
 

@@ -72,7 +72,7 @@ macro_rules! permit {
                 if !self.same_semaphore(&other) {
                     return Err(other);
                 }
-                self.count += std::mem::take(&mut other.count);
+                self.count = self.count.saturating_add(std::mem::take(&mut other.count));
                 Ok(())
             }
 

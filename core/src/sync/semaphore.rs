@@ -241,7 +241,7 @@ impl Semaphore {
     fn leave(&self, key: &mut WaiterKey, count: usize) {
         let mut state = self.state.lock();
         if self.was_granted(key) {
-            state.permits += count;
+            state.permits = state.permits.saturating_add(count);
         }
         let prev = state.waiters.remove(key);
         // Those behind may ask for less than who leaves.

@@ -94,6 +94,11 @@ impl<T> Default for WaitList<T> {
 }
 
 impl<T> WaitList<T> {
+    /// Returns the wakers of those who wait, in no order.
+    pub(crate) fn wakers(&self) -> impl Iterator<Item = &Waker> {
+        self.0.iter().flat_map(|slab| &slab.slots).filter_map(|slot| slot.waker.as_ref())
+    }
+
     /// A list without waiters.
     pub const fn new() -> Self {
         Self(None)
@@ -187,6 +192,12 @@ impl<T: Copy> WaitList<T> {
     pub fn front_waker(&self) -> Option<Waker> {
         let slab = self.0.as_ref()?;
         slab.slots.get(slab.front as usize)?.waker.clone()
+    }
+
+    /// Returns true if the waiter was not served yet.
+    pub fn is_waiting(&self, key: &WaiterKey) -> bool {
+        let slot = self.0.as_ref().and_then(|slab| slab.slots.get(key.index as usize));
+        slot.is_some_and(|slot| slot.ticket.is_some() && slot.ticket == key.ticket && slot.waker.is_some())
     }
 
     /// Returns true if nobody waits before this waiter.

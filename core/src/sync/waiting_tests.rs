@@ -6,7 +6,7 @@ use crate::testing::{counting_waker, poll_with, waker_that_drops, waker_that_wak
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Polls once, with a waker that nobody hears.
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -98,6 +98,9 @@ fn room_that_was_reserved_is_given_back_unless_it_is_used() {
     assert!(matches!(send.try_send(3), Err(TrySendError::Full(3))));
     assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(2), Err(mpsc::TryRecvError::Empty)));
     assert!(send.try_send(4).is_ok());
+    assert!(matches!(send.try_send(5), Err(TrySendError::Full(5))), "nothing was received, and yet there was room");
+    assert_eq!(receive.try_recv(), Ok(4));
+    assert!(send.try_send(6).is_ok() && !send.is_closed());
 
     let Poll::Ready(Err(_)) = poll(pin!(async {
         receive.close();
@@ -105,6 +108,7 @@ fn room_that_was_reserved_is_given_back_unless_it_is_used() {
     })) else {
         panic!("it is closed")
     };
+    assert!(send.is_closed());
 }
 
 #[test]
@@ -116,6 +120,44 @@ fn a_receiver_woken_under_no_lock_may_use_its_channel() {
     assert!(poll_with(pin!(receive.recv()), &waker).is_pending());
     assert!(send.try_send(1).is_ok());
     assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(1), Ok(2)));
+}
+
+#[test]
+fn who_is_notified_under_no_lock_may_notify() {
+    let notify = Arc::new(Notify::new());
+    let again = notify.clone();
+    let waker = waker_that_wakes(move || again.notify_one());
+    let mut first = pin!(notify.notified());
+    assert!(poll_with(first.as_mut(), &waker).is_pending());
+    notify.notify_one();
+    assert!(poll(first.as_mut()).is_ready());
+    assert!(poll(first).is_ready(), "what was notified stays so, and takes no other notification");
+    assert!(poll(pin!(notify.notified())).is_ready(), "the second notification was kept");
+}
+
+#[test]
+fn a_receiver_woken_by_the_last_sender_may_use_its_channel() {
+    let (send, receive) = mpsc::channel::<()>(1);
+    let receive = Arc::new(std::sync::Mutex::new(receive));
+    let again = receive.clone();
+    let waker = waker_that_wakes(move || assert!(again.lock().unwrap().try_recv().is_err()));
+    assert!(receive.lock().unwrap().poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    drop(send);
+    assert_eq!(receive.lock().unwrap().poll_recv(&mut Context::from_waker(Waker::noop())), Poll::Ready(None));
+}
+
+#[test]
+fn what_was_not_received_is_dropped_under_no_lock() {
+    struct Sends(mpsc::UnboundedSender<Option<Sends>>);
+    impl Drop for Sends {
+        fn drop(&mut self) {
+            assert!(self.0.send(None).is_err(), "the receiver is gone");
+        }
+    }
+    let (send, receive) = mpsc::unbounded_channel();
+    assert!(send.send(Some(Sends(send.clone()))).is_ok());
+    drop(receive);
+    assert!(send.is_closed());
 }
 
 #[test]
@@ -162,6 +204,7 @@ fn each_kind_of_permit_is_taken_given_back_and_kept() {
     let held = semaphore.try_acquire().unwrap();
     assert!(matches!(semaphore.try_acquire(), Err(TryAcquireError::NoPermits)));
     drop(held);
+    assert!(!semaphore.is_closed());
     semaphore.close();
     assert!(semaphore.is_closed());
     assert!(matches!(semaphore.try_acquire(), Err(TryAcquireError::Closed)));
@@ -254,6 +297,16 @@ fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
     drop(looks);
     assert!(poll_with(notified.as_mut(), &waker).is_pending());
     notify.notify_one();
+    assert_eq!(wakes.count(), 1);
+
+    let (send, mut receive) = mpsc::unbounded_channel();
+    let last = send.clone();
+    let looks = waker_that_drops(move || assert!(!last.is_closed()));
+    let (wakes, waker) = counting_waker();
+    assert!(poll_with(pin!(receive.recv()), &looks).is_pending());
+    drop(looks);
+    assert!(poll_with(pin!(receive.recv()), &waker).is_pending());
+    assert!(send.send(()).is_ok());
     assert_eq!(wakes.count(), 1);
 }
 

@@ -8,7 +8,7 @@ use super::wait_list::WaiterKey;
 use super::wait_set::WaitSet;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::loom::sync::{RwLock, RwLockReadGuard};
-use crate::task::coop;
+use crate::task::{self, coop};
 use futures_core::Stream;
 use std::fmt;
 use std::ops::Deref;
@@ -89,7 +89,8 @@ impl<T> Shared<T> {
 }
 
 /// The value a receiver or sender borrowed. No value can be sent while it lives: copy or clone what is needed, and do not
-/// hold it across an `await`, which the compiler refuses in a spawned task.
+/// hold it across an `await`, which the compiler refuses in a spawned task. Nor borrow again while it lives: that may wait for a
+/// sender, which waits for it.
 pub struct Ref<'a, T> {
     value: RwLockReadGuard<'a, T>,
     changed: bool,
@@ -346,6 +347,8 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     /// Dropping the future loses nothing; values that were looked at are seen.
     pub async fn wait_for(&mut self, mut condition: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
+        // A condition that holds at once takes its part of the budget too.
+        task::consume_budget().await;
         let shared = &*self.shared;
         loop {
             {

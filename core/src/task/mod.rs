@@ -14,14 +14,21 @@
 //! `JoinHandle` if there is one when the task completes, else to the worker; everything else is atomic or locked.
 //! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
 
+mod builder;
 pub mod coop;
+mod info;
+#[cfg(all(test, not(posse_loom)))]
+mod info_tests;
 mod join;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod panic;
+pub(crate) mod poll_record;
 pub(crate) mod raw;
 mod state;
 
+pub use builder::Builder;
+pub use info::{TaskInfo, TaskState, WaitsFor};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use panic::{panic_message, panic_text};
 

@@ -8,8 +8,9 @@
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
 use super::panic::{drop_catching, wake_catching};
+use super::poll_record::{PollRecord, Stamp};
 use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
-use super::{Id, JoinError};
+use super::{Id, JoinError, TaskState};
 use crate::context;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::Mutex;
@@ -32,14 +33,36 @@ pub(crate) struct Header {
     pub(crate) owned: AtomicU64,
     /// Who waits for the output. A lock: it is taken once per join, off the hot path.
     join_waker: Mutex<Option<Waker>>,
-    /// How often it was run.
-    #[cfg(feature = "sim")]
-    runs: AtomicU64,
+    polls: PollRecord,
 }
 
 impl Header {
     pub(crate) fn id(&self) -> Id {
         self.id
+    }
+
+    pub(crate) fn polls(&self) -> &PollRecord {
+        &self.polls
+    }
+
+    /// What the task does; `None` if it has completed.
+    pub(crate) fn task_state(&self) -> Option<TaskState> {
+        self.state.task_state()
+    }
+
+    /// Whether the worker is in a poll of the task. It has begun it, then, before it was asked.
+    pub(crate) fn runs_on(&self, worker: usize) -> bool {
+        self.state.is_running() && self.polls.last_worker() == Some(worker)
+    }
+
+    /// The type of the future.
+    pub(crate) fn type_name(&self) -> &'static str {
+        (self.vtable.type_name)()
+    }
+
+    /// The task that waits for the end of this one, if a task does.
+    pub(crate) fn joiner(&self) -> Option<Id> {
+        self.join_waker.lock().as_ref().and_then(task_of)
     }
 }
 
@@ -70,6 +93,7 @@ struct VTable {
     take_output: unsafe fn(NonNull<Header>, *mut ()),
     drop_output: unsafe fn(NonNull<Header>),
     free: unsafe fn(NonNull<Header>),
+    type_name: fn() -> &'static str,
 }
 
 /// A counted reference to a task, whatever its type.
@@ -110,8 +134,7 @@ where
         id,
         owned: AtomicU64::new(0),
         join_waker: Mutex::new(None),
-        #[cfg(feature = "sim")]
-        runs: AtomicU64::new(0),
+        polls: PollRecord::new(),
     };
     let cell = Cell::<F, X> { prefix: Prefix { header, shared }, stage: UnsafeCell::new(Stage::Taken) };
     let cell = NonNull::from(Box::leak(Box::new(cell)));
@@ -147,7 +170,13 @@ where
     F::Output: Send + 'static,
     X: Send + Sync + 'static,
 {
-    &VTable { run: run::<F, X>, take_output: take_output::<F, X>, drop_output: drop_output::<F, X>, free: free::<F, X> }
+    &VTable {
+        run: run::<F, X>,
+        take_output: take_output::<F, X>,
+        drop_output: drop_output::<F, X>,
+        free: free::<F, X>,
+        type_name: std::any::type_name::<F>,
+    }
 }
 
 impl TaskRef {
@@ -184,7 +213,7 @@ impl TaskRef {
     #[cfg(feature = "sim")]
     pub(crate) fn pending_run(&self) -> Option<u64> {
         let header = self.header();
-        header.state.is_scheduled().then(|| header.runs.load(std::sync::atomic::Ordering::Acquire))
+        header.state.is_scheduled().then(|| header.polls.count())
     }
 
     /// Makes the next run drop the future.
@@ -297,11 +326,10 @@ impl Runnable {
     /// Runs the task: polls it once, or drops its future if it was cancelled. Returns it if it was woken meanwhile.
     #[inline]
     #[must_use]
-    pub(crate) fn run(self) -> Option<Self> {
+    pub(crate) fn run(self, stamp: Stamp) -> Option<Self> {
         // SAFETY: the task is alive: its life reference is given back only by the run that completes it.
         let header = unsafe { self.0.as_ref() };
-        #[cfg(feature = "sim")]
-        header.runs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        header.polls.begin(stamp);
         let run = header.vtable.run;
         let start = header.state.start();
         // SAFETY: owning the `Runnable` is the right to run, and it was started.
@@ -488,6 +516,16 @@ unsafe fn release(ptr: NonNull<Header>) {
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+/// The task that a waker wakes, if it is one of ours.
+pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
+    if !is_of_a_task(waker) {
+        return None;
+    }
+    // SAFETY: a waker with our functions points to a header and holds a reference to it.
+    let header = unsafe { &*waker.data().cast::<Header>() };
+    Some(header.id)
+}
 
 /// Whether a waker is one of our tasks'.
 #[inline]

@@ -3,6 +3,7 @@
 //! Never touches the task's future or output: it only says who may. Every transition is one read-modify-write, so that
 //! of two racing parties exactly one is told to act. Its partner is always another method of this file on the same word.
 
+use super::TaskState;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 
 /// A thread is responsible for running the task: it is in a queue, about to be, or will be put there when the present run ends.
@@ -122,6 +123,21 @@ impl State {
     pub(crate) fn release_output(&self) -> OutputOwner {
         let before = self.0.fetch_and(!JOIN, Ordering::AcqRel);
         if before & COMPLETE == 0 { OutputOwner::Other } else { OutputOwner::Caller }
+    }
+
+    /// Whether a worker is in a poll. Acquire: what the worker wrote before `start` is seen.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (RUNNING | COMPLETE) == RUNNING
+    }
+
+    /// What a person sees of it; `None` if it is complete.
+    pub(crate) fn task_state(&self) -> Option<TaskState> {
+        match self.0.load(Ordering::Acquire) {
+            state if state & COMPLETE != 0 => None,
+            state if state & RUNNING != 0 => Some(TaskState::Running),
+            state if state & SCHEDULED != 0 => Some(TaskState::Queued),
+            _ => Some(TaskState::Waiting),
+        }
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -8,7 +8,9 @@ use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
 use crate::lock::Mutex;
+use crate::task::Id;
 use crate::task::panic::wake_all;
+use crate::task::raw::task_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -153,6 +155,16 @@ impl Timers {
             self.overdue.store(false, Ordering::Relaxed);
         }
         overdue
+    }
+
+    /// Shows each timer that wakes a task. `f` runs under a lock.
+    pub(crate) fn for_each_task(&self, mut f: impl FnMut(Id, Instant)) {
+        for shard in &self.shards {
+            let wheel = shard.wheel.lock();
+            wheel
+                .iter()
+                .for_each(|(deadline, waker)| task_of(waker).into_iter().for_each(|id| f(id, Instant(deadline))));
+        }
     }
 
     /// Number of timers that wait.

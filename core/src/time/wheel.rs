@@ -53,6 +53,11 @@ impl<T> Wheel<T> {
         self.len
     }
 
+    /// Returns deadline and value of each timer, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.entries.iter().filter_map(|entry| Some((entry.deadline, entry.value.as_ref()?)))
+    }
+
     /// Adds a timer. A deadline in the past fires at the next `fire`.
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> Key {
         let index = match self.entries.get(self.free as usize) {

@@ -52,10 +52,12 @@ impl Decoder for AnyDelimiterCodec {
         let start = if self.searched > buffer.len() { 0 } else { self.searched };
         let found = buffer[start..].iter().position(|byte| self.delimiters.contains(byte)).map(|at| start + at);
         let len = found.unwrap_or(buffer.len());
-        self.searched = if found.is_some() { 0 } else { len };
         if len > self.max {
+            // What comes after an error is another buffer: the next datagram.
+            self.searched = 0;
             return Err(CodecError::TooLong { max: self.max });
         }
+        self.searched = if found.is_some() { 0 } else { len };
         Ok(found.map(|len| {
             let mut frame = buffer.split_to(len + 1);
             frame.truncate(len);

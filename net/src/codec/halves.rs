@@ -218,7 +218,8 @@ macro_rules! write_half {
                 C: Encoder<I>,
             {
                 let (writing, _, codec) = self.write_parts();
-                codec.encode(item, &mut writing.to_send)
+                let before = writing.to_send.len();
+                codec.encode(item, &mut writing.to_send).inspect_err(|_| writing.to_send.truncate(before))
             }
 
             /// Writes everything that was queued.

@@ -55,9 +55,10 @@ impl Decoder for LinesCodec {
         }
         let found = buffer[self.searched..].iter().position(|&byte| byte == b'\n');
         let Some(position) = found else {
-            self.searched = buffer.len();
             // One more than the maximum may be the `\r` of the end.
             let too_long = buffer.len() > self.max.saturating_add(1);
+            // What comes after an error is another buffer: the next datagram.
+            self.searched = if too_long { 0 } else { buffer.len() };
             return if too_long { Err(CodecError::TooLong { max: self.max }) } else { Ok(None) };
         };
 

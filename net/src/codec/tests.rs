@@ -219,5 +219,20 @@ fn errors_keep_their_reason_on_their_way_through_others() {
     assert!(matches!(CodecError::from(there), CodecError::TooLong { max: 7 }));
     let there = std::io::Error::from(CodecError::Io(std::io::ErrorKind::BrokenPipe.into()));
     assert_eq!(there.kind(), std::io::ErrorKind::BrokenPipe);
-    assert!(matches!(CodecError::from(there), CodecError::Io(_)));
+    let back = CodecError::from(there);
+    assert!(matches!(back, CodecError::Io(_)));
+    let cause = |error: &CodecError| std::error::Error::source(error).map(ToString::to_string);
+    assert_eq!(cause(&back), Some(std::io::Error::from(std::io::ErrorKind::BrokenPipe).to_string()));
+    assert_eq!(cause(&CodecError::Truncated), None);
+}
+
+#[test]
+fn after_an_error_a_new_buffer_is_searched_from_its_start() {
+    let (mut lines, mut fields) = (LinesCodec::new(10), AnyDelimiterCodec::new(b",\n", b",", 10));
+    let too_long = || BytesMut::from(&[b'x'; 20][..]);
+    assert!(lines.decode(&mut too_long()).is_err() && lines.decode_eof(&mut too_long()).is_err());
+    assert!(fields.decode(&mut too_long()).is_err() && fields.decode_eof(&mut too_long()).is_err());
+    let mut next = BytesMut::from("one\ntwo\nthree\nfour\nfive\n");
+    assert_eq!(lines.decode(&mut next.clone()).unwrap().as_deref(), Some("one"));
+    assert_eq!(fields.decode(&mut next).unwrap().as_deref(), Some(&b"one"[..]));
 }

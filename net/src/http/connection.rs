@@ -6,7 +6,7 @@ use super::{BoxError, Config, HttpService};
 use crate::hyper::{Executor, Timer};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
-use posse_core::runtime::Handle;
+use posse_core::runtime::{Flavor, Handle};
 use posse_core::sync::{CancellationToken, OwnedPermit};
 use posse_core::time::{Elapsed, timeout};
 use std::future::Future;
@@ -29,10 +29,12 @@ impl Shared {
     pub(super) fn new(config: Config) -> Self {
         let handle = Handle::current();
         let time = config.header_timeout;
+        // hyper's dates are of the system's clock, and a simulated run must depend on nothing but its seed.
+        let has_date = handle.flavor() != Flavor::Simulated;
         let mut http1 = http1::Builder::new();
-        http1.timer(Timer::on(handle.clone())).header_read_timeout(time);
+        http1.timer(Timer::on(handle.clone())).header_read_timeout(time).auto_date_header(has_date);
         let mut http2 = http2::Builder::new(Executor::on(handle.clone()));
-        http2.timer(Timer::on(handle)).keep_alive_interval(time).keep_alive_timeout(time);
+        http2.timer(Timer::on(handle)).keep_alive_interval(time).keep_alive_timeout(time).auto_date_header(has_date);
         Self { http1, http2, config, ending: CancellationToken::new(), aborting: CancellationToken::new() }
     }
 

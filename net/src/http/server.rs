@@ -6,11 +6,12 @@ use super::{Config, HttpService};
 use crate::{TcpListener, TcpStream};
 use hyper::rt::{Read, Write};
 use posse_core::sync::Semaphore;
-use posse_core::task;
+use posse_core::task::{self, panic_message};
 use posse_core::time::timeout;
 use std::fmt;
 use std::future::{Future, IntoFuture, Ready, pending, poll_fn, ready};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -119,8 +120,20 @@ async fn accept<S: HttpService, H: Handshake>(
         let (stream, peer) = listener.accept().await?;
         // A part of an answer must not wait until the client has acknowledged the one before. Without it it is only slower.
         let _ = stream.set_nodelay(true);
-        let handlers = Handlers { service: service.clone(), peer, tells_peer: shared.config.tells_peer };
-        let (shared, stream) = (shared.clone(), handshake.begin(stream));
+        // Code of the program, whose panic must not end the listener.
+        let begun = catch_unwind(AssertUnwindSafe(|| (service.clone(), handshake.begin(stream))));
+        let (service, stream) = match begun {
+            Ok(begun) => begun,
+            Err(payload) => {
+                let panic = panic_message(payload);
+                posse_core::event!(
+                    ERROR, "posse::http", "a connection could not be begun", net.peer = %peer, reason = %panic,
+                );
+                continue;
+            }
+        };
+        let handlers = Handlers { service, peer, tells_peer: shared.config.tells_peer };
+        let shared = shared.clone();
         task::spawn(async move { shared.converse(stream, handlers, place).await });
     }
 }

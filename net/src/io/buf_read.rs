@@ -110,7 +110,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         Self: Unpin,
     {
         async move {
-            poll_fn(|cx| Pin::new(&mut *self).poll_fill_buf(cx).map_ok(drop)).await?;
+            let is_end = poll_fn(|cx| Pin::new(&mut *self).poll_fill_buf(cx).map_ok(<[u8]>::is_empty)).await?;
+            if is_end {
+                // To look again would be to read again.
+                return Ok(&[][..]);
+            }
             // What was there stays until it is consumed, so nothing is waited for here.
             match Pin::new(self).poll_fill_buf(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(filled) => filled,

@@ -27,7 +27,7 @@ pub use empty::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 pub use lines::{Lines, Split};
 pub use pipe::{DuplexStream, SimplexReader, SimplexWriter, duplex, simplex};
-pub use posse_core::io::Interest;
+pub use posse_core::io::{Interest, Ready};
 pub use read::AsyncReadExt;
 pub use seek::AsyncSeekExt;
 pub use split::{Join, ReadHalf, UnsplitError, WriteHalf, join, split};
@@ -36,3 +36,9 @@ pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use stream::{ReaderStream, StreamReader};
 pub use take::{Chain, Take};
 pub use write::AsyncWriteExt;
+
+/// Descriptors of others in the reactor.
+#[cfg(unix)]
+pub mod unix {
+    pub use posse_core::io::{AsyncFd, AsyncFdReadyGuard, TryIoError};
+}

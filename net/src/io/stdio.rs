@@ -132,10 +132,13 @@ struct InThread(Served<Ask>);
 impl InThread {
     fn serve((max, answer): Ask) {
         let mut input = io::stdin().lock();
-        let read = match input.fill_buf() {
-            Ok(available) => Ok(available[..available.len().min(max)].to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Vec::new()),
-            Err(error) => Err(error),
+        let read = loop {
+            match input.fill_buf() {
+                Ok(available) => break Ok(available[..available.len().min(max)].to_vec()),
+                // A signal: no bytes would be the end of the input.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
         };
         let len = read.as_ref().map_or(0, Vec::len);
         // What nobody waits for any more stays where it is.

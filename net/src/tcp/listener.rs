@@ -47,7 +47,7 @@ impl TcpListener {
         io::TcpListener::from_std(listener).map(Self::from_socket)
     }
 
-    fn from_socket(socket: io::TcpListener) -> Self {
+    pub(super) fn from_socket(socket: io::TcpListener) -> Self {
         Self { socket, backoff: AcceptBackoff::default() }
     }
 
@@ -78,6 +78,30 @@ impl TcpListener {
         Incoming { listener: self }
     }
 
+    /// Gives the listener to std. It stays non-blocking.
+    ///
+    /// # Errors
+    /// `Unsupported` in a simulation.
+    pub fn into_std(self) -> std::io::Result<std::net::TcpListener> {
+        self.socket.into_std()
+    }
+
+    /// Sets how many hops a packet of its connections may take.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_ttl(&self, hops: u32) -> std::io::Result<()> {
+        self.socket.options()?.set_ttl_v4(hops)
+    }
+
+    /// Returns how many hops a packet of its connections may take.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ttl(&self) -> std::io::Result<u32> {
+        self.socket.options()?.ttl_v4()
+    }
+
     /// Returns the address it listens on.
     ///
     /// # Errors
@@ -101,3 +125,6 @@ impl futures_core::Stream for Incoming<'_> {
         self.listener.poll_accept(cx).map(|accepted| Some(accepted.map(|(stream, _)| stream)))
     }
 }
+
+#[cfg(unix)]
+crate::readiness::descriptors!(TcpListener);

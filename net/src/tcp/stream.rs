@@ -1,11 +1,11 @@
 //! A TCP connection.
 
+use super::connect::connect;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{delegate_read, delegate_write};
-use crate::addr::{ToSocketAddrs, try_each};
-use bytes::BufMut;
-use posse_core::io::{self, Interest, RawStream};
-use std::future::poll_fn;
+use crate::addr::ToSocketAddrs;
+use crate::readiness::{readiness, tries};
+use posse_core::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
@@ -37,15 +37,18 @@ impl TcpStream {
         Self { socket }
     }
 
-    /// Connects by address or name; of several addresses the first that works.
+    /// Connects by address or name.
+    ///
+    /// Of several addresses the first that answers is taken (Happy Eyeballs, RFC 8305): the families take turns, and the next
+    /// address is tried as soon as one has failed, or has not answered for 250 ms.
     ///
     /// # Errors
-    /// What the system says of the last address, which the text names.
+    /// What the system says of the last address; the text names all of them.
     ///
     /// # Cancel safety
     /// Dropping the future gives the connection up.
     pub async fn connect(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
-        try_each(addresses, io::TcpStream::connect).await.map(Self::from_socket)
+        connect(addresses.to_socket_addrs().await?, io::TcpStream::connect).await.map(Self::from_socket)
     }
 
     /// Takes over a connection from std.
@@ -64,65 +67,6 @@ impl TcpStream {
         self.socket.into_std()
     }
 
-    /// Reads into the free part of a buffer; zero bytes mean the end (or no room).
-    ///
-    /// # Errors
-    /// What the system says.
-    ///
-    /// # Cancel safety
-    /// Nothing has been read if the future is dropped.
-    pub async fn read_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> std::io::Result<usize> {
-        poll_fn(|cx| self.socket.poll_read_buf(cx, buffer)).await
-    }
-
-    /// Reads what is there without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is.
-    pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Readable, |socket| socket.try_read(buffer))
-    }
-
-    /// Reads what is there into the free part of a buffer without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is.
-    pub fn try_read_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> std::io::Result<usize> {
-        self.socket.try_read_buf(buffer)
-    }
-
-    /// Writes what fits without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing does.
-    pub fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.try_write(bytes))
-    }
-
-    /// Writes what fits from several buffers without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing does.
-    pub fn try_write_vectored(&self, buffers: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.try_write_vectored(buffers))
-    }
-
-    /// Waits until something can be read, or the end. A following `try_read` may still say `WouldBlock`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub async fn readable(&self) -> std::io::Result<()> {
-        self.socket.ready(Interest::Readable).await
-    }
-
-    /// Waits until something can be written. A following `try_write` may still say `WouldBlock`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub async fn writable(&self) -> std::io::Result<()> {
-        self.socket.ready(Interest::Writable).await
-    }
-
     /// Reads without taking the bytes out of the connection.
     ///
     /// # Errors
@@ -132,16 +76,6 @@ impl TcpStream {
     /// Nothing is taken.
     pub async fn peek(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.socket.read_io(|socket| socket.peek(buffer)).await
-    }
-
-    /// Splits into halves that borrow the stream.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        split::borrowed(self)
-    }
-
-    /// Splits into halves that may go to different tasks. Dropping the write half ends the sending direction.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split::owned(self)
     }
 
     /// Closes one or both directions without waiting.
@@ -184,6 +118,98 @@ impl TcpStream {
         self.socket.set_keepalive(time)
     }
 
+    /// Returns how long closing waits for unsent data.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn linger(&self) -> std::io::Result<Option<Duration>> {
+        self.socket.options()?.linger()
+    }
+
+    /// Closing resets the connection: unsent data is lost, and the address is free at once.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_zero_linger(&self) -> std::io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Returns whether keep-alive probes are sent.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keepalive(&self) -> std::io::Result<bool> {
+        self.socket.options()?.keepalive()
+    }
+
+    /// Returns how many hops a packet may take.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ttl(&self) -> std::io::Result<u32> {
+        self.socket.options()?.ttl_v4()
+    }
+
+    /// Takes the error that happened since the last look.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
+        self.socket.take_error()
+    }
+
+    /// Sets whether data is acknowledged at once. The system may go back to what it likes better: set it again.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(target_os = "linux")]
+    pub fn set_quickack(&self, quickack: bool) -> std::io::Result<()> {
+        self.socket.options()?.set_tcp_quickack(quickack)
+    }
+
+    /// Returns whether data is acknowledged at once.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(target_os = "linux")]
+    pub fn quickack(&self) -> std::io::Result<bool> {
+        self.socket.options()?.tcp_quickack()
+    }
+
+    /// Sets the type of service of IPv4 packets.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_tos_v4(&self, tos: u32) -> std::io::Result<()> {
+        self.socket.options()?.set_tos_v4(tos)
+    }
+
+    /// Returns the type of service of IPv4 packets.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn tos_v4(&self) -> std::io::Result<u32> {
+        self.socket.options()?.tos_v4()
+    }
+
+    /// Sets the traffic class of IPv6 packets.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(target_os = "linux")]
+    pub fn set_tclass_v6(&self, class: u32) -> std::io::Result<()> {
+        self.socket.options()?.set_tclass_v6(class)
+    }
+
+    /// Returns the traffic class of IPv6 packets.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(target_os = "linux")]
+    pub fn tclass_v6(&self) -> std::io::Result<u32> {
+        self.socket.options()?.tclass_v6()
+    }
+
     /// Sets how many hops a packet may take.
     ///
     /// # Errors
@@ -213,3 +239,8 @@ delegate_read!(TcpStream, socket);
 delegate_write!(TcpStream, socket);
 delegate_read!(&TcpStream, socket);
 delegate_write!(&TcpStream, socket);
+tries!(TcpStream);
+readiness!(TcpStream: any read write);
+
+#[cfg(unix)]
+crate::readiness::descriptors!(TcpStream);

@@ -2,9 +2,11 @@
 
 use crate::prelude::*;
 use crate::{System, spawn};
+use posse_core::lock::Mutex;
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 use std::future::pending;
+use std::sync::Arc;
 
 /// As many as a test of each kind makes.
 const MANY: usize = 1000;
@@ -211,4 +213,53 @@ impl Handler<Wait> for Stuck {
     async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
         pending().await
     }
+}
+
+/// Has a child that notes, when it is dropped, whether its parent is there.
+struct Family(Option<LocalRef<Family>>, Arc<Mutex<Vec<bool>>>);
+impl Actor for Family {}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.1.lock().extend(self.0.iter().map(LocalRef::is_alive));
+    }
+}
+
+impl Handler<Wait> for Family {
+    async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
+        pending().await
+    }
+}
+
+struct Adopt;
+impl Message for Adopt {
+    type Reply = LocalRef<Family>;
+}
+
+impl Handler<Adopt> for Family {
+    async fn handle(&mut self, _: Adopt, ctx: &mut Context<Self>) -> LocalRef<Family> {
+        ctx.spawn(Spec::once(Family(Some(ctx.me()), self.1.clone())).stop_within(ms(1)))
+    }
+}
+
+#[test]
+fn a_parent_ends_after_a_child_that_had_to_be_killed() {
+    run(async {
+        let noted = Arc::new(Mutex::new(Vec::new()));
+        let parent = spawn(Spec::once(Family(None, noted.clone())));
+        let child = parent.ask(Adopt).await.expect("it is started");
+        child.try_tell(Wait).expect("there is room");
+        for stops in [false, true] {
+            if stops {
+                parent.stop();
+            }
+            for _ in 0..10 {
+                yield_now().await;
+            }
+        }
+        assert!(child.is_alive() && parent.is_alive(), "the child has its time");
+        posse_core::runtime::Handle::current().advance(ms(1));
+        parent.closed().await;
+        assert_eq!(*noted.lock(), [true]);
+    });
 }

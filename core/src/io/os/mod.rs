@@ -1,14 +1,27 @@
 //! The operating system's event queue and sockets: the only room that names mio and socket2.
 
+#[cfg(unix)]
+mod fd;
+mod tcp_socket;
+
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+pub(super) use fd::peer_cred;
+#[cfg(unix)]
+pub(super) use fd::{FdSource, pidfd};
 pub(super) use mio::event::Source;
-pub(super) use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+pub(super) use mio::net::{TcpListener, TcpStream, UdpSocket};
+#[cfg(unix)]
+pub(super) use mio::net::{UnixDatagram, UnixListener, UnixStream};
+#[cfg(unix)]
+pub(super) use mio::unix::pipe;
+pub(super) use socket2::SockRef;
+pub(super) use tcp_socket::OsTcpSocket;
 
 /// Events taken from the queue at once. The field uses 1,024; the figure was not tuned.
 const EVENTS_MAX: usize = 1024;
@@ -16,17 +29,12 @@ const EVENTS_MAX: usize = 1024;
 /// The waker's own token; the table never gives it out.
 const WAKE_TOKEN: Token = Token(usize::MAX);
 
+/// Asks that opening a file does not wait, such as a FIFO for its other end.
+#[cfg(unix)]
+pub const O_NONBLOCK: i32 = libc::O_NONBLOCK;
+
 /// Connections the kernel holds for a listener before it refuses more.
 const BACKLOG: i32 = 1024;
-
-/// Which directions of a socket to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Data, or the end of it, can be read.
-    Readable,
-    /// There is room to write.
-    Writable,
-}
 
 #[derive(Debug)]
 pub(crate) struct EventQueue {
@@ -41,12 +49,15 @@ pub(super) struct Registry {
 }
 
 /// One event, in the words of the reactor.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Event {
     pub(crate) token: usize,
     pub(crate) read: bool,
     pub(crate) read_closed: bool,
     pub(crate) write: bool,
     pub(crate) write_closed: bool,
+    pub(crate) priority: bool,
+    pub(crate) error: bool,
 }
 
 pub(super) fn event_queue() -> io::Result<(EventQueue, Registry)> {
@@ -76,6 +87,8 @@ impl EventQueue {
             read_closed: event.is_read_closed() || event.is_error(),
             write: event.is_writable(),
             write_closed: event.is_write_closed() || event.is_error(),
+            priority: event.is_priority(),
+            error: event.is_error(),
         })
     }
 }
@@ -107,13 +120,45 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Receives into memory that need not be initialised.
-pub(super) fn recv_uninit(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    socket2::SockRef::from(socket).recv(buffer)
+pub(super) fn recv_uninit<S>(socket: &S, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>
+where
+    for<'a> SockRef<'a>: From<&'a S>,
+{
+    SockRef::from(socket).recv(buffer)
+}
+
+/// As [`receive`], and from whom.
+pub(super) fn receive_from(
+    socket: &UdpSocket,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<(usize, Option<SocketAddr>)> {
+    let (len, from) = socket.try_io(|| SockRef::from(socket).recv_from(buffer))?;
+    Ok((len, from.as_socket()))
+}
+
+/// Gives a listener to std; it stays non-blocking.
+pub(super) fn listener_into_std(listener: TcpListener) -> std::net::TcpListener {
+    #[cfg(unix)]
+    return std::os::fd::OwnedFd::from(listener).into();
+    #[cfg(windows)]
+    return std::os::windows::io::OwnedSocket::from(listener).into();
 }
 
 /// Sets how long closing waits for unsent data; `Some(ZERO)` resets the connection.
 pub(super) fn set_linger(stream: &TcpStream, time: Option<Duration>) -> io::Result<()> {
     socket2::SockRef::from(stream).set_linger(time)
+}
+
+/// Sets when keep-alive probes are sent, and how many.
+#[cfg(unix)]
+pub(super) fn set_keepalive_probes(
+    socket: &socket2::Socket,
+    time: Duration,
+    interval: Duration,
+    retries: u32,
+) -> io::Result<()> {
+    let options = socket2::TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
+    socket.set_tcp_keepalive(&options)
 }
 
 /// Asks for keep-alive probes after the connection was idle for `time`.

@@ -466,7 +466,7 @@ impl State {
     fn set_ready(&mut self, id: SocketId, read: bool, read_closed: bool, write: bool, write_closed: bool) {
         let Some(host) = self.host_of(id) else { return };
         let host = &mut self.hosts[host];
-        host.pending.push_back((id, Event { token: 0, read, read_closed, write, write_closed }));
+        host.pending.push_back((id, Event { read, read_closed, write, write_closed, ..Event::default() }));
         host.pending_len.store(host.pending.len(), Ordering::Release);
     }
 
@@ -475,7 +475,7 @@ impl State {
         if !self.rng.chance(ChoiceKind::Fault, 0.02) {
             return;
         }
-        let spurious = Event { token: 0, read: true, read_closed: false, write: true, write_closed: false };
+        let spurious = Event { read: true, write: true, ..Event::default() };
         let chosen = &self.slots[self.rng.below(ChoiceKind::Fault, self.slots.len())];
         if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
             readiness.set_readiness(&spurious, woken);

@@ -172,8 +172,11 @@ impl<T> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = std::mem::take(&mut self.shared.state.lock().queue);
-        drop(unread);
+        let mut state = self.shared.state.lock();
+        // The waker too: with it the senders would keep the task that received.
+        let left = (std::mem::take(&mut state.queue), state.receiver.take());
+        drop(state);
+        drop(left);
     }
 }
 

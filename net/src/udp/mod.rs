@@ -1,8 +1,11 @@
 //! UDP datagrams.
 
+mod batch;
+mod options;
+
 use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io::{self, Interest};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 /// A UDP socket.
@@ -25,7 +28,7 @@ use std::task::{Context, Poll};
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: io::UdpSocket,
+    pub(super) socket: io::UdpSocket,
 }
 
 impl UdpSocket {
@@ -44,6 +47,14 @@ impl UdpSocket {
     /// What the system says; an error outside of a runtime.
     pub fn from_std(socket: std::net::UdpSocket) -> std::io::Result<Self> {
         Ok(Self { socket: io::UdpSocket::from_std(socket)? })
+    }
+
+    /// Gives the socket to std. It stays non-blocking.
+    ///
+    /// # Errors
+    /// `Unsupported` in a simulation.
+    pub fn into_std(self) -> std::io::Result<std::net::UdpSocket> {
+        self.socket.into_std()
     }
 
     /// Sets the address that `send` sends to and `recv` receives from.
@@ -75,9 +86,13 @@ impl UdpSocket {
     /// # Errors
     /// What the system says; `InvalidInput` if the name has no address.
     pub async fn send_to(&self, bytes: &[u8], addresses: impl ToSocketAddrs) -> std::io::Result<usize> {
-        let addresses = addresses.to_socket_addrs().await?;
-        let none = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
-        let address = *addresses.first().ok_or_else(none)?;
+        let address = match addresses.known() {
+            Some(address) => address,
+            None => {
+                let none = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
+                *addresses.to_socket_addrs().await?.first().ok_or_else(none)?
+            }
+        };
         self.socket.write_io(|socket| socket.send_to(bytes, address)).await
     }
 
@@ -127,7 +142,7 @@ impl UdpSocket {
     /// # Errors
     /// `WouldBlock` if there is no room.
     pub fn try_send_to(&self, bytes: &[u8], address: SocketAddr) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.send_to(bytes, address))
+        self.socket.try_io(Interest::WRITABLE, |socket| socket.send_to(bytes, address))
     }
 
     /// Receives without waiting.
@@ -135,39 +150,7 @@ impl UdpSocket {
     /// # Errors
     /// `WouldBlock` if nothing is there.
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
-        self.socket.try_io(Interest::Readable, |socket| socket.recv_from(buffer))
-    }
-
-    /// Sets whether broadcasts may be sent.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn set_broadcast(&self, on: bool) -> std::io::Result<()> {
-        self.socket.set_broadcast(on)
-    }
-
-    /// Sets how many hops a packet may take.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn set_ttl(&self, hops: u32) -> std::io::Result<()> {
-        self.socket.set_ttl(hops)
-    }
-
-    /// Joins an IPv4 multicast group on an interface.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> std::io::Result<()> {
-        self.socket.join_multicast_v4(&group, &interface)
-    }
-
-    /// Leaves an IPv4 multicast group.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> std::io::Result<()> {
-        self.socket.leave_multicast_v4(&group, &interface)
+        self.socket.try_io(Interest::READABLE, |socket| socket.recv_from(buffer))
     }
 
     /// Returns the address of this end.

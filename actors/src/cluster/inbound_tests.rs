@@ -1,0 +1,259 @@
+//! What arrives, without a network: an actor with as much room as the test gives it.
+
+use super::*;
+use crate::actor::Actor;
+use crate::cluster::events::DownReason;
+use crate::cluster::peer::tests::{in_runtime, other_with, question};
+use crate::cluster::room::Place;
+use crate::protocol::{EncodedReply, MessageType};
+use crate::refs::LocalRef;
+use crate::refs::actor_ref::Repr;
+use crate::watch::shared::Shared;
+use bytes::BytesMut;
+use posse_core::lock::Mutex;
+use posse_core::runtime::Handle;
+use posse_core::sync::oneshot;
+use posse_wire::TypeInfo;
+use std::any::Any;
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
+
+struct Idle;
+impl Actor for Idle {}
+
+const MESSAGE: MessageType = MessageType::new("message", "", 1);
+
+/// Its mailbox.
+struct Door {
+    actor: LocalRef<Idle>,
+    room: AtomicUsize,
+    /// So often it says that there is room, and another sender is quicker.
+    lies: AtomicUsize,
+    taken: Mutex<Vec<u8>>,
+}
+
+fn take_one(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok()
+}
+
+impl Door {
+    fn take(&self, body: &[u8]) -> Result<(), Undelivered> {
+        if !take_one(&self.room) {
+            return Err(Undelivered::Full);
+        }
+        self.taken.lock().extend(body);
+        Ok(())
+    }
+}
+
+impl Served for Door {
+    fn shared(&self) -> &Shared {
+        &self.actor.0
+    }
+
+    fn protocol(&self) -> u64 {
+        7
+    }
+
+    fn messages(&self) -> &'static [MessageType] {
+        &[MESSAGE]
+    }
+
+    fn runtime(&self) -> Handle {
+        Handle::current()
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
+
+    fn local(&self, _: usize, _: &mut dyn Any) {}
+
+    fn tell(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<(), Undelivered> {
+        self.take(body)
+    }
+
+    fn ask(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered> {
+        self.take(body)?;
+        Ok(Box::pin(pending()))
+    }
+
+    fn poll_room(&self, _: &mut Reservation, _: &mut Context<'_>) -> Poll<bool> {
+        let has_room = self.room.load(Ordering::Relaxed) > 0 || take_one(&self.lies);
+        if has_room { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    fn leave_line(&self, _: &mut Reservation) {}
+}
+
+struct Stage {
+    peer: Arc<Peer>,
+    inbound: Inbound,
+    door: Arc<Door>,
+    key: ActorKey,
+}
+
+impl Stage {
+    fn new(limits: Limits) -> Self {
+        let (core, peer) = other_with(limits);
+        let mut inbound = Inbound::new(core.clone(), peer.clone(), 0);
+        inbound.allow(10);
+        let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, taken: Mutex::default() });
+        let served: Arc<dyn Served> = door.clone();
+        let key = core.export(&served).key;
+        Self { peer, inbound, door, key }
+    }
+
+    fn message(&self, n: u8) -> Message {
+        let body = BytesMut::from(&[n][..]);
+        Message { to: self.key, type_key: TypeKey { id: MESSAGE.id, schema: None }, body, frame_bytes: 17 }
+    }
+
+    fn act(&mut self, event: Event<Answer>) -> Option<End> {
+        self.inbound.act([event].into_iter()).expect("it breaks no rule")
+    }
+
+    fn tell(&mut self, n: u8) {
+        let message = self.message(n);
+        self.act(Event::Tell(message));
+    }
+
+    fn ask(&mut self, n: u8) {
+        let message = self.message(n);
+        self.act(Event::Ask(message, question(n.into()), Duration::MAX));
+    }
+
+    /// Makes room. Returns what the actor has got so far.
+    fn make_room(&mut self, messages: usize) -> Vec<u8> {
+        self.door.room.fetch_add(messages, Ordering::Relaxed);
+        self.inbound.poll_held(&mut Context::from_waker(Waker::noop()));
+        self.door.taken.lock().clone()
+    }
+}
+
+#[test]
+fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
+    in_runtime(async {
+        let mut stage = Stage::new(Limits::default());
+        (1..=3).for_each(|n| stage.tell(n));
+        stage.door.lies.store(2, Ordering::Relaxed);
+        assert_eq!(stage.make_room(0), []);
+        assert_eq!(stage.make_room(1), [1]);
+        stage.tell(4);
+        assert_eq!((stage.make_room(2), stage.inbound.held_count), (vec![1, 2, 3], 1));
+        assert_eq!((stage.make_room(2), stage.inbound.held_count), (vec![1, 2, 3, 4], 0));
+        stage.tell(5);
+        assert_eq!(*stage.door.taken.lock(), [1, 2, 3, 4, 5]);
+    });
+}
+
+#[test]
+fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
+    in_runtime(async {
+        let mut limits = Limits::default();
+        limits.unsettled_max = 4;
+        let mut stage = Stage::new(limits);
+        stage.act(Event::Cancel(question(9)));
+        assert!(stage.inbound.cancelled.is_empty(), "nothing is held that could be meant");
+        stage.tell(1);
+        stage.ask(2);
+        stage.tell(3);
+        stage.act(Event::Cancel(question(2)));
+        // Those that are not here are bounded.
+        for id in 10..20 {
+            stage.act(Event::Cancel(question(id)));
+        }
+        assert_eq!(stage.inbound.cancelled.len(), 4);
+        assert_eq!((stage.make_room(3), stage.inbound.held_count), (vec![1, 3], 0));
+        assert!(stage.inbound.cancelled.is_empty());
+        stage.ask(4);
+        assert_eq!(stage.door.taken.lock().last().copied(), Some(4));
+    });
+}
+
+#[test]
+fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
+    in_runtime(async {
+        let mut stage = Stage::new(Limits::default());
+        let bye = |code| Event::Goodbye(code, String::new());
+        assert!(matches!(stage.act(bye(Goodbye::Shutdown)), Some(End::Down)));
+        assert!(matches!(stage.act(bye(Goodbye::Protocol)), Some(End::Broken)));
+        assert!(stage.act(Event::Unwatch(question(1))).is_none());
+    });
+}
+
+#[test]
+fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
+    in_runtime(async {
+        let stage = Stage::new(Limits::default());
+        let (core, key) = (&stage.inbound.core, stage.key);
+        let import = |protocol, expected| {
+            let wire = WireRef { node: core.id(), key, protocol };
+            codec::within(core, || codec::import(wire, expected)).0
+        };
+        assert!(matches!(import(7, 7), Ok(Repr::Local(_))));
+        assert!(matches!(import(8, 8), Ok(Repr::Gone(_))), "the actor does not speak it");
+        assert!(import(7, 8).is_err() && import(8, 7).is_err());
+        let wire = WireRef { node: core.id(), key, protocol: 7 };
+        assert!(codec::import(wire, 7).is_err(), "outside of a message");
+    });
+}
+
+#[test]
+fn messages_of_an_exported_actor_are_numbered_once() {
+    in_runtime(async {
+        let stage = Stage::new(Limits::default());
+        let served: Arc<dyn Served> = stage.door.clone();
+        assert_eq!(stage.inbound.core.export(&served).key, stage.key);
+        let types = stage.inbound.core.types();
+        assert_eq!(types, [TypeInfo { id: MESSAGE.id, schema: MESSAGE.schema }]);
+    });
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_node_is_down() {
+    in_runtime(async {
+        let mut limits = Limits::default();
+        limits.asks_max = 1;
+        let mut stage = Stage::new(limits);
+        let to = ActorKey { slot: 3, generation: 1 };
+        let token = || Answer::Ask(oneshot::channel().0);
+        let ask = |peer: &Peer| {
+            let message = TypeInfo { id: 1, schema: 1 };
+            let asked = peer.on_session(|session| session.ask(to, message, b"", Duration::MAX, token()));
+            asked.map_err(|(error, _)| error).expect("there is room")
+        };
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut place = Place::default();
+        let peer = stage.peer.clone();
+        let mut waits = || peer.poll_room(&mut place, to, &mut Context::from_waker(&waker)).is_pending();
+
+        let mut id = ask(&stage.peer);
+        for (n, event) in [Event::Settled, Event::Reply(token(), BytesMut::new())].into_iter().enumerate() {
+            assert!(waits());
+            stage.act(Event::Settled);
+            assert_eq!(count.0.load(Ordering::Relaxed), n, "there is no room yet");
+            stage.peer.on_session(|session| session.cancel(id));
+            stage.act(event);
+            assert_eq!(count.0.load(Ordering::Relaxed), n + 1);
+            assert!(!waits());
+            id = ask(&stage.peer);
+        }
+        assert!(waits());
+        stage.peer.down(DownReason::Left);
+        assert_eq!(count.0.load(Ordering::Relaxed), 3);
+        assert!(!waits(), "to hear that it is down");
+    });
+}

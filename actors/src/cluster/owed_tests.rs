@@ -1,0 +1,166 @@
+//! Replies that are owed, without a network: sent once when they are ready, dropped when the other node waits no more.
+
+use super::*;
+use crate::cluster::events::DownReason;
+use crate::cluster::peer::tests::{in_runtime, other, question};
+use crate::cluster::remote::RemoteRef;
+use crate::refs::actor_ref::Repr;
+use posse_core::sync::oneshot;
+use posse_wire::{ActorKey, NodeId};
+use std::future::{Future, pending, poll_fn};
+use std::panic::panic_any;
+use std::pin::pin;
+
+/// Bytes of a reply of one byte: header, correlation, body.
+const REPLY_BYTES: usize = 16 + 8 + 1;
+
+type Reply = Result<Vec<u8>, AskError>;
+
+fn owe(core: &Arc<Core>, peer: &Arc<Peer>, id: u32, reply: impl Future<Output = Reply> + Send + 'static) {
+    peer.owe(core, question(id), None, Box::pin(reply));
+}
+
+/// A reply that comes later.
+fn later() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
+    let (ready, reply) = oneshot::channel();
+    let reply = async move {
+        let _ = reply.await;
+        Ok(vec![1])
+    };
+    (ready, reply)
+}
+
+/// A reply that never comes, and a sender that is closed once it was dropped.
+fn never() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
+    let (kept, keeps) = oneshot::channel::<()>();
+    let reply = async move {
+        let _keeps = keeps;
+        pending().await
+    };
+    (kept, reply)
+}
+
+/// Bytes that wait for the other node, and replies that are not ready.
+fn waiting(peer: &Peer) -> (usize, usize) {
+    (peer.on_session(|session| session.waiting_bytes()), peer.owed_count())
+}
+
+/// Whether the writer was woken since the last time.
+async fn is_woken(peer: &Peer) -> bool {
+    let mut woken = pin!(peer.output.notified());
+    poll_fn(|cx| Poll::Ready(woken.as_mut().poll(cx).is_ready())).await
+}
+
+#[test]
+fn reply_that_is_ready_waits_for_nobody() {
+    in_runtime(async {
+        let (core, peer) = other();
+        owe(&core, &peer, 1, async { Ok(vec![1]) });
+        assert_eq!(waiting(&peer), (REPLY_BYTES, 0));
+    });
+}
+
+#[test]
+fn replies_that_become_ready_together_wake_the_writer_once() {
+    in_runtime(async {
+        let (core, peer) = other();
+        let (senders, replies): (Vec<_>, Vec<_>) = (0..3).map(|_| later()).unzip();
+        for (id, reply) in (0..).zip(replies) {
+            owe(&core, &peer, id, reply);
+        }
+        peer.pay(&core);
+        assert_eq!((waiting(&peer), is_woken(&peer).await), ((0, 3), false));
+
+        let mut senders = senders.into_iter();
+        let mut ready = || assert!(senders.next().expect("there are three").send(()).is_ok());
+        ready();
+        assert!(is_woken(&peer).await);
+        ready();
+        assert!(!is_woken(&peer).await, "the writer knows that it has to look");
+        peer.pay(&core);
+        assert_eq!(waiting(&peer), (2 * REPLY_BYTES, 1));
+        ready();
+        assert!(is_woken(&peer).await);
+        peer.pay(&core);
+        assert_eq!(waiting(&peer), (3 * REPLY_BYTES, 0));
+    });
+}
+
+#[test]
+fn reply_that_becomes_ready_while_it_is_looked_at_is_looked_at_again() {
+    in_runtime(async {
+        let (core, peer) = other();
+        let (node, writer, mut is_ready) = (core.clone(), peer.clone(), false);
+        let reply = poll_fn(move |cx| {
+            if std::mem::replace(&mut is_ready, true) {
+                return Poll::Ready(Ok(vec![1]));
+            }
+            cx.waker().wake_by_ref();
+            // The writer was quick: the reply is not in the list yet.
+            writer.pay(&node);
+            Poll::Pending
+        });
+        owe(&core, &peer, 1, reply);
+        peer.pay(&core);
+        assert_eq!(waiting(&peer), (REPLY_BYTES, 0));
+    });
+}
+
+#[test]
+fn reply_that_nobody_waits_for_any_more_is_dropped() {
+    in_runtime(async {
+        let (core, peer) = other();
+        let (first, reply) = never();
+        owe(&core, &peer, 1, reply);
+        assert!(!first.is_closed());
+        let (second, reply) = never();
+        owe(&core, &peer, 1, reply);
+        assert!(first.is_closed() && !second.is_closed(), "a number that is used again stands for the latter ask");
+        assert!(peer.forgive(question(1)) && !peer.forgive(question(1)));
+        assert!(second.is_closed());
+
+        let (waits, reply) = never();
+        owe(&core, &peer, 2, reply);
+        peer.down(DownReason::Left);
+        assert!(waits.is_closed());
+        let (late, reply) = never();
+        owe(&core, &peer, 3, reply);
+        assert!(late.is_closed());
+        assert_eq!(waiting(&peer), (0, 0));
+    });
+}
+
+#[test]
+fn reply_that_panics_is_an_error_whatever_it_panics_with() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("when it is dropped");
+        }
+    }
+    in_runtime(async {
+        let (core, peer) = other();
+        owe(&core, &peer, 1, async { panic_any(Bomb) });
+        // The code of the error, and no text.
+        let (bytes, owed) = waiting(&peer);
+        assert!(bytes > REPLY_BYTES - 1 && owed == 0, "{bytes}, {owed}");
+    });
+}
+
+#[test]
+fn third_node_that_a_reply_mentions_is_introduced_before_it() {
+    in_runtime(async {
+        let (core, peer) = other();
+        let node = Introduction { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
+        let third = RemoteRef::new(Peer::new(&core, node, &[]), ActorKey { slot: 1, generation: 1 }, 7);
+        let mentions = |third: RemoteRef| async move {
+            codec::export(&Repr::Remote(third)).map_err(|error| AskError::Encode(error.into()))?;
+            Ok(vec![1])
+        };
+        owe(&core, &peer, 1, mentions(third.clone()));
+        let (introduced, _) = waiting(&peer);
+        assert!(introduced > REPLY_BYTES + 16, "{introduced}");
+        owe(&core, &peer, 2, mentions(third));
+        assert_eq!(waiting(&peer), (introduced + REPLY_BYTES, 0), "once is enough");
+    });
+}
