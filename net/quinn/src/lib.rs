@@ -1,9 +1,8 @@
 //! QUIC by quinn on the Posse runtime.
 //!
-//! `server` and `client` take the place of `quinn::Endpoint::{server, client}`, which look for a runtime that quinn knows;
-//! [`PosseRuntime`] is for `quinn::Endpoint::new`. The features `ring` (default) and `aws-lc-rs` choose
-//! the cryptography of these two. Time is the runtime's clock. A simulated network has no sockets of the system, so QUIC
-//! does not run on it.
+//! `server` and `client` take the place of `quinn::Endpoint::{server, client}`, which look for a runtime that quinn knows; they need the feature
+//! `ring`, which is on by default. [`PosseRuntime`] is for `quinn::Endpoint::new`, also with other cryptography. Time is the runtime's clock. A
+//! simulated network has no sockets of the system, so QUIC does not run on it.
 //!
 #![cfg_attr(feature = "ring", doc = "```")]
 #![cfg_attr(not(feature = "ring"), doc = "```ignore")]
@@ -17,11 +16,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[cfg(feature = "ring")]
 mod endpoint;
 mod socket;
 
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[cfg(feature = "ring")]
 pub use endpoint::{client, server};
 
 use posse_core::runtime::Handle;
