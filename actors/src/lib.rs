@@ -44,7 +44,8 @@ pub use actor::message::{HandledBy, Handler, Message, Reader};
 pub use actor::spec::{IntoSpec, Spec};
 pub use cluster::{Node, NodeId};
 pub use error::{
-    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError,
+    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SendReason, SpawnError,
+    TellError,
 };
 pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]
@@ -118,14 +119,15 @@ pub mod prelude {
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
         Actor, ActorId, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message,
-        Node, Reader, Recipient, Restart, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
+        Node, Reader, Recipient, Restart, SendReason, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
     };
 }
 
 /// What the macros write down.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::protocol::assert_distinct;
     pub use crate::protocol::codec::byte_list;
-    pub use crate::protocol::{Entry, assert_distinct};
+    pub use crate::protocol::dispatch::Entry;
     pub use serde;
 }

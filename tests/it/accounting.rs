@@ -139,7 +139,7 @@ fn the_sums_hold_when_a_runtime_is_dropped_half_way() {
             loop {
                 match worker.try_tell(Add(1)) {
                     Ok(()) => sent += 1,
-                    Err(TellError::Stopped(_)) => return sent,
+                    Err(TellError { reason: SendReason::Stopped, .. }) => return sent,
                     Err(_) => std::thread::yield_now(),
                 }
             }

@@ -14,7 +14,7 @@ async fn an_actor_lives_from_started_to_stopped() {
     assert_eq!(worker.closed().await, ExitReason::Normal);
     assert_eq!(log.take(), ["a started", "a stopped: it came to its end"]);
     assert_eq!(worker.ask(Add(1)).await, Err(AskError::Stopped));
-    assert!(matches!(worker.try_tell(Add(1)), Err(TellError::Stopped(Add(1)))));
+    assert!(matches!(worker.try_tell(Add(1)), Err(TellError { reason: SendReason::Stopped, message: Add(1) })));
 }
 
 #[posse::test]

@@ -270,7 +270,7 @@ async fn node_that_leaves_is_down_at_once() {
     assert_eq!(seen.recv().await.unwrap().reason, ExitReason::NodeDown);
     assert_eq!(waiting.await.unwrap().unwrap_err(), AskError::NodeDown);
     assert_eq!(tester.echo(String::new()).await.unwrap_err(), AskError::NodeDown);
-    assert!(matches!(tester.note(1).await, Err(TellError::NodeDown(Note { n: 1 }))));
+    assert!(matches!(tester.note(1).await, Err(TellError { reason: SendReason::NodeDown, message: Note { n: 1 } })));
     assert_eq!(client.peers()[0].state, PeerState::Down);
 }
 
@@ -339,7 +339,7 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
         accepted += 1;
         assert!(accepted < 10_000, "nothing holds the sender back");
     }
-    assert!(matches!(slow_ref.try_tell(Note { n: 0 }), Err(TellError::Full(_))));
+    assert!(matches!(slow_ref.try_tell(Note { n: 0 }), Err(TellError { reason: SendReason::Full, .. })));
     slow.kill();
     slow.closed().await;
     until(|| client.peers()[0].counters.unsettled == 0).await;

@@ -6,7 +6,10 @@ use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
-use crate::protocol::Served;
+use super::remote::RemoteActor;
+use crate::protocol::dispatch::Served;
+use crate::refs::actor_ref::Repr;
+use crate::refs::scope::RefScope;
 use posse_core::event;
 use posse_core::runtime::Handle;
 use posse_core::sync::{CancellationToken, Notify};
@@ -204,7 +207,7 @@ impl Core {
     }
 
     /// Gives an actor an address, the same one each time.
-    pub(crate) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
+    pub(super) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
         let (number, protocol) = (served.shared().id().number(), served.protocol());
         let (key, is_new) = self.exports.export(served);
         if is_new {
@@ -239,7 +242,7 @@ impl Core {
         lock(&self.types).list.clone()
     }
 
-    pub(crate) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+    pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
         self.exports.get(key)
     }
 
@@ -392,6 +395,22 @@ impl Core {
         let half_open = std::mem::take(&mut *lock(&self.half_open));
         half_open.into_iter().for_each(|handshake| handshake.abort());
         self.events.wake();
+    }
+}
+
+impl RefScope for Core {
+    fn export(&self, served: &Arc<dyn Served>) -> WireRef {
+        self.export(served)
+    }
+
+    fn import(&self, wire: WireRef) -> Repr {
+        if wire.node != self.id() {
+            return Repr::Remote(Arc::new(RemoteActor::new(self.peer(wire.node), wire.key, wire.protocol)));
+        }
+        match self.exported(wire.key) {
+            Some(served) if served.protocol() == wire.protocol => Repr::Local(served),
+            _ => Repr::Gone(wire),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! their own, and an actor knows its own, so that its end costs the same however many others there are. No guard of a
 //! table leaves this file, and none is held while an actor is dropped.
 
-use crate::protocol::Served;
+use crate::protocol::dispatch::Served;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use posse_core::runtime::Handle;

@@ -7,11 +7,11 @@ use super::core::Core;
 use super::peer::{Answer, Peer};
 use crate::error::AskError;
 use crate::id::ExitReason;
-use crate::protocol::codec;
-use crate::protocol::{Served, Undelivered};
+use crate::protocol::dispatch::{Served, Undelivered};
+use crate::refs::scope;
+use crate::refs::target::Waiter;
 use crate::watch::monitor::Notify as Told;
 use posse_core::event;
-use posse_core::mailbox::RoomWaiter;
 use posse_core::time::Instant;
 use posse_wire::{
     ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Limits, Refused, ReplyCode,
@@ -35,7 +35,7 @@ struct Arrival {
 /// What waits because the mailbox of one actor is full.
 struct Held {
     served: Arc<dyn Served>,
-    waiter: RoomWaiter,
+    waiter: Waiter,
     line: VecDeque<Item>,
 }
 
@@ -59,7 +59,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.served.leave_line(&mut self.waiter);
+        self.served.reserve().cancel_reserve(&mut self.waiter);
         // The connection is gone, and with it the messages; a monitor fires all the same.
         for item in self.line.drain(..) {
             if let Item::Down(notify, reason) = item {
@@ -218,7 +218,7 @@ impl Inbound {
             return;
         };
         let actor = served.shared().id().number();
-        let mut waiter = RoomWaiter::default();
+        let mut waiter = Waiter::default();
         let may_not_begin = ask.is_some() && self.allowance == 0;
         self.asks_wait |= may_not_begin;
         let fate = match may_not_begin || self.held.contains_key(&actor) {
@@ -228,7 +228,7 @@ impl Inbound {
         match fate {
             Fate::Taken => self.news.push(News::Settled(frame_bytes, None)),
             Fate::Wait if is_too_much(self.held_count, self.held_bytes, &self.core.limits) => {
-                served.leave_line(&mut waiter);
+                served.reserve().cancel_reserve(&mut waiter);
                 self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
             }
             Fate::Wait => {
@@ -254,7 +254,7 @@ impl Inbound {
     fn deliver(
         &mut self,
         served: &Arc<dyn Served>,
-        waiter: &mut RoomWaiter,
+        waiter: &mut Waiter,
         type_key: TypeKey,
         body: &[u8],
         ask: Option<(CorrelationId, Option<Instant>)>,
@@ -269,9 +269,9 @@ impl Inbound {
             return Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new());
         }
 
-        let (delivered, _) = codec::within(&self.core, || match ask {
-            Some((id, _)) => served.ask(index, waiter, body).map(|reply| Some((id, reply))),
-            None => served.tell(index, waiter, body).map(|()| None),
+        let (delivered, _) = scope::within(self.core.clone(), || match ask {
+            Some((id, _)) => served.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
+            None => served.tell(index, &mut waiter.local, body).map(|()| None),
         });
         #[cfg(feature = "sim")]
         if delivered.is_ok() {
@@ -327,11 +327,11 @@ impl Inbound {
             // An ask that may not be begun yet takes no place in the mailbox from anybody.
             let front = held.line.front();
             if self.allowance == 0 && matches!(front, Some(Item::Message(arrival)) if arrival.ask.is_some()) {
-                held.served.leave_line(&mut held.waiter);
+                held.served.reserve().cancel_reserve(&mut held.waiter);
                 self.asks_wait = true;
                 return true;
             }
-            if held.served.poll_room(&mut held.waiter, cx).is_pending() {
+            if held.served.reserve().poll_reserve(&mut held.waiter, cx).is_pending() {
                 return true;
             }
             // `tell_ends` leaves a message at the front, or the line is gone.

@@ -14,7 +14,7 @@
 mod codes_tests;
 mod connect;
 mod converse;
-pub(crate) mod core;
+mod core;
 mod events;
 mod exports;
 mod inbound;
@@ -28,10 +28,7 @@ pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
 #[cfg(feature = "sim")]
 pub(crate) use peer::Peer;
-pub(crate) use peer::Place;
 pub use posse_wire::{Counters, Goodbye, Limits, NodeId};
-pub(crate) use remote::RemoteRef;
-pub use remote::{RemoteMonitor, RemoteReply};
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -4,7 +4,7 @@ use super::connect::{self, ConnectError};
 use super::core::{Core, Joined};
 use super::events::{NodeEvent, NodeEvents};
 use super::peer::{Answer, Peer};
-use super::remote::RemoteRef;
+use super::remote::RemoteActor;
 use super::{First, race};
 use crate::error::{FindError, NodeError};
 use crate::protocol::{Protocol, protocol_id};
@@ -280,7 +280,7 @@ impl Node {
             Ok(found) => found.map_err(|error| why_not_found(core, error))?,
             Err(_) => return Err(FindError::Timeout),
         };
-        Ok(ActorRef::from_raw(RawRef(Repr::Remote(found))))
+        Ok(ActorRef::from_raw(RawRef(Repr::Remote(Arc::new(found)))))
     }
 
     /// Returns the id of this incarnation of the node.
@@ -545,7 +545,7 @@ impl Drop for Lookup {
 }
 
 /// The first who has the name. If nobody has it, why.
-async fn first_found(mut lookups: Vec<Lookup>, here: Resolution) -> Result<RemoteRef, FindError> {
+async fn first_found(mut lookups: Vec<Lookup>, here: Resolution) -> Result<RemoteActor, FindError> {
     let mut failure = if here == Resolution::WrongProtocol { FindError::WrongProtocol } else { FindError::NotFound };
     poll_fn(|cx| {
         let mut found = None;
@@ -554,7 +554,7 @@ async fn first_found(mut lookups: Vec<Lookup>, here: Resolution) -> Result<Remot
             lookup.answered = true;
             match answer {
                 Ok(Ok(Resolution::Found(wire))) if wire.node == lookup.peer.id() => {
-                    found = Some(RemoteRef::new(lookup.peer.clone(), wire.key, wire.protocol));
+                    found = Some(RemoteActor::new(lookup.peer.clone(), wire.key, wire.protocol));
                 }
                 Ok(Ok(Resolution::WrongProtocol)) => failure = FindError::WrongProtocol,
                 Ok(Err(_)) if failure == FindError::NotFound => failure = FindError::NodeDown,

@@ -7,8 +7,8 @@
 use super::core::Core;
 use super::peer::Peer;
 use crate::error::AskError;
-use crate::protocol::EncodedReply;
-use crate::protocol::codec;
+use crate::protocol::dispatch::EncodedReply;
+use crate::refs::scope;
 use posse_core::task::panic_message;
 use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ impl Peer {
         let waker = Waker::from(debt.bell.clone());
         let mut cx = Context::from_waker(&waker);
         let poll = || catch_unwind(AssertUnwindSafe(|| debt.reply.as_mut().poll(&mut cx)));
-        let (polled, mentioned) = codec::within(core, poll);
+        let (polled, mentioned) = scope::within(core.clone(), poll);
         let result = match polled {
             Ok(Poll::Ready(result)) => result,
             Ok(Poll::Pending) => {

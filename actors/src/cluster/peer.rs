@@ -7,6 +7,7 @@ use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
 use crate::error::{AskError, FindError};
 use crate::id::ExitReason;
+use crate::refs::target::Place;
 use crate::watch::monitor::{Monitors, Notify as Told};
 use crate::watch::shared::Shared;
 use bytes::BytesMut;
@@ -78,10 +79,6 @@ struct Status {
     has_begun: bool,
     down_since: Duration,
 }
-
-/// A sender's place among those who wait for room.
-#[derive(Debug, Default)]
-pub(crate) struct Place(Option<u64>);
 
 #[derive(Default)]
 struct Room {

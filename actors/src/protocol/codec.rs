@@ -1,22 +1,16 @@
 //! User data as bytes: serde and bincode, integers of fixed size, little-endian. No other file names the codec.
 //!
 //! Decoding is bounded in bytes, depth and elements, takes the input to its end, and survives a panic of user code.
-//! References to actors are written and read inside of a *scope*, which knows the node and whom it talks to.
 
 use super::decode_limits::{Budget, Guarded};
-use crate::cluster::RemoteRef;
-use crate::cluster::core::Core;
-use crate::refs::actor_ref::Repr;
 use posse_core::task::panic_message;
-use posse_wire::{Introduction, MESSAGE_BYTES_CEILING, WireRef};
+use posse_wire::MESSAGE_BYTES_CEILING;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use std::any::Any;
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 type Config = bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -164,67 +158,6 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Seed<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         T::deserialize(Guarded::new(deserializer, self.budget))
     }
-}
-
-struct Scope {
-    core: Arc<Core>,
-    /// Third nodes that were mentioned and may have to be introduced.
-    mentioned: Vec<Introduction>,
-}
-
-thread_local! {
-    static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
-}
-
-/// Puts the former scope back, also when user code panics.
-struct Restore(Option<Scope>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        SCOPE.set(self.0.take());
-    }
-}
-
-/// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
-pub(crate) fn within<R>(core: &Arc<Core>, f: impl FnOnce() -> R) -> (R, Vec<Introduction>) {
-    let _restore = Restore(SCOPE.replace(Some(Scope { core: core.clone(), mentioned: Vec::new() })));
-    let result = f();
-    let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));
-    (result, mentioned.unwrap_or_default())
-}
-
-const OUTSIDE: &str = "an `ActorRef` travels only in a message to another node";
-
-/// A reference as it is written.
-pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
-    SCOPE.with_borrow_mut(|scope| {
-        let scope = scope.as_mut().ok_or(OUTSIDE)?;
-        match repr {
-            Repr::Local(served) => Ok(scope.core.export(served)),
-            Repr::Remote(remote) => {
-                scope.mentioned.push(remote.peer().introduction());
-                Ok(remote.wire())
-            }
-            Repr::Gone(wire) => Ok(*wire),
-        }
-    })
-}
-
-/// A reference as it was read.
-pub(crate) fn import(wire: WireRef, protocol: u64) -> Result<Repr, &'static str> {
-    SCOPE.with_borrow(|scope| {
-        let scope = scope.as_ref().ok_or(OUTSIDE)?;
-        if wire.protocol != protocol {
-            return Err("a reference of another protocol");
-        }
-        if wire.node != scope.core.id() {
-            return Ok(Repr::Remote(RemoteRef::new(scope.core.peer(wire.node), wire.key, protocol)));
-        }
-        Ok(match scope.core.exported(wire.key) {
-            Some(served) if served.protocol() == protocol => Repr::Local(served),
-            _ => Repr::Gone(wire),
-        })
-    })
 }
 
 #[cfg(test)]

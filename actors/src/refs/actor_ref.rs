@@ -1,17 +1,18 @@
 //! References that work from anywhere: to an actor of this process without encoding a byte, to any other over its node.
 
+use super::remote::{Remote, RemoteReply};
+use super::scope;
+use super::target::{Nowhere, Pending, Reserve, Target, Waiter};
 use crate::actor::Actor;
-use crate::cluster::RemoteRef;
-use crate::error::TellError;
+use crate::error::{SendReason, TellError};
 use crate::id::{ActorId, ExitReason};
-use crate::protocol::{Accepts, LocalOp, Protocol, Served, ServedActor, ServedBy, Wire, protocol_id};
+use crate::protocol::dispatch::{LocalOp, Served, ServedActor};
+use crate::protocol::{Accepts, Protocol, ServedBy, Wire, protocol_id};
 use crate::refs::ask::Ask;
-use crate::refs::target::{Pending, Target, Waiter};
 use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
 use crate::watch::monitor::{Monitor, Notify, Watchable};
 use posse_core::mailbox::Reply;
-use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,7 +21,6 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// What an [`ActorRef`] is inside; a protocol's type is made of it.
@@ -30,7 +30,7 @@ pub struct RawRef(pub(crate) Repr);
 #[derive(Clone)]
 pub(crate) enum Repr {
     Local(Arc<dyn Served>),
-    Remote(RemoteRef),
+    Remote(Arc<dyn Remote>),
     /// An actor of this process that ended before the reference came back.
     Gone(WireRef),
 }
@@ -196,7 +196,7 @@ impl<P: Protocol> Watchable for ActorRef<P> {
     fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
         match self.repr() {
             Repr::Local(served) => Monitor::local(served.shared(), notify),
-            Repr::Remote(remote) => remote.watch(watcher, notify),
+            Repr::Remote(remote) => remote.monitor(watcher, notify),
             Repr::Gone(wire) => {
                 notify(&ExitReason::NoSuchActor);
                 Monitor::ended(ActorId::remote(wire.node, wire.key))
@@ -215,10 +215,7 @@ impl<P: Protocol> Watchable for ActorRef<P> {
                 let served = served.clone();
                 Box::new(move || served.shared().ended().is_some())
             }
-            Repr::Remote(remote) => {
-                let peer = remote.peer().clone();
-                Box::new(move || peer.is_down())
-            }
+            Repr::Remote(remote) => remote.is_over(),
             Repr::Gone(_) => Box::new(|| true),
         }
     }
@@ -245,8 +242,8 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         match self.repr() {
             Repr::Local(served) => hand_over::<P, M>(&**served, waiter, message, false).map(drop),
-            Repr::Remote(remote) => remote.tell(message),
-            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+            Repr::Remote(remote) => remote.tell(&message).map_err(|reason| TellError::new(reason, message)),
+            Repr::Gone(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
@@ -261,37 +258,20 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
                 Some(reply) => Ok(Pending::Local(reply)),
                 None => unreachable!("invariant: what was not refused has a reply"),
             },
-            Repr::Remote(remote) => remote.ask(message, within).map(Pending::Remote),
-            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+            Repr::Remote(remote) => match RemoteReply::ask(&**remote, &message, within) {
+                Ok(reply) => Ok(Pending::Remote(reply)),
+                Err(reason) => Err(TellError::new(reason, message)),
+            },
+            Repr::Gone(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
-    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+    fn reserve(&self) -> &dyn Reserve {
         match self.repr() {
-            Repr::Local(served) => served.poll_room(&mut waiter.local, cx).map(drop),
-            Repr::Remote(remote) => remote.poll_room(&mut waiter.remote, cx),
-            Repr::Gone(_) => Poll::Ready(()),
+            Repr::Local(served) => served.reserve(),
+            Repr::Remote(remote) => remote.reserve(),
+            Repr::Gone(_) => &Nowhere,
         }
-    }
-
-    fn leave_line(&self, waiter: &mut Waiter) {
-        match self.repr() {
-            Repr::Local(served) => served.leave_line(&mut waiter.local),
-            Repr::Remote(remote) => remote.leave_line(&mut waiter.remote),
-            Repr::Gone(_) => {}
-        }
-    }
-
-    fn runtime(&self) -> Option<Handle> {
-        match self.repr() {
-            Repr::Local(served) => Some(served.runtime()),
-            Repr::Remote(remote) => remote.runtime(),
-            Repr::Gone(_) => None,
-        }
-    }
-
-    fn is_current(&self) -> bool {
-        matches!(self.repr(), Repr::Local(served) if served.is_current())
     }
 }
 
@@ -332,7 +312,7 @@ impl<P: Protocol> fmt::Debug for ActorRef<P> {
 /// Only as part of a message that goes to another node; anywhere else it is an error that says so.
 impl<P: Protocol> Serialize for ActorRef<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let wire = crate::protocol::codec::export(self.repr()).map_err(serde::ser::Error::custom)?;
+        let wire = scope::export(self.repr()).map_err(serde::ser::Error::custom)?;
         wire.to_words().serialize(serializer)
     }
 }
@@ -341,8 +321,7 @@ impl<P: Protocol> Serialize for ActorRef<P> {
 impl<'de, P: Protocol> Deserialize<'de> for ActorRef<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = <[u64; 4]>::deserialize(deserializer)?;
-        let repr = crate::protocol::codec::import(WireRef::from_words(words), protocol_id::<P>())
-            .map_err(serde::de::Error::custom)?;
+        let repr = scope::import(WireRef::from_words(words), protocol_id::<P>()).map_err(serde::de::Error::custom)?;
         Ok(Self::from_raw(RawRef(repr)))
     }
 }

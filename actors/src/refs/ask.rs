@@ -149,7 +149,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Reply, AskError>> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::Unsent(message) if self.target.is_current() => {
+                Stage::Unsent(message) if self.target.reserve().is_current() => {
                     self.stage = Stage::NotTaken(message);
                     return Poll::Ready(Err(AskError::Deadlock));
                 }
@@ -157,16 +157,16 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
                     let left = self.left();
                     match self.target.try_ask_with(&mut self.waiter, message, left) {
                         Ok(reply) => self.stage = Stage::Sent(reply),
-                        Err(TellError::Full(message)) => {
-                            self.stage = Stage::Unsent(message);
-                            if self.target.poll_room(&mut self.waiter, cx).is_pending() {
+                        Err(error) if error.is_full() => {
+                            self.stage = Stage::Unsent(error.into_message());
+                            if self.waiter.poll(self.target.reserve(), cx).is_pending() {
                                 return Poll::Pending;
                             }
                         }
-                        Err(refused) => {
-                            let (error, message) = refused.into_ask_error();
+                        Err(error) => {
+                            let TellError { reason, message } = error;
                             self.stage = Stage::NotTaken(message);
-                            return Poll::Ready(Err(error));
+                            return Poll::Ready(Err(reason.into()));
                         }
                     }
                 }
@@ -195,13 +195,13 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
 
     /// Whose timers end it. The asker's own, if it has some: they run as long as it does, whatever became of the actor's.
     fn clock(&self) -> Option<Handle> {
-        Handle::try_current().ok().or_else(|| self.target.runtime())
+        Handle::try_current().ok().or_else(|| self.target.reserve().runtime())
     }
 
     /// There will be no reply: what it held goes at once, however long the future is kept.
     #[cold]
     fn give_up(&mut self) {
-        self.target.leave_line(&mut self.waiter);
+        self.waiter.cancel(|| self.target.reserve());
         self.deadline = None;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Unsent(message) | Stage::NotTaken(message) => Stage::NotTaken(message),
@@ -240,7 +240,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
 
 impl<M: Message, T: Target<M>> Drop for Ask<M, T> {
     fn drop(&mut self) {
-        self.target.leave_line(&mut self.waiter);
+        self.waiter.cancel(|| self.target.reserve());
     }
 }
 

@@ -8,7 +8,7 @@ use crate::actor::message::{HandledBy, Handler, Message};
 use crate::error::TellError;
 use crate::id::{ActorId, ExitReason};
 use crate::refs::ask::Ask;
-use crate::refs::target::{Pending, Target, Waiter};
+use crate::refs::target::{Pending, Reserve, Target, Waiter};
 use crate::refs::tell::Tell;
 use crate::watch::monitor::{Monitor, Notify, Watchable};
 use crate::watch::shared::Signal;
@@ -156,11 +156,17 @@ impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
         Ok(Pending::Local(self.put_ask(&mut waiter.local, message)?))
     }
 
-    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+    fn reserve(&self) -> &dyn Reserve {
+        self
+    }
+}
+
+impl<A: Actor> Reserve for LocalRef<A> {
+    fn poll_reserve(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_room(&mut waiter.local, cx).map(drop)
     }
 
-    fn leave_line(&self, waiter: &mut Waiter) {
+    fn cancel_reserve(&self, waiter: &mut Waiter) {
         self.0.leave_line(&mut waiter.local);
     }
 

@@ -4,6 +4,8 @@ pub(crate) mod actor_ref;
 pub(crate) mod ask;
 pub(crate) mod local;
 pub(crate) mod recipient;
+pub(crate) mod remote;
+pub(crate) mod scope;
 pub(crate) mod target;
 pub(crate) mod tell;
 

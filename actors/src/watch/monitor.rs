@@ -1,9 +1,9 @@
 //! Death watch: a monitor tells its owner once that an actor has ended.
 
 use crate::actor::message::Message;
-use crate::cluster::RemoteMonitor;
 use crate::id::{ActorId, ExitReason};
 use crate::watch::shared::Shared;
+use posse_wire::CorrelationId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -110,10 +110,16 @@ pub struct Monitor {
     record: Option<Arc<crate::sim::MonitorRecord>>,
 }
 
+/// What keeps the monitors of this process on actors of a far side.
+pub(crate) trait Demonitor: fmt::Debug + Send + Sync {
+    /// False if it has fired, or is about to.
+    fn demonitor(&self, id: CorrelationId) -> bool;
+}
+
 #[derive(Clone, Debug)]
 enum Set {
     Local(Arc<Monitors>, u64),
-    Remote(RemoteMonitor),
+    Remote(Arc<dyn Demonitor>, CorrelationId),
     Ended,
 }
 
@@ -138,8 +144,8 @@ impl Monitor {
         Self::new(shared.id(), Set::Local(watched, key))
     }
 
-    pub(crate) fn remote(actor: ActorId, monitor: RemoteMonitor) -> Self {
-        Self::new(actor, Set::Remote(monitor))
+    pub(crate) fn remote(actor: ActorId, at: Arc<dyn Demonitor>, id: CorrelationId) -> Self {
+        Self::new(actor, Set::Remote(at, id))
     }
 
     pub(crate) fn ended(actor: ActorId) -> Self {
@@ -155,7 +161,7 @@ impl Monitor {
     pub fn cancel(self) -> bool {
         let cancelled = match self.set {
             Set::Local(watched, key) => watched.remove(key),
-            Set::Remote(monitor) => monitor.cancel(),
+            Set::Remote(at, id) => at.demonitor(id),
             Set::Ended => false,
         };
         #[cfg(feature = "sim")]
