@@ -67,6 +67,8 @@ pub use watch::monitor::{Down, Monitor, Watchable};
 pub use bytes;
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
+#[cfg(feature = "hyper")]
+pub use posse_net::hyper;
 pub use posse_net::io;
 
 use actor::lifecycle;

@@ -1,11 +1,11 @@
 //! The ambient runtime of the code that is running now: which handle, which worker, which task.
 //!
 //! It is switched per step, not per thread, so that many runtimes can share one thread. Invariant: the raw pointers kept
-//! here point to values borrowed by the scope that set them, and every scope restores the former value when it ends.
+//! here point to values borrowed by the scope that set them, and every scope restores the previous value when it ends.
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
-use crate::scheduler::worker::Lane;
+use crate::scheduler::worker::LocalQueue;
 use crate::task::Id;
 use crate::task::raw::Header;
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use std::ptr;
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    static WORKER: Cell<Option<(*const Shared, *const Lane)>> = const { Cell::new(None) };
+    static WORKER: Cell<Option<(*const Shared, *const LocalQueue)>> = const { Cell::new(None) };
     static TASK: Cell<*const Header> = const { Cell::new(ptr::null()) };
     /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
     static DRIVING: Cell<bool> = const { Cell::new(false) };
@@ -30,25 +30,25 @@ pub(crate) fn with_current<R>(mut f: impl FnMut(Option<&Handle>) -> R) -> R {
 
 /// The index of the worker this code runs on, if it is one of the current runtime's.
 pub(crate) fn shard() -> Option<usize> {
-    with_lane(|lane| lane.map(|(_, lane)| lane.index))
+    with_local_queue(|local| local.map(|(_, local)| local.index))
 }
 
 /// Calls `f` with the worker this code runs on and the scheduler it belongs to.
 #[inline]
-pub(crate) fn with_lane<R>(f: impl FnOnce(Option<(*const Shared, &Lane)>) -> R) -> R {
+pub(crate) fn with_local_queue<R>(f: impl FnOnce(Option<(*const Shared, &LocalQueue)>) -> R) -> R {
     match WORKER.get() {
-        Some((shared, lane)) => {
+        Some((shared, local)) => {
             // SAFETY: set by `enter_worker`, whose caller borrows the lane until the pointer is taken back.
-            let lane = unsafe { &*lane };
-            f(Some((shared, lane)))
+            let local = unsafe { &*local };
+            f(Some((shared, local)))
         }
         None => f(None),
     }
 }
 
 /// Runs `f` as code of the given worker.
-pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<(*const Shared, *const Lane)>);
+pub(crate) fn enter_worker<R>(runtime: &Handle, local: &LocalQueue, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<(*const Shared, *const LocalQueue)>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -59,7 +59,7 @@ pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() ->
     let _driving = drive();
     let _handle = enter(runtime.clone());
     let shared: *const Shared = runtime.shared();
-    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(lane)))));
+    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(local)))));
     f()
 }
 
@@ -67,27 +67,27 @@ pub(crate) fn enter_worker<R>(runtime: &Handle, lane: &Lane, f: impl FnOnce() ->
 ///
 /// Without effect during the destruction of the thread's locals, where a runtime may be dropped that is one of them.
 pub(crate) fn enter(handle: Handle) -> Entered {
-    Entered { former: HANDLE.try_with(|current| current.replace(Some(handle))).ok().flatten() }
+    Entered { prev: HANDLE.try_with(|current| current.replace(Some(handle))).ok().flatten() }
 }
 
-/// Restores the former current runtime.
+/// Restores the previous current runtime.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    former: Option<Handle>,
+    prev: Option<Handle>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let former = self.former.take();
+        let prev = self.prev.take();
         // The replaced handle is dropped outside of the borrow: it may be the last one of its runtime.
-        let left = HANDLE.try_with(|current| current.replace(former));
+        let left = HANDLE.try_with(|current| current.replace(prev));
         drop(left);
     }
 }
 
 /// Marks the thread as driving a runtime until the guard is dropped.
 pub(crate) fn drive() -> Driving {
-    Driving { former: DRIVING.replace(true) }
+    Driving { prev: DRIVING.replace(true) }
 }
 
 /// True inside a worker or a `block_on`.
@@ -97,19 +97,19 @@ pub(crate) fn is_driving() -> bool {
 
 #[derive(Debug)]
 pub(crate) struct Driving {
-    former: bool,
+    prev: bool,
 }
 
 impl Drop for Driving {
     fn drop(&mut self) {
-        DRIVING.set(self.former);
+        DRIVING.set(self.prev);
     }
 }
 
 /// Marks `task` as the one whose code runs, until the guard is dropped.
 #[inline]
 pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
-    CurrentTask { former: TASK.replace(task) }
+    CurrentTask { prev: TASK.replace(task) }
 }
 
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
@@ -130,12 +130,12 @@ pub(crate) fn current_task_id() -> Option<Id> {
 }
 
 pub(crate) struct CurrentTask {
-    former: *const Header,
+    prev: *const Header,
 }
 
 impl Drop for CurrentTask {
     #[inline]
     fn drop(&mut self) {
-        TASK.set(self.former);
+        TASK.set(self.prev);
     }
 }

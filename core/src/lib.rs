@@ -1,8 +1,6 @@
 //! The runtime under Posse: a work-stealing executor, a reactor on the operating system's event queue, timers,
 //! synchronisation, and the mailbox primitive that actors are built on.
 
-mod blocking;
-mod builder;
 mod context;
 #[doc(hidden)]
 pub mod events;

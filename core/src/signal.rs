@@ -64,7 +64,7 @@ enum Awaited {
 impl Awaited {
     fn new(signals: &[i32]) -> Self {
         #[cfg(feature = "sim")]
-        if crate::sim::net::Port::current().is_some() {
+        if crate::sim::net::HostNet::current().is_some() {
             let signals = Handle::current().extension(simulated::Signals::default);
             let seen = signals.seen();
             return Self::Simulated(signals, seen);

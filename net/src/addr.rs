@@ -32,7 +32,7 @@ pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>
 }
 
 /// Tries `connect` with each address until one works; the error is that of the last.
-pub(crate) async fn first_of<T, F: Future<Output = io::Result<T>>>(
+pub(crate) async fn try_each<T, F: Future<Output = io::Result<T>>>(
     addresses: impl ToSocketAddrs,
     mut attempt: impl FnMut(SocketAddr) -> F,
 ) -> io::Result<T> {

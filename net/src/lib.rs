@@ -2,17 +2,26 @@
 //!
 //! The traits are those of `futures-io`, so streams fit everything that speaks them; the extension traits of [`io`] have
 //! the method names that users of Tokio know.
-#![forbid(unsafe_code)]
+//!
+//! Features, none of them on by default: `tokio-io` puts Tokio's I/O traits on the sockets, `hyper` those of hyper, with an executor
+//! and a timer for it, `http` is an HTTP server.
+#![cfg_attr(not(feature = "hyper"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
+mod accept_backoff;
 mod addr;
+mod compat;
 pub mod frame;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
-mod patience;
 mod tcp;
 mod udp;
 mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
+/// Buffers that are cheap to share.
+pub use bytes;
 pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf};
 pub use udp::UdpSocket;
 pub use unix::{UnixListener, UnixStream};

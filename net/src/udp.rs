@@ -1,6 +1,6 @@
 //! UDP datagrams.
 
-use crate::addr::{ToSocketAddrs, first_of};
+use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io::{self, Interest};
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -33,7 +33,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says of the last address.
     pub async fn bind(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
-        let socket = first_of(addresses, |address| async move { io::UdpSocket::bind(address) }).await?;
+        let socket = try_each(addresses, |address| async move { io::UdpSocket::bind(address) }).await?;
         Ok(Self { socket })
     }
 
@@ -50,7 +50,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says of the last address.
     pub async fn connect(&self, addresses: impl ToSocketAddrs) -> std::io::Result<()> {
-        first_of(addresses, |address| async move { self.socket.connect(address) }).await
+        try_each(addresses, |address| async move { self.socket.connect(address) }).await
     }
 
     /// Sends to the connected address. Returns the number of bytes, always all of them.

@@ -1,6 +1,6 @@
 //! Unix-domain stream sockets, for peers on the same machine.
 
-use crate::patience::Patience;
+use crate::accept_backoff::AcceptBackoff;
 use crate::tcp::{delegate_read, delegate_write};
 use posse_core::io;
 use std::path::Path;
@@ -37,7 +37,7 @@ delegate_write!(UnixStream, socket);
 #[derive(Debug)]
 pub struct UnixListener {
     socket: io::UnixListener,
-    patience: Patience,
+    backoff: AcceptBackoff,
 }
 
 impl UnixListener {
@@ -47,7 +47,7 @@ impl UnixListener {
     /// What the system says.
     pub fn bind(path: impl AsRef<Path>) -> std::io::Result<Self> {
         let socket = io::UnixListener::listen_unix(path.as_ref())?;
-        Ok(Self { socket, patience: Patience::default() })
+        Ok(Self { socket, backoff: AcceptBackoff::default() })
     }
 
     /// Accepts the next connection. Running out of descriptors or memory is waited for, as by
@@ -59,7 +59,7 @@ impl UnixListener {
     /// # Cancel safety
     /// No connection is lost by dropping the future. Any number of tasks may accept at once.
     pub async fn accept(&self) -> std::io::Result<UnixStream> {
-        let socket = self.patience.accept(|| self.socket.accept_unix()).await?;
+        let socket = self.backoff.accept(|| self.socket.accept_unix()).await?;
         Ok(UnixStream { socket })
     }
 }

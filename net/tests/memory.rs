@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use posse_core::runtime::Builder;
-use posse_net::frame::{Decode, FrameError, Framed, LengthDelimited, Lines};
+use posse_net::frame::{CodecError, Decode, Framed, LengthDelimited, Lines};
 use posse_net::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, copy, copy_bidirectional,
 };
@@ -184,7 +184,7 @@ fn after_an_error_there_are_no_frames_and_the_codec_is_asked_no_more() {
     impl Decode for Once {
         type Item = String;
 
-        fn decode(&mut self, buffer: &mut BytesMut) -> std::result::Result<Option<String>, FrameError> {
+        fn decode(&mut self, buffer: &mut BytesMut) -> std::result::Result<Option<String>, CodecError> {
             assert!(!self.1, "asked after an error");
             let decoded = self.0.decode(buffer);
             self.1 = decoded.is_err();
@@ -215,7 +215,7 @@ fn the_error_of_the_stream_is_kept_as_the_source() {
         let script = vec![Err(Error::new(ErrorKind::ConnectionReset, "gone"))];
         let error = Framed::new(Script(script), Lines::new(10)).next().await.unwrap().unwrap_err();
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "gone");
-        assert!(std::error::Error::source(&FrameError::Truncated).is_none());
+        assert!(std::error::Error::source(&CodecError::Truncated).is_none());
     });
 }
 

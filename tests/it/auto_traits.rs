@@ -139,7 +139,7 @@ fn of_synchronisation() {
 #[test]
 fn of_sockets_and_streams() {
     use posse::io::{BufReader, BufWriter};
-    use posse::net::frame::{FrameError, Framed, Lines};
+    use posse::net::frame::{CodecError, Framed, Lines};
     use posse::net::{OwnedReadHalf, OwnedWriteHalf, UnixListener, UnixStream};
     auto_traits! {
         TcpListener: Send Sync Unpin;
@@ -154,7 +154,7 @@ fn of_sockets_and_streams() {
         Framed<TcpStream, Lines>: Send Sync Unpin;
         Framed<SendOnly, Lines>: Send Unpin;
         Framed<Neither, Lines>: Unpin;
-        FrameError: Send Sync Unpin;
+        CodecError: Send Sync Unpin;
     }
 }
 

@@ -162,7 +162,7 @@ impl<A: Actor> Context<A> {
     where
         A: Handler<Down>,
     {
-        let reserved = self.inbox.cell().reserve::<Down>();
+        let reserved = self.inbox.cell().reserve_unbounded::<Down>();
         let actor = other.watched();
         #[cfg(feature = "sim")]
         let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));

@@ -306,7 +306,7 @@ pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
     system.dead_letters.add(DeadReason::Expired, inbox.expired());
     system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
     let mut unheard = Unheard::default();
-    inbox.empty(|envelope| {
+    inbox.drain(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
         // Who asked is told; who told is not. Nobody told a `Down`.

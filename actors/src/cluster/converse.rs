@@ -151,7 +151,7 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: Owne
             };
             if written.is_err() {
                 // The reader sees the end of the connection as well, and acts.
-                let _ = write.as_ref().shutdown_now(std::net::Shutdown::Both);
+                let _ = write.as_ref().shutdown_sync(std::net::Shutdown::Both);
                 return;
             }
             drop(in_flight);

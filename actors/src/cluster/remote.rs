@@ -33,13 +33,13 @@ pub(super) struct RemoteActor {
 
 /// Encodes a message into a buffer that is used again, and hands it to `send` with the nodes to introduce.
 fn encoded<R>(
-    core: &Arc<Core>,
+    core: Arc<Core>,
     message: &dyn Outgoing,
     send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = scope::within(core.clone(), || message.encode(&mut body));
+    let (result, mentioned) = scope::within(core, || message.encode(&mut body));
     let result = result.map(|()| send(&body, mentioned));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
@@ -60,13 +60,15 @@ impl RemoteActor {
     ) -> Result<R, SendReason> {
         let core = self.peer.core().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
-        let sent = encoded(&core, message, |body, mentioned| {
+        #[cfg(feature = "sim")]
+        let handle = core.handle.clone();
+        let sent = encoded(core, message, |body, mentioned| {
             let result = self.peer.with_session(|session| {
                 mentioned.iter().for_each(|node| session.introduce(node));
                 send(session, TypeInfo { id, schema }, body)
             });
             #[cfg(feature = "sim")]
-            self.log(&core, result.is_ok(), id, body);
+            self.log(&handle, result.is_ok(), id, body);
             result
         });
         match sent {
@@ -76,8 +78,8 @@ impl RemoteActor {
     }
 
     #[cfg(feature = "sim")]
-    fn log(&self, core: &Core, accepted: bool, message_type: u64, body: &[u8]) {
-        if let Some(log) = crate::sim::WireLog::of(&core.handle).filter(|_| accepted) {
+    fn log(&self, handle: &Handle, accepted: bool, message_type: u64, body: &[u8]) {
+        if let Some(log) = crate::sim::WireLog::of(handle).filter(|_| accepted) {
             log.sent(self.peer.own(), self.peer.id(), self.key, message_type, body);
         }
     }

@@ -31,6 +31,7 @@ impl fmt::Display for CodecError {
 }
 
 /// Appends the bytes of a value.
+#[inline]
 pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     match (value as &dyn Any).downcast_ref::<Vec<u8>>() {
         Some(list) => encode_any(&Bulk(list), out),
@@ -48,6 +49,7 @@ fn encode_any<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 }
 
 /// Reads a value, which takes all of the bytes.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
     let mut list = None::<T>;
     if let Some(list) = (&mut list as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {

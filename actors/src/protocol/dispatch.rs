@@ -7,7 +7,7 @@ use crate::error::{AskError, TellError};
 use crate::refs::LocalRef;
 use crate::refs::target::Reserve;
 use crate::watch::shared::Shared;
-use posse_core::mailbox::{Refused, Reply, RoomWaiter};
+use posse_core::mailbox::{ReplyReceiver, Reservation, TrySendError};
 use posse_core::task::panic_message;
 use std::any::Any;
 use std::fmt;
@@ -25,11 +25,11 @@ pub(crate) enum Undelivered {
     Decode(String),
 }
 
-impl<M> From<Refused<M>> for Undelivered {
-    fn from(refused: Refused<M>) -> Self {
+impl<M> From<TrySendError<M>> for Undelivered {
+    fn from(refused: TrySendError<M>) -> Self {
         let why = match &refused {
-            Refused::Full(_) => Self::Full,
-            Refused::Closed(_) => Self::Stopped,
+            TrySendError::Full(_) => Self::Full,
+            TrySendError::Closed(_) => Self::Stopped,
         };
         // It has been made from bytes and is made again, or not needed. A panic of its drop is no reason to end a
         // connection.
@@ -42,7 +42,7 @@ impl<M> From<Refused<M>> for Undelivered {
 pub(crate) type EncodedReply = Pin<Box<dyn Future<Output = Result<Vec<u8>, AskError>> + Send>>;
 
 /// Decodes a message and puts it into the actor's mailbox.
-type FromBytes<A, R> = fn(&LocalRef<A>, &mut RoomWaiter, &[u8]) -> Result<R, Undelivered>;
+type FromBytes<A, R> = fn(&LocalRef<A>, &mut Reservation, &[u8]) -> Result<R, Undelivered>;
 
 /// How an actor takes one type of message.
 #[doc(hidden)]
@@ -72,9 +72,9 @@ impl<A: Actor> fmt::Debug for Entry<A> {
 pub(crate) struct LocalOp<M: Message> {
     pub(crate) message: Option<M>,
     pub(crate) wants_reply: bool,
-    pub(crate) waiter: RoomWaiter,
+    pub(crate) waiter: Reservation,
     pub(crate) refused: Option<TellError<M>>,
-    pub(crate) reply: Option<Reply<M::Reply>>,
+    pub(crate) reply: Option<ReplyReceiver<M::Reply>>,
 }
 
 fn take_local<A: Handler<M>, M: Message>(actor: &LocalRef<A>, op: &mut dyn Any) {
@@ -90,7 +90,7 @@ fn take_local<A: Handler<M>, M: Message>(actor: &LocalRef<A>, op: &mut dyn Any) 
 
 fn take_tell<A: Handler<M>, M: Wire>(
     actor: &LocalRef<A>,
-    waiter: &mut RoomWaiter,
+    waiter: &mut Reservation,
     body: &[u8],
 ) -> Result<(), Undelivered> {
     let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
@@ -99,7 +99,7 @@ fn take_tell<A: Handler<M>, M: Wire>(
 
 fn take_ask<A: Handler<M>, M: Wire>(
     actor: &LocalRef<A>,
-    waiter: &mut RoomWaiter,
+    waiter: &mut Reservation,
     body: &[u8],
 ) -> Result<EncodedReply, Undelivered> {
     let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
@@ -119,8 +119,8 @@ pub(crate) trait Served: Send + Sync {
     fn messages(&self) -> &'static [MessageType];
     fn reserve(&self) -> &dyn Reserve;
     fn local(&self, index: usize, op: &mut dyn Any);
-    fn tell(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<(), Undelivered>;
-    fn ask(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<EncodedReply, Undelivered>;
+    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), Undelivered>;
+    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered>;
 }
 
 pub(crate) struct ServedActor<A: Actor, P> {
@@ -149,11 +149,11 @@ impl<A: Actor, P: ServedBy<A>> Served for ServedActor<A, P> {
         (P::TABLE[index].local)(&self.actor, op);
     }
 
-    fn tell(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<(), Undelivered> {
+    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), Undelivered> {
         (P::TABLE[index].tell)(&self.actor, waiter, body)
     }
 
-    fn ask(&self, index: usize, waiter: &mut RoomWaiter, body: &[u8]) -> Result<EncodedReply, Undelivered> {
+    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered> {
         (P::TABLE[index].ask)(&self.actor, waiter, body)
     }
 }

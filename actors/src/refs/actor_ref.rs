@@ -12,7 +12,7 @@ use crate::refs::ask::Ask;
 use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
 use crate::watch::monitor::{Monitor, Notify, Watchable};
-use posse_core::mailbox::Reply;
+use posse_core::mailbox::ReplyReceiver;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -227,7 +227,7 @@ fn hand_over<P: Accepts<M>, M: Wire>(
     waiter: &mut Waiter,
     message: M,
     wants_reply: bool,
-) -> Result<Option<Reply<M::Reply>>, TellError<M>> {
+) -> Result<Option<ReplyReceiver<M::Reply>>, TellError<M>> {
     let place = std::mem::take(&mut waiter.local);
     let mut op = LocalOp { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
     served.local(P::INDEX, &mut op);

@@ -12,7 +12,7 @@ use crate::refs::target::{Pending, Reserve, Target, Waiter};
 use crate::refs::tell::Tell;
 use crate::watch::monitor::{Monitor, Notify, Watchable};
 use crate::watch::shared::Signal;
-use posse_core::mailbox::{CellRef, Refused, Reply, RoomWaiter};
+use posse_core::mailbox::{CellRef, ReplyReceiver, Reservation, TrySendError};
 use posse_core::runtime::Handle;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -53,7 +53,7 @@ impl<A: Actor> LocalRef<A> {
     where
         A: Handler<M>,
     {
-        self.put(&mut RoomWaiter::default(), message).map_err(TellError::from)
+        self.put(&mut Reservation::default(), message).map_err(TellError::from)
     }
 
     /// Sends a message and waits for the reply, at most 5 seconds unless [`Ask::within`] says otherwise.
@@ -120,7 +120,7 @@ impl<A: Actor> LocalRef<A> {
 
     /// Puts a message into the mailbox, if there is room. All that is told goes through here.
     #[inline]
-    pub(crate) fn put<M: Message>(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>>
+    pub(crate) fn put<M: Message>(&self, waiter: &mut Reservation, message: M) -> Result<(), TrySendError<M>>
     where
         A: Handler<M>,
     {
@@ -132,7 +132,11 @@ impl<A: Actor> LocalRef<A> {
 
     /// Puts a message that wants a reply into the mailbox, if there is room. All that is asked goes through here.
     #[inline]
-    pub(crate) fn put_ask<M: Message>(&self, waiter: &mut RoomWaiter, message: M) -> Result<Reply<M::Reply>, Refused<M>>
+    pub(crate) fn put_ask<M: Message>(
+        &self,
+        waiter: &mut Reservation,
+        message: M,
+    ) -> Result<ReplyReceiver<M::Reply>, TrySendError<M>>
     where
         A: Handler<M>,
     {
@@ -163,11 +167,11 @@ impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
 
 impl<A: Actor> Reserve for LocalRef<A> {
     fn poll_reserve(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_room(&mut waiter.local, cx).map(drop)
+        self.0.poll_reserve(&mut waiter.local, cx).map(drop)
     }
 
     fn cancel_reserve(&self, waiter: &mut Waiter) {
-        self.0.leave_line(&mut waiter.local);
+        self.0.cancel_reserve(&mut waiter.local);
     }
 
     fn runtime(&self) -> Option<Handle> {

@@ -3,7 +3,7 @@
 use super::remote::RemoteReply;
 use crate::actor::message::Message;
 use crate::error::{AskError, SendReason, TellError};
-use posse_core::mailbox::{Lost, Refused, Reply, RoomWaiter};
+use posse_core::mailbox::{ReplyError, ReplyReceiver, Reservation, TrySendError};
 use posse_core::runtime::Handle;
 use std::fmt;
 use std::future::Future;
@@ -47,7 +47,7 @@ pub trait Reserve: Send + Sync {
 #[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Waiter {
-    pub(crate) local: RoomWaiter,
+    pub(crate) local: Reservation,
     pub(crate) remote: Place,
     /// It may be in a line. Set before it joins one, so a sender that never waited has nothing to leave.
     waits: bool,
@@ -94,7 +94,7 @@ impl Reserve for Nowhere {
 /// A reply on its way. Dropping it cancels what has not begun.
 #[doc(hidden)]
 pub enum Pending<R> {
-    Local(Reply<R>),
+    Local(ReplyReceiver<R>),
     Remote(RemoteReply<R>),
 }
 
@@ -118,20 +118,20 @@ impl<R> fmt::Debug for Pending<R> {
     }
 }
 
-impl From<Lost> for AskError {
-    fn from(lost: Lost) -> Self {
+impl From<ReplyError> for AskError {
+    fn from(lost: ReplyError) -> Self {
         match lost {
-            Lost::Stopped => Self::Stopped,
-            Lost::Crashed => Self::Crashed,
+            ReplyError::Stopped => Self::Stopped,
+            ReplyError::Crashed => Self::Crashed,
         }
     }
 }
 
-impl<M> From<Refused<M>> for TellError<M> {
-    fn from(refused: Refused<M>) -> Self {
+impl<M> From<TrySendError<M>> for TellError<M> {
+    fn from(refused: TrySendError<M>) -> Self {
         match refused {
-            Refused::Full(message) => Self::new(SendReason::Full, message),
-            Refused::Closed(message) => Self::new(SendReason::Stopped, message),
+            TrySendError::Full(message) => Self::new(SendReason::Full, message),
+            TrySendError::Closed(message) => Self::new(SendReason::Stopped, message),
         }
     }
 }

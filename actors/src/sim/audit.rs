@@ -2,15 +2,15 @@
 
 use crate::system::System;
 use posse_core::runtime::Handle;
-use posse_core::sim::Moment;
+use posse_core::sim::Checkpoint;
 
 /// Looks at a machine and says which promises are broken.
-pub(super) fn machine(handle: &Handle, moment: Moment) -> Vec<String> {
+pub(super) fn machine(handle: &Handle, moment: Checkpoint) -> Vec<String> {
     let system = System::of(handle);
     let mut wrong = system.ledger.overdue_asks();
     wrong.extend(system.ledger.overdue_monitors());
     wrong.extend(system.ledger.wrong_sums());
-    if moment == Moment::Ended {
+    if moment == Checkpoint::Ended {
         ended(&system, &mut wrong);
     }
     wrong

@@ -1,14 +1,14 @@
 //! Faults of the network that a test can take back.
 
 use super::{Sim, SimMachine};
-use posse_core::sim::{Control, MachineId};
+use posse_core::sim::{MachineId, WorldHandle};
 use posse_core::time::sleep;
 use std::time::Duration;
 
 /// A fault that lasts until it is healed, also if this is dropped.
 #[derive(Debug)]
 pub struct Fault {
-    control: Control,
+    control: WorldHandle,
     /// Directions that are cut.
     cut: Vec<(MachineId, MachineId)>,
     /// Directions that are held.
@@ -25,7 +25,7 @@ impl Fault {
     /// Ends the fault. What was held goes on; what was lost is sent again as kernels do.
     pub fn heal(self) {
         for (from, to) in self.cut {
-            self.control.heal(from, to);
+            self.control.repair(from, to);
         }
         for (from, to) in self.held {
             self.control.release(from, to);
@@ -35,7 +35,7 @@ impl Fault {
 
 impl Sim {
     fn cut_all(&self, cut: Vec<(MachineId, MachineId)>) -> Fault {
-        cut.iter().for_each(|&(from, to)| self.control.cut(from, to));
+        cut.iter().for_each(|&(from, to)| self.control.partition(from, to));
         Fault { control: self.control.clone(), cut, held: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 //! production nothing is written.
 
 use crate::cluster::Peer;
-use posse_core::sim::Simulation;
+use posse_core::sim::SimContext;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,7 +144,7 @@ impl MonitorRecord {
     /// It fired, or nobody wants to know any more.
     pub(crate) fn settle(&self) {
         if self.ledger.lock().monitors.remove(&self.key).is_none() {
-            if let Some(simulation) = Simulation::current() {
+            if let Some(simulation) = SimContext::current() {
                 simulation.report("a monitor fired twice");
             }
         }

@@ -4,7 +4,7 @@ use super::NODE_PORT;
 use crate::cluster::{Limits, Node};
 use crate::system::System;
 use posse_core::runtime::Handle;
-use posse_core::sim::{Control, MachineId, MachineSpec, Skew};
+use posse_core::sim::{MachineId, MachineSpec, Skew, WorldHandle};
 use posse_core::sync::Notify;
 use posse_core::task::JoinHandle;
 use std::fmt;
@@ -27,7 +27,7 @@ impl Program {
 /// A machine to be; awaiting it starts it.
 #[must_use = "a machine starts when this is awaited"]
 pub struct MachineBuilder {
-    control: Control,
+    control: WorldHandle,
     name: String,
     workers: usize,
     skew: Skew,
@@ -38,7 +38,7 @@ pub struct MachineBuilder {
 }
 
 impl MachineBuilder {
-    pub(super) fn new(control: Control, name: &str, node: Option<Program>) -> Self {
+    pub(super) fn new(control: WorldHandle, name: &str, node: Option<Program>) -> Self {
         Self {
             control,
             name: name.to_owned(),
@@ -214,7 +214,7 @@ impl Drop for EndOfNode {
 /// A machine of a simulation. Clones are the same one.
 #[derive(Clone)]
 pub struct SimMachine {
-    control: Control,
+    control: WorldHandle,
     id: MachineId,
     name: Arc<str>,
     inside: Arc<Inside>,

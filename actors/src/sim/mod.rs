@@ -60,14 +60,14 @@ mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
-pub use posse_core::sim::{Dice, Divergence, Kind, Network, Options, Policy, Record, Skew, Stepper};
+pub use posse_core::sim::{ChoiceKind, Divergence, Network, Options, Policy, SimRng, Skew, Stepper, Trace};
 pub use run::{Outcome, Report, Test, run, run_seed};
 
 pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
 pub(crate) use wire_log::WireLog;
 
 use machine::Program;
-use posse_core::sim::{Control, Death};
+use posse_core::sim::{Crash, WorldHandle};
 use posse_core::time::Instant;
 use std::future::Future;
 use std::time::Duration;
@@ -78,11 +78,11 @@ pub const NODE_PORT: u16 = 7000;
 /// The simulated world, as a test sees it. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Sim {
-    control: Control,
+    control: WorldHandle,
 }
 
 impl Sim {
-    pub(crate) fn new(control: Control) -> Self {
+    pub(crate) fn new(control: WorldHandle) -> Self {
         Self { control }
     }
 
@@ -103,12 +103,12 @@ impl Sim {
 
     /// Kills the process of a machine, as SIGKILL does: no code of it runs any more, its kernel closes its connections.
     pub async fn kill(&self, machine: &SimMachine) {
-        self.control.kill(machine.id(), Death::Kill).await;
+        self.control.kill(machine.id(), Crash::Kill).await;
     }
 
     /// Takes the power from a machine: it falls silent, nobody is told.
     pub async fn power_off(&self, machine: &SimMachine) {
-        self.control.kill(machine.id(), Death::PowerOff).await;
+        self.control.kill(machine.id(), Crash::PowerOff).await;
     }
 
     /// Starts a machine again, which runs its program as a new incarnation. One that is up is killed first.

@@ -1,7 +1,7 @@
 //! Running a test over many seeds, twice each, and saying how to repeat a failure.
 
 use super::{Sim, audit};
-use posse_core::sim::{Failure, Options, Record, World};
+use posse_core::sim::{Failure, Options, Trace, World};
 use posse_core::task::panic_message;
 use std::fmt;
 use std::future::Future;
@@ -54,7 +54,7 @@ pub struct Report {
     /// How many steps all workers took.
     pub steps: u64,
     /// Every decision.
-    pub record: Record,
+    pub record: Trace,
     /// What went wrong, if anything, with what happened last at each machine.
     pub failure: Option<String>,
 }
@@ -124,7 +124,7 @@ fn number(variable: &str) -> Option<u64> {
     }
 }
 
-fn difference(first: &Record, second: &Record) -> Option<String> {
+fn difference(first: &Trace, second: &Trace) -> Option<String> {
     let divergence = first.differs_from(second)?;
     Some(format!(
         "two runs of this seed differ: after {} decisions that were the same the first run decided {:?}, the second {:?}",

@@ -86,7 +86,8 @@ struct Reporter {
 impl Supervise for Reporter {
     fn report(&self, event: LifeEvent) {
         // Never refused for want of room. A supervisor that takes no more messages ends its children itself.
-        let accepted = self.supervisor.0.reserve::<Report>().tell(Report { child: self.child, event }).is_ok();
+        let accepted =
+            self.supervisor.0.reserve_unbounded::<Report>().tell(Report { child: self.child, event }).is_ok();
         #[cfg(feature = "sim")]
         self.supervisor.0.system().ledger.offer(accepted);
         let _ = accepted;

@@ -3,13 +3,13 @@
 //! One thread at a time is inside [`Driver::turn`]; everything else goes through the shared [`IoHandle`].
 
 use super::os;
-use super::registration::Readiness;
-use super::source::Source;
+use super::raw_socket::RawSocket;
 #[cfg(feature = "sim")]
-use super::source::not_simulated;
-use super::table::{Table, Token};
+use super::raw_socket::not_simulated;
+use super::readiness::Readiness;
+use super::registrations::{Registrations, Token};
 #[cfg(feature = "sim")]
-use crate::sim::net::Port;
+use crate::sim::net::HostNet;
 use crate::task::panic::wake_all;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,13 +30,13 @@ pub(crate) enum Driver {
 pub(crate) enum IoHandle {
     Os(Arc<Inner>),
     #[cfg(feature = "sim")]
-    Simulated(Port),
+    Simulated(HostNet),
 }
 
 #[derive(Debug)]
 pub(crate) struct Inner {
     registry: os::Registry,
-    table: Mutex<Table>,
+    registrations: Mutex<Registrations>,
     len: AtomicUsize,
     stale_events: AtomicU64,
 }
@@ -44,13 +44,17 @@ pub(crate) struct Inner {
 impl Driver {
     pub(crate) fn new() -> io::Result<(Self, IoHandle)> {
         let (events, registry) = os::event_queue()?;
-        let inner =
-            Inner { registry, table: Mutex::default(), len: AtomicUsize::new(0), stale_events: AtomicU64::new(0) };
+        let inner = Inner {
+            registry,
+            registrations: Mutex::default(),
+            len: AtomicUsize::new(0),
+            stale_events: AtomicU64::new(0),
+        };
         Ok((Self::Os(events), IoHandle::Os(Arc::new(inner))))
     }
 
     #[cfg(feature = "sim")]
-    pub(crate) fn simulated(port: Port) -> (Self, IoHandle) {
+    pub(crate) fn simulated(port: HostNet) -> (Self, IoHandle) {
         (Self::Simulated, IoHandle::Simulated(port))
     }
 
@@ -73,15 +77,15 @@ impl Inner {
         let mut stale = 0;
         events.wait(timeout)?;
 
-        let table = self.table();
+        let registrations = self.registrations();
         for event in events.iter() {
             count += 1;
-            match table.get(Token(event.token)) {
-                Some(readiness) => readiness.set(&event, &mut woken),
+            match registrations.get(Token(event.token)) {
+                Some(readiness) => readiness.set_readiness(&event, &mut woken),
                 None => stale += 1,
             }
         }
-        drop(table);
+        drop(registrations);
 
         if stale > 0 {
             self.stale_events.fetch_add(stale, Ordering::Relaxed);
@@ -92,18 +96,18 @@ impl Inner {
 
     fn end(&self) {
         let mut woken = Vec::new();
-        self.table().end().for_each(|readiness| readiness.end(&mut woken));
+        self.registrations().end().for_each(|readiness| readiness.end(&mut woken));
         wake_all(woken);
     }
 
     fn register(&self, source: Option<&mut dyn os::Source>, readiness: &Arc<Readiness>) -> io::Result<Token> {
         let source = source.ok_or_else(|| io::Error::other("a simulated socket in a runtime that is not simulated"))?;
         let token = self
-            .table()
+            .registrations()
             .insert(readiness.clone())
             .ok_or_else(|| io::Error::other("too many sockets, or the runtime has shut down"))?;
         if let Err(error) = self.registry.register(source, token.0) {
-            self.table().remove(token);
+            self.registrations().remove(token);
             return Err(error);
         }
         self.len.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +116,7 @@ impl Inner {
 
     /// The token becomes stale first, so that no late event finds it.
     fn deregister(&self, source: Option<&mut dyn os::Source>, token: Token) {
-        self.table().remove(token);
+        self.registrations().remove(token);
         self.len.fetch_sub(1, Ordering::Relaxed);
         let Some(source) = source else { return };
         if let Err(error) = self.registry.deregister(source) {
@@ -120,8 +124,8 @@ impl Inner {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(|e| e.into_inner())
+    fn registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.registrations.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -130,7 +134,7 @@ impl IoHandle {
     pub(crate) fn unpark(&self) {
         match self {
             Self::Os(inner) => {
-                if let Err(error) = inner.registry.interrupt() {
+                if let Err(error) = inner.registry.wake() {
                     crate::event!(ERROR, "posse::runtime", "could not interrupt the event queue", reason = %error);
                 }
             }
@@ -161,14 +165,14 @@ impl IoHandle {
 
     /// The way to the simulated network, if the runtime has one.
     #[cfg(feature = "sim")]
-    pub(crate) fn port(&self) -> Option<Port> {
+    pub(crate) fn port(&self) -> Option<HostNet> {
         match self {
             Self::Os(_) => None,
             Self::Simulated(port) => Some(port.clone()),
         }
     }
 
-    pub(super) fn register(&self, source: &mut impl Source, readiness: Readiness) -> io::Result<Registration> {
+    pub(super) fn register(&self, source: &mut impl RawSocket, readiness: Readiness) -> io::Result<Registration> {
         let readiness = Arc::new(readiness);
         let token = match self {
             Self::Os(inner) => inner.register(source.os(), &readiness)?,
@@ -193,7 +197,7 @@ pub(super) struct Registration {
 
 impl Registration {
     /// Takes the source out of the reactor.
-    pub(super) fn deregister(&self, source: &mut impl Source) {
+    pub(super) fn deregister(&self, source: &mut impl RawSocket) {
         match &self.handle {
             IoHandle::Os(inner) => inner.deregister(source.os(), self.token),
             #[cfg(feature = "sim")]

@@ -14,7 +14,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system's resolver")]
 pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
     #[cfg(feature = "sim")]
-    if let Some(port) = crate::sim::net::Port::current() {
+    if let Some(port) = crate::sim::net::HostNet::current() {
         return port.resolve(&name).await;
     }
     let lookup = Handle::current().spawn_blocking(move || name.to_socket_addrs().map(Vec::from_iter));

@@ -5,11 +5,11 @@
 
 use super::driver::Registration;
 use super::os;
-use super::registration::{Direction, Readiness};
-use super::source::{ListenerSource, Readable, Source, TcpSource, UdpSource};
+use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
+use super::readiness::{Direction, Readiness};
 use crate::runtime::Handle;
 #[cfg(feature = "sim")]
-use crate::sim::net::Port;
+use crate::sim::net::HostNet;
 use crate::sync::wait_list::WaiterKey;
 use crate::task::coop;
 use bytes::BufMut;
@@ -24,31 +24,31 @@ use std::task::{Context, Poll, ready};
 /// Any number of futures may wait for the same direction, each event wakes all of them, and one that is dropped leaves
 /// nothing behind. The `poll_*` functions of one direction share one place: the last waker they were polled with is woken.
 #[derive(Debug)]
-pub struct Socket<S: Source> {
+pub struct Socket<S: RawSocket> {
     /// Present until the socket is dropped or given back.
-    source: Option<S>,
+    raw: Option<S>,
     registration: Registration,
 }
 
 /// A future's place among those who wait for one direction; it leaves when it is dropped.
-struct Waiting<'a> {
+struct Waiter<'a> {
     readiness: &'a Readiness,
     direction: Direction,
     key: WaiterKey,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.readiness.leave(self.direction, &mut self.key);
     }
 }
 
 /// A TCP connection.
-pub type TcpStream = Socket<TcpSource>;
+pub type TcpStream = Socket<RawTcpStream>;
 /// A TCP listener.
-pub type TcpListener = Socket<ListenerSource>;
+pub type TcpListener = Socket<RawTcpListener>;
 /// A UDP socket.
-pub type UdpSocket = Socket<UdpSource>;
+pub type UdpSocket = Socket<RawUdpSocket>;
 /// A Unix-domain connection.
 pub type UnixStream = Socket<os::UnixStream>;
 /// A Unix-domain listener.
@@ -56,27 +56,27 @@ pub type UnixListener = Socket<os::UnixListener>;
 /// The readable end of the pipe through which signals come.
 pub(crate) type SignalPipe = Socket<os::UnixStream>;
 
-impl<S: Source> Socket<S> {
-    fn register(source: S, readiness: Readiness) -> io::Result<Self> {
+impl<S: RawSocket> Socket<S> {
+    fn register(raw: S, readiness: Readiness) -> io::Result<Self> {
         let handle = Handle::try_current().map_err(io::Error::other)?;
-        let mut source = source;
-        let registration = handle.io().register(&mut source, readiness)?;
-        Ok(Self { source: Some(source), registration })
+        let mut raw = raw;
+        let registration = handle.io().register(&mut raw, readiness)?;
+        Ok(Self { raw: Some(raw), registration })
     }
 
     /// Puts a non-blocking socket into the current runtime's reactor, taking it to be ready until it says otherwise.
-    fn new(source: S) -> io::Result<Self> {
-        Self::register(source, Readiness::new())
+    fn new(raw: S) -> io::Result<Self> {
+        Self::register(raw, Readiness::new_ready())
     }
 
-    /// Waits, tries, waits again. `drained` looks at a result and says whether the next try would block for sure.
+    /// Waits, tries, waits again. `is_partial` looks at a result and says whether the next try would block for sure.
     fn poll_io<R>(
         &self,
         direction: Direction,
         mut key: Option<&mut WaiterKey>,
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&S) -> io::Result<R>,
-        drained: impl FnOnce(&R) -> bool,
+        is_partial: impl FnOnce(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         let progress = ready!(coop::poll_proceed(cx));
         if crate::buggify(0.01) {
@@ -85,18 +85,18 @@ impl<S: Source> Socket<S> {
             return Poll::Pending;
         }
         loop {
-            let seen = ready!(self.registration.readiness.poll(direction, key.as_deref_mut(), cx));
+            let ready_event = ready!(self.registration.readiness.poll(direction, key.as_deref_mut(), cx));
             match operation(self) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.readiness.clear(direction, seen);
+                    self.registration.readiness.clear_readiness(direction, ready_event);
                     if self.registration.readiness.has_ended() {
                         return Poll::Ready(Err(ended()));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    if matches!(&result, Ok(value) if drained(value)) {
-                        self.registration.readiness.clear_drained(direction, seen);
+                    if matches!(&result, Ok(value) if is_partial(value)) {
+                        self.registration.readiness.clear_partial(direction, ready_event);
                     }
                     progress.made_progress();
                     return Poll::Ready(result);
@@ -146,12 +146,12 @@ impl<S: Source> Socket<S> {
     }
 
     async fn io<R>(&self, direction: Direction, mut operation: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
-        let mut waiting = self.waiting(direction);
-        poll_fn(|cx| self.poll_io(direction, Some(&mut waiting.key), cx, &mut operation, |_| false)).await
+        let mut waiter = self.waiter(direction);
+        poll_fn(|cx| self.poll_io(direction, Some(&mut waiter.key), cx, &mut operation, |_| false)).await
     }
 
-    fn waiting(&self, direction: Direction) -> Waiting<'_> {
-        Waiting { readiness: &self.registration.readiness, direction, key: WaiterKey::default() }
+    fn waiter(&self, direction: Direction) -> Waiter<'_> {
+        Waiter { readiness: &self.registration.readiness, direction, key: WaiterKey::default() }
     }
 
     /// Waits until the socket is ready. The next operation may still block: readiness is a hint.
@@ -163,10 +163,10 @@ impl<S: Source> Socket<S> {
     /// If it is not ready and the runtime has shut down.
     pub async fn ready(&self, interest: os::Interest) -> io::Result<()> {
         let direction = direction(interest);
-        let mut waiting = self.waiting(direction);
-        let seen = poll_fn(|cx| waiting.readiness.poll(direction, Some(&mut waiting.key), cx)).await;
+        let mut waiter = self.waiter(direction);
+        let ready_event = poll_fn(|cx| waiter.readiness.poll(direction, Some(&mut waiter.key), cx)).await;
         // Else who tries and waits in turn would do so for ever, without a pause.
-        if seen.is_ready { Ok(()) } else { Err(ended()) }
+        if ready_event.is_ready { Ok(()) } else { Err(ended()) }
     }
 
     /// Tries an operation without waiting.
@@ -175,21 +175,21 @@ impl<S: Source> Socket<S> {
     /// `WouldBlock` if the socket is not ready, and what the operation says.
     pub fn try_io<R>(&self, interest: os::Interest, operation: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
         let direction = direction(interest);
-        let Some(seen) = self.registration.readiness.seen(direction) else {
+        let Some(ready_event) = self.registration.readiness.ready_event(direction) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let result = operation(self);
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.registration.readiness.clear(direction, seen);
+            self.registration.readiness.clear_readiness(direction, ready_event);
         }
         result
     }
 
     /// Takes the socket out of the reactor; it stays non-blocking.
-    fn into_source(mut self) -> Option<S> {
-        let mut source = self.source.take()?;
-        self.registration.deregister(&mut source);
-        Some(source)
+    fn into_raw(mut self) -> Option<S> {
+        let mut raw = self.raw.take()?;
+        self.registration.deregister(&mut raw);
+        Some(raw)
     }
 }
 
@@ -204,28 +204,28 @@ fn direction(interest: os::Interest) -> Direction {
     }
 }
 
-impl<S: Source> Deref for Socket<S> {
+impl<S: RawSocket> Deref for Socket<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
-        self.source.as_ref().expect("invariant: present until dropped")
+        self.raw.as_ref().expect("invariant: present until dropped")
     }
 }
 
-impl<S: Source> Drop for Socket<S> {
+impl<S: RawSocket> Drop for Socket<S> {
     fn drop(&mut self) {
-        if let Some(mut source) = self.source.take() {
-            self.registration.deregister(&mut source);
+        if let Some(mut raw) = self.raw.take() {
+            self.registration.deregister(&mut raw);
         }
     }
 }
 
-impl<S: Source + Readable> Socket<S> {
+impl<S: RawSocket + RawStream> Socket<S> {
     /// Polls for bytes into `buffer`; zero bytes mean the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         // Edge-triggered: a read that did not fill the buffer has emptied the socket, and more will be a new event.
         let len = buffer.len();
-        self.poll_io(Direction::Read, None, cx, |source| source.read_now(buffer), |&read| 0 < read && read < len)
+        self.poll_io(Direction::Read, None, cx, |raw| raw.try_read(buffer), |&read| 0 < read && read < len)
     }
 
     /// Polls for bytes into the free part of a buffer that grows.
@@ -234,7 +234,7 @@ impl<S: Source + Readable> Socket<S> {
             return Poll::Ready(Ok(0));
         }
         let len = buffer.chunk_mut().len().min(READ_MAX);
-        self.poll_io(Direction::Read, None, cx, |source| read_uninit(source, buffer), |&read| 0 < read && read < len)
+        self.poll_io(Direction::Read, None, cx, |raw| read_uninit(raw, buffer), |&read| 0 < read && read < len)
     }
 
     /// Polls for bytes into several buffers.
@@ -243,18 +243,18 @@ impl<S: Source + Readable> Socket<S> {
         cx: &mut Context<'_>,
         buffers: &mut [io::IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_read_io(cx, |source| source.read_vectored_now(buffers))
+        self.poll_read_io(cx, |raw| raw.try_read_vectored(buffers))
     }
 
     /// Polls for room to write.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let bytes = if crate::buggify(0.02) { &bytes[..bytes.len().min(1)] } else { bytes };
-        self.poll_io(Direction::Write, None, cx, |source| source.write_now(bytes), |&written| written < bytes.len())
+        self.poll_io(Direction::Write, None, cx, |raw| raw.try_write(bytes), |&written| written < bytes.len())
     }
 
     /// Polls for room to write from several buffers.
     pub fn poll_write_vectored(&self, cx: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_write_io(cx, |source| source.write_vectored_now(buffers))
+        self.poll_write_io(cx, |raw| raw.try_write_vectored(buffers))
     }
 
     /// Reads into the free part of a buffer without waiting.
@@ -262,7 +262,7 @@ impl<S: Source + Readable> Socket<S> {
     /// # Errors
     /// `WouldBlock`, and what the operating system says.
     pub fn try_read_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> io::Result<usize> {
-        self.try_io(os::Interest::Readable, |source| read_uninit(source, buffer))
+        self.try_io(os::Interest::Readable, |raw| read_uninit(raw, buffer))
     }
 }
 
@@ -270,12 +270,12 @@ impl<S: Source + Readable> Socket<S> {
 const READ_MAX: usize = 64 * 1024;
 
 /// Reads into the free part of a buffer.
-fn read_uninit<S: Readable, B: BufMut + ?Sized>(source: &S, buffer: &mut B) -> io::Result<usize> {
+fn read_uninit<S: RawStream, B: BufMut + ?Sized>(raw: &S, buffer: &mut B) -> io::Result<usize> {
     let chunk = buffer.chunk_mut();
     let len = chunk.len().min(READ_MAX);
     // SAFETY: nothing uninitialised is written to the chunk.
     let spare = unsafe { chunk[..len].as_uninit_slice_mut() };
-    let read = source.read_uninit_now(spare)?;
+    let read = raw.try_read_uninit(spare)?;
     // SAFETY: the system has just written `read` bytes; it never reports more than it was given.
     unsafe { buffer.advance_mut(read.min(len)) };
     Ok(read)
@@ -288,7 +288,7 @@ impl TcpListener {
     /// What the operating system says, for example that the address is in use; an error outside of a runtime.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
+        if let Some(port) = HostNet::current() {
             return Self::new(port.listen(address)?.into());
         }
         Self::new(os::listen(address)?.into())
@@ -332,7 +332,7 @@ impl TcpStream {
     /// Dropping the future gives the connection up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         // The first event that counts is the one that the handshake causes.
-        let stream = Self::register(Self::begin_connect(address)?, Readiness::unready())?;
+        let stream = Self::register(Self::start_connect(address)?, Readiness::new_not_ready())?;
         let connected = stream.write_io(|stream| match stream.take_error()? {
             Some(error) => Err(error),
             None => match stream.peer_addr() {
@@ -344,12 +344,12 @@ impl TcpStream {
         Ok(stream)
     }
 
-    fn begin_connect(address: SocketAddr) -> io::Result<TcpSource> {
+    fn start_connect(address: SocketAddr) -> io::Result<RawTcpStream> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
-            return port.connect(address).map(TcpSource::from);
+        if let Some(port) = HostNet::current() {
+            return port.connect(address).map(RawTcpStream::from);
         }
-        os::TcpStream::connect(address).map(TcpSource::from)
+        os::TcpStream::connect(address).map(RawTcpStream::from)
     }
 
     /// Takes over a connection from std.
@@ -365,7 +365,7 @@ impl TcpStream {
     /// # Errors
     /// In a simulation, which has no sockets of the system.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        self.into_source().ok_or(io::ErrorKind::NotConnected)?.into_std()
+        self.into_raw().ok_or(io::ErrorKind::NotConnected)?.into_std()
     }
 }
 
@@ -376,7 +376,7 @@ impl UdpSocket {
     /// What the operating system says; an error outside of a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         #[cfg(feature = "sim")]
-        if let Some(port) = Port::current() {
+        if let Some(port) = HostNet::current() {
             return Self::new(port.bind_udp(address)?.into());
         }
         Self::new(os::UdpSocket::bind(address)?.into())

@@ -1,19 +1,19 @@
-//! The meeting point of an asker and the cell that answers, inside the message's own node.
+//! The meeting point of an asker and the cell that answers, inside the message's own envelope.
 //!
-//! Two parties share an ask node: the *server* (first the queue, then the serving loop) and the *asker* (the [`Reply`]).
-//! `state` says who may touch the waker slot and who frees the node; each transition names its partner.
+//! Two parties share an ask envelope: the *server* (first the queue, then the serving loop) and the *asker* (the [`ReplyReceiver`]).
+//! `state` says who may touch the waker slot and who frees the envelope; each transition names its partner.
 //!
 //! ```text
 //!   EMPTY <----> WAITING          asker registers or takes back its waker
 //!   WAITING ---> TAKING           server moves the waker out
-//!   EMPTY | TAKING ---> DONE      server is done and has let go: the asker owns the node
-//!   EMPTY | TAKING ---> GONE      asker has let go: the server owns the node
+//!   EMPTY | TAKING ---> DONE      server is done and has let go: the asker owns the envelope
+//!   EMPTY | TAKING ---> GONE      asker has let go: the server owns the envelope
 //!   WAITING ---> GONE_WAKER       the same, and the slot still holds a waker
 //! ```
 
 use crate::shim::cell::UnsafeCell;
 use crate::shim::sync::atomic::{AtomicU8, Ordering};
-use crate::task::panic::{drop_quietly, wake_quietly};
+use crate::task::panic::{drop_catching, wake_catching};
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -31,21 +31,21 @@ const GONE_WAKER: u8 = 5;
 
 /// Why an ask got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
+pub enum ReplyError {
     /// The message was dropped before any work on it began.
     Stopped,
     /// The message was being handled when its handler panicked or was dropped.
     Crashed,
 }
 
-/// The shared part of an ask node.
+/// The shared part of an ask envelope.
 #[derive(Debug)]
 pub(super) struct AskCore {
     state: AtomicU8,
     waker: UnsafeCell<Option<Waker>>,
     /// Written by the server before it is done, read by the asker after.
     outcome: UnsafeCell<Outcome>,
-    /// The start and layout of the whole node, for whoever frees it.
+    /// The start and layout of the whole envelope, for whoever frees it.
     pub(super) base: NonNull<u8>,
     pub(super) layout: Layout,
     /// Where message, future and reply live, one after the other.
@@ -56,10 +56,10 @@ pub(super) struct AskCore {
 pub(super) enum Outcome {
     None,
     Value,
-    Lost(Lost),
+    Failed(ReplyError),
 }
 
-/// Who frees the node after the server let go.
+/// Who frees the envelope after the server let go.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -81,28 +81,28 @@ impl AskCore {
     }
 
     /// True once the asker has let go: nobody will read the reply.
-    pub(super) fn asker_is_gone(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         matches!(self.state.load(Ordering::Acquire), GONE | GONE_WAKER)
     }
 
-    /// The server is done: wakes the asker, and says who frees the node.
+    /// The server is done: wakes the asker, and says who frees the envelope.
     ///
-    /// Takes a pointer and no `&self`, as do the methods below: whom the state names owner frees the node before this
+    /// Takes a pointer and no `&self`, as do the methods below: whom the state names owner frees the envelope before this
     /// returns, and a reference that is an argument promises that the memory outlives the call.
     ///
     /// # Safety
-    /// Called once, by the server, which must not touch the node afterwards unless it is told that it owns it. With
+    /// Called once, by the server, which must not touch the envelope afterwards unless it is told that it owns it. With
     /// `Outcome::Value` the payload holds the reply.
     pub(super) unsafe fn finish(core: NonNull<Self>, outcome: Outcome) -> Owner {
-        // SAFETY: until the server lets go, by what the exchanges below publish, the node is alive. After that the
+        // SAFETY: until the server lets go, by what the exchanges below publish, the envelope is alive. After that the
         // reference is not used any more.
-        let node = unsafe { core.as_ref() };
+        let envelope = unsafe { core.as_ref() };
         // SAFETY: before it is done only the server touches the outcome.
-        node.outcome.with_mut(|slot| unsafe { *slot = outcome });
+        envelope.outcome.with_mut(|slot| unsafe { *slot = outcome });
 
         loop {
-            // Release: publishes payload and outcome. Partner: the loads in `poll` and `let_go`.
-            match node.state.compare_exchange(EMPTY, DONE, Ordering::AcqRel, Ordering::Acquire) {
+            // Release: publishes payload and outcome. Partner: the loads in `poll` and `detach`.
+            match envelope.state.compare_exchange(EMPTY, DONE, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Owner::Asker,
                 Err(WAITING) => {
                     // SAFETY: the server has not let go.
@@ -111,7 +111,7 @@ impl AskCore {
                     }
                 }
                 // SAFETY: the asker has let go, the server has not.
-                Err(gone) => return unsafe { Self::inherit(core, gone) },
+                Err(gone) => return unsafe { Self::take_over(core, gone) },
             }
         }
     }
@@ -122,20 +122,20 @@ impl AskCore {
     /// Called by the server, which has not let go. Unless this returns `None` or `Owner::Server`, it has afterwards.
     unsafe fn wake_asker(core: NonNull<Self>) -> Option<Owner> {
         // SAFETY: as in `finish`.
-        let node = unsafe { core.as_ref() };
-        // Partner: the exchanges in `register` and `let_go`, which fail from here on.
-        node.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        let envelope = unsafe { core.as_ref() };
+        // Partner: the exchanges in `register_waker` and `detach`, which fail from here on.
+        envelope.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire).ok()?;
         // SAFETY: in state TAKING the slot is the server's alone.
-        let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
+        let waker = envelope.waker.with_mut(|slot| unsafe { (*slot).take() });
 
-        let owner = match node.state.compare_exchange(TAKING, DONE, Ordering::AcqRel, Ordering::Acquire) {
+        let owner = match envelope.state.compare_exchange(TAKING, DONE, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Owner::Asker,
             // SAFETY: the asker has let go, the server has not.
-            Err(gone) => unsafe { Self::inherit(core, gone) },
+            Err(gone) => unsafe { Self::take_over(core, gone) },
         };
-        // The node may be gone by now: only the local waker is used.
+        // The envelope may be gone by now: only the local waker is used.
         if let (Some(waker), Owner::Asker) = (waker, &owner) {
-            wake_quietly(waker);
+            wake_catching(waker);
         }
         Some(owner)
     }
@@ -144,30 +144,30 @@ impl AskCore {
     ///
     /// # Safety
     /// Called by the server, which has not let go; `gone` is what the state says.
-    unsafe fn inherit(core: NonNull<Self>, gone: u8) -> Owner {
+    unsafe fn take_over(core: NonNull<Self>, gone: u8) -> Owner {
         if gone == GONE_WAKER {
-            // SAFETY: the node is the server's.
-            let node = unsafe { core.as_ref() };
+            // SAFETY: the envelope is the server's.
+            let envelope = unsafe { core.as_ref() };
             // SAFETY: the asker has let go, so the slot is the server's.
-            let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
-            waker.into_iter().for_each(drop_quietly);
+            let waker = envelope.waker.with_mut(|slot| unsafe { (*slot).take() });
+            waker.into_iter().for_each(drop_catching);
         }
         Owner::Server
     }
 
     /// Registers the asker's waker. True if the server is done instead.
-    fn register(&self, cx: &mut Context<'_>) -> bool {
+    fn register_waker(&self, cx: &mut Context<'_>) -> bool {
         // Takes back the slot from an earlier registration. Partner: `wake_asker`.
         if let Err(DONE) = self.state.compare_exchange(WAITING, EMPTY, Ordering::AcqRel, Ordering::Acquire) {
             return true;
         }
         if self.state.load(Ordering::Acquire) == TAKING {
-            // The server is about to be done with the former waker in hand: look again soon.
+            // The server is about to be done with the previous waker in hand: look again soon.
             cx.waker().wake_by_ref();
             return false;
         }
 
-        let former = self.waker.with_mut(|slot| {
+        let prev = self.waker.with_mut(|slot| {
             // SAFETY: in state EMPTY the slot is the asker's alone: the server takes wakers only in state WAITING.
             let slot = unsafe { &mut *slot };
             match slot {
@@ -175,26 +175,26 @@ impl AskCore {
                 _ => slot.replace(cx.waker().clone()),
             }
         });
-        drop(former);
+        drop(prev);
         // Partner: `finish`. If it was quicker it found no waker, and the reply is here.
         self.state.compare_exchange(EMPTY, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err()
     }
 
-    /// The asker lets go. True if the server is done: the node is the asker's.
+    /// The asker lets go. True if the server is done: the envelope is the asker's.
     ///
     /// # Safety
-    /// Called once, by the asker, which must not touch the node afterwards unless this returns true.
-    unsafe fn let_go(core: NonNull<Self>) -> bool {
-        // SAFETY: until the asker lets go, by the exchange below, the node is alive. Then the reference is not used.
-        let node = unsafe { core.as_ref() };
-        let mut state = node.state.load(Ordering::Acquire);
+    /// Called once, by the asker, which must not touch the envelope afterwards unless this returns true.
+    unsafe fn detach(core: NonNull<Self>) -> bool {
+        // SAFETY: until the asker lets go, by the exchange below, the envelope is alive. Then the reference is not used.
+        let envelope = unsafe { core.as_ref() };
+        let mut state = envelope.state.load(Ordering::Acquire);
         loop {
             let next = match state {
                 DONE => return true,
                 WAITING => GONE_WAKER,
                 _ => GONE,
             };
-            match node.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
+            match envelope.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return false,
                 Err(now) => state = now,
             }
@@ -213,39 +213,39 @@ impl AskCore {
 ///
 /// # Panics
 /// Polling again after it was ready.
-pub struct Reply<T> {
+pub struct ReplyReceiver<T> {
     core: Option<NonNull<AskCore>>,
     value: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the reply moves to whoever awaits it, which `T: Send` allows; the shared node is guarded by its state word.
-unsafe impl<T: Send> Send for Reply<T> {}
-// SAFETY: a shared `Reply` offers nothing.
-unsafe impl<T: Send> Sync for Reply<T> {}
+// SAFETY: the reply moves to whoever awaits it, which `T: Send` allows; the shared envelope is guarded by its state word.
+unsafe impl<T: Send> Send for ReplyReceiver<T> {}
+// SAFETY: a shared `ReplyReceiver` offers nothing.
+unsafe impl<T: Send> Sync for ReplyReceiver<T> {}
 
-impl<T> Unpin for Reply<T> {}
+impl<T> Unpin for ReplyReceiver<T> {}
 
-impl<T> Reply<T> {
+impl<T> ReplyReceiver<T> {
     /// # Safety
-    /// `core` is the shared part of a fresh ask node whose reply type is `T`, and this is its only asker.
+    /// `core` is the shared part of a fresh ask envelope whose reply type is `T`, and this is its only asker.
     pub(super) unsafe fn new(core: NonNull<AskCore>) -> Self {
         Self { core: Some(core), value: PhantomData }
     }
 
-    /// Reads the outcome and frees the node, which the server has let go.
-    fn take(core: NonNull<AskCore>) -> Result<T, Lost> {
-        // SAFETY: the server is done, so the node is the asker's alone.
-        let node = unsafe { core.as_ref() };
+    /// Reads the outcome and frees the envelope, which the server has let go.
+    fn take(core: NonNull<AskCore>) -> Result<T, ReplyError> {
+        // SAFETY: the server is done, so the envelope is the asker's alone.
+        let envelope = unsafe { core.as_ref() };
         // SAFETY: as above.
-        let outcome = node.outcome.with(|slot| unsafe { *slot });
+        let outcome = envelope.outcome.with(|slot| unsafe { *slot });
         let result = match outcome {
             Outcome::Value => {
-                let value = node.payload.cast::<T>();
+                let value = envelope.payload.cast::<T>();
                 // SAFETY: the server stored a reply of this type, and it is read once.
                 Ok(unsafe { value.read() })
             }
-            Outcome::Lost(lost) => Err(lost),
-            Outcome::None => Err(Lost::Crashed),
+            Outcome::Failed(lost) => Err(lost),
+            Outcome::None => Err(ReplyError::Crashed),
         };
         // SAFETY: as above; the payload has been moved out.
         unsafe { free(core) };
@@ -253,15 +253,15 @@ impl<T> Reply<T> {
     }
 }
 
-impl<T> Future for Reply<T> {
-    type Output = Result<T, Lost>;
+impl<T> Future for ReplyReceiver<T> {
+    type Output = Result<T, ReplyError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let core = self.core.expect("invariant: a reply is not polled after it was ready");
         let progress = std::task::ready!(crate::task::coop::poll_proceed(cx));
-        // SAFETY: the asker has not let go, so the node exists.
-        let node = unsafe { core.as_ref() };
-        if !node.is_done() && !node.register(cx) {
+        // SAFETY: the asker has not let go, so the envelope exists.
+        let envelope = unsafe { core.as_ref() };
+        if !envelope.is_done() && !envelope.register_waker(cx) {
             return Poll::Pending;
         }
 
@@ -271,33 +271,33 @@ impl<T> Future for Reply<T> {
     }
 }
 
-impl<T> Drop for Reply<T> {
+impl<T> Drop for ReplyReceiver<T> {
     fn drop(&mut self) {
         let Some(core) = self.core.take() else { return };
         // SAFETY: the asker has not let go before.
-        if unsafe { AskCore::let_go(core) } {
-            drop_quietly(Self::take(core));
+        if unsafe { AskCore::detach(core) } {
+            drop_catching(Self::take(core));
         }
     }
 }
 
-impl<T> fmt::Debug for Reply<T> {
+impl<T> fmt::Debug for ReplyReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("taken", &self.core.is_none()).finish()
+        f.debug_struct("ReplyReceiver").field("taken", &self.core.is_none()).finish()
     }
 }
 
-/// Frees an ask node, whose payload has been moved out or dropped.
+/// Frees an ask envelope, whose payload has been moved out or dropped.
 ///
 /// # Safety
-/// The caller alone owns the node.
+/// The caller alone owns the envelope.
 pub(super) unsafe fn free(core: NonNull<AskCore>) {
     // SAFETY: by contract.
-    let node = unsafe { core.as_ref() };
+    let envelope = unsafe { core.as_ref() };
     // SAFETY: by contract, nobody else looks at the slot; a waker may be left in it.
-    let waker = node.waker.with_mut(|slot| unsafe { (*slot).take() });
-    let (base, layout) = (node.base, node.layout);
+    let waker = envelope.waker.with_mut(|slot| unsafe { (*slot).take() });
+    let (base, layout) = (envelope.base, envelope.layout);
     // SAFETY: allocated with this layout; nothing in it needs dropping any more.
     unsafe { std::alloc::dealloc(base.as_ptr(), layout) };
-    waker.into_iter().for_each(drop_quietly);
+    waker.into_iter().for_each(drop_catching);
 }

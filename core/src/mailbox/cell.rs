@@ -1,9 +1,9 @@
 //! The cell: a task with an inbox, in one allocation, and the reference that sends to it.
 
-use super::ask::Reply;
-use super::credit::{Capacity, Credit, Place, Refusal};
+use super::ask::ReplyReceiver;
+use super::envelope::{self, EmptyEnvelope, Envelope};
 use super::inbox::Inbox;
-use super::node::{self, Blank, Message};
+use super::permits::{Capacity, Permits, Reservation, TryAcquireError};
 use super::queue::Queue;
 use super::{Receive, Receiver, turn};
 use crate::context;
@@ -19,9 +19,9 @@ use std::task::{Context, Poll};
 /// What all references to a cell share.
 pub(super) struct CellShared<R: Receiver> {
     pub(super) queue: Queue,
-    pub(super) credit: Credit,
+    pub(super) permits: Permits,
     #[cfg(feature = "sim")]
-    stamps: super::stamp::Stamps,
+    sequencer: super::sequence::Sequencer,
     user: R::Shared,
 }
 
@@ -32,14 +32,14 @@ pub struct CellRef<R: Receiver> {
 }
 
 /// A message that was not accepted, given back.
-pub enum Refused<M> {
+pub enum TrySendError<M> {
     /// The inbox holds as many messages as it may, or others wait for room already.
     Full(M),
     /// The cell accepts no more messages.
     Closed(M),
 }
 
-impl<M> Refused<M> {
+impl<M> TrySendError<M> {
     /// Returns the message.
     pub fn into_inner(self) -> M {
         match self {
@@ -47,15 +47,15 @@ impl<M> Refused<M> {
         }
     }
 
-    fn new(refusal: Refusal, message: M) -> Self {
+    fn new(refusal: TryAcquireError, message: M) -> Self {
         match refusal {
-            Refusal::Full => Self::Full(message),
-            Refusal::Closed => Self::Closed(message),
+            TryAcquireError::Full => Self::Full(message),
+            TryAcquireError::Closed => Self::Closed(message),
         }
     }
 }
 
-impl<M> fmt::Debug for Refused<M> {
+impl<M> fmt::Debug for TrySendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "Full(..)",
@@ -63,12 +63,6 @@ impl<M> fmt::Debug for Refused<M> {
         })
     }
 }
-
-/// A sender's place in the line for room in a full inbox. `Default` is a place that does not wait.
-///
-/// A place that waits must be used up or given to [`CellRef::leave_line`], which the owner does when it is dropped.
-#[derive(Debug, Default)]
-pub struct RoomWaiter(Place);
 
 /// Starts a cell: `make` builds its whole life from a reference to it and its inbox.
 ///
@@ -85,9 +79,9 @@ where
 {
     let shared = CellShared::<R> {
         queue: Queue::new(),
-        credit: Credit::new(capacity),
+        permits: Permits::new(capacity),
         #[cfg(feature = "sim")]
-        stamps: super::stamp::Stamps::default(),
+        sequencer: super::sequence::Sequencer::default(),
         user: shared,
     };
     let (task, runnable) = raw::new(handle.clone(), shared, false, |task| {
@@ -108,115 +102,119 @@ impl<R: Receiver> CellRef<R> {
     /// Puts a message into the inbox, if there is room.
     ///
     /// # Errors
-    /// [`Refused`] with the message.
+    /// [`TrySendError`] with the message.
     #[inline]
-    pub fn try_tell<M: Send + 'static>(&self, message: M) -> Result<(), Refused<M>>
+    pub fn try_tell<M: Send + 'static>(&self, message: M) -> Result<(), TrySendError<M>>
     where
         R: Receive<M>,
     {
-        self.try_tell_with(&mut RoomWaiter::default(), message)
+        self.try_tell_with(&mut Reservation::default(), message)
     }
 
-    /// As [`try_tell`](Self::try_tell), using the room that was granted to `waiter`, if any.
+    /// As [`try_tell`](Self::try_tell), using the room that was granted to `reservation`, if any.
     ///
     /// # Errors
-    /// [`Refused`] with the message.
+    /// [`TrySendError`] with the message.
     #[inline]
-    pub fn try_tell_with<M: Send + 'static>(&self, waiter: &mut RoomWaiter, message: M) -> Result<(), Refused<M>>
+    pub fn try_tell_with<M: Send + 'static>(
+        &self,
+        reservation: &mut Reservation,
+        message: M,
+    ) -> Result<(), TrySendError<M>>
     where
         R: Receive<M>,
     {
-        match self.acquire(waiter) {
+        match self.acquire(reservation) {
             Ok(()) => {
-                self.push(Blank::new().fill(message));
+                self.push(EmptyEnvelope::new().write(message));
                 Ok(())
             }
-            Err(refusal) => Err(Refused::new(refusal, message)),
+            Err(refusal) => Err(TrySendError::new(refusal, message)),
         }
     }
 
     /// Puts a message that wants a reply into the inbox, if there is room.
     ///
     /// # Errors
-    /// [`Refused`] with the message.
+    /// [`TrySendError`] with the message.
     #[inline]
-    pub fn try_ask<M: Send + 'static>(&self, message: M) -> Result<Reply<R::Reply>, Refused<M>>
+    pub fn try_ask<M: Send + 'static>(&self, message: M) -> Result<ReplyReceiver<R::Reply>, TrySendError<M>>
     where
         R: Receive<M>,
     {
-        self.try_ask_with(&mut RoomWaiter::default(), message)
+        self.try_ask_with(&mut Reservation::default(), message)
     }
 
-    /// As [`try_ask`](Self::try_ask), using the room that was granted to `waiter`, if any.
+    /// As [`try_ask`](Self::try_ask), using the room that was granted to `reservation`, if any.
     ///
     /// # Errors
-    /// [`Refused`] with the message.
+    /// [`TrySendError`] with the message.
     #[inline]
     pub fn try_ask_with<M: Send + 'static>(
         &self,
-        waiter: &mut RoomWaiter,
+        reservation: &mut Reservation,
         message: M,
-    ) -> Result<Reply<R::Reply>, Refused<M>>
+    ) -> Result<ReplyReceiver<R::Reply>, TrySendError<M>>
     where
         R: Receive<M>,
     {
-        match self.acquire(waiter) {
+        match self.acquire(reservation) {
             Ok(()) => {
-                let (message, core) = node::new_ask::<R, M>(message);
-                // SAFETY: the core of a fresh ask node with this reply type, used once.
-                let reply = unsafe { Reply::new(core) };
+                let (message, core) = envelope::new_ask::<R, M>(message);
+                // SAFETY: the core of a fresh ask envelope with this reply type, used once.
+                let reply = unsafe { ReplyReceiver::new(core) };
                 self.push(message);
                 Ok(reply)
             }
-            Err(refusal) => Err(Refused::new(refusal, message)),
+            Err(refusal) => Err(TrySendError::new(refusal, message)),
         }
     }
 
     #[inline]
-    fn acquire(&self, waiter: &mut RoomWaiter) -> Result<(), Refusal> {
-        let credit = &self.shared().credit;
-        if credit.take_granted(&mut waiter.0) {
+    fn acquire(&self, reservation: &mut Reservation) -> Result<(), TryAcquireError> {
+        let permits = &self.shared().permits;
+        if permits.take_granted(reservation) {
             turn::begin(self.task.id());
             return Ok(());
         }
-        match credit.acquire() {
-            Err(Refusal::Full) if turn::goes_on(self.task.id()) && credit.take_set_aside() => Ok(()),
+        match permits.acquire() {
+            Err(TryAcquireError::Full) if turn::goes_on(self.task.id()) && permits.take_set_aside() => Ok(()),
             result => result,
         }
     }
 
     #[inline]
-    fn push(&self, message: Message<R>) {
+    fn push(&self, message: Envelope<R>) {
         #[cfg(feature = "sim")]
         let message = {
             let mut message = message;
-            *message.stamp() = self.shared().stamps.next();
-            super::stamp::check_bound(self.shared().credit.is_above_bound());
+            *message.seq_no() = self.shared().sequencer.next();
+            super::sequence::check_bound(self.shared().permits.is_above_bound());
             message
         };
         // SAFETY: a message just made is valid, in no queue, and comes out of this one as what it is.
-        let crossed_idle_edge = unsafe { self.shared().queue.push(message.into_link()) };
-        if crossed_idle_edge {
+        let became_non_empty = unsafe { self.shared().queue.push(message.into_links()) };
+        if became_non_empty {
             self.task.wake();
         }
     }
 
-    /// Waits in line for room: ready with true when it was granted to `waiter`, with false when the cell is closed.
-    pub fn poll_room(&self, waiter: &mut RoomWaiter, cx: &mut Context<'_>) -> Poll<bool> {
-        self.shared().credit.poll_room(&mut waiter.0, cx)
+    /// Waits in line for room: ready with true when it was granted to `reservation`, with false when the cell is closed.
+    pub fn poll_reserve(&self, reservation: &mut Reservation, cx: &mut Context<'_>) -> Poll<bool> {
+        self.shared().permits.poll_reserve(reservation, cx)
     }
 
     /// Gives up a place in the line; room that was granted goes to the next.
-    pub fn leave_line(&self, waiter: &mut RoomWaiter) {
-        self.shared().credit.forget(&mut waiter.0);
+    pub fn cancel_reserve(&self, reservation: &mut Reservation) {
+        self.shared().permits.cancel_reserve(reservation);
     }
 
-    /// Allocates a node ahead, for a message that must never be refused for want of room.
-    pub fn reserve<M: Send + 'static>(&self) -> Reserved<R, M>
+    /// Allocates an envelope ahead, for a message that must never be refused for want of room.
+    pub fn reserve_unbounded<M: Send + 'static>(&self) -> UnboundedPermit<R, M>
     where
         R: Receive<M>,
     {
-        Reserved { cell: self.clone(), blank: Blank::new() }
+        UnboundedPermit { cell: self.clone(), envelope: EmptyEnvelope::new() }
     }
 
     /// Schedules the cell, so that it looks at what was changed in its shared data.
@@ -226,23 +224,23 @@ impl<R: Receiver> CellRef<R> {
 
     /// Refuses all later messages; those in the inbox stay. Wakes the cell and everybody who waits for room.
     pub fn close(&self) {
-        self.shared().credit.close();
+        self.shared().permits.close();
         self.task.wake();
     }
 
     /// Returns true once the cell refuses all messages.
     pub fn is_closed(&self) -> bool {
-        self.shared().credit.is_closed()
+        self.shared().permits.is_closed()
     }
 
     /// Returns the number of messages in the inbox. The serving loop settles it in batches, so it may be a few too high.
     pub fn queued(&self) -> usize {
-        self.shared().credit.count()
+        self.shared().permits.count()
     }
 
     /// Returns the bound of the inbox; `None` if it has none.
     pub fn capacity(&self) -> Option<usize> {
-        self.shared().credit.capacity()
+        self.shared().permits.capacity()
     }
 
     /// Returns true once the cell's future has ended.
@@ -299,22 +297,22 @@ impl<R: Receiver> fmt::Debug for CellRef<R> {
     }
 }
 
-/// A node allocated ahead. Its message is accepted whatever the inbox holds.
-pub struct Reserved<R: Receive<M>, M: Send + 'static> {
+/// An envelope allocated ahead. Its message is accepted whatever the inbox holds.
+pub struct UnboundedPermit<R: Receive<M>, M: Send + 'static> {
     cell: CellRef<R>,
-    blank: Blank<R, M>,
+    envelope: EmptyEnvelope<R, M>,
 }
 
-impl<R: Receive<M>, M: Send + 'static> Reserved<R, M> {
+impl<R: Receive<M>, M: Send + 'static> UnboundedPermit<R, M> {
     /// Puts the message into the inbox, in the order of all messages.
     ///
     /// # Errors
     /// The message, if the cell is closed.
     pub fn tell(self, message: M) -> Result<(), M> {
-        if self.cell.shared().credit.acquire_reserved().is_err() {
+        if self.cell.shared().permits.acquire_unbounded().is_err() {
             return Err(message);
         }
-        self.cell.push(self.blank.fill(message));
+        self.cell.push(self.envelope.write(message));
         Ok(())
     }
 
@@ -324,8 +322,8 @@ impl<R: Receive<M>, M: Send + 'static> Reserved<R, M> {
     }
 }
 
-impl<R: Receive<M>, M: Send + 'static> fmt::Debug for Reserved<R, M> {
+impl<R: Receive<M>, M: Send + 'static> fmt::Debug for UnboundedPermit<R, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reserved").field("cell", &self.cell).finish()
+        f.debug_struct("UnboundedPermit").field("cell", &self.cell).finish()
     }
 }

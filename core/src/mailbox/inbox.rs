@@ -5,7 +5,7 @@
 
 use super::Receiver;
 use super::cell::CellRef;
-use super::node::{Message, Running};
+use super::envelope::{Envelope, Running};
 use super::queue::Pop;
 use crate::events;
 use crate::shim::hint;
@@ -22,29 +22,26 @@ const MESSAGES_PER_POLL: u32 = 64;
 
 /// Most messages given out before their room is given back; at most an eighth of the capacity. Measured: each time room
 /// is given back every sender that waits is woken, so with 32 fan-in from 8 senders takes 89 ns a message, with 128 70 ns.
-const SETTLE_MAX: usize = 128;
+const RELEASE_BATCH_MAX: usize = 128;
 
 /// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
 pub struct Inbox<R: Receiver> {
     cell: CellRef<R>,
     /// Given out, room not given back yet.
-    unsettled: usize,
-    settle_at: usize,
+    unreleased: usize,
+    release_at: usize,
     /// Senders still waited when room was given back last.
     crowded: bool,
     taken: u64,
     handled: u64,
     expired: u64,
     #[cfg(feature = "sim")]
-    seen: super::stamp::Seen,
+    seen: super::sequence::OrderChecker,
 }
-
-/// A message that nobody has begun to handle. Dropping it tells its asker that the cell stopped.
-pub struct Envelope<R: Receiver>(Message<R>);
 
 /// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
+pub enum ServeEnd {
     /// [`Receiver::interrupted`] said so.
     Interrupted,
     /// The cell is closed and every accepted message was handled.
@@ -53,17 +50,18 @@ pub enum Served {
 
 impl<R: Receiver> Inbox<R> {
     pub(super) fn new(cell: CellRef<R>) -> Self {
-        let settle_at = cell.capacity().map_or(SETTLE_MAX, |capacity| (capacity / 8).clamp(1, SETTLE_MAX));
+        let release_at =
+            cell.capacity().map_or(RELEASE_BATCH_MAX, |capacity| (capacity / 8).clamp(1, RELEASE_BATCH_MAX));
         Self {
             cell,
-            unsettled: 0,
-            settle_at,
+            unreleased: 0,
+            release_at,
             crowded: false,
             taken: 0,
             handled: 0,
             expired: 0,
             #[cfg(feature = "sim")]
-            seen: super::stamp::Seen::default(),
+            seen: super::sequence::OrderChecker::default(),
         }
     }
 
@@ -104,32 +102,32 @@ impl<R: Receiver> Inbox<R> {
     /// Takes the next message: `None` when the inbox is closed and every accepted message was taken.
     ///
     /// A message schedules the cell's task and not the waker that this is polled with, as with [`serve`](Self::serve).
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<R>>> {
         let progress = ready!(coop::poll_proceed(cx));
         match self.pop() {
-            Pop::Node(link) => {
+            Pop::Envelope(link) => {
                 progress.made_progress();
-                Poll::Ready(Some(Envelope(self.message(link))))
+                Poll::Ready(Some(self.envelope(link)))
             }
-            Pop::Busy { crosses_edge } => {
-                if !crosses_edge {
+            Pop::Busy { wakes_consumer } => {
+                if !wakes_consumer {
                     cx.waker().wake_by_ref();
                 }
                 Poll::Pending
             }
             Pop::Empty => {
-                self.settle();
+                self.release_permits();
                 if self.is_drained() { Poll::Ready(None) } else { Poll::Pending }
             }
         }
     }
 
     /// Takes the next message if there is one.
-    pub fn try_next(&mut self) -> Option<Envelope<R>> {
+    pub fn try_recv(&mut self) -> Option<Envelope<R>> {
         match self.pop() {
-            Pop::Node(link) => Some(Envelope(self.message(link))),
+            Pop::Envelope(link) => Some(self.envelope(link)),
             Pop::Busy { .. } | Pop::Empty => {
-                self.settle();
+                self.release_permits();
                 None
             }
         }
@@ -138,11 +136,11 @@ impl<R: Receiver> Inbox<R> {
     /// Closes the inbox and takes out everything that was accepted, without giving up the thread.
     ///
     /// A message is accepted a few instructions before it is in the queue, so this waits for next to nothing.
-    pub fn empty(&mut self, mut each: impl FnMut(Envelope<R>)) {
-        self.cell.shared().credit.close();
-        self.settle();
+    pub fn drain(&mut self, mut each: impl FnMut(Envelope<R>)) {
+        self.cell.shared().permits.close();
+        self.release_permits();
         while !self.is_drained() {
-            match self.try_next() {
+            match self.try_recv() {
                 Some(envelope) => each(envelope),
                 None => hint::spin_loop(),
             }
@@ -156,18 +154,18 @@ impl<R: Receiver> Inbox<R> {
     }
 
     #[inline]
-    fn message(&mut self, link: std::ptr::NonNull<super::queue::Link>) -> Message<R> {
+    fn envelope(&mut self, link: std::ptr::NonNull<super::queue::QueueLinks>) -> Envelope<R> {
         self.taken += 1;
-        self.unsettled += 1;
-        if self.unsettled >= self.settle_at {
-            self.settle();
+        self.unreleased += 1;
+        if self.unreleased >= self.release_at {
+            self.release_permits();
         }
         // SAFETY: just popped from this cell's own queue.
-        let message = unsafe { Message::from_link(link) };
+        let message = unsafe { Envelope::from_links(link) };
         #[cfg(feature = "sim")]
         let message = {
             let mut message = message;
-            self.seen.check(*message.stamp());
+            self.seen.check(*message.seq_no());
             message
         };
         message
@@ -175,60 +173,37 @@ impl<R: Receiver> Inbox<R> {
 
     /// Gives back the room of the messages given out.
     #[inline]
-    fn settle(&mut self) {
-        let credit = &self.cell.shared().credit;
-        self.crowded = match std::mem::take(&mut self.unsettled) {
-            0 => credit.reclaim(),
-            unsettled => credit.release(unsettled),
+    fn release_permits(&mut self) {
+        let permits = &self.cell.shared().permits;
+        self.crowded = match std::mem::take(&mut self.unreleased) {
+            0 => permits.reclaim(),
+            unreleased => permits.release(unreleased),
         };
     }
 
     /// The same in the middle of the work, while more wait for room than are let in at once.
-    fn settle_in_turns(&mut self) {
-        if self.crowded && self.unsettled > 0 {
-            self.crowded = self.cell.shared().credit.release_in_turns(std::mem::take(&mut self.unsettled));
+    fn release_in_turns(&mut self) {
+        if self.crowded && self.unreleased > 0 {
+            self.crowded = self.cell.shared().permits.release_in_turns(std::mem::take(&mut self.unreleased));
         }
     }
 
     /// Closed, and nothing accepted is still on its way.
     fn is_drained(&self) -> bool {
-        let credit = &self.cell.shared().credit;
-        credit.is_closed() && credit.count() == 0
+        let permits = &self.cell.shared().permits;
+        permits.is_closed() && permits.count() == 0
     }
 }
 
 impl<R: Receiver> Drop for Inbox<R> {
     fn drop(&mut self) {
-        self.empty(drop);
+        self.drain(drop);
     }
 }
 
 impl<R: Receiver> fmt::Debug for Inbox<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("cell", &self.cell).field("handled", &self.handled).finish()
-    }
-}
-
-impl<R: Receiver> Envelope<R> {
-    /// Returns the name of the message's type, for people.
-    pub fn type_name(&self) -> &'static str {
-        self.0.type_name()
-    }
-
-    /// Returns true if somebody asked, false if the message was told.
-    pub fn is_ask(&self) -> bool {
-        self.0.is_ask()
-    }
-
-    /// Returns true if this is an ask whose asker no longer waits.
-    pub fn asker_is_gone(&self) -> bool {
-        self.0.asker_is_gone()
-    }
-}
-
-impl<R: Receiver> fmt::Debug for Envelope<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope").field("type", &self.type_name()).field("ask", &self.is_ask()).finish()
     }
 }
 
@@ -268,7 +243,7 @@ impl<R: Receiver> Serve<'_, R> {
 
     /// Begins with a message: one relaxed load more while nobody listens.
     #[inline]
-    fn begin(&mut self, message: Message<R>, cx: &mut Context<'_>) {
+    fn begin(&mut self, message: Envelope<R>, cx: &mut Context<'_>) {
         if events::is_traced() {
             return self.begin_traced(message, cx);
         }
@@ -277,7 +252,7 @@ impl<R: Receiver> Serve<'_, R> {
     }
 
     #[cold]
-    fn begin_traced(&mut self, message: Message<R>, cx: &mut Context<'_>) {
+    fn begin_traced(&mut self, message: Envelope<R>, cx: &mut Context<'_>) {
         // SAFETY: as in `inbox`.
         let context = unsafe { &*self.context };
         let span = R::span(context, message.type_name());
@@ -303,24 +278,24 @@ impl<R: Receiver> Serve<'_, R> {
 
     /// Starts the next message. `Err` says what to return instead.
     #[inline]
-    fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<Served>> {
+    fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<ServeEnd>> {
         let inbox = self.inbox();
         let message = match inbox.pop() {
-            Pop::Node(link) => inbox.message(link),
-            Pop::Busy { crosses_edge } => {
-                inbox.settle();
-                if !crosses_edge {
+            Pop::Envelope(link) => inbox.envelope(link),
+            Pop::Busy { wakes_consumer } => {
+                inbox.release_permits();
+                if !wakes_consumer {
                     cx.waker().wake_by_ref();
                 }
                 return Err(Poll::Pending);
             }
             Pop::Empty => {
-                inbox.settle();
-                return Err(if inbox.is_drained() { Poll::Ready(Served::Drained) } else { Poll::Pending });
+                inbox.release_permits();
+                return Err(if inbox.is_drained() { Poll::Ready(ServeEnd::Drained) } else { Poll::Pending });
             }
         };
 
-        if message.asker_is_gone() {
+        if message.is_cancelled() {
             inbox.expired += 1;
             return Ok(());
         }
@@ -333,9 +308,9 @@ impl<R: Receiver> Serve<'_, R> {
 }
 
 impl<R: Receiver> Future for Serve<'_, R> {
-    type Output = Served;
+    type Output = ServeEnd;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Served> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ServeEnd> {
         let this = &mut *self;
         if let Some(running) = this.running.take() {
             this.resume(running, cx);
@@ -345,13 +320,13 @@ impl<R: Receiver> Future for Serve<'_, R> {
             let inbox = this.inbox();
             inbox.handled += 1;
             // Messages that take their time: whoever waits for room is not kept waiting for a batch of them.
-            inbox.settle();
+            inbox.release_permits();
         }
 
         for _ in 0..MESSAGES_PER_POLL {
             if this.is_interrupted() {
-                this.inbox().settle();
-                return Poll::Ready(Served::Interrupted);
+                this.inbox().release_permits();
+                return Poll::Ready(ServeEnd::Interrupted);
             }
             if let Err(result) = this.start_next(cx) {
                 return result;
@@ -365,7 +340,7 @@ impl<R: Receiver> Future for Serve<'_, R> {
         }
 
         // Out of turn: come back after the others. Those of them that wait for room do as much as they can meanwhile.
-        this.inbox().settle_in_turns();
+        this.inbox().release_in_turns();
         cx.waker().wake_by_ref();
         Poll::Pending
     }

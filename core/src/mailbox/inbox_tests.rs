@@ -1,6 +1,6 @@
 //! Behaviour of the consuming end: messages taken out one by one, and what is counted.
 
-use super::{Capacity, CellRef, Inbox, Receive, Receiver, Served, spawn};
+use super::{Capacity, CellRef, Inbox, Receive, Receiver, ServeEnd, spawn};
 use crate::runtime::{Builder, Handle};
 use crate::task;
 use std::future::poll_fn;
@@ -74,12 +74,12 @@ fn messages_taken_one_by_one_come_in_order_until_the_closed_inbox_is_empty() {
         drop(cell.try_ask(0).unwrap());
     };
     let seen = with_cell(Capacity::Unbounded, test, |mut inbox| async move {
-        let first = poll_fn(|cx| Poll::Ready(inbox.poll_next(cx).is_pending())).await;
+        let first = poll_fn(|cx| Poll::Ready(inbox.poll_recv(cx).is_pending())).await;
         assert!(first, "nothing has been sent, and the inbox is open");
         let mut seen = Vec::new();
-        while let Some(envelope) = poll_fn(|cx| inbox.poll_next(cx)).await {
+        while let Some(envelope) = poll_fn(|cx| inbox.poll_recv(cx)).await {
             assert_eq!(envelope.type_name(), "u32");
-            seen.push((envelope.is_ask(), envelope.asker_is_gone()));
+            seen.push((envelope.is_ask(), envelope.is_cancelled()));
         }
         assert_eq!((inbox.taken(), inbox.handled(), inbox.expired()), (3, 0, 0));
         seen
@@ -94,9 +94,9 @@ fn room_of_what_was_taken_is_given_back_when_the_inbox_is_found_empty() {
         async |cell| cell.try_tell(0).unwrap(),
         |mut inbox| async move {
             let cell = inbox.cell().clone();
-            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_some());
+            assert!(poll_fn(|cx| inbox.poll_recv(cx)).await.is_some());
             assert_eq!(cell.queued(), 1, "it is given back in batches");
-            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_none());
+            assert!(poll_fn(|cx| inbox.poll_recv(cx)).await.is_none());
             assert_eq!(cell.queued(), 0);
         },
     );
@@ -104,8 +104,8 @@ fn room_of_what_was_taken_is_given_back_when_the_inbox_is_found_empty() {
         bounded(100),
         async |cell| cell.try_tell(0).unwrap(),
         |mut inbox| async move {
-            assert!(inbox.try_next().is_some());
-            assert!(inbox.try_next().is_none());
+            assert!(inbox.try_recv().is_some());
+            assert!(inbox.try_recv().is_none());
             assert_eq!(inbox.cell().queued(), 0);
         },
     );
@@ -124,7 +124,7 @@ fn taking_messages_out_lets_others_run() {
     };
     with_cell(Capacity::Unbounded, test, |mut inbox| async move {
         for _ in 0..MESSAGES {
-            assert!(poll_fn(|cx| inbox.poll_next(cx)).await.is_some());
+            assert!(poll_fn(|cx| inbox.poll_recv(cx)).await.is_some());
         }
         assert!(others.load(Ordering::Relaxed));
     });
@@ -140,10 +140,10 @@ fn looking_into_an_empty_inbox_costs_no_budget() {
     with_cell(Capacity::Unbounded, test, |mut inbox| async move {
         let found = poll_fn(|cx| {
             for _ in 0..1000 {
-                assert!(inbox.poll_next(cx).is_pending());
+                assert!(inbox.poll_recv(cx).is_pending());
             }
             inbox.cell().try_tell(0).unwrap();
-            Poll::Ready(inbox.poll_next(cx).is_ready())
+            Poll::Ready(inbox.poll_recv(cx).is_ready())
         });
         assert!(found.await);
     });
@@ -162,7 +162,7 @@ fn what_was_handled_taken_and_given_up_is_counted() {
         let served = Inbox::<Probe>::serve(&mut (), &mut inbox).await;
         (served, [inbox.taken(), inbox.handled(), inbox.expired()])
     });
-    assert_eq!(served, Served::Drained);
+    assert_eq!(served, ServeEnd::Drained);
     assert_eq!(counts, [5, 3, 2]);
 }
 

@@ -1,9 +1,9 @@
-//! Models of the inbox: queue and idle edge, room and closing, the ask node.
+//! Models of the inbox: the queue and its transition from empty, room and closing, the ask envelope.
 
-use super::ask::{Lost, Reply};
-use super::credit::{Capacity, Credit, Place, Refusal};
-use super::node;
-use super::queue::{Link, Pop, Queue};
+use super::ask::{ReplyError, ReplyReceiver};
+use super::envelope;
+use super::permits::{Capacity, Permits, Reservation, TryAcquireError};
+use super::queue::{Pop, Queue, QueueLinks};
 use super::{Inbox, Receive, Receiver};
 use crate::shim::sync::Arc;
 use crate::shim::sync::atomic::{AtomicUsize, Ordering};
@@ -16,19 +16,19 @@ use std::task::{Context, Poll};
 
 struct Model {
     queue: Queue,
-    /// Crossings of the idle edge that the consumer has not answered yet.
+    /// Transitions from empty to non-empty that the consumer has not answered yet.
     signals: AtomicUsize,
 }
 
-// SAFETY: the test keeps every node until all threads have ended, and pops on one thread.
+// SAFETY: the test keeps every envelope until all threads have ended, and pops on one thread.
 unsafe impl Send for Model {}
 // SAFETY: as above.
 unsafe impl Sync for Model {}
 
 impl Model {
-    fn push(&self, node: usize) {
-        let link = NonNull::new(node as *mut Link).unwrap();
-        // SAFETY: a fresh node that outlives the model.
+    fn push(&self, envelope: usize) {
+        let link = NonNull::new(envelope as *mut QueueLinks).unwrap();
+        // SAFETY: a fresh envelope that outlives the model.
         if unsafe { self.queue.push(link) } {
             self.signals.fetch_add(1, Ordering::AcqRel);
         }
@@ -39,33 +39,33 @@ impl Model {
         loop {
             // SAFETY: one consumer.
             match unsafe { self.queue.pop() } {
-                Pop::Node(link) => out.push(link.as_ptr() as usize),
-                Pop::Empty | Pop::Busy { crosses_edge: true } => return,
-                Pop::Busy { crosses_edge: false } => loom::thread::yield_now(),
+                Pop::Envelope(link) => out.push(link.as_ptr() as usize),
+                Pop::Empty | Pop::Busy { wakes_consumer: true } => return,
+                Pop::Busy { wakes_consumer: false } => loom::thread::yield_now(),
             }
         }
     }
 }
 
 fn new_node() -> usize {
-    Box::into_raw(Box::new(Link::new())) as usize
+    Box::into_raw(Box::new(QueueLinks::new())) as usize
 }
 
 #[test]
 fn loom_every_message_is_popped_once_and_each_idle_edge_signals() {
     loom::model(|| {
         let model = Arc::new(Model { queue: Queue::new(), signals: AtomicUsize::new(0) });
-        let nodes = [new_node(), new_node(), new_node()];
+        let envelopes = [new_node(), new_node(), new_node()];
         let first = {
             let model = model.clone();
             loom::thread::spawn(move || {
-                model.push(nodes[0]);
-                model.push(nodes[1]);
+                model.push(envelopes[0]);
+                model.push(envelopes[1]);
             })
         };
         let second = {
             let model = model.clone();
-            loom::thread::spawn(move || model.push(nodes[2]))
+            loom::thread::spawn(move || model.push(envelopes[2]))
         };
 
         let mut popped = Vec::new();
@@ -79,11 +79,11 @@ fn loom_every_message_is_popped_once_and_each_idle_edge_signals() {
         }
 
         assert_eq!(popped.len(), 3, "a message was left behind without a signal");
-        let order: Vec<_> = popped.iter().filter(|&&node| node != nodes[2]).collect();
-        assert_eq!(order, [&nodes[0], &nodes[1]]);
-        for node in nodes {
+        let order: Vec<_> = popped.iter().filter(|&&envelope| envelope != envelopes[2]).collect();
+        assert_eq!(order, [&envelopes[0], &envelopes[1]]);
+        for envelope in envelopes {
             // SAFETY: popped, and made by `new_node`.
-            drop(unsafe { Box::from_raw(node as *mut Link) });
+            drop(unsafe { Box::from_raw(envelope as *mut QueueLinks) });
         }
     });
 }
@@ -95,60 +95,60 @@ fn one() -> Capacity {
 #[test]
 fn loom_room_that_becomes_free_reaches_the_waiter() {
     loom::model(|| {
-        let credit = Arc::new(Credit::new(one()));
-        credit.acquire().unwrap();
+        let permits = Arc::new(Permits::new(one()));
+        permits.acquire().unwrap();
         let consumer = {
-            let credit = credit.clone();
-            loom::thread::spawn(move || credit.release(1))
+            let permits = permits.clone();
+            loom::thread::spawn(move || permits.release(1))
         };
 
         let (wakes, waker) = counting_waker();
-        let mut place = Place::default();
-        let polled = credit.poll_room(&mut place, &mut Context::from_waker(&waker));
+        let mut reservation = Reservation::default();
+        let polled = permits.poll_reserve(&mut reservation, &mut Context::from_waker(&waker));
         consumer.join().unwrap();
         if polled.is_pending() {
             assert_eq!(wakes.count(), 1);
         }
-        assert!(credit.take_granted(&mut place));
-        assert_eq!(credit.count(), 1);
+        assert!(permits.take_granted(&mut reservation));
+        assert_eq!(permits.count(), 1);
     });
 }
 
 #[test]
 fn loom_closing_counts_exactly_what_was_accepted() {
     loom::model(|| {
-        let credit = Arc::new(Credit::new(Capacity::Unbounded));
+        let permits = Arc::new(Permits::new(Capacity::Unbounded));
         let senders: Vec<_> = (0..2)
             .map(|_| {
-                let credit = credit.clone();
-                loom::thread::spawn(move || usize::from(credit.acquire().is_ok()))
+                let permits = permits.clone();
+                loom::thread::spawn(move || usize::from(permits.acquire().is_ok()))
             })
             .collect();
-        credit.close();
+        permits.close();
         let accepted: usize = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
-        assert_eq!(credit.count(), accepted);
+        assert_eq!(permits.count(), accepted);
     });
 }
 
 #[test]
 fn loom_closing_takes_unused_grants_back() {
     loom::model(|| {
-        let credit = Arc::new(Credit::new(one()));
-        credit.acquire().unwrap();
+        let permits = Arc::new(Permits::new(one()));
+        permits.acquire().unwrap();
         let (_, waker) = counting_waker();
-        let mut place = Place::default();
-        assert!(credit.poll_room(&mut place, &mut Context::from_waker(&waker)).is_pending());
+        let mut reservation = Reservation::default();
+        assert!(permits.poll_reserve(&mut reservation, &mut Context::from_waker(&waker)).is_pending());
 
         let consumer = {
-            let credit = credit.clone();
+            let permits = permits.clone();
             loom::thread::spawn(move || {
-                credit.release(1);
-                credit.close();
+                permits.release(1);
+                permits.close();
             })
         };
-        let used = credit.take_granted(&mut place);
+        let used = permits.take_granted(&mut reservation);
         consumer.join().unwrap();
-        assert_eq!(credit.count(), usize::from(used));
+        assert_eq!(permits.count(), usize::from(used));
     });
 }
 
@@ -156,24 +156,24 @@ fn loom_closing_takes_unused_grants_back() {
 #[test]
 fn loom_room_is_granted_to_two_waiters_of_whom_one_leaves() {
     loom::model(|| {
-        let credit = Arc::new(Credit::new(one()));
-        credit.acquire().unwrap();
+        let permits = Arc::new(Permits::new(one()));
+        permits.acquire().unwrap();
         let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
-        let (mut leaves, mut stays) = (Place::default(), Place::default());
-        assert!(credit.poll_room(&mut leaves, &mut Context::from_waker(&first)).is_pending());
-        assert!(credit.poll_room(&mut stays, &mut Context::from_waker(&second)).is_pending());
+        let (mut leaves, mut stays) = (Reservation::default(), Reservation::default());
+        assert!(permits.poll_reserve(&mut leaves, &mut Context::from_waker(&first)).is_pending());
+        assert!(permits.poll_reserve(&mut stays, &mut Context::from_waker(&second)).is_pending());
 
         let consumer = {
-            let credit = credit.clone();
-            loom::thread::spawn(move || credit.release(1))
+            let permits = permits.clone();
+            loom::thread::spawn(move || permits.release(1))
         };
-        credit.forget(&mut leaves);
+        permits.cancel_reserve(&mut leaves);
         consumer.join().unwrap();
         assert_eq!(wakes.count(), 1, "the room went to nobody");
-        assert!(credit.take_granted(&mut stays));
-        assert_eq!((credit.count(), credit.acquire()), (1, Err(Refusal::Full)));
-        credit.release(1);
-        assert_eq!(credit.acquire(), Ok(()), "the flag stayed up");
+        assert!(permits.take_granted(&mut stays));
+        assert_eq!((permits.count(), permits.acquire()), (1, Err(TryAcquireError::Full)));
+        permits.release(1);
+        assert_eq!(permits.acquire(), Ok(()), "the flag stayed up");
     });
 }
 
@@ -182,29 +182,29 @@ fn loom_room_is_granted_to_two_waiters_of_whom_one_leaves() {
 fn loom_room_that_becomes_free_reaches_both_who_join() {
     loom::model(|| {
         let two = Capacity::Bounded(NonZeroUsize::new(2).unwrap());
-        let credit = Arc::new(Credit::new(two));
-        credit.acquire().and_then(|()| credit.acquire()).unwrap();
-        let joins = |credit: Arc<Credit>| {
+        let permits = Arc::new(Permits::new(two));
+        permits.acquire().and_then(|()| permits.acquire()).unwrap();
+        let joins = |permits: Arc<Permits>| {
             let (wakes, waker) = counting_waker();
-            let mut place = Place::default();
-            let polled = credit.poll_room(&mut place, &mut Context::from_waker(&waker));
-            (wakes, place, polled)
+            let mut reservation = Reservation::default();
+            let polled = permits.poll_reserve(&mut reservation, &mut Context::from_waker(&waker));
+            (wakes, reservation, polled)
         };
         let consumer = {
-            let credit = credit.clone();
-            loom::thread::spawn(move || credit.release(2))
+            let permits = permits.clone();
+            loom::thread::spawn(move || permits.release(2))
         };
         let other = {
-            let credit = credit.clone();
-            loom::thread::spawn(move || joins(credit))
+            let permits = permits.clone();
+            loom::thread::spawn(move || joins(permits))
         };
-        let ours = joins(credit.clone());
+        let ours = joins(permits.clone());
         consumer.join().unwrap();
-        for (wakes, mut place, polled) in [ours, other.join().unwrap()] {
+        for (wakes, mut reservation, polled) in [ours, other.join().unwrap()] {
             assert!(polled.is_ready() || wakes.count() == 1);
-            assert!(credit.take_granted(&mut place));
+            assert!(permits.take_granted(&mut reservation));
         }
-        assert_eq!(credit.count(), 2);
+        assert_eq!(permits.count(), 2);
     });
 }
 
@@ -213,29 +213,29 @@ fn loom_room_that_becomes_free_reaches_both_who_join() {
 fn loom_room_for_a_turn_is_used_or_goes_to_the_next() {
     loom::model(|| {
         let two = Capacity::Bounded(NonZeroUsize::new(2).unwrap());
-        let credit = Arc::new(Credit::new(two));
-        credit.acquire().and_then(|()| credit.acquire()).unwrap();
+        let permits = Arc::new(Permits::new(two));
+        permits.acquire().and_then(|()| permits.acquire()).unwrap();
         let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
-        let (mut turn, mut next) = (Place::default(), Place::default());
-        assert!(credit.poll_room(&mut turn, &mut Context::from_waker(&first)).is_pending());
-        assert!(credit.poll_room(&mut next, &mut Context::from_waker(&second)).is_pending());
+        let (mut turn, mut next) = (Reservation::default(), Reservation::default());
+        assert!(permits.poll_reserve(&mut turn, &mut Context::from_waker(&first)).is_pending());
+        assert!(permits.poll_reserve(&mut next, &mut Context::from_waker(&second)).is_pending());
 
         let consumer = {
-            let credit = credit.clone();
+            let permits = permits.clone();
             loom::thread::spawn(move || {
-                credit.release_in_turns(2);
-                credit.reclaim();
+                permits.release_in_turns(2);
+                permits.reclaim();
             })
         };
-        let sent = usize::from(credit.take_granted(&mut turn));
-        let sent = sent + usize::from(credit.take_set_aside());
+        let sent = usize::from(permits.take_granted(&mut turn));
+        let sent = sent + usize::from(permits.take_set_aside());
         consumer.join().unwrap();
-        credit.forget(&mut turn);
-        let granted = credit.take_granted(&mut next);
+        permits.cancel_reserve(&mut turn);
+        let granted = permits.take_granted(&mut next);
         assert_eq!(wakes.count(), usize::from(granted));
         // Either the second has its room, or it was used before it.
         assert!(granted || sent == 2, "{sent} sent, and the second was forgotten");
-        assert_eq!(credit.count(), sent + usize::from(granted));
+        assert_eq!(permits.count(), sent + usize::from(granted));
     });
 }
 
@@ -263,18 +263,18 @@ impl Receive<Box<u32>> for Dummy {
     }
 }
 
-fn ask() -> (node::Message<Dummy>, Reply<Box<u32>>) {
-    let (message, core) = node::new_ask::<Dummy, Box<u32>>(Box::new(7));
-    // SAFETY: a fresh ask node with this reply type.
-    (message, unsafe { Reply::new(core) })
+fn ask() -> (envelope::Envelope<Dummy>, ReplyReceiver<Box<u32>>) {
+    let (message, core) = envelope::new_ask::<Dummy, Box<u32>>(Box::new(7));
+    // SAFETY: a fresh ask envelope with this reply type.
+    (message, unsafe { ReplyReceiver::new(core) })
 }
 
 /// Handles the message as the serving loop would. The handler looks at neither state nor context.
-fn handle(message: node::Message<Dummy>) {
+fn handle(message: envelope::Envelope<Dummy>) {
     let (_, waker) = counting_waker();
     let mut state = ();
     let context = NonNull::<Inbox<Dummy>>::dangling().as_ptr();
-    if message.asker_is_gone() {
+    if message.is_cancelled() {
         return;
     }
     // SAFETY: the handler of `Dummy` never follows its context.
@@ -327,7 +327,7 @@ fn loom_a_discarded_ask_answers_or_is_freed() {
         let (_, waker) = counting_waker();
         let polled = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
         if let Poll::Ready(result) = polled {
-            assert_eq!(result, Err(Lost::Stopped));
+            assert_eq!(result, Err(ReplyError::Stopped));
         }
         drop(reply);
         server.join().unwrap();

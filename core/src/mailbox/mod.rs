@@ -1,8 +1,8 @@
 //! The mailbox primitive: a task with an inbox, where sending a message schedules the task.
 //!
 //! An actor is built from a *cell*: one allocation that is at once a task, the inbox's queue and the data that all
-//! references share. A message is one node: the sender sizes it for the message, the future of its handler and the
-//! reply, so neither an asynchronous handler nor an ask allocates again. The queue's idle edge is the signal that
+//! references share. A message is one envelope: the sender sizes it for the message, the future of its handler and the
+//! reply, so neither an asynchronous handler nor an ask allocates again. The queue's transition from empty to non-empty is the signal that
 //! schedules the task; there is no channel in between.
 //!
 //! # Ordering
@@ -45,24 +45,25 @@
 
 mod ask;
 mod cell;
-mod credit;
+mod envelope;
 mod inbox;
 #[cfg(all(test, not(posse_loom)))]
 mod inbox_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
-mod node;
+mod permits;
 mod queue;
 #[cfg(feature = "sim")]
-mod stamp;
+mod sequence;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 pub(crate) mod turn;
 
-pub use ask::{Lost, Reply};
-pub use cell::{CellRef, Refused, Reserved, RoomWaiter, spawn};
-pub use credit::Capacity;
-pub use inbox::{Envelope, Inbox, Serve, Served};
+pub use ask::{ReplyError, ReplyReceiver};
+pub use cell::{CellRef, TrySendError, UnboundedPermit, spawn};
+pub use envelope::Envelope;
+pub use inbox::{Inbox, Serve, ServeEnd};
+pub use permits::{Capacity, Reservation};
 
 use std::future::Future;
 
@@ -94,7 +95,7 @@ pub trait Receive<M: Send + 'static>: Receiver {
     /// What an ask with this message returns.
     type Reply: Send + 'static;
 
-    /// Handles one message. The future lives in the message's own node.
+    /// Handles one message. The future lives in the message's own envelope.
     fn receive<'a>(
         state: &'a mut Self::State,
         context: &'a mut Self::Context,

@@ -1,11 +1,11 @@
 //! The intrusive queue of an inbox: many producers, one consumer, empty in two words.
 //!
-//! Never allocates and never blocks. `tail` is null exactly when the queue is idle; the producer that finds it null has
-//! crossed the *idle edge* and alone must schedule the consumer. Source: the swap-based queue of D. Vyukov, without its
+//! Never allocates and never blocks. `tail` is null exactly when the queue is empty; the producer that finds it null
+//! has made it non-empty and alone must schedule the consumer. Source: the swap-based queue of D. Vyukov, without its
 //! stub node, so that emptiness itself is the scheduling signal.
 //!
-//! Invariants: only the producer that crossed the edge writes `head` while the queue leaves idle, only the consumer
-//! otherwise. A node belongs to the queue from `push` until `pop` returns it.
+//! Invariants: only the producer that made the queue non-empty writes `head` until it is done, only the consumer
+//! otherwise. An envelope belongs to the queue from `push` until `pop` returns it.
 
 use crate::shim::hint;
 use crate::shim::sync::atomic::{AtomicPtr, Ordering};
@@ -15,14 +15,14 @@ use std::ptr::{self, NonNull};
 /// instructions long, so only a preempted producer makes anybody wait longer. The models also see what comes after.
 const LINK_SPINS: usize = if cfg!(posse_loom) { 1 } else { 64 };
 
-/// The head of every node.
+/// The first field of every envelope.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Link {
-    next: AtomicPtr<Link>,
+pub(super) struct QueueLinks {
+    next: AtomicPtr<QueueLinks>,
 }
 
-impl Link {
+impl QueueLinks {
     pub(super) fn new() -> Self {
         Self { next: AtomicPtr::new(ptr::null_mut()) }
     }
@@ -30,22 +30,22 @@ impl Link {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The last node; null when idle.
-    tail: AtomicPtr<Link>,
-    /// The first node; null when idle, and for an instant while the queue leaves idle.
-    head: AtomicPtr<Link>,
+    /// The last envelope; null when idle.
+    tail: AtomicPtr<QueueLinks>,
+    /// The first envelope; null when idle, and for an instant while the queue leaves idle.
+    head: AtomicPtr<QueueLinks>,
 }
 
 /// What the consumer found.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pop {
-    Node(NonNull<Link>),
-    /// Idle: the next push crosses the edge.
+    Envelope(NonNull<QueueLinks>),
+    /// Empty: the next push schedules the consumer.
     Empty,
-    /// A push is under way. If it `crosses_edge` its producer schedules the consumer, else the consumer must look again.
+    /// A push is under way. If it `wakes_consumer` its producer schedules the consumer, else the consumer must look again.
     Busy {
-        crosses_edge: bool,
+        wakes_consumer: bool,
     },
 }
 
@@ -54,29 +54,29 @@ impl Queue {
         Self { tail: AtomicPtr::new(ptr::null_mut()), head: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Appends a node. True if it crossed the idle edge: the caller must schedule the consumer.
+    /// Appends an envelope. True if the queue was empty: the caller must schedule the consumer.
     ///
     /// # Safety
-    /// `node` is valid until it is popped, and in no queue.
+    /// `envelope` is valid until it is popped, and in no queue.
     #[inline]
     #[must_use]
-    pub(super) unsafe fn push(&self, node: NonNull<Link>) -> bool {
-        // AcqRel: takes over `head` from the consumer that went idle, and hands the node's content to the consumer.
-        let last = self.tail.swap(node.as_ptr(), Ordering::AcqRel);
+    pub(super) unsafe fn push(&self, envelope: NonNull<QueueLinks>) -> bool {
+        // AcqRel: takes over `head` from the consumer that went idle, and hands the envelope's content to the consumer.
+        let last = self.tail.swap(envelope.as_ptr(), Ordering::AcqRel);
         let Some(last) = NonNull::new(last) else {
             // Partner: the load in `pop`.
-            self.head.store(node.as_ptr(), Ordering::Release);
+            self.head.store(envelope.as_ptr(), Ordering::Release);
             return true;
         };
 
-        // SAFETY: the consumer does not give out the last node before it has read this link.
+        // SAFETY: the consumer does not give out the last envelope before it has read this link.
         let last = unsafe { last.as_ref() };
         // Partner: the load of `next` in `pop`.
-        last.next.store(node.as_ptr(), Ordering::Release);
+        last.next.store(envelope.as_ptr(), Ordering::Release);
         false
     }
 
-    /// Takes the first node.
+    /// Takes the first envelope.
     ///
     /// # Safety
     /// Only the one consumer may call this.
@@ -84,38 +84,38 @@ impl Queue {
     pub(super) unsafe fn pop(&self) -> Pop {
         let Some(first) = NonNull::new(self.head.load(Ordering::Acquire)) else {
             let leaving_idle = !self.tail.load(Ordering::Acquire).is_null();
-            return if leaving_idle { Pop::Busy { crosses_edge: true } } else { Pop::Empty };
+            return if leaving_idle { Pop::Busy { wakes_consumer: true } } else { Pop::Empty };
         };
 
-        // SAFETY: a node in the queue is valid.
+        // SAFETY: an envelope in the queue is valid.
         let link = unsafe { first.as_ref() };
         let next = link.next.load(Ordering::Acquire);
         if !next.is_null() {
             self.head.store(next, Ordering::Relaxed);
-            return Pop::Node(first);
+            return Pop::Envelope(first);
         }
         self.pop_last(first, link)
     }
 
-    /// Takes what seems to be the only node, which makes the queue idle.
-    fn pop_last(&self, first: NonNull<Link>, link: &Link) -> Pop {
+    /// Takes what seems to be the only envelope, which makes the queue idle.
+    fn pop_last(&self, first: NonNull<QueueLinks>, link: &QueueLinks) -> Pop {
         // Before the exchange: the producer that finds the queue idle writes `head` after it.
         self.head.store(ptr::null_mut(), Ordering::Relaxed);
         let idle =
             self.tail.compare_exchange(first.as_ptr(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok();
         if idle {
-            return Pop::Node(first);
+            return Pop::Envelope(first);
         }
 
         for _ in 0..LINK_SPINS {
             let next = link.next.load(Ordering::Acquire);
             if !next.is_null() {
                 self.head.store(next, Ordering::Relaxed);
-                return Pop::Node(first);
+                return Pop::Envelope(first);
             }
             hint::spin_loop();
         }
         self.head.store(first.as_ptr(), Ordering::Relaxed);
-        Pop::Busy { crosses_edge: false }
+        Pop::Busy { wakes_consumer: false }
     }
 }

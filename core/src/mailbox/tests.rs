@@ -1,6 +1,6 @@
 //! Behaviour of cells on a running executor; the races are in the loom models.
 
-use super::{Capacity, CellRef, Inbox, Lost, Receive, Receiver, Refused, RoomWaiter, Served, spawn};
+use super::{Capacity, CellRef, Inbox, Receive, Receiver, ReplyError, Reservation, ServeEnd, TrySendError, spawn};
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::task;
 use std::future::{Future, poll_fn};
@@ -172,9 +172,9 @@ fn a_panicking_handler_tells_its_asker_and_drops_what_is_queued() {
         let cell = log(Capacity::Unbounded);
         let failed = cell.try_ask(Fail).unwrap();
         let queued = cell.try_ask(Get).unwrap();
-        assert_eq!(failed.await, Err(Lost::Crashed));
-        assert_eq!(queued.await, Err(Lost::Stopped));
-        assert!(matches!(cell.try_tell(Push(1)), Err(Refused::Closed(Push(1)))));
+        assert_eq!(failed.await, Err(ReplyError::Crashed));
+        assert_eq!(queued.await, Err(ReplyError::Stopped));
+        assert!(matches!(cell.try_tell(Push(1)), Err(TrySendError::Closed(Push(1)))));
     });
 }
 
@@ -183,7 +183,7 @@ fn a_full_inbox_gives_the_message_back_and_those_who_wait_get_room() {
     single().block_on(async {
         let cell = log(bounded(1));
         cell.try_tell(Push(1)).unwrap();
-        assert!(matches!(cell.try_tell(Push(3)), Err(Refused::Full(Push(3)))));
+        assert!(matches!(cell.try_tell(Push(3)), Err(TrySendError::Full(Push(3)))));
 
         let senders: Vec<_> = (10..20)
             .map(|n| {
@@ -202,16 +202,16 @@ fn a_full_inbox_gives_the_message_back_and_those_who_wait_get_room() {
 }
 
 async fn send(cell: &CellRef<Log>, n: u64) -> bool {
-    let mut waiter = RoomWaiter::default();
+    let mut waiter = Reservation::default();
     let mut message = Some(Push(n));
     poll_fn(move |cx| {
         loop {
             match cell.try_tell_with(&mut waiter, message.take().expect("present")) {
                 Ok(()) => return Poll::Ready(true),
-                Err(Refused::Closed(_)) => return Poll::Ready(false),
-                Err(Refused::Full(back)) => message = Some(back),
+                Err(TrySendError::Closed(_)) => return Poll::Ready(false),
+                Err(TrySendError::Full(back)) => message = Some(back),
             }
-            if cell.poll_room(&mut waiter, cx).is_pending() {
+            if cell.poll_reserve(&mut waiter, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -236,8 +236,8 @@ fn closing_wakes_those_who_wait_for_room() {
         let waiting = {
             let cell = cell.clone();
             task::spawn(async move {
-                let mut waiter = RoomWaiter::default();
-                poll_fn(|cx| cell.poll_room(&mut waiter, cx)).await
+                let mut waiter = Reservation::default();
+                poll_fn(|cx| cell.poll_reserve(&mut waiter, cx)).await
             })
         };
         cell.close();
@@ -250,17 +250,20 @@ fn granted_room_that_is_given_up_goes_to_the_next() {
     single().block_on(async {
         let cell = log(bounded(1));
         cell.try_tell(Push(1)).unwrap();
-        let mut first = RoomWaiter::default();
-        let mut second = RoomWaiter::default();
+        let mut first = Reservation::default();
+        let mut second = Reservation::default();
         let (a, b) = poll_fn(|cx| {
-            Poll::Ready((cell.poll_room(&mut first, cx).is_pending(), cell.poll_room(&mut second, cx).is_pending()))
+            Poll::Ready((
+                cell.poll_reserve(&mut first, cx).is_pending(),
+                cell.poll_reserve(&mut second, cx).is_pending(),
+            ))
         })
         .await;
         assert!(a && b);
 
-        assert!(poll_fn(|cx| cell.poll_room(&mut first, cx)).await);
-        cell.leave_line(&mut first);
-        assert!(poll_fn(|cx| cell.poll_room(&mut second, cx)).await);
+        assert!(poll_fn(|cx| cell.poll_reserve(&mut first, cx)).await);
+        cell.cancel_reserve(&mut first);
+        assert!(poll_fn(|cx| cell.poll_reserve(&mut second, cx)).await);
         assert!(cell.try_tell_with(&mut second, Push(2)).is_ok());
     });
 }
@@ -269,7 +272,7 @@ fn granted_room_that_is_given_up_goes_to_the_next() {
 fn a_reserved_message_is_accepted_by_a_full_inbox_in_order() {
     single().block_on(async {
         let cell = log(bounded(1));
-        let reserved = cell.reserve::<Push>();
+        let reserved = cell.reserve_unbounded::<Push>();
         cell.try_tell(Push(1)).unwrap();
         assert_eq!(reserved.tell(Push(2)).map_err(|Push(n)| n), Ok(()));
         assert_eq!(ask_get(&cell).await, vec![1, 2]);
@@ -285,7 +288,7 @@ fn draining_handles_what_was_accepted_and_refuses_the_rest() {
             let mut context = LogContext { inbox };
             let end = Inbox::<Log>::serve(&mut Vec::new(), &mut context).await;
             served2.store(context.inbox.handled() as usize, Ordering::Release);
-            done2.store(end == Served::Drained, Ordering::Release);
+            done2.store(end == ServeEnd::Drained, Ordering::Release);
         });
         for n in 0..100 {
             cell.try_tell(Push(n)).unwrap();
@@ -308,7 +311,7 @@ fn an_interrupted_cell_stops_between_messages() {
         cell.stop.store(true, Ordering::Release);
         cell.wake();
         let reply = cell.try_ask(Get).unwrap();
-        assert_eq!(reply.await, Err(Lost::Stopped));
+        assert_eq!(reply.await, Err(ReplyError::Stopped));
     });
 }
 
@@ -379,6 +382,6 @@ fn what_crosses_threads_is_send() {
         let reply = cell.try_ask(Get).unwrap();
         assert_send(&reply);
         assert_send(&async { send(&cell, 1).await });
-        let _: &dyn Future<Output = Result<Vec<u64>, Lost>> = &reply;
+        let _: &dyn Future<Output = Result<Vec<u64>, ReplyError>> = &reply;
     });
 }

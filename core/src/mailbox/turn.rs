@@ -1,7 +1,7 @@
 //! A turn in the line for room: while many wait, a task that is let in may send a few messages before it waits again.
 //!
 //! To wake a task costs as much as a message, so one message a wake-up would double the price of every message to a
-//! crowded mailbox. `Credit` sets the room aside; here each thread keeps whose turn it is. Who does not wait in the line
+//! crowded mailbox. `Permits` sets the room aside; here each thread keeps whose turn it is. Who does not wait in the line
 //! has no turn, so the room is not overtaken.
 
 use crate::context;

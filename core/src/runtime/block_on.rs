@@ -2,9 +2,9 @@
 //!
 //! With worker threads the caller only sleeps between polls. On a current-thread runtime it takes the worker and runs
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
-//! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::leave`) and goes on with its future alone.
+//! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::{Flavor, Handle, leave};
+use super::{Flavor, Handle, shutdown_worker};
 use crate::context;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
@@ -73,30 +73,30 @@ impl Handle {
         let _driving = context::drive();
         let _entered = context::enter(self.clone());
         let future = pin!(future);
-        let root = Root::new(self);
+        let block_on = BlockOn::new(self);
         Ok(match self.flavor() {
-            Flavor::CurrentThread => root.run_with_worker(self, future),
-            Flavor::MultiThread | Flavor::Stepped => root.run(future),
+            Flavor::CurrentThread => block_on.run_with_worker(self, future),
+            Flavor::MultiThread | Flavor::Simulated => block_on.run(future),
         })
     }
 }
 
 /// The wake-up side of a future inside `block_on`.
-struct Root {
-    signal: Arc<Signal>,
+struct BlockOn {
+    root_waker: Arc<RootWaker>,
     waker: Waker,
 }
 
-struct Signal {
+struct RootWaker {
     notified: AtomicBool,
     parker: Parker,
     /// Only on a current-thread runtime: the worker that may sleep in place of the parker.
     runtime: Option<Handle>,
 }
 
-impl Signal {
+impl RootWaker {
     fn notify(&self) {
-        // Release, by the swap: what the waker wrote is seen by the poll. Partner: the swap in `Root::poll`.
+        // Release, by the swap: what the waker wrote is seen by the poll. Partner: the swap in `BlockOn::poll`.
         self.notified.swap(true, Ordering::AcqRel);
         self.parker.unpark(|| {});
         if let Some(runtime) = &self.runtime {
@@ -105,7 +105,7 @@ impl Signal {
     }
 }
 
-impl Wake for Signal {
+impl Wake for RootWaker {
     fn wake(self: Arc<Self>) {
         self.notify();
     }
@@ -115,21 +115,21 @@ impl Wake for Signal {
     }
 }
 
-impl Root {
+impl BlockOn {
     fn new(handle: &Handle) -> Self {
         let runtime = (handle.flavor() == Flavor::CurrentThread).then(|| handle.clone());
-        let signal = Arc::new(Signal { notified: AtomicBool::new(true), parker: Parker::new(), runtime });
-        let waker = Waker::from(signal.clone());
-        Self { signal, waker }
+        let root_waker = Arc::new(RootWaker { notified: AtomicBool::new(true), parker: Parker::new(), runtime });
+        let waker = Waker::from(root_waker.clone());
+        Self { root_waker, waker }
     }
 
     fn is_notified(&self) -> bool {
-        self.signal.notified.load(Ordering::Acquire)
+        self.root_waker.notified.load(Ordering::Acquire)
     }
 
     /// Polls the future if it was woken since the last poll.
     fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
-        if !self.signal.notified.swap(false, Ordering::AcqRel) {
+        if !self.root_waker.notified.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let mut cx = Context::from_waker(&self.waker);
@@ -140,14 +140,14 @@ impl Root {
         loop {
             match self.poll(future.as_mut()) {
                 Poll::Ready(output) => return output,
-                Poll::Pending => self.signal.parker.park(None),
+                Poll::Pending => self.root_waker.parker.park(None),
             }
         }
     }
 
     fn run_with_worker<F: Future>(&self, handle: &Handle, mut future: Pin<&mut F>) -> F::Output {
         loop {
-            if let Some(mut borrowed) = handle.inner().worker_slot.borrow(&self.signal) {
+            if let Some(mut borrowed) = handle.inner().worker_slot.borrow(&self.root_waker) {
                 match borrowed.worker().enter(|worker| self.drive(worker, future.as_mut())) {
                     Some(output) => return output,
                     None => continue,
@@ -155,7 +155,7 @@ impl Root {
             }
             match self.poll(future.as_mut()) {
                 Poll::Ready(output) => return output,
-                Poll::Pending => self.signal.parker.park(None),
+                Poll::Pending => self.root_waker.parker.park(None),
             }
         }
     }
@@ -197,13 +197,13 @@ pub(crate) struct WorkerSlot {
 
 #[derive(Default)]
 struct Slot {
-    worker: Place,
+    worker: WorkerPlace,
     /// Who would take it. Emptied whenever it comes back; who has gone is removed when somebody joins.
-    waiting: Vec<Weak<Signal>>,
+    waiting: Vec<Weak<RootWaker>>,
 }
 
 #[derive(Default)]
-enum Place {
+enum WorkerPlace {
     Here(WorkerParts),
     /// A thread inside `block_on` has it.
     Lent,
@@ -221,16 +221,16 @@ impl WorkerSlot {
         // Under the lock: either this sees the end, or `retire`, which comes after its beginning, sees the worker.
         if !runtime.shared().is_open() {
             drop(slot);
-            leave(parts.into_worker());
-            self.lock().worker = Place::Gone;
+            shutdown_worker(parts.into_worker());
+            self.lock().worker = WorkerPlace::Gone;
             return self.gone.notify_all();
         }
-        slot.worker = Place::Here(parts);
+        slot.worker = WorkerPlace::Here(parts);
         let waiting = std::mem::take(&mut slot.waiting);
         drop(slot);
 
-        for signal in waiting.iter().filter_map(Weak::upgrade) {
-            signal.parker.unpark(|| {});
+        for root_waker in waiting.iter().filter_map(Weak::upgrade) {
+            root_waker.parker.unpark(|| {});
         }
     }
 
@@ -239,9 +239,9 @@ impl WorkerSlot {
         let mut slot = self.lock();
         loop {
             match std::mem::take(&mut slot.worker) {
-                Place::Here(parts) => return Some(parts.into_worker()),
-                Place::Gone => return None,
-                Place::Lent => slot.worker = Place::Lent,
+                WorkerPlace::Here(parts) => return Some(parts.into_worker()),
+                WorkerPlace::Gone => return None,
+                WorkerPlace::Lent => slot.worker = WorkerPlace::Lent,
             }
             if !wait {
                 return None;
@@ -250,20 +250,20 @@ impl WorkerSlot {
         }
     }
 
-    fn borrow(&self, signal: &Arc<Signal>) -> Option<Borrowed<'_>> {
+    fn borrow(&self, root_waker: &Arc<RootWaker>) -> Option<Borrowed<'_>> {
         let mut slot = self.lock();
-        match std::mem::replace(&mut slot.worker, Place::Lent) {
-            Place::Here(parts) => Some(Borrowed { slot: self, worker: Some(parts.into_worker()) }),
-            Place::Lent => {
+        match std::mem::replace(&mut slot.worker, WorkerPlace::Lent) {
+            WorkerPlace::Here(parts) => Some(Borrowed { slot: self, worker: Some(parts.into_worker()) }),
+            WorkerPlace::Lent => {
                 slot.waiting.retain(|other| other.strong_count() > 0);
                 // Once, however often its future is polled meanwhile.
-                if !slot.waiting.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(signal))) {
-                    slot.waiting.push(Arc::downgrade(signal));
+                if !slot.waiting.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(root_waker))) {
+                    slot.waiting.push(Arc::downgrade(root_waker));
                 }
                 None
             }
-            Place::Gone => {
-                slot.worker = Place::Gone;
+            WorkerPlace::Gone => {
+                slot.worker = WorkerPlace::Gone;
                 None
             }
         }

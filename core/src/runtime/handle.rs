@@ -1,13 +1,13 @@
 //! The handle: everything of a runtime that code inside and outside of it may reach.
 
-use crate::blocking::{Blocking, Pool};
 use crate::context;
 use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
+use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::scheduler::Shared;
-use crate::scheduler::life::Leave;
+use crate::scheduler::life::WorkerExit;
 use crate::scheduler::queue::Local;
 use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
@@ -39,35 +39,35 @@ pub(crate) struct Inner {
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
     #[cfg(feature = "sim")]
-    simulation: Option<Arc<crate::sim::Simulation>>,
+    simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
-pub(crate) struct Parts {
+pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
     #[cfg(feature = "sim")]
-    pub(crate) simulation: Option<Arc<crate::sim::Simulation>>,
+    pub(crate) simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 impl Inner {
-    pub(crate) fn assemble(parts: Parts, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
+    pub(crate) fn new(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
         let (shared, locals) = Shared::new(workers, driver, io);
         let inner = Self {
             shared,
-            flavor: parts.flavor,
-            clock: parts.clock,
-            timers: parts.timers,
-            blocking: parts.pool,
-            rng: SharedRng::new(split(parts.seed, 0)),
+            flavor: config.flavor,
+            clock: config.clock,
+            timers: config.timers,
+            blocking: config.pool,
+            rng: SharedRng::new(split(config.seed, 0)),
             task_ids: AtomicU64::new(1),
             extensions: Extensions::default(),
             worker_slot: super::block_on::WorkerSlot::default(),
             #[cfg(feature = "sim")]
-            simulation: parts.simulation,
+            simulation: config.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
     }
@@ -136,9 +136,9 @@ impl Handle {
 
     /// A worker has left for good. The last one ends the runtime: it drops all tasks, and wakes who still waits for a timer
     /// or a socket.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn worker_exited(&self) {
         let shared = &self.inner.shared;
-        if shared.life.leave() == Leave::Last {
+        if shared.life.worker_exited() == WorkerExit::Last {
             shared.drop_tasks();
             shared.life.end();
             self.inner.timers.end();
@@ -154,9 +154,9 @@ impl Handle {
     {
         #[cfg(feature = "sim")]
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(crate::blocking::simulated(simulation.dice().clone(), f));
+            return self.spawn(crate::runtime::blocking::simulated(simulation.rng().clone(), f));
         }
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| Blocking::new(f));
+        let (task, runnable) = raw::new(self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task)
     }
@@ -174,9 +174,9 @@ impl Handle {
         EnterGuard { _entered: context::enter(self.clone()), _not_send: std::marker::PhantomData }
     }
 
-    /// Turns a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
+    /// Advances a manual clock by `time` and fires the timers that became due, in order of their deadlines within a worker.
     ///
-    /// Returns false, and does nothing, if the runtime has a clock that no hand turns.
+    /// Returns false, and does nothing, if the runtime has no manual clock.
     pub fn advance(&self, time: Duration) -> bool {
         let turned = self.inner.clock.advance(time);
         if turned {
@@ -232,13 +232,18 @@ impl Handle {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
+    /// Returns the time on the runtime's clock, from any thread.
+    pub fn now(&self) -> Instant {
+        self.clock().now()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 
     /// Returns the simulation this runtime is part of, if it is.
     #[cfg(feature = "sim")]
-    pub fn simulation(&self) -> Option<&Arc<crate::sim::Simulation>> {
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::SimContext>> {
         self.inner.simulation.as_ref()
     }
 
@@ -282,7 +287,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Restores the thread's former current runtime when dropped. Guards must be dropped in reverse order.
+/// Restores the thread's previous current runtime when dropped. Guards must be dropped in reverse order.
 #[derive(Debug)]
 pub struct EnterGuard {
     _entered: context::Entered,

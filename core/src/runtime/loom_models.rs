@@ -3,9 +3,9 @@
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
 //! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
 
-use super::{Flavor, Handle, Inner, Parts};
-use crate::blocking::Pool;
+use super::{Config, Flavor, Handle, Inner};
 use crate::io::Driver;
+use crate::runtime::blocking::Pool;
 use crate::scheduler::park::Parker;
 use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::JoinHandle;
@@ -19,14 +19,14 @@ use std::time::Duration;
 /// A runtime with one worker, which is the model's main thread.
 fn runtime() -> Handle {
     let (driver, io) = Driver::new().unwrap();
-    let parts = Parts {
+    let config = Config {
         flavor: Flavor::CurrentThread,
         clock: Clock::manual(),
         timers: Timers::new(1),
         pool: Pool::new(String::new(), 1, Duration::ZERO, None),
         seed: 1,
     };
-    Inner::assemble(parts, 1, driver, io).0
+    Inner::new(config, 1, driver, io).0
 }
 
 /// One step of the worker.
@@ -38,7 +38,7 @@ fn step(handle: &Handle) {
 
 fn end(handle: &Handle) {
     handle.shared().begin_end();
-    handle.leave();
+    handle.worker_exited();
 }
 
 /// A future that waits for ever, and notes when and where it is dropped.

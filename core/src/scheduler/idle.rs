@@ -55,24 +55,24 @@ impl Activity {
 
     /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
     #[must_use]
-    pub(crate) fn fall_asleep(&mut self, idle: &Idle, worker: usize) -> bool {
+    pub(crate) fn transition_to_parked(&mut self, idle: &Idle, worker: usize) -> bool {
         let was_searching = *self == Self::Searching;
         *self = Self::Asleep;
-        idle.to_sleep(worker, was_searching)
+        idle.transition_to_parked(worker, was_searching)
     }
 
     /// Counts the worker as awake. It searches if that is what somebody woke it for.
-    pub(crate) fn wake_up(&mut self, idle: &Idle, worker: usize) {
+    pub(crate) fn transition_from_parked(&mut self, idle: &Idle, worker: usize) {
         if *self == Self::Asleep {
-            *self = if idle.woke_up(worker) { Self::Searching } else { Self::Running };
+            *self = if idle.transition_from_parked(worker) { Self::Searching } else { Self::Running };
         }
     }
 
     /// The worker leaves its thread, whatever it is doing: from now on it is awake and no searcher. True if it was the
     /// last one to search: another one must be woken.
     #[must_use]
-    pub(crate) fn settle(&mut self, idle: &Idle, worker: usize) -> bool {
-        self.wake_up(idle, worker);
+    pub(crate) fn reset(&mut self, idle: &Idle, worker: usize) -> bool {
+        self.transition_from_parked(idle, worker);
         self.stop_searching(idle)
     }
 }
@@ -86,7 +86,7 @@ impl Idle {
 
     /// After work was pushed: the worker to wake, if nobody is searching and somebody sleeps. It is counted as searching.
     ///
-    /// The fence orders the push before the load; partner is the decrement in `to_sleep`, after which a sleeper that
+    /// The fence orders the push before the load; partner is the decrement in `transition_to_parked`, after which a sleeper that
     /// leaves no searcher behind looks at the queues once more.
     #[inline]
     pub(crate) fn worker_to_wake(&self) -> Option<usize> {
@@ -112,7 +112,7 @@ impl Idle {
 
     /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
     #[must_use]
-    fn to_sleep(&self, worker: usize, was_searching: bool) -> bool {
+    fn transition_to_parked(&self, worker: usize, was_searching: bool) -> bool {
         let mut sleepers = self.lock();
         let change = if was_searching { AWAKE + SEARCHING } else { AWAKE };
         let after = self.state.fetch_sub(change, Ordering::SeqCst) - change;
@@ -121,7 +121,7 @@ impl Idle {
     }
 
     /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
-    fn woke_up(&self, worker: usize) -> bool {
+    fn transition_from_parked(&self, worker: usize) -> bool {
         let mut sleepers = self.lock();
         let counted = match sleepers.iter().position(|&sleeper| sleeper == worker) {
             Some(position) => {
@@ -149,7 +149,7 @@ impl Idle {
     /// Lets the watchdog sleep until somebody wakes up, unless somebody is awake. One word says both who is awake and that
     /// nobody watches, so a worker that is counted as awake after this sees that it must rouse the watchdog, before it
     /// runs anything.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn park_watchdog(&self) {
         let unwatched = |state: usize| (state / AWAKE == 0).then_some(state | UNWATCHED);
         if self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unwatched).is_ok() {
             self.watchdog.park(None);

@@ -15,7 +15,7 @@ use crate::shim::sync::atomic::{AtomicUsize, Ordering};
 const CLOSING: usize = 1;
 const CLOSED: usize = 1 << 1;
 /// Above the phase: workers that have not left for good.
-const PRESENT: usize = 1 << 2;
+const ACTIVE_WORKER: usize = 1 << 2;
 
 #[derive(Debug)]
 pub(crate) struct Life(AtomicUsize);
@@ -23,16 +23,16 @@ pub(crate) struct Life(AtomicUsize);
 /// What a worker that leaves has to do.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(crate) enum WorkerExit {
     /// Others are present: nothing.
-    Early,
+    OthersActive,
     /// It was the last one: drop every task that is left, then call [`Life::end`].
     Last,
 }
 
 impl Life {
     pub(crate) fn new(workers: usize) -> Self {
-        Self(AtomicUsize::new(workers * PRESENT))
+        Self(AtomicUsize::new(workers * ACTIVE_WORKER))
     }
 
     /// False from the first moment of the end on: nothing new may begin.
@@ -57,10 +57,13 @@ impl Life {
     }
 
     /// A worker leaves for good. AcqRel: what each worker did is seen by the last one, which drops what they left.
-    pub(crate) fn leave(&self) -> Leave {
-        let before = self.0.fetch_sub(PRESENT, Ordering::AcqRel);
-        debug_assert!(before & CLOSING != 0 && before >= PRESENT, "a worker left a runtime that has not begun to end");
-        if before / PRESENT == 1 { Leave::Last } else { Leave::Early }
+    pub(crate) fn worker_exited(&self) -> WorkerExit {
+        let before = self.0.fetch_sub(ACTIVE_WORKER, Ordering::AcqRel);
+        debug_assert!(
+            before & CLOSING != 0 && before >= ACTIVE_WORKER,
+            "a worker left a runtime that has not begun to end"
+        );
+        if before / ACTIVE_WORKER == 1 { WorkerExit::Last } else { WorkerExit::OthersActive }
     }
 
     /// The last worker has dropped everything. Partner: `has_ended`.

@@ -96,14 +96,14 @@ impl Pool {
             return;
         }
 
-        let nobody_searches = activity.fall_asleep(&self.idle, worker);
+        let nobody_searches = activity.transition_to_parked(&self.idle, worker);
         if nobody_searches && *self.queue.lock().unwrap() > 0 {
             self.wake_one();
         }
         if self.done.load(Ordering::Acquire) < self.expected {
             self.parkers[worker].park(None);
         }
-        activity.wake_up(&self.idle, worker);
+        activity.transition_from_parked(&self.idle, worker);
     }
 }
 
@@ -157,7 +157,7 @@ fn loom_a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
         while !root_woken.load(Ordering::Acquire) {
             pool.step(0, &mut activity);
         }
-        if activity.settle(&pool.idle, 0) {
+        if activity.reset(&pool.idle, 0) {
             pool.wake_one();
         }
         // The second `block_on`.
@@ -172,10 +172,10 @@ fn loom_no_worker_is_awake_while_the_watchdog_rests() {
     loom::model(|| {
         let shared = Arc::new((Idle::new(1), Parker::new()));
         let mut activity = Activity::Running;
-        let _ = activity.fall_asleep(&shared.0, 0);
+        let _ = activity.transition_to_parked(&shared.0, 0);
         let watchdog = {
             let shared = shared.clone();
-            loom::thread::spawn(move || shared.0.rest())
+            loom::thread::spawn(move || shared.0.park_watchdog())
         };
         let waker = {
             let shared = shared.clone();
@@ -187,7 +187,7 @@ fn loom_no_worker_is_awake_while_the_watchdog_rests() {
             })
         };
         shared.1.park(None);
-        activity.wake_up(&shared.0, 0);
+        activity.transition_from_parked(&shared.0, 0);
         // From here on it is in a poll that never ends.
         watchdog.join().unwrap();
         waker.join().unwrap();

@@ -2,7 +2,6 @@
 //!
 //! See `README.md` in this folder for why no wake-up is lost.
 
-pub(crate) mod choice;
 pub(crate) mod idle;
 pub(crate) mod life;
 pub(crate) mod lifo;
@@ -10,6 +9,7 @@ pub(crate) mod lifo;
 mod loom_models;
 pub(crate) mod owned;
 pub(crate) mod park;
+pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
@@ -17,7 +17,7 @@ pub(crate) mod worker;
 use self::idle::Idle;
 use self::life::Life;
 use self::lifo::Lifo;
-use self::owned::Owned;
+use self::owned::OwnedTasks;
 use self::park::Parker;
 use self::queue::{Injector, Local, Stealer};
 use self::watchdog::Ticks;
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) injector: Injector,
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: Idle,
-    pub(crate) owned: Owned,
+    pub(crate) owned: OwnedTasks,
     io: IoHandle,
     driver: Mutex<Driver>,
     /// How often the driver was asked, written by who holds it.
@@ -69,7 +69,7 @@ impl Shared {
             injector: Injector::new(),
             remotes,
             idle: Idle::new(workers),
-            owned: Owned::new(workers),
+            owned: OwnedTasks::new(workers),
             io,
             driver: Mutex::new(driver),
             turns: AtomicU32::new(0),
@@ -85,9 +85,9 @@ impl Shared {
     /// Queues a task that was woken: on the worker that runs this code if it is one of ours, else for anybody.
     #[inline]
     pub(crate) fn submit(&self, task: Runnable) {
-        let rest = context::with_lane(|lane| match lane {
-            Some((owner, lane)) if std::ptr::eq(owner, self) => {
-                if lane.push_lifo(task) {
+        let rest = context::with_local_queue(|local| match local {
+            Some((owner, local)) if std::ptr::eq(owner, self) => {
+                if local.push_lifo(task) {
                     self.wake_one();
                 }
                 None

@@ -8,7 +8,7 @@ use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::raw::{Header, Runnable, TaskRef};
 
 #[derive(Debug)]
-pub(crate) struct Owned {
+pub(crate) struct OwnedTasks {
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -21,18 +21,18 @@ struct Shard {
 
 #[derive(Debug)]
 enum Slot {
-    Task(Living),
+    Task(TaskPtr),
     Free(Option<u32>),
 }
 
 /// A task in the list: alive, because it leaves the list before it gives its life reference back.
 #[derive(Debug)]
-struct Living(*const Header);
+struct TaskPtr(*const Header);
 
 // SAFETY: only a name for the task; it is turned into a reference under the shard's lock.
-unsafe impl Send for Living {}
+unsafe impl Send for TaskPtr {}
 
-impl Owned {
+impl OwnedTasks {
     pub(crate) fn new(shards: usize) -> Self {
         Self { shards: (0..shards.max(1)).map(|_| Mutex::default()).collect() }
     }
@@ -47,34 +47,34 @@ impl Owned {
             return false;
         }
 
-        let living = Slot::Task(Living(task.as_ptr()));
+        let pointer = Slot::Task(TaskPtr(task.as_ptr()));
         let index = match shard.free {
             Some(index) => {
-                let former = std::mem::replace(&mut shard.slots[index as usize], living);
-                shard.free = match former {
+                let prev = std::mem::replace(&mut shard.slots[index as usize], pointer);
+                shard.free = match prev {
                     Slot::Free(next) => next,
                     Slot::Task(_) => None,
                 };
                 index
             }
             None => {
-                shard.slots.push(living);
+                shard.slots.push(pointer);
                 (shard.slots.len() - 1) as u32
             }
         };
         shard.len += 1;
 
         // Relaxed: written before the task is submitted, read by the run that completes it.
-        let place = ((shard_index as u64) << 32) | u64::from(index);
-        task.header().owned.store(place + 1, Ordering::Relaxed);
+        let slot = ((shard_index as u64) << 32) | u64::from(index);
+        task.header().owned.store(slot + 1, Ordering::Relaxed);
         true
     }
 
     /// Removes a task that completes, if it was ever added.
     pub(crate) fn remove(&self, task: &Header) {
-        let Some(place) = task.owned.load(Ordering::Relaxed).checked_sub(1) else { return };
-        let mut shard = self.lock((place >> 32) as usize);
-        let index = place as u32;
+        let Some(slot) = task.owned.load(Ordering::Relaxed).checked_sub(1) else { return };
+        let mut shard = self.lock((slot >> 32) as usize);
+        let index = slot as u32;
 
         let next = shard.free;
         shard.slots[index as usize] = Slot::Free(next);
@@ -86,19 +86,19 @@ impl Owned {
     pub(crate) fn shut_down(&self) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
-            while let Some(task) = self.task_at(shard_index, &mut index) {
+            while let Some(task) = self.next_task(shard_index, &mut index) {
                 task.shut_down();
             }
         }
     }
 
-    fn task_at(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
+    fn next_task(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
         let shard = self.lock(shard_index);
         while let Some(slot) = shard.slots.get(*index) {
             *index += 1;
-            if let Slot::Task(living) = slot {
+            if let Slot::Task(pointer) = slot {
                 // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
-                return Some(unsafe { TaskRef::retain(living.0) });
+                return Some(unsafe { TaskRef::retain(pointer.0) });
             }
         }
         None
@@ -106,12 +106,12 @@ impl Owned {
 
     /// The tasks that wait to be run, and how often each was run before.
     #[cfg(feature = "sim")]
-    pub(crate) fn waiting(&self) -> Vec<(crate::task::Id, u64)> {
+    pub(crate) fn runnable_tasks(&self) -> Vec<(crate::task::Id, u64)> {
         let mut waiting = Vec::new();
         for shard in 0..self.shards.len() {
             let mut index = 0;
-            while let Some(task) = self.task_at(shard, &mut index) {
-                waiting.extend(task.waits_after().map(|runs| (task.id(), runs)));
+            while let Some(task) = self.next_task(shard, &mut index) {
+                waiting.extend(task.pending_run().map(|runs| (task.id(), runs)));
             }
         }
         waiting

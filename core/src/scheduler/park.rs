@@ -7,7 +7,7 @@ use crate::shim::sync::atomic::{AtomicU8, Ordering};
 use crate::shim::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-const AWAKE: u8 = 0;
+const EMPTY: u8 = 0;
 const ON_CONDVAR: u8 = 1;
 const IN_DRIVER: u8 = 2;
 const NOTIFIED: u8 = 3;
@@ -21,7 +21,7 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU8::new(AWAKE), lock: Mutex::new(()), condvar: Condvar::new() }
+        Self { state: AtomicU8::new(EMPTY), lock: Mutex::new(()), condvar: Condvar::new() }
     }
 
     /// Wakes the owner, or keeps its next park from sleeping. `wake_driver` interrupts the driver's turn.
@@ -40,12 +40,12 @@ impl Parker {
     /// Sleeps until `unpark`, or for the given time.
     pub(crate) fn park(&self, timeout: Option<Duration>) {
         if timeout == Some(Duration::ZERO) {
-            self.state.swap(AWAKE, Ordering::AcqRel);
+            self.state.swap(EMPTY, Ordering::AcqRel);
             return;
         }
 
         let mut guard = self.lock.lock().unwrap_or_else(|e| e.into_inner());
-        if self.fall_asleep(ON_CONDVAR) {
+        if self.transition_to_parked(ON_CONDVAR) {
             loop {
                 guard = match timeout {
                     None => self.condvar.wait(guard).unwrap_or_else(|e| e.into_inner()),
@@ -57,21 +57,21 @@ impl Parker {
                 }
             }
         }
-        self.state.swap(AWAKE, Ordering::AcqRel);
+        self.state.swap(EMPTY, Ordering::AcqRel);
     }
 
     /// Runs a turn of the driver as the way to sleep. `turn` gets false if it must not block.
     pub(crate) fn park_in_driver<R>(&self, turn: impl FnOnce(bool) -> R) -> R {
-        let may_block = self.fall_asleep(IN_DRIVER);
+        let may_block = self.transition_to_parked(IN_DRIVER);
         let result = turn(may_block);
-        self.state.swap(AWAKE, Ordering::AcqRel);
+        self.state.swap(EMPTY, Ordering::AcqRel);
         result
     }
 
     /// Takes the token if there is one, without sleeping.
     #[cfg(feature = "sim")]
     pub(crate) fn take_token(&self) -> bool {
-        self.state.swap(AWAKE, Ordering::AcqRel) == NOTIFIED
+        self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
     /// Whether the next park would return at once.
@@ -81,7 +81,7 @@ impl Parker {
     }
 
     /// False if a token was waiting.
-    fn fall_asleep(&self, how: u8) -> bool {
-        self.state.compare_exchange(AWAKE, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    fn transition_to_parked(&self, how: u8) -> bool {
+        self.state.compare_exchange(EMPTY, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A thread of its own, in runtimes with several workers. It takes part in nothing: workers only show it how many steps
 //! they have begun ([`Ticks`], a plain store), and it looks at that every [`INTERVAL`] while anybody is awake. When all
-//! sleep it rests; [`Idle::rest`](super::idle::Idle::rest) says why no worker runs unwatched. It runs no code of users and
+//! sleep it rests; [`Idle::park_watchdog`](super::idle::Idle::park_watchdog) says why no worker runs unwatched. It runs no code of users and
 //! drops none of their values: it moves tasks to the injector and wakes workers, who do the rest.
 
 use super::worker::MAINTENANCE_INTERVAL;
@@ -38,24 +38,24 @@ impl Watchdog {
     pub(crate) fn run(mut self) {
         while self.runtime.shared().is_open() {
             self.runtime.shared().idle.watchdog().park(Some(INTERVAL));
-            let quiet = !self.look_at_workers();
-            self.look_at_driver();
-            self.look_at_timers();
+            let quiet = !self.check_workers();
+            self.check_driver();
+            self.check_timers();
             // Not before a whole interval has passed without a step: rousing it costs more than a look.
             if quiet {
-                self.runtime.shared().idle.rest();
+                self.runtime.shared().idle.park_watchdog();
             }
         }
     }
 
     /// Frees what waits behind a worker that has begun no step since the last look. True if any worker has begun one.
-    pub(crate) fn look_at_workers(&mut self) -> bool {
+    pub(crate) fn check_workers(&mut self) -> bool {
         let shared = self.runtime.shared();
         let mut any = false;
         for (remote, last) in shared.remotes.iter().zip(&mut self.ticks) {
             let ticks = remote.front.ticks.get();
             if ticks == *last {
-                give_away(shared, remote);
+                drain_to_injector(shared, remote);
             } else {
                 any = true;
             }
@@ -65,7 +65,7 @@ impl Watchdog {
     }
 
     /// If nobody has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
-    fn look_at_driver(&mut self) {
+    fn check_driver(&mut self) {
         let shared = self.runtime.shared();
         let turns = shared.turns();
         if turns == self.turns && !self.runtime.timers().is_attended() {
@@ -75,7 +75,7 @@ impl Watchdog {
     }
 
     /// If a timer is late, its worker is busy: whoever sleeps in the driver fires it, else whoever looks up first.
-    fn look_at_timers(&self) {
+    fn check_timers(&self) {
         let timers: &Timers = self.runtime.timers();
         let clock = self.runtime.clock();
         let earliest = if clock.is_manual() { None } else { timers.earliest() };
@@ -93,7 +93,7 @@ impl Watchdog {
 }
 
 /// Moves what is queued on a worker to the injector, where everybody finds it.
-fn give_away(shared: &Shared, stuck: &Remote) {
+fn drain_to_injector(shared: &Shared, stuck: &Remote) {
     if let Some(task) = stuck.front.lifo.steal() {
         shared.inject(task);
     }

@@ -3,8 +3,8 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
-use super::choice::Choice;
 use super::idle::Activity;
+use super::policy::SchedulePolicy;
 use super::queue::Local;
 use super::{Front, Shared};
 use crate::context;
@@ -24,25 +24,25 @@ pub(crate) const MAINTENANCE_INTERVAL: u32 = 61;
 const INJECTED_MAX: usize = 512;
 
 /// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
-pub(crate) struct Lane {
+pub(crate) struct LocalQueue {
     pub(crate) index: usize,
     queue: Local,
     front: Arc<Front>,
 }
 
-impl std::fmt::Debug for Lane {
+impl std::fmt::Debug for LocalQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").field("index", &self.index).field("queued", &self.queue.len()).finish()
+        f.debug_struct("LocalQueue").field("index", &self.index).field("queued", &self.queue.len()).finish()
     }
 }
 
-impl Lane {
+impl LocalQueue {
     /// Puts a task that was just woken into the LIFO slot. True if that moved another one to the queue.
     #[inline]
     pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
         match self.front.lifo.replace(task) {
-            Some(former) => {
-                self.queue.push(former);
+            Some(prev) => {
+                self.queue.push(prev);
                 true
             }
             None => false,
@@ -70,7 +70,7 @@ pub(crate) struct WorkerParts {
     runtime: Handle,
     index: usize,
     queue: Local,
-    choice: Choice,
+    policy: SchedulePolicy,
 }
 
 impl WorkerParts {
@@ -79,44 +79,44 @@ impl WorkerParts {
     }
 
     pub(crate) fn into_worker(self) -> Worker {
-        Worker::new(self.runtime, self.index, self.queue, self.choice)
+        Worker::new(self.runtime, self.index, self.queue, self.policy)
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     runtime: Handle,
-    lane: Rc<Lane>,
-    choice: Choice,
+    local: Rc<LocalQueue>,
+    policy: SchedulePolicy,
     lifo_polls: u8,
     activity: Activity,
 }
 
 impl Worker {
-    pub(crate) fn new(runtime: Handle, index: usize, queue: Local, choice: Choice) -> Self {
+    pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         let front = runtime.shared().remotes[index].front.clone();
-        let lane = Rc::new(Lane { index, queue, front });
-        Self { runtime, lane, choice, lifo_polls: 0, activity: Activity::Running }
+        let local = Rc::new(LocalQueue { index, queue, front });
+        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running }
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
-        self.settle();
-        let lane = Rc::try_unwrap(self.lane).expect("invariant: nobody is inside a worker that moves");
-        WorkerParts { runtime: self.runtime, index: lane.index, queue: lane.queue, choice: self.choice }
+        self.reset_activity();
+        let local = Rc::try_unwrap(self.local).expect("invariant: nobody is inside a worker that moves");
+        WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        let lane = self.lane.clone();
+        let local = self.local.clone();
         let runtime = self.runtime.clone();
-        context::enter_worker(&runtime, &lane, || f(self))
+        context::enter_worker(&runtime, &local, || f(self))
     }
 
     /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep everybody
     /// from waking another one, for ever.
-    pub(crate) fn settle(&mut self) {
-        if self.activity.settle(&self.runtime.shared().idle, self.lane.index) {
+    pub(crate) fn reset_activity(&mut self) {
+        if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
             self.shared().wake_one();
         }
     }
@@ -132,7 +132,7 @@ impl Worker {
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
-        let tick = self.lane.front.ticks.advance();
+        let tick = self.local.front.ticks.advance();
         if tick % MAINTENANCE_INTERVAL == 0 {
             self.maintain();
         }
@@ -147,7 +147,7 @@ impl Worker {
             self.shared().wake_one();
         }
         if let Some(woken) = task.run() {
-            self.lane.queue.push(woken);
+            self.local.queue.push(woken);
         }
         Step::Ran
     }
@@ -163,32 +163,32 @@ impl Worker {
     }
 
     fn next_local(&mut self, tick: u32) -> Option<Runnable> {
-        if self.choice.injector_first(tick) && !self.shared().injector.is_empty() {
-            self.take_over_injected();
+        if self.policy.injector_first(tick) && !self.shared().injector.is_empty() {
+            self.refill_from_injector();
         }
 
-        if let Some(task) = self.lane.front.lifo.take() {
-            if self.choice.lifo_first(self.lifo_polls, self.lane.queue.is_empty()) {
+        if let Some(task) = self.local.front.lifo.take() {
+            if self.policy.lifo_first(self.lifo_polls, self.local.queue.is_empty()) {
                 self.lifo_polls = self.lifo_polls.saturating_add(1);
                 return Some(task);
             }
-            self.lane.queue.push(task);
+            self.local.queue.push(task);
         }
 
         self.lifo_polls = 0;
-        self.lane.queue.pop()
+        self.local.queue.pop()
     }
 
     /// Moves a fair share of the injected tasks to the local queue.
-    fn take_over_injected(&mut self) {
+    fn refill_from_injector(&mut self) {
         let shared = self.shared();
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
         while moved < max {
-            let before = self.lane.queue.len();
-            let Some(task) = shared.injector.pop_into(&self.lane.queue) else { break };
-            self.lane.queue.push(task);
-            moved += self.lane.queue.len().saturating_sub(before).max(1);
+            let before = self.local.queue.len();
+            let Some(task) = shared.injector.pop_into(&self.local.queue) else { break };
+            self.local.queue.push(task);
+            moved += self.local.queue.len().saturating_sub(before).max(1);
         }
         if moved > 1 {
             shared.wake_one();
@@ -198,8 +198,8 @@ impl Worker {
     /// Looks for work elsewhere: the injector, then the other workers.
     fn search(&mut self) -> Option<Runnable> {
         let shared = self.runtime.shared();
-        if let Some(task) = shared.injector.pop_into(&self.lane.queue) {
-            if !self.lane.queue.is_empty() {
+        if let Some(task) = shared.injector.pop_into(&self.local.queue) {
+            if !self.local.queue.is_empty() {
                 shared.wake_one();
             }
             return Some(task);
@@ -212,19 +212,19 @@ impl Worker {
         if !self.activity.start_searching(&shared.idle) {
             return None;
         }
-        let first = self.choice.victim(workers);
+        let first = self.policy.victim(workers);
         (0..workers)
             .map(|offset| (first + offset) % workers)
-            .filter(|&victim| victim != self.lane.index)
-            .find_map(|victim| shared.remotes[victim].stealer.steal_into(&self.lane.queue))
-            .or_else(|| shared.injector.pop_into(&self.lane.queue))
+            .filter(|&victim| victim != self.local.index)
+            .find_map(|victim| shared.remotes[victim].stealer.steal_into(&self.local.queue))
+            .or_else(|| shared.injector.pop_into(&self.local.queue))
     }
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
-        self.fall_asleep();
+        self.transition_to_parked();
         let for_all = self.sleep();
-        self.wake_up();
+        self.transition_from_parked();
         if for_all {
             self.fire_all_timers();
         } else {
@@ -236,9 +236,9 @@ impl Worker {
     /// until its own timers are due. True if it slept for everybody.
     fn sleep(&self) -> bool {
         let (shared, timers) = (self.shared(), self.runtime.timers());
-        let parker = &shared.remotes[self.lane.index].parker;
+        let parker = &shared.remotes[self.local.index].parker;
         let Some(mut driver) = shared.try_driver() else {
-            parker.park(self.time_to(timers.next_deadline(self.lane.index)));
+            parker.park(self.time_to(timers.next_deadline(self.local.index)));
             return false;
         };
 
@@ -251,8 +251,8 @@ impl Worker {
     }
 
     /// Announces that the worker sleeps.
-    fn fall_asleep(&mut self) {
-        let nobody_searches = self.activity.fall_asleep(&self.runtime.shared().idle, self.lane.index);
+    fn transition_to_parked(&mut self) {
+        let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
         if nobody_searches && self.shared().has_work() {
@@ -260,14 +260,14 @@ impl Worker {
         }
     }
 
-    fn wake_up(&mut self) {
-        self.activity.wake_up(&self.runtime.shared().idle, self.lane.index);
+    fn transition_from_parked(&mut self) {
+        self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
     }
 
     fn fire_timers(&mut self) {
         let timers = self.runtime.timers();
-        if timers.next_deadline(self.lane.index).is_some() {
-            timers.fire(self.lane.index, self.runtime.clock().now());
+        if timers.next_deadline(self.local.index).is_some() {
+            timers.fire(self.local.index, self.runtime.clock().now());
         }
     }
 
@@ -278,7 +278,7 @@ impl Worker {
         }
     }
 
-    /// `None`: no timer, or a clock that only a hand turns (which fires them itself).
+    /// `None`: no timer, or a manual clock, whose `advance` fires them.
     fn time_to(&self, deadline: Option<Instant>) -> Option<Duration> {
         let clock = self.runtime.clock();
         let deadline = deadline.filter(|_| !clock.is_manual())?;
@@ -289,7 +289,7 @@ impl Worker {
     #[cfg(feature = "sim")]
     pub(crate) fn is_runnable(&self) -> bool {
         self.activity != Activity::Asleep
-            || self.shared().remotes[self.lane.index].parker.has_token()
+            || self.shared().remotes[self.local.index].parker.has_token()
             || self.shared().io().len() > 0
     }
 
@@ -297,29 +297,29 @@ impl Worker {
     #[cfg(feature = "sim")]
     pub(crate) fn logical_step(&mut self) {
         if self.activity == Activity::Asleep {
-            self.shared().remotes[self.lane.index].parker.take_token();
+            self.shared().remotes[self.local.index].parker.take_token();
             self.shared().poll_driver();
-            self.wake_up();
+            self.transition_from_parked();
             self.fire_all_timers();
         }
         if self.step() == Step::Idle {
-            self.fall_asleep();
+            self.transition_to_parked();
         }
     }
 
     /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
-        while !self.lane.is_empty() {
-            let next = self.lane.front.lifo.take().or_else(|| self.lane.queue.pop());
+        while !self.local.is_empty() {
+            let next = self.local.front.lifo.take().or_else(|| self.local.queue.pop());
             next.into_iter().for_each(Runnable::cancel_unrun);
         }
     }
 
     /// The worker is no more: gives back what it is counted as. Its queue must be empty.
     pub(crate) fn into_runtime(mut self) -> Handle {
-        debug_assert!(self.lane.is_empty(), "a worker ends with tasks in its queue");
-        self.settle();
+        debug_assert!(self.local.is_empty(), "a worker ends with tasks in its queue");
+        self.reset_activity();
         self.runtime
     }
 

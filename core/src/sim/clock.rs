@@ -32,7 +32,7 @@ impl WorldTime {
 pub struct Skew {
     /// Nanoseconds by which the wall clock is ahead; negative: behind.
     pub ahead_ns: i64,
-    /// Parts of a million by which both clocks run fast; negative: slow. At most half.
+    /// Config of a million by which both clocks run fast; negative: slow. At most half.
     pub drift_ppm: i32,
 }
 

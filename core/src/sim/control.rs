@@ -1,8 +1,8 @@
 //! What code inside of a simulation may ask of the world around it: machines, faults, links.
 
 use super::clock::Skew;
-use super::net::{HostId, Net, Network, Presence};
-use super::{Dice, Kind};
+use super::net::{HostId, HostState, Net, Network};
+use super::{ChoiceKind, SimRng};
 use crate::runtime::Handle;
 use crate::sync::oneshot;
 use std::collections::VecDeque;
@@ -33,18 +33,18 @@ pub struct MachineId(pub(super) HostId);
 
 /// How a machine ends without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
+pub enum Crash {
     /// Its process is killed; its kernel closes the connections.
     Kill,
     /// It loses power: nobody tells the others.
     PowerOff,
 }
 
-impl Death {
-    pub(super) fn presence(self) -> Presence {
+impl Crash {
+    pub(super) fn host_state(self) -> HostState {
         match self {
-            Self::Kill => Presence::Dead,
-            Self::PowerOff => Presence::Gone,
+            Self::Kill => HostState::ProcessDown,
+            Self::PowerOff => HostState::PoweredOff,
         }
     }
 }
@@ -52,30 +52,30 @@ impl Death {
 /// What the world does between two steps.
 pub(super) enum Command {
     Add(MachineSpec, oneshot::Sender<MachineId>),
-    End(HostId, Option<Death>, oneshot::Sender<()>),
+    End(HostId, Option<Crash>, oneshot::Sender<()>),
     /// Starts a machine again; with `Some`, its clocks are wrong in another way from now on.
     Start(HostId, Option<Skew>, oneshot::Sender<()>),
-    Pause(HostId, bool),
+    AfterPoll(HostId, bool),
     Slow(HostId, u32),
     Signal(HostId),
 }
 
 /// The handle to a simulation's world; clones reach the same one.
 #[derive(Clone)]
-pub struct Control {
+pub struct WorldHandle {
     commands: Arc<Mutex<VecDeque<Command>>>,
     handles: Arc<Mutex<Vec<Option<Handle>>>>,
     net: Net,
-    dice: Dice,
+    rng: SimRng,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-impl Control {
-    pub(super) fn new(net: Net, dice: Dice) -> Self {
-        Self { commands: Arc::default(), handles: Arc::default(), net, dice }
+impl WorldHandle {
+    pub(super) fn new(net: Net, rng: SimRng) -> Self {
+        Self { commands: Arc::default(), handles: Arc::default(), net, rng }
     }
 
     pub(super) fn take_command(&self) -> Option<Command> {
@@ -87,9 +87,9 @@ impl Control {
         if handles.len() <= machine {
             handles.resize(machine + 1, None);
         }
-        let former = std::mem::replace(&mut handles[machine], handle);
+        let prev = std::mem::replace(&mut handles[machine], handle);
         drop(handles);
-        drop(former);
+        drop(prev);
     }
 
     fn push(&self, command: Command) {
@@ -108,8 +108,8 @@ impl Control {
     }
 
     /// Ends a machine without a word.
-    pub async fn kill(&self, machine: MachineId, death: Death) {
-        self.done(|reply| Command::End(machine.0, Some(death), reply)).await;
+    pub async fn kill(&self, machine: MachineId, crash: Crash) {
+        self.done(|reply| Command::End(machine.0, Some(crash), reply)).await;
     }
 
     /// Ends a machine's runtime as a program ends that returns from `main`: everything is dropped in order.
@@ -124,7 +124,7 @@ impl Control {
 
     /// Stops the steps of a machine, as SIGSTOP does, or lets them go on.
     pub fn pause(&self, machine: MachineId, paused: bool) {
-        self.push(Command::Pause(machine.0, paused));
+        self.push(Command::AfterPoll(machine.0, paused));
     }
 
     /// Makes every step of a machine take so many times as long.
@@ -158,15 +158,15 @@ impl Control {
     }
 
     /// Cuts one direction between two machines. Cuts add up.
-    pub fn cut(&self, from: MachineId, to: MachineId) {
+    pub fn partition(&self, from: MachineId, to: MachineId) {
         self.net.note_way(from.0, to.0, "cut");
-        self.net.cut(from.0, to.0);
+        self.net.partition(from.0, to.0);
     }
 
     /// Takes one cut back.
-    pub fn heal(&self, from: MachineId, to: MachineId) {
+    pub fn repair(&self, from: MachineId, to: MachineId) {
         self.net.note_way(from.0, to.0, "healed");
-        self.net.heal(from.0, to.0);
+        self.net.repair(from.0, to.0);
     }
 
     /// Keeps what travels in one direction between two machines.
@@ -196,7 +196,7 @@ impl Control {
 
     /// Draws a number below a bound.
     pub fn random_below(&self, bound: usize) -> usize {
-        self.dice.below(Kind::Random, bound)
+        self.rng.below(ChoiceKind::Random, bound)
     }
 
     /// Notes something in a machine's journal, which a failure prints.
@@ -205,8 +205,8 @@ impl Control {
     }
 }
 
-impl fmt::Debug for Control {
+impl fmt::Debug for WorldHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("net", &self.net).field("dice", &self.dice).finish_non_exhaustive()
+        f.debug_struct("WorldHandle").field("net", &self.net).field("rng", &self.rng).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! One runtime whose logical workers take one step at a time on the calling thread.
 
-use super::{Dice, Kind, Record, Simulation};
-use crate::builder::Simulated;
+use super::{ChoiceKind, SimContext, SimRng, Trace};
+use crate::runtime::builder::SimEnv;
 use crate::runtime::{self, Builder, Handle, Runtime};
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
@@ -40,7 +40,7 @@ pub struct Stepper {
     runtime: Runtime,
     workers: Vec<Worker>,
     watchdog: Watchdog,
-    dice: Dice,
+    rng: SimRng,
 }
 
 impl Stepper {
@@ -49,16 +49,16 @@ impl Stepper {
     /// # Errors
     /// As [`Builder::build`].
     pub fn new(workers: usize, seed: u64) -> io::Result<Self> {
-        let simulation = Simulation::new(Dice::new(seed), false);
-        Self::with(workers, seed, Simulated { simulation, machine: None })
+        let simulation = SimContext::new(SimRng::new(seed), false);
+        Self::with(workers, seed, SimEnv { simulation, machine: None })
     }
 
-    pub(super) fn with(workers: usize, seed: u64, simulated: Simulated) -> io::Result<Self> {
-        let dice = simulated.simulation.dice().clone();
-        let mut runtime = Builder::new_stepped(workers, seed, simulated).build()?;
-        let workers = runtime.take_stepped().into_iter().map(WorkerParts::into_worker).collect();
+    pub(super) fn with(workers: usize, seed: u64, simulated: SimEnv) -> io::Result<Self> {
+        let rng = simulated.simulation.rng().clone();
+        let mut runtime = Builder::new_simulated(workers, seed, simulated).build()?;
+        let workers = runtime.take_simulated().into_iter().map(WorkerParts::into_worker).collect();
         let watchdog = Watchdog::new(runtime.handle().clone());
-        Ok(Self { runtime, workers, watchdog, dice })
+        Ok(Self { runtime, workers, watchdog, rng })
     }
 
     /// Returns the handle of the runtime.
@@ -72,15 +72,15 @@ impl Stepper {
         if runnable.is_empty() {
             return false;
         }
-        let index = runnable[self.dice.below(Kind::Step, runnable.len())];
+        let index = runnable[self.rng.below(ChoiceKind::Step, runnable.len())];
         self.step_worker(index);
         true
     }
 
     pub(super) fn step_worker(&mut self, index: usize) {
         // No worker is in a poll for long here: one that was not chosen since the last look stands for a stuck one.
-        if self.dice.below(Kind::Watchdog, WATCHDOG_INTERVAL) == 0 {
-            self.watchdog.look_at_workers();
+        if self.rng.below(ChoiceKind::Watchdog, WATCHDOG_INTERVAL) == 0 {
+            self.watchdog.check_workers();
         }
         self.workers[index].enter(Worker::logical_step);
     }
@@ -124,21 +124,21 @@ impl Stepper {
     }
 
     /// Returns every decision taken so far.
-    pub fn record(&self) -> Record {
-        self.dice.record()
+    pub fn record(&self) -> Trace {
+        self.rng.record()
     }
 }
 
 impl Drop for Stepper {
     fn drop(&mut self) {
         self.handle().shared().begin_end();
-        self.workers.drain(..).for_each(runtime::leave);
+        self.workers.drain(..).for_each(runtime::shutdown_worker);
     }
 }
 
 impl fmt::Debug for Stepper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stepper").field("workers", &self.workers.len()).field("dice", &self.dice).finish()
+        f.debug_struct("Stepper").field("workers", &self.workers.len()).field("rng", &self.rng).finish()
     }
 }
 

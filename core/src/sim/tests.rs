@@ -54,7 +54,7 @@ pub(super) fn echo(handle: &Handle) {
     });
 }
 
-pub(super) fn address(control: &Control, machine: MachineId) -> SocketAddr {
+pub(super) fn address(control: &WorldHandle, machine: MachineId) -> SocketAddr {
     (control.ip(machine), 7).into()
 }
 
@@ -145,17 +145,17 @@ fn a_killed_machine_breaks_its_connections_and_one_without_power_says_nothing() 
     let run = world.run(|control| async move {
         let server = control.add(spec("server", echo)).await.unwrap();
         let mut byte = [0];
-        for death in [Death::Kill, Death::PowerOff] {
+        for crash in [Crash::Kill, Crash::PowerOff] {
             sleep(Duration::from_millis(10)).await;
             let stream = TcpStream::connect(address(&control, server)).await.unwrap();
             write_all(&stream, &[1]).await.unwrap();
             read_exact(&stream, &mut byte).await.unwrap();
-            control.kill(server, death).await;
+            control.kill(server, crash).await;
             let read = crate::time::timeout(Duration::from_secs(60), read_exact(&stream, &mut byte)).await;
-            assert_eq!(read.is_ok(), death == Death::Kill);
+            assert_eq!(read.is_ok(), crash == Crash::Kill);
             let again = crate::time::timeout(Duration::from_secs(60), TcpStream::connect(address(&control, server)));
             let refused = again.await.map(|result| result.unwrap_err().kind());
-            assert_eq!(refused.ok(), (death == Death::Kill).then_some(std::io::ErrorKind::ConnectionRefused));
+            assert_eq!(refused.ok(), (crash == Crash::Kill).then_some(std::io::ErrorKind::ConnectionRefused));
             control.start(server, None).await;
         }
     });
@@ -175,7 +175,7 @@ fn what_is_sent_over_a_cut_way_arrives_after_it_is_healed_and_what_is_held_after
             if hold {
                 control.hold(test, server)
             } else {
-                control.cut(test, server)
+                control.partition(test, server)
             }
             write_all(&stream, &[7]).await.unwrap();
             let read = crate::time::timeout(Duration::from_secs(20), read_exact(&stream, &mut byte)).await;
@@ -183,7 +183,7 @@ fn what_is_sent_over_a_cut_way_arrives_after_it_is_healed_and_what_is_held_after
             if hold {
                 control.release(test, server)
             } else {
-                control.heal(test, server)
+                control.repair(test, server)
             }
             let start = Instant::now();
             read_exact(&stream, &mut byte).await.unwrap();

@@ -3,15 +3,15 @@
 //! Every step takes a moment of the world's time; when nobody can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
+use super::choose::{Policy, StepChooser, WorkerId};
 use super::clock::{MachineClock, WorldTime};
-use super::control::{Command, Control, Death, MachineId, MachineSpec};
-use super::net::{Net, Network, Presence};
-use super::policy::{Chooser, Lane, Policy};
+use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
+use super::net::{HostState, Net, Network};
 use super::stepper::Stepper;
-use super::{Dice, Kind, Record, Simulation, journal};
-use crate::builder::Simulated;
+use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
 use crate::rng::split;
 use crate::runtime::Handle;
+use crate::runtime::builder::SimEnv;
 use crate::task::Id;
 use crate::time::Clock;
 use std::any::Any;
@@ -31,7 +31,7 @@ const STEP: u64 = 500;
 const BOOT: std::ops::Range<u64> = 200_000..5_000_000;
 
 /// A ready task that waits longer is starved. Specified.
-const PATIENCE: u64 = 1_000_000_000;
+const STARVATION_LIMIT: u64 = 1_000_000_000;
 
 /// How often sleeping machines are searched for tasks that should run, in the world's time.
 const AUDIT_INTERVAL: u64 = 100_000_000;
@@ -59,7 +59,7 @@ pub struct Options {
 impl Options {
     /// The defaults, with a seed. Every third seed runs by priorities.
     pub fn new(seed: u64) -> Self {
-        let policy = if seed % 3 == 2 { Policy::Priorities { changes: 3 } } else { Policy::Uniform };
+        let policy = if seed % 3 == 2 { Policy::Pct { changes: 3 } } else { Policy::Uniform };
         let (steps_max, time_max) = (20_000_000, Duration::from_secs(24 * 3600));
         Self { seed, policy, network: Network::default(), buggify: true, steps_max, time_max }
     }
@@ -84,15 +84,15 @@ impl fmt::Debug for Failure {
 
 /// When a machine is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum Checkpoint {
     /// It runs, and has nothing to do at the moment.
-    Quiet,
+    Idle,
     /// Its runtime has ended, everything in it was dropped.
     Ended,
 }
 
 /// Looks at a machine and says what is wrong, if anything.
-pub type Auditor = Box<dyn Fn(&Handle, Moment) -> Vec<String>>;
+pub type Oracle = Box<dyn Fn(&Handle, Checkpoint) -> Vec<String>>;
 
 struct Machine {
     spec: MachineSpec,
@@ -112,13 +112,13 @@ struct Machine {
 pub struct World {
     options: Options,
     time: WorldTime,
-    dice: Dice,
-    simulation: Arc<Simulation>,
+    rng: SimRng,
+    simulation: Arc<SimContext>,
     net: Net,
-    chooser: Chooser,
+    chooser: StepChooser,
     machines: Vec<Machine>,
-    control: Control,
-    auditor: Auditor,
+    control: WorldHandle,
+    oracle: Oracle,
     found: Vec<String>,
     steps: u64,
     audited: u64,
@@ -129,22 +129,22 @@ pub struct World {
 
 impl World {
     /// A world in which there is nothing yet but the machine that the test runs on.
-    pub fn new(options: Options, auditor: Auditor) -> Self {
-        let (time, dice) = (WorldTime::default(), Dice::new(options.seed));
-        let net = Net::new(time.clone(), dice.clone(), options.network.clone());
-        let chooser = Chooser::new(options.policy, &dice);
-        let simulation = Simulation::new(dice.clone(), options.buggify);
-        let control = Control::new(net.clone(), dice.clone());
+    pub fn new(options: Options, oracle: Oracle) -> Self {
+        let (time, rng) = (WorldTime::default(), SimRng::new(options.seed));
+        let net = Net::new(time.clone(), rng.clone(), options.network.clone());
+        let chooser = StepChooser::new(options.policy, &rng);
+        let simulation = SimContext::new(rng.clone(), options.buggify);
+        let control = WorldHandle::new(net.clone(), rng.clone());
         let mut world = Self {
             options,
             time,
-            dice,
+            rng,
             simulation,
             net,
             chooser,
             machines: Vec::new(),
             control,
-            auditor,
+            oracle,
             found: Vec::new(),
             steps: 0,
             audited: 0,
@@ -160,14 +160,14 @@ impl World {
     ///
     /// # Errors
     /// [`Failure`]
-    pub fn run<F>(&mut self, test: impl FnOnce(Control) -> F) -> Result<F::Output, Failure>
+    pub fn run<F>(&mut self, test: impl FnOnce(WorldHandle) -> F) -> Result<F::Output, Failure>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let control = self.control.clone();
         crate::mailbox::turn::forget();
-        journal::capture(&self.net.clone(), || {
+        event_log::capture(&self.net.clone(), || {
             let Some(handle) = self.control.handle(MachineId(TEST)) else {
                 return Err(Failure::Found("the test's machine did not start".to_owned()));
             };
@@ -191,13 +191,13 @@ impl World {
             for machine in (0..self.machines.len()).rev() {
                 self.end(machine, None);
             }
-            self.verdict()?;
+            self.take_failures()?;
             Ok(output)
         })
     }
 
     /// Whether anything was found wrong so far.
-    fn verdict(&mut self) -> Result<(), Failure> {
+    fn take_failures(&mut self) -> Result<(), Failure> {
         self.found.extend(self.simulation.take_reports());
         if self.found.is_empty() { Ok(()) } else { Err(Failure::Found(self.found.join("\n"))) }
     }
@@ -205,23 +205,23 @@ impl World {
     /// One step of one worker, or of time.
     fn turn(&mut self) -> Result<(), Failure> {
         while let Some(command) = self.control.take_command() {
-            self.obey(command);
+            self.execute(command);
         }
-        self.verdict()?;
+        self.take_failures()?;
 
         let now = self.time.now();
         if self.net.next_due().is_some_and(|due| due <= now) {
             self.net.advance();
         }
-        if now - self.looked > PATIENCE {
+        if now - self.looked > STARVATION_LIMIT {
             self.look_for_starved(now)?;
         }
         let ready = self.ready(now)?;
         if ready.is_empty() {
-            return self.jump(now);
+            return self.advance_time(now);
         }
 
-        let (machine, worker) = self.chooser.choose(&ready, &self.dice);
+        let (machine, worker) = self.chooser.choose(&ready, &self.rng);
         self.step(machine, worker);
         self.steps += 1;
         if self.steps > self.options.steps_max {
@@ -234,7 +234,7 @@ impl World {
     fn step(&mut self, index: usize, worker: usize) {
         let machine = &mut self.machines[index];
         let Some(stepper) = &mut machine.running else { return };
-        journal::at(index, || stepper.step_worker(worker));
+        event_log::at(index, || stepper.step_worker(worker));
         let handle = stepper.handle();
         machine.next_timer = stepper.next_deadline().map_or(u64::MAX, |next| handle.clock().world_time_of(next));
         machine.waits_since[worker] = None;
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// All workers that could take a step now.
-    fn ready(&mut self, now: u64) -> Result<Vec<Lane>, Failure> {
+    fn ready(&mut self, now: u64) -> Result<Vec<WorkerId>, Failure> {
         let mut ready = Vec::new();
         for (index, machine) in self.machines.iter_mut().enumerate() {
             let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.free_at <= now) else {
@@ -255,7 +255,7 @@ impl World {
                     continue;
                 }
                 let since = *machine.waits_since[worker].get_or_insert(now);
-                if now - since > PATIENCE && machine.slow == 1 {
+                if now - since > STARVATION_LIMIT && machine.slow == 1 {
                     let name = &machine.spec.name;
                     return Err(Failure::Found(format!(
                         "worker {worker} of {name} was ready for a second and starved"
@@ -268,7 +268,7 @@ impl World {
     }
 
     /// Nobody can step: on to what happens next.
-    fn jump(&mut self, now: u64) -> Result<(), Failure> {
+    fn advance_time(&mut self, now: u64) -> Result<(), Failure> {
         if now - self.audited >= AUDIT_INTERVAL || self.audited == 0 {
             self.audited = now.max(1);
             self.audit()?;
@@ -284,7 +284,7 @@ impl World {
         if u128::from(next) > self.options.time_max.as_nanos() {
             return Err(Failure::Found(format!("the test has not ended after {:?}", self.options.time_max)));
         }
-        self.dice.note(Kind::Time, next);
+        self.rng.note(ChoiceKind::Time, next);
         self.time.set(next);
         Ok(())
     }
@@ -292,14 +292,14 @@ impl World {
     /// A task that waited at the last look and was not run since is starved.
     fn look_for_starved(&mut self, now: u64) -> Result<(), Failure> {
         // While time jumped nobody waited; a pause is the machine's own affair.
-        let jumped = now - self.looked > 2 * PATIENCE;
+        let jumped = now - self.looked > 2 * STARVATION_LIMIT;
         self.looked = now;
         let mut waiting = BTreeSet::new();
         for (index, machine) in self.machines.iter().enumerate() {
             let Some(stepper) = machine.running.as_ref().filter(|_| !machine.paused && machine.slow == 1) else {
                 continue;
             };
-            for (task, runs) in stepper.handle().shared().owned.waiting() {
+            for (task, runs) in stepper.handle().shared().owned.runnable_tasks() {
                 if self.waiting.contains(&(index, task, runs)) && !jumped {
                     let name = &machine.spec.name;
                     return Err(Failure::Found(format!("task {task} of {name} was ready for a second and starved")));
@@ -318,34 +318,34 @@ impl World {
             let Some(stepper) = &machine.running else { continue };
             let _entered = stepper.handle().enter();
             let name = &machine.spec.name;
-            let wrong = (self.auditor)(stepper.handle(), Moment::Quiet);
+            let wrong = (self.oracle)(stepper.handle(), Checkpoint::Idle);
             self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
-            if let Some((task, _)) = stepper.handle().shared().owned.waiting().first() {
+            if let Some((task, _)) = stepper.handle().shared().owned.runnable_tasks().first() {
                 return Err(Failure::Found(format!(
                     "task {task} of {name} is ready, and all workers sleep: a wake-up was lost"
                 )));
             }
         }
-        self.verdict()
+        self.take_failures()
     }
 
-    fn obey(&mut self, command: Command) {
+    fn execute(&mut self, command: Command) {
         // Who asked may have ended meanwhile.
         match command {
             Command::Add(spec, reply) => drop(reply.send(self.add(spec))),
-            Command::End(machine, death, reply) => {
-                self.end(machine, death);
+            Command::End(machine, crash, reply) => {
+                self.end(machine, crash);
                 let _ = reply.send(());
             }
             Command::Start(machine, skew, reply) => {
-                self.end(machine, Some(Death::Kill));
+                self.end(machine, Some(Crash::Kill));
                 if let Some(skew) = skew {
                     self.machines[machine].spec.skew = skew;
                 }
                 self.start(machine);
                 let _ = reply.send(());
             }
-            Command::Pause(machine, paused) => {
+            Command::AfterPoll(machine, paused) => {
                 self.net.note(machine, || if paused { "paused" } else { "goes on" }.to_owned());
                 self.machines[machine].paused = paused;
                 // Who cannot step does not starve.
@@ -387,7 +387,7 @@ impl World {
         machine.boots += 1;
         machine.paused = false;
         let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
-        let simulated = Simulated { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
+        let simulated = SimEnv { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
         match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
             Ok(stepper) => {
                 self.net.start_host(index);
@@ -400,32 +400,32 @@ impl World {
                 machine.waits_since.fill(None);
                 // A process takes its time to start. The test is there from the beginning.
                 if index != TEST {
-                    machine.free_at = self.time.now() + self.dice.between(Kind::Latency, BOOT.start, BOOT.end);
+                    machine.free_at = self.time.now() + self.rng.between(ChoiceKind::Latency, BOOT.start, BOOT.end);
                 }
                 let _entered = handle.enter();
-                journal::at(index, || (machine.spec.boot)(&handle));
+                event_log::at(index, || (machine.spec.boot)(&handle));
             }
             Err(error) => self.found.push(format!("machine {} did not start: {error}", machine.spec.name)),
         }
     }
 
     /// Ends a machine: without a word, or in order.
-    fn end(&mut self, index: usize, death: Option<Death>) {
+    fn end(&mut self, index: usize, crash: Option<Crash>) {
         let Some(stepper) = self.machines[index].running.take() else {
-            if let Some(death) = death {
-                self.net.end_host(index, death.presence());
+            if let Some(crash) = crash {
+                self.net.end_host(index, crash.host_state());
             }
             return;
         };
-        self.net.note(index, || death.map_or("ends in order".to_owned(), |death| format!("dies: {death:?}")));
-        if let Some(death) = death {
-            self.net.end_host(index, death.presence());
+        self.net.note(index, || crash.map_or("ends in order".to_owned(), |crash| format!("dies: {crash:?}")));
+        if let Some(crash) = crash {
+            self.net.end_host(index, crash.host_state());
         }
         self.control.set_handle(index, None);
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
-        let dropped = catch_unwind(AssertUnwindSafe(|| journal::at(index, || drop(stepper))));
-        crate::task::panic::drop_quietly(dropped);
+        let dropped = catch_unwind(AssertUnwindSafe(|| event_log::at(index, || drop(stepper))));
+        crate::task::panic::drop_catching(dropped);
 
         let name = self.machines[index].spec.name.clone();
         let left = [
@@ -437,16 +437,16 @@ impl World {
             self.found.push(format!("{count} {what} of {name} were left when it had ended"));
         }
         let _entered = handle.enter();
-        let wrong = (self.auditor)(&handle, Moment::Ended);
+        let wrong = (self.oracle)(&handle, Checkpoint::Ended);
         self.found.extend(wrong.into_iter().map(|text| format!("{name}: {text}")));
-        if death.is_none() {
-            self.net.end_host(index, Presence::Dead);
+        if crash.is_none() {
+            self.net.end_host(index, HostState::ProcessDown);
         }
     }
 
     /// Returns everything that was decided.
-    pub fn record(&self) -> Record {
-        self.dice.record()
+    pub fn record(&self) -> Trace {
+        self.rng.record()
     }
 
     /// Returns how much of the world's time has passed.
@@ -469,7 +469,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         for index in (0..self.machines.len()).rev() {
-            self.end(index, Some(Death::Kill));
+            self.end(index, Some(Crash::Kill));
         }
     }
 }

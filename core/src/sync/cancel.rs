@@ -150,9 +150,9 @@ impl Future for Cancelled {
         }
         if this.key.is_idle() {
             state.waiters.push(&mut this.key, (), cx.waker().clone());
-        } else if let WaiterState::Waiting(former) = state.waiters.poll(&mut this.key, cx.waker()) {
+        } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, cx.waker()) {
             drop(state);
-            drop(former);
+            drop(prev);
         }
         Poll::Pending
     }

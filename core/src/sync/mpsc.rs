@@ -3,7 +3,7 @@
 use super::semaphore::{Semaphore, TryAcquireError};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -72,7 +72,7 @@ impl<T> Shared<T> {
         state.queue.push_back(value);
         let woken = state.receiver.take();
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
         Ok(())
     }
 }
@@ -187,7 +187,7 @@ impl<T> Drop for Sender<T> {
         state.senders -= 1;
         let woken = if state.senders == 0 { state.receiver.take() } else { None };
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
     }
 }
 
@@ -281,9 +281,9 @@ impl<T> Receiver<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let former = state.receiver.replace(cx.waker().clone());
+        let prev = state.receiver.replace(cx.waker().clone());
         drop(state);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 

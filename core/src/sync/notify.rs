@@ -3,7 +3,7 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::shim::sync::{Mutex, MutexGuard};
 use crate::task::coop;
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,11 +28,11 @@ pub struct Notify {
 #[derive(Debug, Default)]
 struct State {
     /// A notification that found nobody.
-    kept: bool,
+    permit: bool,
     /// Whom `notify_one` serves is granted its notification, to pass on if it leaves; `notify_waiters` only wakes.
     waiters: WaitList<()>,
     /// How often everybody was notified.
-    rounds: u64,
+    notify_waiters_calls: u64,
 }
 
 impl Notify {
@@ -45,15 +45,15 @@ impl Notify {
     pub fn notify_one(&self) {
         let mut state = self.lock();
         let woken = state.waiters.grant();
-        state.kept |= woken.is_none();
+        state.permit |= woken.is_none();
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
     }
 
     /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
         let mut state = self.lock();
-        state.rounds += 1;
+        state.notify_waiters_calls += 1;
         let newcomer = state.waiters.next_ticket();
         while !state.waiters.is_empty() {
             let mut woken = WakeList::default();
@@ -72,8 +72,8 @@ impl Notify {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line; a notification it got goes to the next.
     pub fn notified(&self) -> Notified<'_> {
-        let rounds = self.lock().rounds;
-        Notified { notify: self, rounds, key: WaiterKey::default(), done: false }
+        let notify_waiters_calls = self.lock().notify_waiters_calls;
+        Notified { notify: self, notify_waiters_calls, key: WaiterKey::default(), done: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -86,7 +86,7 @@ impl Notify {
 #[must_use = "waits for nothing unless it is awaited"]
 pub struct Notified<'a> {
     notify: &'a Notify,
-    rounds: u64,
+    notify_waiters_calls: u64,
     key: WaiterKey,
     done: bool,
 }
@@ -110,17 +110,17 @@ impl Future for Notified<'_> {
         let this = &mut *self;
         let mut state = this.notify.lock();
         if !this.done {
-            if state.rounds != this.rounds {
+            if state.notify_waiters_calls != this.notify_waiters_calls {
                 // Everybody was notified: one that was meant for a single waiter is not needed here.
                 this.leave(state);
             } else if this.key.is_idle() {
-                if !std::mem::take(&mut state.kept) {
+                if !std::mem::take(&mut state.permit) {
                     state.waiters.push(&mut this.key, (), cx.waker().clone());
                     return Poll::Pending;
                 }
-            } else if let WaiterState::Waiting(former) = state.waiters.poll(&mut this.key, cx.waker()) {
+            } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, cx.waker()) {
                 drop(state);
-                drop(former);
+                drop(prev);
                 return Poll::Pending;
             }
         }

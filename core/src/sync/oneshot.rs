@@ -2,7 +2,7 @@
 
 use crate::shim::sync::{Arc, Mutex, MutexGuard};
 use crate::task::coop;
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -70,7 +70,7 @@ impl<T> Sender<T> {
         let woken = state.receiver.take();
         drop(state);
         self.sent = true;
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
         Ok(())
     }
 
@@ -89,9 +89,9 @@ impl<T> Sender<T> {
             if state.receiver_gone {
                 return Poll::Ready(());
             }
-            let former = state.sender.replace(cx.waker().clone());
+            let prev = state.sender.replace(cx.waker().clone());
             drop(state);
-            drop(former);
+            drop(prev);
             Poll::Pending
         })
         .await;
@@ -107,7 +107,7 @@ impl<T> Drop for Sender<T> {
         state.sender_gone = true;
         let woken = state.receiver.take();
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
     }
 }
 
@@ -157,7 +157,7 @@ impl<T> Receiver<T> {
         state.receiver_gone = true;
         let woken = state.sender.take();
         drop(state);
-        woken.into_iter().for_each(wake_quietly);
+        woken.into_iter().for_each(wake_catching);
     }
 }
 
@@ -175,9 +175,9 @@ impl<T> Future for Receiver<T> {
             progress.made_progress();
             return Poll::Ready(Err(RecvError));
         }
-        let former = state.receiver.replace(cx.waker().clone());
+        let prev = state.receiver.replace(cx.waker().clone());
         drop(state);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 }

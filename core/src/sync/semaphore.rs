@@ -184,9 +184,9 @@ impl Semaphore {
         // Served since the first look.
         let granted = self.was_granted(key);
         match state.waiters.poll(key, cx.waker()) {
-            WaiterState::Waiting(former) => {
+            WaiterState::Waiting(prev) => {
                 drop(state);
-                drop(former);
+                drop(prev);
                 Poll::Pending
             }
             WaiterState::Granted | WaiterState::Woken => Poll::Ready(if granted { Ok(()) } else { Err(AcquireError) }),
@@ -198,10 +198,10 @@ impl Semaphore {
         if self.was_granted(key) {
             state.permits += count;
         }
-        let former = state.waiters.remove(key);
+        let prev = state.waiters.remove(key);
         // Those behind may ask for less than who leaves.
         self.grant(state);
-        drop(former);
+        drop(prev);
     }
 
     /// Adds permits.

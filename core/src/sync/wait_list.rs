@@ -5,15 +5,15 @@
 //! Joining, leaving and serving take constant time. Slots are used again, so a wait allocates nothing once the list has
 //! had as many waiters before; memory goes back when the list has emptied and the last rounds needed far less.
 //!
-//! Rules for owners: wakers that come out are woken, and former ones dropped, after the lock is released; a future that
+//! Rules for owners: wakers that come out are woken, and previous ones dropped, after the lock is released; a future that
 //! is dropped calls [`WaitList::remove`] with its key.
 //!
 //! Tickets count up and waiters are served from the front. So an owner that serves in no other way can publish
 //! [`WaitList::front_ticket`] in an atomic, and a waiter whose ticket is smaller knows, without the lock, that it was
-//! served: see `mailbox/credit.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
+//! served: see `mailbox/permits.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
-use crate::task::panic::wake_quietly;
+use crate::task::panic::wake_catching;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -33,9 +33,9 @@ pub struct WaiterKey {
 
 /// Where a waiter stands.
 #[derive(Debug)]
-#[must_use = "a former waker is dropped after the lock is released"]
+#[must_use = "a prev waker is dropped after the lock is released"]
 pub enum WaiterState {
-    /// In the list. Its former waker, if any, is to be dropped after the lock is released.
+    /// In the list. Its previous waker, if any, is to be dropped after the lock is released.
     Waiting(Option<Waker>),
     /// Served by [`WaitList::grant`]: what was granted is the waiter's to use or to pass on.
     Granted,
@@ -313,7 +313,7 @@ impl WakeList {
     /// Wakes all. A waker that panics keeps no other from being woken.
     pub fn wake(&mut self) {
         for waker in self.wakers[..std::mem::take(&mut self.len)].iter_mut().filter_map(Option::take) {
-            wake_quietly(waker);
+            wake_catching(waker);
         }
     }
 }
@@ -369,11 +369,11 @@ mod tests {
     #[test]
     fn a_key_of_a_slot_that_is_used_again_finds_nothing() {
         let mut list = WaitList::default();
-        let mut former = join(&mut list, 1);
+        let mut prev = join(&mut list, 1);
         assert!(list.pop().is_some());
         let mut present = join(&mut list, 2);
-        assert_eq!(former.index, present.index);
-        assert!(matches!(list.remove(&mut former), WaiterState::Woken));
+        assert_eq!(prev.index, present.index);
+        assert!(matches!(list.remove(&mut prev), WaiterState::Woken));
         assert!(matches!(list.remove(&mut present), WaiterState::Waiting(Some(_))));
     }
 

@@ -288,14 +288,14 @@ fn wakers_of_those_who_leave_are_dropped_under_no_lock() {
 fn a_sender_that_waits_for_the_end_may_move_and_its_former_waker_may_cause_it() {
     let (mut send, receive) = oneshot::channel::<()>();
     let receive = std::sync::Mutex::new(Some(receive));
-    let former = waker_that_drops(move || drop(receive.lock().unwrap().take()));
+    let prev = waker_that_drops(move || drop(receive.lock().unwrap().take()));
     let mut closed = pin!(send.closed());
-    assert!(poll_with(closed.as_mut(), &former).is_pending());
-    drop(former);
+    assert!(poll_with(closed.as_mut(), &prev).is_pending());
+    drop(prev);
 
     let (wakes, waker) = counting_waker();
     assert!(poll_with(closed.as_mut(), &waker).is_pending());
-    assert_eq!(wakes.count(), 1, "the former waker was dropped, and the receiver with it");
+    assert_eq!(wakes.count(), 1, "the prev waker was dropped, and the receiver with it");
     assert!(poll(closed).is_ready());
 }
 

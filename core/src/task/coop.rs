@@ -14,13 +14,13 @@ thread_local! {
     static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// Runs `f` with a fresh budget and restores the former one afterwards.
+/// Runs `f` with a fresh budget and restores the previous one afterwards.
 pub(crate) fn budget<R>(f: impl FnOnce() -> R) -> R {
     let units = if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL };
     with_budget(Some(units), f)
 }
 
-/// Runs `f` without any budget and restores the former one afterwards.
+/// Runs `f` without any budget and restores the previous one afterwards.
 pub(crate) fn unlimited<R>(f: impl FnOnce() -> R) -> R {
     with_budget(None, f)
 }

@@ -1,6 +1,6 @@
 //! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
 
-use super::state::{Output, Pause, Start, State, Wake};
+use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
 use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::shim::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ impl Task {
         while self.take() {
             match self.state.start() {
                 Start::Poll if !self.event.load(Ordering::Acquire) => {
-                    if self.state.pause() == Pause::Submit {
+                    if self.state.pause() == AfterPoll::Schedule {
                         self.submit();
                     }
                     continue;
@@ -57,7 +57,7 @@ fn loom_a_wake_is_never_lost() {
                 let task = task.clone();
                 loom::thread::spawn(move || {
                     task.event.store(true, Ordering::Release);
-                    if task.state.wake() == Wake::Submit {
+                    if task.state.wake() == Wake::Schedule {
                         task.submit();
                     }
                 })
@@ -78,10 +78,10 @@ fn loom_an_output_has_exactly_one_owner() {
         let state = Arc::new(State::scheduled_with_handle());
         let handle = {
             let state = state.clone();
-            loom::thread::spawn(move || state.release_output() == Output::Mine)
+            loom::thread::spawn(move || state.release_output() == OutputOwner::Caller)
         };
         let _ = state.start();
-        let worker = state.complete() == Output::Mine;
+        let worker = state.complete() == OutputOwner::Caller;
         let joiner = handle.join().unwrap();
         assert!(worker != joiner);
     });
@@ -95,7 +95,7 @@ fn loom_abort_against_completion_drops_the_future_once() {
         let aborter = {
             let task = task.clone();
             loom::thread::spawn(move || {
-                if task.state.cancel() == Wake::Submit {
+                if task.state.cancel() == Wake::Schedule {
                     task.submit();
                 }
             })
@@ -114,7 +114,7 @@ fn loom_an_abort_reaches_a_sleeping_task() {
         let aborter = {
             let task = task.clone();
             loom::thread::spawn(move || {
-                if task.state.cancel() == Wake::Submit {
+                if task.state.cancel() == Wake::Schedule {
                     task.submit();
                 }
             })

@@ -41,36 +41,36 @@ pub fn panic_message(payload: Box<dyn Any + Send>) -> String {
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let mut payload = Some(payload);
     for _ in 0..PAYLOADS_MAX {
-        let Some(former) = payload.take() else { return };
-        payload = catch_unwind(AssertUnwindSafe(|| drop(former))).err();
+        let Some(prev) = payload.take() else { return };
+        payload = catch_unwind(AssertUnwindSafe(|| drop(prev))).err();
     }
     mem::forget(payload);
 }
 
 /// Runs foreign code. Its panic ends here and is reported as `what` panicked.
-pub(crate) fn contain<R>(what: &'static str, f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn catch_panic<R>(what: &'static str, f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| report(what, panic_message(payload))).ok()
 }
 
 /// Drops what a user made.
-pub(crate) fn drop_quietly<T>(value: T) {
-    contain("a destructor panicked", || drop(value));
+pub(crate) fn drop_catching<T>(value: T) {
+    catch_panic("a destructor panicked", || drop(value));
 }
 
 /// Wakes somebody, perhaps of another executor. That is asked first, for the sake of speed: a task of ours does not panic.
 #[inline]
-pub(crate) fn wake_quietly(waker: Waker) {
+pub(crate) fn wake_catching(waker: Waker) {
     if is_of_a_task(&waker) {
         return waker.wake();
     }
-    contain("a waker panicked", || waker.wake());
+    catch_panic("a waker panicked", || waker.wake());
 }
 
 /// Wakes many, each of them whatever the others do.
 pub(crate) fn wake_all(wakers: Vec<Waker>) {
     let mut wakers = wakers.into_iter();
     // A panic has used up the waker that it came from.
-    while contain("a waker panicked", || wakers.by_ref().for_each(Waker::wake)).is_none() {}
+    while catch_panic("a waker panicked", || wakers.by_ref().for_each(Waker::wake)).is_none() {}
 }
 
 #[cold]

@@ -7,8 +7,8 @@
 //! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
-use super::panic::{drop_quietly, wake_quietly};
-use super::state::{Output, Pause, Start, State, Wake};
+use super::panic::{drop_catching, wake_catching};
+use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
 use super::{Id, JoinError};
 use crate::context;
 use crate::runtime::Handle;
@@ -31,7 +31,7 @@ pub(crate) struct Header {
     /// Where the runtime's list of living tasks keeps it; see `scheduler::owned`.
     pub(crate) owned: AtomicU64,
     /// Who waits for the output. A lock: it is taken once per join, off the hot path.
-    joiner: Mutex<Option<Waker>>,
+    join_waker: Mutex<Option<Waker>>,
     /// How often it was run.
     #[cfg(feature = "sim")]
     runs: AtomicU64,
@@ -109,33 +109,33 @@ where
         runtime,
         id,
         owned: AtomicU64::new(0),
-        joiner: Mutex::new(None),
+        join_waker: Mutex::new(None),
         #[cfg(feature = "sim")]
         runs: AtomicU64::new(0),
     };
     let cell = Cell::<F, X> { prefix: Prefix { header, shared }, stage: UnsafeCell::new(Stage::Taken) };
     let cell = NonNull::from(Box::leak(Box::new(cell)));
     let task = TaskRef(cell.cast());
-    let unmade = Unmade(Some(Runnable(cell.cast())));
+    let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
     let future = make(task.clone());
     // SAFETY: the task has not been launched, so nobody else looks at the stage.
     let stage = unsafe { &cell.as_ref().stage };
     // SAFETY: as above.
     stage.with_mut(|stage| unsafe { *stage = Stage::Future(future) });
-    (task, unmade.into_runnable())
+    (task, cancel_on_drop.into_runnable())
 }
 
 /// A task without its future. If that is never made, the task completes as cancelled and is freed.
-struct Unmade(Option<Runnable>);
+struct CancelOnDrop(Option<Runnable>);
 
-impl Unmade {
+impl CancelOnDrop {
     fn into_runnable(mut self) -> Runnable {
         self.0.take().expect("invariant: present until taken or dropped")
     }
 }
 
-impl Drop for Unmade {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.take().into_iter().for_each(Runnable::cancel_unrun);
     }
@@ -182,14 +182,14 @@ impl TaskRef {
 
     /// How often the task was run, if it waits to be run again.
     #[cfg(feature = "sim")]
-    pub(crate) fn waits_after(&self) -> Option<u64> {
+    pub(crate) fn pending_run(&self) -> Option<u64> {
         let header = self.header();
         header.state.is_scheduled().then(|| header.runs.load(std::sync::atomic::Ordering::Acquire))
     }
 
     /// Makes the next run drop the future.
     pub(crate) fn cancel(&self) {
-        if self.header().state.cancel() == Wake::Submit {
+        if self.header().state.cancel() == Wake::Schedule {
             self.header().runtime.shared().submit(Runnable(self.0));
         }
     }
@@ -235,7 +235,7 @@ impl TaskRef {
     /// The task was made with `joined` and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if !self.is_complete() {
-            self.set_joiner(cx.waker());
+            self.set_join_waker(cx.waker());
 
             if !self.is_complete() {
                 return Poll::Pending;
@@ -249,21 +249,21 @@ impl TaskRef {
         Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
     }
 
-    /// Makes the end of the task wake `waker`. A former one is dropped outside of the lock: it may be the last of what it
+    /// Makes the end of the task wake `waker`. A previous one is dropped outside of the lock: it may be the last of what it
     /// wakes.
-    fn set_joiner(&self, waker: &Waker) {
-        let mut joiner = self.header().joiner.lock().unwrap_or_else(|e| e.into_inner());
-        if joiner.as_ref().is_some_and(|known| known.will_wake(waker)) {
+    fn set_join_waker(&self, waker: &Waker) {
+        let mut join_waker = self.header().join_waker.lock().unwrap_or_else(|e| e.into_inner());
+        if join_waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return;
         }
-        let former = joiner.replace(waker.clone());
-        drop(joiner);
-        drop(former);
+        let prev = join_waker.replace(waker.clone());
+        drop(join_waker);
+        drop(prev);
     }
 
     /// Gives up the output; drops it here if the task has completed already.
     pub(crate) fn detach(&self) {
-        if self.header().state.release_output() == Output::Mine {
+        if self.header().state.release_output() == OutputOwner::Caller {
             let drop_output = self.header().vtable.drop_output;
             // SAFETY: the state word made this side the owner of the output.
             unsafe { drop_output(self.0) }
@@ -358,7 +358,7 @@ where
     let output = match start {
         Start::Poll => match poll(cell, ptr) {
             Some(output) => output,
-            None => return header.state.pause() == Pause::Submit,
+            None => return header.state.pause() == AfterPoll::Schedule,
         },
         Start::DropFuture => Err(JoinError::cancelled(header.id)),
     };
@@ -371,7 +371,7 @@ where
     let output = match dropped {
         Ok(()) => output,
         Err(panic) => {
-            drop_quietly(output);
+            drop_catching(output);
             Err(JoinError::panicked(header.id, panic))
         }
     };
@@ -407,7 +407,7 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
     }
 }
 
-/// Publishes the output that was stored, tells the joiner and gives the life reference back.
+/// Publishes the output that was stored, wakes the joiner and gives the life reference back.
 ///
 /// Takes a pointer and no reference: the memory may be freed before this returns, and a reference that is an argument
 /// promises that it is not.
@@ -418,13 +418,13 @@ unsafe fn finish(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
     let header = unsafe { ptr.as_ref() };
     match header.state.complete() {
-        Output::Theirs => {
-            let joiner = header.joiner.lock().unwrap_or_else(|e| e.into_inner()).take();
-            if let Some(waker) = joiner {
-                wake_quietly(waker);
+        OutputOwner::Other => {
+            let join_waker = header.join_waker.lock().unwrap_or_else(|e| e.into_inner()).take();
+            if let Some(waker) = join_waker {
+                wake_catching(waker);
             }
         }
-        Output::Mine => {
+        OutputOwner::Caller => {
             let drop_output = header.vtable.drop_output;
             // SAFETY: the state word made this side the owner of the output.
             unsafe { drop_output(ptr) };
@@ -462,7 +462,7 @@ unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
     if let Some(Err(error)) = &output {
         error.report_unseen();
     }
-    drop_quietly(output);
+    drop_catching(output);
 }
 
 /// # Safety
@@ -470,7 +470,7 @@ unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
 unsafe fn free<F: Future, X>(ptr: NonNull<Header>) {
     // SAFETY: it came from a `Box` in `new`.
     let cell = unsafe { Box::from_raw(ptr.cast::<Cell<F, X>>().as_ptr()) };
-    drop_quietly(cell);
+    drop_catching(cell);
 }
 
 /// # Safety
@@ -525,7 +525,7 @@ unsafe fn wake(ptr: *const ()) {
 unsafe fn wake_by_ref(ptr: *const ()) {
     // SAFETY: by contract.
     let header = unsafe { &*ptr.cast::<Header>() };
-    if header.state.wake() == Wake::Submit {
+    if header.state.wake() == Wake::Schedule {
         // The pointer itself, not one made from `header`: it reaches the whole task.
         let Some(task) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
         header.runtime.shared().submit(Runnable(task));

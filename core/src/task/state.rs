@@ -28,7 +28,7 @@ pub(crate) struct State(AtomicUsize);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// The caller alone must put the task into a queue.
-    Submit,
+    Schedule,
     /// Somebody else will run it, or nobody needs to.
     Nothing,
 }
@@ -44,21 +44,21 @@ pub(crate) enum Start {
 /// What follows a poll that returned `Pending`.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pause {
+pub(crate) enum AfterPoll {
     /// The task sleeps; the caller must not touch it any more.
     Idle,
     /// It was woken while it ran: the caller must put it into a queue.
-    Submit,
+    Schedule,
 }
 
 /// Who owns the output of a task that just completed, or of a handle that is dropped.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum OutputOwner {
     /// The caller must drop it.
-    Mine,
+    Caller,
     /// The other side has it.
-    Theirs,
+    Other,
 }
 
 impl State {
@@ -75,16 +75,16 @@ impl State {
     /// Asks for a run. Release: what the caller wrote is seen by the run; partner is `start` and `pause`.
     #[inline]
     pub(crate) fn wake(&self) -> Wake {
-        Self::submit_if_idle(self.0.fetch_or(SCHEDULED, Ordering::AcqRel))
+        Self::schedule_if_idle(self.0.fetch_or(SCHEDULED, Ordering::AcqRel))
     }
 
     /// Asks that the future be dropped instead of polled.
     pub(crate) fn cancel(&self) -> Wake {
-        Self::submit_if_idle(self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel))
+        Self::schedule_if_idle(self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel))
     }
 
-    fn submit_if_idle(before: usize) -> Wake {
-        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Nothing }
+    fn schedule_if_idle(before: usize) -> Wake {
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Schedule } else { Wake::Nothing }
     }
 
     /// Takes exclusive access to the future. The caller must have taken the task from a queue.
@@ -107,21 +107,21 @@ impl State {
 
     /// Gives exclusive access back after `Pending`.
     #[inline]
-    pub(crate) fn pause(&self) -> Pause {
+    pub(crate) fn pause(&self) -> AfterPoll {
         let before = self.0.fetch_and(!RUNNING, Ordering::AcqRel);
-        if before & SCHEDULED == 0 { Pause::Idle } else { Pause::Submit }
+        if before & SCHEDULED == 0 { AfterPoll::Idle } else { AfterPoll::Schedule }
     }
 
     /// Publishes the stored output. Partner is `release_output` and `is_complete`.
-    pub(crate) fn complete(&self) -> Output {
+    pub(crate) fn complete(&self) -> OutputOwner {
         let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
-        if before & JOIN == 0 { Output::Mine } else { Output::Theirs }
+        if before & JOIN == 0 { OutputOwner::Caller } else { OutputOwner::Other }
     }
 
     /// The handle no longer wants the output. Partner is `complete`.
-    pub(crate) fn release_output(&self) -> Output {
+    pub(crate) fn release_output(&self) -> OutputOwner {
         let before = self.0.fetch_and(!JOIN, Ordering::AcqRel);
-        if before & COMPLETE == 0 { Output::Theirs } else { Output::Mine }
+        if before & COMPLETE == 0 { OutputOwner::Other } else { OutputOwner::Caller }
     }
 
     pub(crate) fn is_complete(&self) -> bool {

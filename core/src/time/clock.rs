@@ -1,4 +1,4 @@
-//! Where a runtime gets its time from: the machine, a hand, or a simulation.
+//! The clock of a runtime: the machine's, a manual one, or that of a simulated machine.
 //!
 //! The one place that asks the operating system for the time.
 
@@ -50,12 +50,12 @@ impl Clock {
         }
     }
 
-    /// Returns true for a clock that does not go on by itself: it waits for a hand, or for its simulation.
+    /// Returns true for a clock that does not go on by itself: [`advance`](Self::advance) or its simulation moves it.
     pub fn is_manual(&self) -> bool {
         !matches!(self.0, Source::Real)
     }
 
-    /// Turns a manual clock. False, and nothing happens, for a clock that no hand turns.
+    /// Advances a manual clock. Returns false, and does nothing, for every other clock.
     pub fn advance(&self, time: Duration) -> bool {
         let Source::Manual(nanos) = &self.0 else { return false };
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -85,12 +85,23 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that asks for the time")]
 fn real_nanos() -> u64 {
-    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
-    let origin = ORIGIN.get_or_init(std::time::Instant::now);
     // One more than nothing, so that no instant is the origin itself.
-    u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+    nanos(origin().elapsed()).saturating_add(ORIGIN_NANOS)
+}
+
+/// The nanoseconds that the real clock shows at its origin.
+pub(super) const ORIGIN_NANOS: u64 = 1;
+
+/// The real clock's origin: its first use in this process. What other clocks show counts from it too, once it is given to std.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for the time")]
+pub(super) fn origin() -> std::time::Instant {
+    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(std::time::Instant::now)
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that asks for the wall-clock time")]

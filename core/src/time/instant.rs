@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::time::Clock;
+use crate::time::clock::{ORIGIN_NANOS, nanos, origin};
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
@@ -23,6 +24,27 @@ impl Instant {
     /// Returns the time since the clock's origin.
     pub fn since_origin(self) -> Duration {
         Duration::from_nanos(self.0)
+    }
+
+    /// Returns the instant of std that lies as far from the real clock's origin as this one from its clock's. For a runtime with a
+    /// real clock it is the same moment; for others a name for it that [`from_std`](Self::from_std) understands.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::time::Instant;
+    ///
+    /// let now = Instant::now();
+    /// assert_eq!(Instant::from_std(now.into_std()), now);
+    /// ```
+    pub fn into_std(self) -> std::time::Instant {
+        let since = Duration::from_nanos(self.0.saturating_sub(ORIGIN_NANOS));
+        // 584 years fit wherever the system's clock is.
+        origin().checked_add(since).unwrap_or_else(origin)
+    }
+
+    /// Returns the instant for one of std's; what lies before the real clock's origin becomes the origin.
+    pub fn from_std(instant: std::time::Instant) -> Self {
+        Self(nanos(instant.saturating_duration_since(origin())).saturating_add(ORIGIN_NANOS))
     }
 
     /// Returns how much later this is than `earlier`, zero if it is not.

@@ -33,7 +33,7 @@ mod tests {
 
     #[cfg(feature = "sim")]
     #[test]
-    fn sleeps_end_in_order_on_a_hand_turned_clock() {
+    fn sleeps_end_in_order_on_a_manual_clock() {
         let mut stepper = crate::sim::Stepper::new(2, 3).expect("a runtime");
         let log = Arc::new(std::sync::Mutex::new(Vec::new()));
         for hours in [5u32, 1, 3, 2, 4] {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_ends_on_a_hand_turned_clock() {
+    fn a_timeout_ends_on_a_manual_clock() {
         let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
         runtime.block_on(async {
             let task = task::spawn(timeout(HOUR, std::future::pending::<()>()));

@@ -46,7 +46,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Outside of a runtime.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { handle: Handle::current(), deadline, entry: None, ahead: false }
+    Sleep { handle: Handle::current(), deadline, entry: None, is_fresh: false }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -56,7 +56,7 @@ pub struct Sleep {
     deadline: Instant,
     entry: Option<Entry>,
     /// The deadline was computed just now, so the first poll need not read the clock, which costs more than the rest.
-    ahead: bool,
+    is_fresh: bool,
 }
 
 impl Sleep {
@@ -64,7 +64,7 @@ impl Sleep {
     /// executor. It ends only while that runtime runs.
     pub fn on(handle: Handle, duration: Duration) -> Self {
         let deadline = handle.clock().now().saturating_add(duration);
-        Self { handle, deadline, entry: None, ahead: !duration.is_zero() }
+        Self { handle, deadline, entry: None, is_fresh: !duration.is_zero() }
     }
 
     /// Returns how much time is left, by the clock it waits for.
@@ -86,7 +86,7 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Instant) {
         self.cancel();
         self.deadline = deadline;
-        self.ahead = false;
+        self.is_fresh = false;
     }
 
     fn cancel(&mut self) {
@@ -102,7 +102,7 @@ impl Sleep {
 
     fn register(&mut self, cx: &mut Context<'_>) {
         // A thread that is no worker of this runtime borrows the first worker's shard, and tells who sleeps for all.
-        let own = context::with_lane(|lane| match lane {
+        let own = context::with_local_queue(|lane| match lane {
             Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
             _ => None,
         });
@@ -120,8 +120,8 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
-        let ahead = std::mem::take(&mut self.ahead);
-        if !ahead && self.is_elapsed() {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        if !is_fresh && self.is_elapsed() {
             self.cancel();
             progress.made_progress();
             return Poll::Ready(());

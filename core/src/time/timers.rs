@@ -63,13 +63,13 @@ impl Timers {
     /// Makes a timer wake `waker`. False if it has fired.
     pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
         let mut wheel = self.shards[entry.shard].lock();
-        let former = match wheel.get_mut(entry.key) {
+        let prev = match wheel.get_mut(entry.key) {
             Some(known) if known.will_wake(waker) => return true,
             Some(known) => std::mem::replace(known, waker.clone()),
             None => return false,
         };
         drop(wheel);
-        drop(former);
+        drop(prev);
         true
     }
 

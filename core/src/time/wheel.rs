@@ -93,7 +93,7 @@ impl<T> Wheel<T> {
     pub(crate) fn fire(&mut self, now: u64, mut fired: impl FnMut(T)) {
         let target = now >> TICK_SHIFT;
         // Within the current tick some may not be due yet; they are put back when the slot has been gone through.
-        let mut held = Vec::new();
+        let mut not_due = Vec::new();
         while let Some((tick, level, slot)) = self.next_slot() {
             if tick > target {
                 break;
@@ -110,13 +110,13 @@ impl<T> Wheel<T> {
                 } else if deadline >> TICK_SHIFT > self.tick {
                     self.link(index);
                 } else {
-                    held.push(index);
+                    not_due.push(index);
                 }
                 index = next;
             }
         }
         self.tick = self.tick.max(target);
-        held.into_iter().for_each(|index| self.link(index));
+        not_due.into_iter().for_each(|index| self.link(index));
     }
 
     /// When `fire` next has something to do, never after the earliest deadline: exact within the finest level's reach,
@@ -153,7 +153,7 @@ impl<T> Wheel<T> {
 
     fn link(&mut self, index: u32) {
         let due = (self.entries[index as usize].deadline >> TICK_SHIFT).max(self.tick);
-        let (level, slot) = self.place(due);
+        let (level, slot) = self.level_and_slot(due);
         let head = level * SLOTS + slot;
         let next = std::mem::replace(&mut self.heads[head], index);
         self.occupied[level] |= 1 << slot;
@@ -168,7 +168,7 @@ impl<T> Wheel<T> {
     }
 
     /// Beyond the reach of the wheel a timer waits in the farthest slot and is placed again when that comes up.
-    fn place(&self, due: u64) -> (usize, usize) {
+    fn level_and_slot(&self, due: u64) -> (usize, usize) {
         let reach = 1u64 << (SLOT_BITS * LEVELS as u32);
         let due = due.min(self.tick + reach - reach / SLOTS as u64);
         let differing = (due ^ self.tick) | 1;

@@ -16,18 +16,18 @@ pub trait Decode {
     /// and what has come since.
     ///
     /// # Errors
-    /// [`FrameError`]; the stream cannot be used any further, and [`Framed`](super::Framed) does not call again.
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, FrameError>;
+    /// [`CodecError`]; the stream cannot be used any further, and [`Framed`](super::Framed) does not call again.
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, CodecError>;
 
     /// As [`decode`](Self::decode), after the last byte.
     ///
     /// # Errors
-    /// [`FrameError::Truncated`] if a part of a frame is left.
-    fn decode_end(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, FrameError> {
+    /// [`CodecError::Truncated`] if a part of a frame is left.
+    fn decode_end(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, CodecError> {
         match self.decode(buffer)? {
             Some(item) => Ok(Some(item)),
             None if buffer.is_empty() => Ok(None),
-            None => Err(FrameError::Truncated),
+            None => Err(CodecError::Truncated),
         }
     }
 }
@@ -37,14 +37,14 @@ pub trait Encode<T> {
     /// Appends a frame to `buffer`.
     ///
     /// # Errors
-    /// [`FrameError::TooLong`]; nothing is appended.
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError>;
+    /// [`CodecError::TooLong`]; nothing is appended.
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError>;
 }
 
 /// Why a stream could not be cut into frames.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum FrameError {
+pub enum CodecError {
     /// A frame is longer than the maximum.
     TooLong {
         /// The maximum, in bytes.
@@ -58,7 +58,7 @@ pub enum FrameError {
     Io(io::Error),
 }
 
-impl fmt::Display for FrameError {
+impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { max } => write!(f, "a frame is longer than {max} bytes"),
@@ -69,7 +69,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-impl std::error::Error for FrameError {
+impl std::error::Error for CodecError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -78,7 +78,7 @@ impl std::error::Error for FrameError {
     }
 }
 
-impl From<io::Error> for FrameError {
+impl From<io::Error> for CodecError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -100,11 +100,11 @@ impl LengthDelimited {
 impl Decode for LengthDelimited {
     type Item = Bytes;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         let Some(&length) = buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = u32::from_be_bytes(length) as usize;
         if length > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         if buffer.len() - LENGTH_BYTES < length {
             return Ok(None);
@@ -115,10 +115,10 @@ impl Decode for LengthDelimited {
 }
 
 impl<T: AsRef<[u8]>> Encode<T> for LengthDelimited {
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let bytes = item.as_ref();
         if bytes.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         buffer.reserve(LENGTH_BYTES + bytes.len());
         buffer.put_u32(bytes.len() as u32);
@@ -141,19 +141,19 @@ impl Lines {
         Self { max, searched: 0 }
     }
 
-    fn text(&self, mut line: &[u8]) -> Result<String, FrameError> {
+    fn text(&self, mut line: &[u8]) -> Result<String, CodecError> {
         line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
-        std::str::from_utf8(line).map(str::to_owned).map_err(|_| FrameError::NotText)
+        std::str::from_utf8(line).map(str::to_owned).map_err(|_| CodecError::NotText)
     }
 }
 
 impl Decode for Lines {
     type Item = String;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, FrameError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, CodecError> {
         // A buffer that is shorter than before is another one.
         if self.searched > buffer.len() {
             self.searched = 0;
@@ -163,7 +163,7 @@ impl Decode for Lines {
             self.searched = buffer.len();
             // One more than the maximum may be the `\r` of the end.
             let too_long = buffer.len() > self.max.saturating_add(1);
-            return if too_long { Err(FrameError::TooLong { max: self.max }) } else { Ok(None) };
+            return if too_long { Err(CodecError::TooLong { max: self.max }) } else { Ok(None) };
         };
 
         let line = buffer.split_to(self.searched + position + 1);
@@ -171,7 +171,7 @@ impl Decode for Lines {
         self.text(&line[..line.len() - 1]).map(Some)
     }
 
-    fn decode_end(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, FrameError> {
+    fn decode_end(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, CodecError> {
         match self.decode(buffer)? {
             Some(line) => Ok(Some(line)),
             None if buffer.is_empty() => Ok(None),
@@ -185,10 +185,10 @@ impl Decode for Lines {
 }
 
 impl<T: AsRef<str>> Encode<T> for Lines {
-    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+    fn encode(&mut self, item: T, buffer: &mut BytesMut) -> Result<(), CodecError> {
         let line = item.as_ref();
         if line.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max });
+            return Err(CodecError::TooLong { max: self.max });
         }
         buffer.reserve(line.len() + 1);
         buffer.put_slice(line.as_bytes());
@@ -204,7 +204,7 @@ mod tests {
 
     /// Decodes `bytes` cut into pieces, as a socket would give them. After an error the codec is asked once more, with
     /// what it left and with nothing: the answer is of no use, but there must be one.
-    fn decode_all<D: Decode + Clone>(mut codec: D, bytes: &[u8], cut: usize) -> Result<Vec<D::Item>, FrameError> {
+    fn decode_all<D: Decode + Clone>(mut codec: D, bytes: &[u8], cut: usize) -> Result<Vec<D::Item>, CodecError> {
         let mut buffer = BytesMut::new();
         let decoded = decode_into(&mut codec, &mut buffer, bytes, cut);
         if decoded.is_err() {
@@ -221,7 +221,7 @@ mod tests {
         buffer: &mut BytesMut,
         bytes: &[u8],
         cut: usize,
-    ) -> Result<Vec<D::Item>, FrameError> {
+    ) -> Result<Vec<D::Item>, CodecError> {
         let mut items = Vec::new();
         for piece in bytes.chunks(cut) {
             buffer.extend_from_slice(piece);
@@ -270,13 +270,13 @@ mod tests {
     #[test]
     fn a_frame_over_the_maximum_is_refused_before_its_bytes_come() {
         let announced = [0xff, 0xff, 0xff, 0xff];
-        assert!(matches!(decode_all(LengthDelimited::new(10), &announced, 4), Err(FrameError::TooLong { max: 10 })));
-        assert!(matches!(decode_all(Lines::new(4), b"abcdef", 6), Err(FrameError::TooLong { max: 4 })));
+        assert!(matches!(decode_all(LengthDelimited::new(10), &announced, 4), Err(CodecError::TooLong { max: 10 })));
+        assert!(matches!(decode_all(Lines::new(4), b"abcdef", 6), Err(CodecError::TooLong { max: 4 })));
     }
 
     #[test]
     fn an_end_within_a_frame_is_an_error() {
-        assert!(matches!(decode_all(LengthDelimited::new(10), &[0, 0, 0, 3, 1], 9), Err(FrameError::Truncated)));
+        assert!(matches!(decode_all(LengthDelimited::new(10), &[0, 0, 0, 3, 1], 9), Err(CodecError::Truncated)));
         assert_eq!(decode_all(Lines::new(10), b"a\r\nb", 9).unwrap(), ["a", "b"]);
     }
 
@@ -286,20 +286,20 @@ mod tests {
         let mut codec = LengthDelimited::new(4);
         codec.encode("abcd", &mut out).unwrap();
         assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
-        assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
-        assert!(matches!(decode_all(codec, &[0, 0, 0, 5], 9), Err(FrameError::TooLong { max: 4 })));
+        assert!(matches!(codec.encode("abcde", &mut out), Err(CodecError::TooLong { max: 4 })));
+        assert!(matches!(decode_all(codec, &[0, 0, 0, 5], 9), Err(CodecError::TooLong { max: 4 })));
 
         let mut out = BytesMut::new();
         let mut codec = Lines::new(4);
         codec.encode("abcd", &mut out).unwrap();
         assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
-        assert!(matches!(codec.encode("abcde", &mut out), Err(FrameError::TooLong { max: 4 })));
+        assert!(matches!(codec.encode("abcde", &mut out), Err(CodecError::TooLong { max: 4 })));
         for cut in 1..7 {
             assert_eq!(decode_all(codec.clone(), b"abcd\r\n", cut).unwrap(), ["abcd"]);
             assert_eq!(decode_all(codec.clone(), b"abcd\r", cut).unwrap(), ["abcd"]);
             for long in ["abcde\n", "abcde\r\n", "abcde", "abcdef"] {
                 let decoded = decode_all(codec.clone(), long.as_bytes(), cut);
-                assert!(matches!(decoded, Err(FrameError::TooLong { max: 4 })), "{long:?}");
+                assert!(matches!(decoded, Err(CodecError::TooLong { max: 4 })), "{long:?}");
             }
         }
     }

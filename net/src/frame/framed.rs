@@ -1,6 +1,6 @@
 //! A stream of frames over a stream of bytes.
 
-use super::codec::{Decode, Encode, FrameError};
+use super::codec::{CodecError, Decode, Encode};
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -27,7 +27,7 @@ const READ: usize = 8 * 1024;
 /// assert_eq!(server.next().await.transpose()?, Some("hello".to_owned()));
 /// drop(client);
 /// assert!(server.next().await.is_none());
-/// # Ok::<(), posse_net::frame::FrameError>(()) }).unwrap();
+/// # Ok::<(), posse_net::frame::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Framed<T, C> {
@@ -71,16 +71,16 @@ impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
     /// Reads the next frame; `None` at the end, and for ever after an error.
     ///
     /// # Errors
-    /// [`FrameError`].
+    /// [`CodecError`].
     ///
     /// # Cancel safety
     /// Bytes that have come stay for the next call.
-    pub async fn next(&mut self) -> Option<Result<C::Item, FrameError>> {
+    pub async fn next(&mut self) -> Option<Result<C::Item, CodecError>> {
         poll_fn(|cx| self.poll_frame(cx)).await
     }
 
     /// Polls for the next frame; see [`next`](Self::next).
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<C::Item, FrameError>>> {
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<C::Item, CodecError>>> {
         loop {
             let progress = ready!(poll_proceed(cx));
             let decoded = match self.reading {
@@ -109,7 +109,7 @@ impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
         }
     }
 
-    fn fail(&mut self, error: FrameError) -> Option<Result<C::Item, FrameError>> {
+    fn fail(&mut self, error: CodecError) -> Option<Result<C::Item, CodecError>> {
         self.reading = Reading::Failed;
         self.received.clear();
         Some(Err(error))
@@ -117,7 +117,7 @@ impl<T: AsyncRead + Unpin, C: Decode> Framed<T, C> {
 }
 
 impl<T: AsyncRead + Unpin, C: Decode + Unpin> Stream for Framed<T, C> {
-    type Item = Result<C::Item, FrameError>;
+    type Item = Result<C::Item, CodecError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_frame(cx)
@@ -128,11 +128,11 @@ impl<T: AsyncWrite + Unpin, C> Framed<T, C> {
     /// Writes a frame and everything fed before it.
     ///
     /// # Errors
-    /// [`FrameError`].
+    /// [`CodecError`].
     ///
     /// # Cancel safety
     /// The frame stays queued if the future is dropped; the next send or flush goes on with it.
-    pub async fn send<I>(&mut self, item: I) -> Result<(), FrameError>
+    pub async fn send<I>(&mut self, item: I) -> Result<(), CodecError>
     where
         C: Encode<I>,
     {
@@ -143,8 +143,8 @@ impl<T: AsyncWrite + Unpin, C> Framed<T, C> {
     /// Queues a frame without writing. Memory is the limit: flush now and then.
     ///
     /// # Errors
-    /// [`FrameError::TooLong`].
-    pub fn feed<I>(&mut self, item: I) -> Result<(), FrameError>
+    /// [`CodecError::TooLong`].
+    pub fn feed<I>(&mut self, item: I) -> Result<(), CodecError>
     where
         C: Encode<I>,
     {
@@ -158,19 +158,19 @@ impl<T: AsyncWrite + Unpin, C> Framed<T, C> {
     ///
     /// # Cancel safety
     /// May be repeated.
-    pub async fn flush(&mut self) -> Result<(), FrameError> {
+    pub async fn flush(&mut self) -> Result<(), CodecError> {
         poll_fn(|cx| {
             while self.sent < self.to_send.len() {
                 let progress = ready!(poll_proceed(cx));
                 match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.to_send[self.sent..]))? {
-                    0 => return Poll::Ready(Err(FrameError::Io(std::io::ErrorKind::WriteZero.into()))),
+                    0 => return Poll::Ready(Err(CodecError::Io(std::io::ErrorKind::WriteZero.into()))),
                     written => self.sent += written,
                 }
                 progress.made_progress();
             }
             self.to_send.clear();
             self.sent = 0;
-            Pin::new(&mut self.stream).poll_flush(cx).map_err(FrameError::Io)
+            Pin::new(&mut self.stream).poll_flush(cx).map_err(CodecError::Io)
         })
         .await
     }

@@ -3,5 +3,5 @@
 mod codec;
 mod framed;
 
-pub use codec::{Decode, Encode, FrameError, LengthDelimited, Lines};
+pub use codec::{CodecError, Decode, Encode, LengthDelimited, Lines};
 pub use framed::Framed;

@@ -12,7 +12,7 @@ const CAPACITY: usize = 8 * 1024;
 /// Reads large pieces from a source and gives out small ones.
 #[derive(Debug)]
 pub struct BufReader<R> {
-    inner: R,
+    pub(super) inner: R,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -47,6 +47,11 @@ impl<R> BufReader<R> {
     /// Returns the source; what is buffered is lost.
     pub fn into_inner(self) -> R {
         self.inner
+    }
+
+    /// Forgets what is buffered.
+    pub(super) fn discard(&mut self) {
+        (self.start, self.end) = (0, 0);
     }
 }
 
@@ -95,7 +100,7 @@ impl<R: AsyncWrite + Unpin> AsyncWrite for BufReader<R> {
 /// Collects small writes and sends large ones. What is not flushed is lost when it is dropped.
 #[derive(Debug)]
 pub struct BufWriter<W> {
-    inner: W,
+    pub(super) inner: W,
     buffer: Vec<u8>,
     capacity: usize,
     sent: usize,
@@ -122,6 +127,11 @@ impl<W> BufWriter<W> {
         &self.inner
     }
 
+    /// Returns the sink. Writing to it directly overtakes what is buffered.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
     /// Returns the sink; what was not flushed is lost.
     pub fn into_inner(self) -> W {
         self.inner
@@ -129,7 +139,7 @@ impl<W> BufWriter<W> {
 }
 
 impl<W: AsyncWrite + Unpin> BufWriter<W> {
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.sent < self.buffer.len() {
             let progress = ready!(poll_proceed(cx));
             match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.buffer[self.sent..]))? {

@@ -1,6 +1,6 @@
 //! Moving everything from one stream to another.
 
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use posse_core::task::coop::poll_proceed;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Result};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 const CAPACITY: usize = 8 * 1024;
 
 /// One direction of a copy.
-struct Pipe {
+struct CopyBuffer {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -21,9 +21,9 @@ struct Pipe {
     total: u64,
 }
 
-impl Pipe {
-    fn new() -> Self {
-        let buffer = vec![0; CAPACITY].into();
+impl CopyBuffer {
+    fn new(capacity: usize) -> Self {
+        let buffer = vec![0; capacity.max(1)].into();
         Self { buffer, start: 0, end: 0, at_end: false, unflushed: false, closed: false, total: 0 }
     }
 
@@ -94,8 +94,62 @@ where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut pipe = Pipe::new();
-    poll_fn(|cx| pipe.poll(cx, reader, writer)).await
+    let mut buffer = CopyBuffer::new(CAPACITY);
+    poll_fn(|cx| buffer.poll(cx, reader, writer)).await
+}
+
+/// As [`copy`](super::copy), from a source that has a buffer of its own, which is used instead of another one.
+///
+/// # Errors
+/// What either side says.
+///
+/// # Cancel safety
+/// No byte is lost: what was not written is still in the reader. The number of bytes is.
+///
+/// # Examples
+/// ```
+/// use posse_net::io::{BufReader, copy_buf};
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut written = Vec::new();
+/// let mut reader = BufReader::new(&b"all of it"[..]);
+/// assert_eq!(copy_buf(&mut reader, &mut written).await?, 9);
+/// assert_eq!(written, b"all of it");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn copy_buf<R, W>(reader: &mut R, writer: &mut W) -> Result<u64>
+where
+    R: AsyncBufRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut total = 0;
+    let mut unflushed = false;
+    poll_fn(|cx| {
+        loop {
+            let progress = ready!(poll_proceed(cx));
+            let Poll::Ready(available) = Pin::new(&mut *reader).poll_fill_buf(cx)? else {
+                if unflushed {
+                    ready!(Pin::new(&mut *writer).poll_flush(cx))?;
+                    unflushed = false;
+                }
+                return Poll::Pending;
+            };
+            if available.is_empty() {
+                ready!(Pin::new(&mut *writer).poll_flush(cx))?;
+                return Poll::Ready(Ok(total));
+            }
+
+            let written = ready!(Pin::new(&mut *writer).poll_write(cx, available))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            Pin::new(&mut *reader).consume(written);
+            total += written as u64;
+            unflushed = true;
+            progress.made_progress();
+        }
+    })
+    .await
 }
 
 /// Copies both ways until both directions have ended; each end is passed on. Returns the bytes from `a` and from `b`.
@@ -110,7 +164,27 @@ where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (mut forth, mut back) = (Pipe::new(), Pipe::new());
+    copy_bidirectional_with_sizes(a, b, CAPACITY, CAPACITY).await
+}
+
+/// As [`copy_bidirectional`], with buffers of so many bytes (at least one) for each direction instead of 8 KiB.
+///
+/// # Errors
+/// What either side says.
+///
+/// # Cancel safety
+/// Not cancel safe: what is in the buffers is lost.
+pub async fn copy_bidirectional_with_sizes<A, B>(
+    a: &mut A,
+    b: &mut B,
+    a_to_b: usize,
+    b_to_a: usize,
+) -> Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let (mut forth, mut back) = (CopyBuffer::new(a_to_b), CopyBuffer::new(b_to_a));
     let mut back_first = true;
     poll_fn(|cx| {
         // A direction that never waits spends the budget, so they take turns at being first.

@@ -1,6 +1,8 @@
-//! Reading methods for everything that implements the reading traits.
+//! Reading methods for everything that implements the reading trait.
 
-use futures_io::{AsyncBufRead, AsyncRead};
+use super::take::{Chain, Take};
+use bytes::BufMut;
+use futures_io::AsyncRead;
 use posse_core::task::coop::poll_proceed;
 use std::future::{Future, poll_fn};
 use std::io::{Error, ErrorKind, IoSliceMut, Result};
@@ -33,6 +35,19 @@ macro_rules! read_number {
 }
 
 /// Reading methods; implemented for every [`AsyncRead`].
+///
+/// # Examples
+/// ```
+/// use posse_net::io::AsyncReadExt;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut source = (&[0, 7, 0xFF][..]).chain(&b"text and more"[..]);
+/// assert_eq!((source.read_u16().await?, source.read_i8().await?), (7, -1));
+/// let mut text = String::new();
+/// source.take(4).read_to_string(&mut text).await?;
+/// assert_eq!(text, "text");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub trait AsyncReadExt: AsyncRead {
     /// Reads some bytes; zero means the end, or an empty buffer.
     ///
@@ -60,6 +75,32 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Unpin,
     {
         poll_fn(move |cx| Pin::new(&mut *self).poll_read_vectored(cx, buffers))
+    }
+
+    /// Reads some bytes into the free part of a buffer, at most 8 KiB at once; zero means the end, or a buffer without room.
+    ///
+    /// The bytes are copied once. The sockets of this crate have a method of this name that does not copy; through a
+    /// `&mut` reference, where this one is found first, call it as `TcpStream::read_buf(stream, buffer)`.
+    ///
+    /// # Errors
+    /// What the source says.
+    ///
+    /// # Cancel safety
+    /// Nothing has been read if the future is dropped.
+    fn read_buf<B: BufMut + ?Sized>(&mut self, buffer: &mut B) -> impl Future<Output = Result<usize>>
+    where
+        Self: Unpin,
+    {
+        poll_fn(move |cx| {
+            let mut chunk = [0; CHUNK];
+            let room = buffer.remaining_mut().min(CHUNK);
+            if room == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            let read = ready!(Pin::new(&mut *self).poll_read(cx, &mut chunk[..room]))?;
+            buffer.put_slice(&chunk[..read]);
+            Poll::Ready(Ok(read))
+        })
     }
 
     /// Fills the whole buffer. Returns its length.
@@ -131,74 +172,46 @@ pub trait AsyncReadExt: AsyncRead {
         }
     }
 
+    /// Returns a source that ends after `limit` bytes.
+    fn take(self, limit: u64) -> Take<Self>
+    where
+        Self: Sized,
+    {
+        Take::new(self, limit)
+    }
+
+    /// Returns a source that goes on with another one at its end.
+    fn chain<R: AsyncRead>(self, next: R) -> Chain<Self, R>
+    where
+        Self: Sized,
+    {
+        Chain::new(self, next)
+    }
+
     read_number! {
         read_u8 u8, from_be_bytes, "one byte";
+        read_i8 i8, from_be_bytes, "one signed byte";
         read_u16 u16, from_be_bytes, "a big-endian `u16`";
+        read_i16 i16, from_be_bytes, "a big-endian `i16`";
         read_u32 u32, from_be_bytes, "a big-endian `u32`";
-        read_u64 u64, from_be_bytes, "a big-endian `u64`";
         read_i32 i32, from_be_bytes, "a big-endian `i32`";
+        read_u64 u64, from_be_bytes, "a big-endian `u64`";
         read_i64 i64, from_be_bytes, "a big-endian `i64`";
+        read_u128 u128, from_be_bytes, "a big-endian `u128`";
+        read_i128 i128, from_be_bytes, "a big-endian `i128`";
+        read_f32 f32, from_be_bytes, "a big-endian `f32`";
+        read_f64 f64, from_be_bytes, "a big-endian `f64`";
         read_u16_le u16, from_le_bytes, "a little-endian `u16`";
+        read_i16_le i16, from_le_bytes, "a little-endian `i16`";
         read_u32_le u32, from_le_bytes, "a little-endian `u32`";
+        read_i32_le i32, from_le_bytes, "a little-endian `i32`";
         read_u64_le u64, from_le_bytes, "a little-endian `u64`";
+        read_i64_le i64, from_le_bytes, "a little-endian `i64`";
+        read_u128_le u128, from_le_bytes, "a little-endian `u128`";
+        read_i128_le i128, from_le_bytes, "a little-endian `i128`";
+        read_f32_le f32, from_le_bytes, "a little-endian `f32`";
+        read_f64_le f64, from_le_bytes, "a little-endian `f64`";
     }
 }
 
 impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
-
-/// Reading methods for buffered sources; implemented for every [`AsyncBufRead`].
-pub trait AsyncBufReadExt: AsyncBufRead {
-    /// Reads up to and including `delimiter`, or to the end, but no more than `max` bytes. Returns the number of bytes.
-    ///
-    /// # Errors
-    /// `InvalidData` once there are more than `max` bytes without the delimiter; what the source says.
-    ///
-    /// # Cancel safety
-    /// What was read is in the buffer.
-    fn read_until(&mut self, delimiter: u8, max: usize, buffer: &mut Vec<u8>) -> impl Future<Output = Result<usize>>
-    where
-        Self: Unpin,
-    {
-        let mut total = 0;
-        poll_fn(move |cx| {
-            loop {
-                let progress = ready!(poll_proceed(cx));
-                let available = ready!(Pin::new(&mut *self).poll_fill_buf(cx))?;
-                progress.made_progress();
-                let found = available.iter().position(|&byte| byte == delimiter);
-                let used = found.map_or(available.len(), |position| position + 1);
-                if total + used > max {
-                    let text = format!("no delimiter within {max} bytes");
-                    return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, text)));
-                }
-                buffer.extend_from_slice(&available[..used]);
-                Pin::new(&mut *self).consume(used);
-                total += used;
-                if found.is_some() || used == 0 {
-                    return Poll::Ready(Ok(total));
-                }
-            }
-        })
-    }
-
-    /// Reads a line of at most `max` bytes, its end included. Returns the number of bytes; zero at the end.
-    ///
-    /// # Errors
-    /// `InvalidData` for a longer line, or one that is not UTF-8; what the source says.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: the part already read is lost.
-    fn read_line(&mut self, max: usize, line: &mut String) -> impl Future<Output = Result<usize>>
-    where
-        Self: Unpin,
-    {
-        async move {
-            let mut bytes = Vec::new();
-            let read = self.read_until(b'\n', max, &mut bytes).await?;
-            line.push_str(std::str::from_utf8(&bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error))?);
-            Ok(read)
-        }
-    }
-}
-
-impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}

@@ -1,8 +1,8 @@
 //! A TCP socket that accepts connections.
 
 use super::TcpStream;
-use crate::addr::{ToSocketAddrs, first_of};
-use crate::patience::Patience;
+use crate::accept_backoff::AcceptBackoff;
+use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub struct TcpListener {
     socket: io::TcpListener,
-    patience: Patience,
+    backoff: AcceptBackoff,
 }
 
 impl TcpListener {
@@ -35,7 +35,7 @@ impl TcpListener {
     /// # Errors
     /// What the system says of the last address.
     pub async fn bind(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
-        let socket = first_of(addresses, |address| async move { io::TcpListener::listen(address) }).await?;
+        let socket = try_each(addresses, |address| async move { io::TcpListener::listen(address) }).await?;
         Ok(Self::from_socket(socket))
     }
 
@@ -48,7 +48,7 @@ impl TcpListener {
     }
 
     fn from_socket(socket: io::TcpListener) -> Self {
-        Self { socket, patience: Patience::default() }
+        Self { socket, backoff: AcceptBackoff::default() }
     }
 
     /// Accepts the next connection.
@@ -59,7 +59,7 @@ impl TcpListener {
     /// # Cancel safety
     /// No connection is lost by dropping the future. Any number of tasks may accept at once.
     pub async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.patience.accept(|| self.socket.accept()).await?;
+        let (stream, peer) = self.backoff.accept(|| self.socket.accept()).await?;
         Ok((TcpStream::from_socket(stream), peer))
     }
 
@@ -69,7 +69,7 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = ready!(self.patience.poll(cx, |cx| self.socket.poll_accept(cx)));
+        let accepted = ready!(self.backoff.poll(cx, |cx| self.socket.poll_accept(cx)));
         Poll::Ready(accepted.map(|(stream, peer)| (TcpStream::from_socket(stream), peer)))
     }
 

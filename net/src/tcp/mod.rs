@@ -28,6 +28,8 @@ macro_rules! delegate_read {
                 self.$($field)+.poll_read_vectored(cx, buffers)
             }
         }
+
+        crate::compat::foreign_read!($ty, $($field)+);
     };
 }
 
@@ -68,6 +70,8 @@ macro_rules! delegate_write {
                 })
             }
         }
+
+        crate::compat::foreign_write!($ty);
     };
 }
 

@@ -100,7 +100,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.end_on_drop {
             // An error means that the connection has ended already.
-            let _ = self.stream.shutdown_now(Shutdown::Write);
+            let _ = self.stream.shutdown_sync(Shutdown::Write);
         }
     }
 }

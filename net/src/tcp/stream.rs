@@ -2,9 +2,9 @@
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{delegate_read, delegate_write};
-use crate::addr::{ToSocketAddrs, first_of};
+use crate::addr::{ToSocketAddrs, try_each};
 use bytes::BufMut;
-use posse_core::io::{self, Interest, Readable};
+use posse_core::io::{self, Interest, RawStream};
 use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl TcpStream {
     /// # Cancel safety
     /// Dropping the future gives the connection up.
     pub async fn connect(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
-        first_of(addresses, io::TcpStream::connect).await.map(Self::from_socket)
+        try_each(addresses, io::TcpStream::connect).await.map(Self::from_socket)
     }
 
     /// Takes over a connection from std.
@@ -80,7 +80,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing is.
     pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Readable, |socket| socket.read_now(buffer))
+        self.socket.try_io(Interest::Readable, |socket| socket.try_read(buffer))
     }
 
     /// Reads what is there into the free part of a buffer without waiting.
@@ -96,7 +96,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing does.
     pub fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.write_now(bytes))
+        self.socket.try_io(Interest::Writable, |socket| socket.try_write(bytes))
     }
 
     /// Writes what fits from several buffers without waiting.
@@ -104,7 +104,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if nothing does.
     pub fn try_write_vectored(&self, buffers: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        self.socket.try_io(Interest::Writable, |socket| socket.write_vectored_now(buffers))
+        self.socket.try_io(Interest::Writable, |socket| socket.try_write_vectored(buffers))
     }
 
     /// Waits until something can be read, or the end. A following `try_read` may still say `WouldBlock`.
@@ -148,7 +148,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// What the system says.
-    pub fn shutdown_now(&self, how: Shutdown) -> std::io::Result<()> {
+    pub fn shutdown_sync(&self, how: Shutdown) -> std::io::Result<()> {
         self.socket.shutdown(how)
     }
 

@@ -14,7 +14,7 @@ pub(super) use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixS
 const EVENTS_MAX: usize = 1024;
 
 /// The waker's own token; the table never gives it out.
-const INTERRUPT: Token = Token(usize::MAX);
+const WAKE_TOKEN: Token = Token(usize::MAX);
 
 /// Connections the kernel holds for a listener before it refuses more.
 const BACKLOG: i32 = 1024;
@@ -51,7 +51,7 @@ pub(crate) struct Event {
 
 pub(super) fn event_queue() -> io::Result<(EventQueue, Registry)> {
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), INTERRUPT)?;
+    let waker = Waker::new(poll.registry(), WAKE_TOKEN)?;
     let registry = poll.registry().try_clone()?;
     Ok((EventQueue { poll, events: Events::with_capacity(EVENTS_MAX) }, Registry { registry, waker }))
 }
@@ -69,7 +69,7 @@ impl EventQueue {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Event> + '_ {
-        self.events.iter().filter(|event| event.token() != INTERRUPT).map(|event| Event {
+        self.events.iter().filter(|event| event.token() != WAKE_TOKEN).map(|event| Event {
             token: event.token().0,
             read: event.is_readable(),
             // An error is found by trying: it ends both directions.
@@ -89,7 +89,7 @@ impl Registry {
         self.registry.deregister(source)
     }
 
-    pub(super) fn interrupt(&self) -> io::Result<()> {
+    pub(super) fn wake(&self) -> io::Result<()> {
         self.waker.wake()
     }
 }
@@ -107,7 +107,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Receives into memory that need not be initialised.
-pub(super) fn receive(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+pub(super) fn recv_uninit(socket: &impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     socket2::SockRef::from(socket).recv(buffer)
 }
 

@@ -1,7 +1,7 @@
 //! What lies between two simulated machines: how long things take, what gets lost, what is cut.
 
-use super::{HostId, What};
-use crate::sim::{Dice, Kind};
+use super::{HostId, NetEvent};
+use crate::sim::{ChoiceKind, SimRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,15 +67,15 @@ impl Default for Network {
 
 impl Network {
     /// Draws how long a packet travels.
-    pub(super) fn travel(&self, dice: &Dice) -> u64 {
-        let most = if dice.chance(Kind::Fault, self.slow) { self.slow_latency } else { self.latency.end };
-        draw(dice, &(self.latency.start..most))
+    pub(super) fn draw_latency(&self, rng: &SimRng) -> u64 {
+        let most = if rng.chance(ChoiceKind::Fault, self.slow) { self.slow_latency } else { self.latency.end };
+        draw(rng, &(self.latency.start..most))
     }
 }
 
 /// Draws a time in nanoseconds from a range.
-pub(super) fn draw(dice: &Dice, range: &Range<Duration>) -> u64 {
-    dice.between(Kind::Latency, nanos(range.start), nanos(range.end))
+pub(super) fn draw(rng: &SimRng, range: &Range<Duration>) -> u64 {
+    rng.between(ChoiceKind::Latency, nanos(range.start), nanos(range.end))
 }
 
 pub(super) fn nanos(time: Duration) -> u64 {
@@ -84,10 +84,10 @@ pub(super) fn nanos(time: Duration) -> u64 {
 
 /// Whether something gets through now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Open,
+pub(super) enum LinkState {
+    Up,
     /// It is lost.
-    Cut,
+    Partitioned,
     /// It is kept until the way is released.
     Held,
 }
@@ -102,20 +102,20 @@ pub(super) struct Links {
     /// Several faults may cut the same way; it is open again when the last one is healed.
     cuts: BTreeMap<Pair, u32>,
     holds: BTreeSet<Pair>,
-    held: Vec<(Pair, What)>,
+    held: Vec<(Pair, NetEvent)>,
     /// Until when a link with a bandwidth is busy.
     busy: BTreeMap<Pair, u64>,
-    near: Arc<Network>,
+    loopback: Arc<Network>,
 }
 
 impl Links {
     pub(super) fn new(default: Network) -> Self {
-        let near = Network {
+        let loopback = Network {
             latency: Duration::from_micros(1)..Duration::from_micros(20),
             slow: 0.0,
             ..Network { bandwidth: None, reset: 0.0, refuse: 0.0, connect_loss: 0.0, ..default.clone() }
         };
-        Self { default: Arc::new(default), near: Arc::new(near), ..Self::default() }
+        Self { default: Arc::new(default), loopback: Arc::new(loopback), ..Self::default() }
     }
 
     pub(super) fn set_default(&mut self, network: Network) {
@@ -128,27 +128,27 @@ impl Links {
 
     pub(super) fn get(&self, from: HostId, to: HostId) -> Arc<Network> {
         if from == to {
-            return self.near.clone();
+            return self.loopback.clone();
         }
         self.special.get(&(from, to)).unwrap_or(&self.default).clone()
     }
 
-    pub(super) fn way(&self, from: HostId, to: HostId) -> Way {
+    pub(super) fn way(&self, from: HostId, to: HostId) -> LinkState {
         if from == to {
-            return Way::Open;
+            return LinkState::Up;
         }
         match () {
-            () if self.cuts.contains_key(&(from, to)) => Way::Cut,
-            () if self.holds.contains(&(from, to)) => Way::Held,
-            () => Way::Open,
+            () if self.cuts.contains_key(&(from, to)) => LinkState::Partitioned,
+            () if self.holds.contains(&(from, to)) => LinkState::Held,
+            () => LinkState::Up,
         }
     }
 
-    pub(super) fn cut(&mut self, from: HostId, to: HostId) {
+    pub(super) fn partition(&mut self, from: HostId, to: HostId) {
         *self.cuts.entry((from, to)).or_default() += 1;
     }
 
-    pub(super) fn heal(&mut self, from: HostId, to: HostId) {
+    pub(super) fn repair(&mut self, from: HostId, to: HostId) {
         if let Some(count) = self.cuts.get_mut(&(from, to)) {
             *count -= 1;
             if *count == 0 {
@@ -162,21 +162,28 @@ impl Links {
     }
 
     /// Keeps what arrives on a way that is held.
-    pub(super) fn keep(&mut self, from: HostId, to: HostId, what: What) {
+    pub(super) fn keep(&mut self, from: HostId, to: HostId, what: NetEvent) {
         self.held.push(((from, to), what));
     }
 
     /// Opens a held way and gives out what was kept, in order.
-    pub(super) fn release(&mut self, from: HostId, to: HostId) -> Vec<What> {
+    pub(super) fn release(&mut self, from: HostId, to: HostId) -> Vec<NetEvent> {
         self.holds.remove(&(from, to));
         let (released, kept) = std::mem::take(&mut self.held).into_iter().partition(|(pair, _)| *pair == (from, to));
         self.held = kept;
-        let released: Vec<(Pair, What)> = released;
+        let released: Vec<(Pair, NetEvent)> = released;
         released.into_iter().map(|(_, what)| what).collect()
     }
 
     /// When so many bytes have left, if they queue up behind what was sent before.
-    pub(super) fn sent(&mut self, from: HostId, to: HostId, bytes: usize, now: u64, bandwidth: Option<u64>) -> u64 {
+    pub(super) fn transmit_at(
+        &mut self,
+        from: HostId,
+        to: HostId,
+        bytes: usize,
+        now: u64,
+        bandwidth: Option<u64>,
+    ) -> u64 {
         let Some(bandwidth) = bandwidth.filter(|_| from != to) else { return now };
         let busy = self.busy.entry((from, to)).or_default();
         let takes = (bytes as u128 * 1_000_000_000).div_ceil(u128::from(bandwidth.max(1)));

@@ -6,21 +6,21 @@
 //! TCP never loses or reorders a byte; it is late, it breaks, or it is silent. What is sent over a way that is cut is sent
 //! again with growing pauses, as a kernel does, and gives up after a quarter of an hour.
 
+mod host;
 mod link;
-mod port;
 mod sockets;
 mod tcp;
 mod udp;
 
+pub(crate) use host::HostNet;
 pub use link::Network;
-pub(crate) use port::Port;
 pub(crate) use sockets::{SimListener, SimStream};
 pub(crate) use udp::SimUdp;
 
 use super::clock::WorldTime;
-use super::{Dice, Kind};
+use super::{ChoiceKind, SimRng};
 use crate::io::{Event, Readiness};
-use link::{Links, Way};
+use link::{LinkState, Links};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -48,17 +48,17 @@ pub struct SocketId {
 
 /// Whether anybody is there to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub(crate) enum HostState {
     Up,
     /// The process is gone, its kernel answers for it.
-    Dead,
+    ProcessDown,
     /// The machine is gone: nobody answers.
-    Gone,
+    PoweredOff,
 }
 
 /// What arrives, or is due.
 #[derive(Debug)]
-enum What {
+enum NetEvent {
     Syn {
         from: SocketId,
         to: SocketAddr,
@@ -92,27 +92,27 @@ enum What {
     },
 }
 
-struct Due {
+struct Scheduled {
     at: u64,
     order: u64,
-    what: What,
+    what: NetEvent,
 }
 
-impl PartialEq for Due {
+impl PartialEq for Scheduled {
     fn eq(&self, other: &Self) -> bool {
         (self.at, self.order) == (other.at, other.order)
     }
 }
 
-impl Eq for Due {}
+impl Eq for Scheduled {}
 
-impl PartialOrd for Due {
+impl PartialOrd for Scheduled {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Due {
+impl Ord for Scheduled {
     /// The earliest is the greatest, as the heap gives out the greatest.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))
@@ -123,7 +123,7 @@ impl Ord for Due {
 struct Host {
     name: String,
     ip: Ipv4Addr,
-    presence: Presence,
+    host_state: HostState,
     next_port: u16,
     /// Events its workers have not taken yet.
     pending: VecDeque<(SocketId, Event)>,
@@ -153,21 +153,21 @@ pub(crate) struct Net(Arc<Mutex<State>>);
 
 struct State {
     time: WorldTime,
-    dice: Dice,
+    rng: SimRng,
     links: Links,
     hosts: Vec<Host>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     bound: BTreeMap<(HostId, u16, bool), SocketId>,
-    due: BinaryHeap<Due>,
+    due: BinaryHeap<Scheduled>,
     order: u64,
 }
 
 impl Net {
-    pub(crate) fn new(time: WorldTime, dice: Dice, network: Network) -> Self {
+    pub(crate) fn new(time: WorldTime, rng: SimRng, network: Network) -> Self {
         Self(Arc::new(Mutex::new(State {
             time,
-            dice,
+            rng,
             links: Links::new(network),
             hosts: Vec::new(),
             slots: Vec::new(),
@@ -189,7 +189,7 @@ impl Net {
         state.hosts.push(Host {
             name: name.to_owned(),
             ip: host_ip(id),
-            presence: Presence::Up,
+            host_state: HostState::Up,
             next_port: EPHEMERAL.start,
             pending: VecDeque::new(),
             pending_len: Arc::default(),
@@ -201,9 +201,9 @@ impl Net {
     }
 
     /// The way of a machine's runtime to the network.
-    pub(crate) fn port(&self, host: HostId) -> Port {
+    pub(crate) fn port(&self, host: HostId) -> HostNet {
         let pending = self.lock().hosts[host].pending_len.clone();
-        Port::new(self.clone(), host, pending)
+        HostNet::new(self.clone(), host, pending)
     }
 
     pub(crate) fn ip(&self, host: HostId) -> Ipv4Addr {
@@ -225,27 +225,27 @@ impl Net {
         let mut state = self.lock();
         let now = state.now();
         while state.due.peek().is_some_and(|due| due.at <= now) {
-            let Some(Due { what, .. }) = state.due.pop() else { return };
-            state.happen(what);
+            let Some(Scheduled { what, .. }) = state.due.pop() else { return };
+            state.dispatch(what);
         }
     }
 
     /// The process of a machine ends without a word; its kernel closes its sockets, or the machine goes with it.
-    pub(crate) fn end_host(&self, host: HostId, presence: Presence) {
+    pub(crate) fn end_host(&self, host: HostId, host_state: HostState) {
         let mut state = self.lock();
         for id in state.sockets_of(host) {
-            match presence {
-                Presence::Gone => state.remove(id),
-                Presence::Up | Presence::Dead => state.close(id),
+            match host_state {
+                HostState::PoweredOff => state.remove(id),
+                HostState::Up | HostState::ProcessDown => state.close(id),
             }
         }
-        state.hosts[host].presence = presence;
+        state.hosts[host].host_state = host_state;
         state.hosts[host].pending.clear();
         state.hosts[host].pending_len.store(0, Ordering::Release);
     }
 
     pub(crate) fn start_host(&self, host: HostId) {
-        self.lock().hosts[host].presence = Presence::Up;
+        self.lock().hosts[host].host_state = HostState::Up;
     }
 
     /// Descriptors a machine's process has open.
@@ -265,12 +265,12 @@ impl Net {
         self.lock().links.set(from, to, network);
     }
 
-    pub(crate) fn cut(&self, from: HostId, to: HostId) {
-        self.lock().links.cut(from, to);
+    pub(crate) fn partition(&self, from: HostId, to: HostId) {
+        self.lock().links.partition(from, to);
     }
 
-    pub(crate) fn heal(&self, from: HostId, to: HostId) {
-        self.lock().links.heal(from, to);
+    pub(crate) fn repair(&self, from: HostId, to: HostId) {
+        self.lock().links.repair(from, to);
     }
 
     pub(crate) fn hold(&self, from: HostId, to: HostId) {
@@ -343,20 +343,20 @@ impl State {
         journal.push_back((now, text()));
     }
 
-    fn schedule(&mut self, at: u64, what: What) {
+    fn schedule(&mut self, at: u64, what: NetEvent) {
         self.order += 1;
-        self.due.push(Due { at, order: self.order, what });
+        self.due.push(Scheduled { at, order: self.order, what });
     }
 
-    fn happen(&mut self, what: What) {
+    fn dispatch(&mut self, what: NetEvent) {
         match what {
-            What::Syn { from, to, attempt } => self.syn(from, to, attempt),
-            What::SynAck { to, server } => self.syn_ack(to, server),
-            What::Established { server, listener } => self.established(server, listener),
-            What::Pump { from } => self.pump(from),
-            What::Room { to } => self.room(to),
-            What::Reset { to, from } => self.reset_arrives(to, from),
-            What::Datagram { from_host, from, to, bytes } => self.datagram_arrives(from_host, from, to, bytes),
+            NetEvent::Syn { from, to, attempt } => self.syn(from, to, attempt),
+            NetEvent::SynAck { to, server } => self.syn_ack(to, server),
+            NetEvent::Established { server, listener } => self.established(server, listener),
+            NetEvent::Pump { from } => self.deliver(from),
+            NetEvent::Room { to } => self.window_update(to),
+            NetEvent::Reset { to, from } => self.reset_arrives(to, from),
+            NetEvent::Datagram { from_host, from, to, bytes } => self.datagram_arrives(from_host, from, to, bytes),
         }
     }
 
@@ -392,7 +392,7 @@ impl State {
 
     /// A new descriptor of a machine's process.
     fn open(&mut self, host: HostId, socket: Socket) -> std::io::Result<SocketId> {
-        if self.hosts[host].presence != Presence::Up {
+        if self.hosts[host].host_state != HostState::Up {
             return Err(std::io::ErrorKind::NetworkDown.into());
         }
         if self.hosts[host].open >= self.hosts[host].descriptors_max {
@@ -466,7 +466,7 @@ impl State {
     }
 
     /// Tells a socket's process what has become possible; it hears when one of its workers looks.
-    fn tell(&mut self, id: SocketId, read: bool, read_closed: bool, write: bool, write_closed: bool) {
+    fn set_ready(&mut self, id: SocketId, read: bool, read_closed: bool, write: bool, write_closed: bool) {
         let Some(host) = self.host_of(id) else { return };
         let host = &mut self.hosts[host];
         host.pending.push_back((id, Event { token: 0, read, read_closed, write, write_closed }));
@@ -474,20 +474,24 @@ impl State {
     }
 
     /// A kernel may say that a socket is ready though it is not.
-    fn wake_for_nothing(&self, host: HostId, woken: &mut Vec<std::task::Waker>) {
-        if !self.dice.chance(Kind::Fault, 0.02) {
+    fn spurious_wakeup(&self, host: HostId, woken: &mut Vec<std::task::Waker>) {
+        if !self.rng.chance(ChoiceKind::Fault, 0.02) {
             return;
         }
         let spurious = Event { token: 0, read: true, read_closed: false, write: true, write_closed: false };
-        let chosen = &self.slots[self.dice.below(Kind::Fault, self.slots.len())];
+        let chosen = &self.slots[self.rng.below(ChoiceKind::Fault, self.slots.len())];
         if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
-            readiness.set(&spurious, woken);
+            readiness.set_readiness(&spurious, woken);
         }
     }
 
     /// Whether something gets from one machine to another now.
-    fn way(&self, from: HostId, to: HostId) -> Way {
-        if self.hosts[to].presence == Presence::Gone { Way::Cut } else { self.links.way(from, to) }
+    fn way(&self, from: HostId, to: HostId) -> LinkState {
+        if self.hosts[to].host_state == HostState::PoweredOff {
+            LinkState::Partitioned
+        } else {
+            self.links.way(from, to)
+        }
     }
 }
 

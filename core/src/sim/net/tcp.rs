@@ -2,9 +2,9 @@
 //!
 //! A stream's bytes leave in order through its *pipe*; the pipe's head arrives, or is tried again while the way is cut.
 
-use super::link::Way;
-use super::{HostId, Presence, Socket, SocketId, State, What, hash_of};
-use crate::sim::Kind;
+use super::link::LinkState;
+use super::{HostId, HostState, NetEvent, Socket, SocketId, State, hash_of};
+use crate::sim::ChoiceKind;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
@@ -30,7 +30,7 @@ pub(super) struct Listener {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum TcpState {
     /// Asked for, not answered yet.
     Connecting,
     Open,
@@ -60,7 +60,7 @@ pub(super) struct Stream {
     peer: SocketAddr,
     pub(super) remote_host: HostId,
     other: Option<SocketId>,
-    phase: Phase,
+    tcp_state: TcpState,
     error: Option<ErrorKind>,
     inbox: VecDeque<u8>,
     fin_in: bool,
@@ -85,7 +85,7 @@ impl Stream {
             peer,
             remote_host,
             other: None,
-            phase: Phase::Connecting,
+            tcp_state: TcpState::Connecting,
             error: None,
             inbox: VecDeque::new(),
             fin_in: false,
@@ -119,7 +119,7 @@ impl Stream {
 
     /// `None` until it is connected.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        (!matches!(self.phase, Phase::Connecting)).then_some(self.peer)
+        (!matches!(self.tcp_state, TcpState::Connecting)).then_some(self.peer)
     }
 }
 
@@ -173,8 +173,8 @@ impl State {
         if let Some(stream) = self.stream_mut(id) {
             stream.descriptor = true;
         }
-        let at = self.now() + network.travel(&self.dice);
-        self.schedule(at, What::Syn { from: id, to, attempt: 0 });
+        let at = self.now() + network.draw_latency(&self.rng);
+        self.schedule(at, NetEvent::Syn { from: id, to, attempt: 0 });
         Ok(id)
     }
 
@@ -183,22 +183,23 @@ impl State {
         let Some((host, remote)) = self.stream(from).map(|s| s.remote_host).zip(self.host_of(from)) else { return };
         let (client, server) = (remote, host);
         let network = self.links.get(client, server);
-        let lost = self.dice.chance(Kind::Fault, network.connect_loss);
+        let lost = self.rng.chance(ChoiceKind::Fault, network.connect_loss);
         let ways = (self.way(client, server), self.way(server, client));
-        if ways.0 == Way::Held {
-            return self.links.keep(client, server, What::Syn { from, to, attempt });
+        if ways.0 == LinkState::Held {
+            return self.links.keep(client, server, NetEvent::Syn { from, to, attempt });
         }
-        if lost || ways.0 == Way::Cut || ways.1 == Way::Cut {
+        if lost || ways.0 == LinkState::Partitioned || ways.1 == LinkState::Partitioned {
             if attempt == SYN_RETRIES {
                 return self.fail(from, ErrorKind::TimedOut);
             }
             let at = self.now() + (SYN_PAUSE << attempt);
-            return self.schedule(at, What::Syn { from, to, attempt: attempt + 1 });
+            return self.schedule(at, NetEvent::Syn { from, to, attempt: attempt + 1 });
         }
 
-        let refused = self.dice.chance(Kind::Fault, network.refuse) || self.hosts[server].presence != Presence::Up;
+        let refused =
+            self.rng.chance(ChoiceKind::Fault, network.refuse) || self.hosts[server].host_state != HostState::Up;
         let listener = self.bound.get(&(server, to.port(), false)).copied().filter(|_| !refused);
-        let back = self.now() + self.links.get(server, client).travel(&self.dice);
+        let back = self.now() + self.links.get(server, client).draw_latency(&self.rng);
         let accepts = listener.filter(|&id| {
             let hears = |listener: &mut Listener| {
                 listener.backlog.len() < BACKLOG_MAX
@@ -207,14 +208,14 @@ impl State {
             self.listener_mut(id).is_some_and(hears)
         });
         if accepts.is_none() {
-            return self.schedule(back, What::Reset { to: from, from: server });
+            return self.schedule(back, NetEvent::Reset { to: from, from: server });
         }
         let Some((local, window)) = self.stream(from).map(|stream| (stream.local, network.window)) else { return };
         let mut accepted = Stream::new(to, local, client, window);
-        accepted.phase = Phase::Open;
+        accepted.tcp_state = TcpState::Open;
         accepted.other = Some(from);
         let accepted = self.insert(server, Socket::Stream(Box::new(accepted)));
-        self.schedule(back, What::SynAck { to: from, server: accepted });
+        self.schedule(back, NetEvent::SynAck { to: from, server: accepted });
     }
 
     /// The request was granted.
@@ -222,19 +223,19 @@ impl State {
         let Some(server_host) = self.host_of(server) else { return self.fail(to, ErrorKind::ConnectionRefused) };
         let Some(client) = self.host_of(to) else { return self.remove(server) };
         let port = match self.stream(to) {
-            Some(Stream { phase: Phase::Connecting, peer, .. }) => peer.port(),
+            Some(Stream { tcp_state: TcpState::Connecting, peer, .. }) => peer.port(),
             _ => return self.remove(server),
         };
-        let arrival = self.now() + self.links.get(client, server_host).travel(&self.dice);
+        let arrival = self.now() + self.links.get(client, server_host).draw_latency(&self.rng);
         if let Some(stream) = self.stream_mut(to) {
-            stream.phase = Phase::Open;
+            stream.tcp_state = TcpState::Open;
             stream.other = Some(server);
             stream.out.last_arrival = arrival;
         }
-        self.tell(to, false, false, true, false);
+        self.set_ready(to, false, false, true, false);
         self.note(client, || format!("connected to port {port}"));
         match self.bound.get(&(server_host, port, false)).copied() {
-            Some(listener) => self.schedule(arrival, What::Established { server, listener }),
+            Some(listener) => self.schedule(arrival, NetEvent::Established { server, listener }),
             None => self.reset_both(server),
         }
     }
@@ -247,7 +248,7 @@ impl State {
         match self.listener_mut(listener) {
             Some(listening) => {
                 listening.backlog.push_back(server);
-                self.tell(listener, true, false, false, false);
+                self.set_ready(listener, true, false, false, false);
             }
             None => self.reset_both(server),
         }
@@ -276,11 +277,11 @@ impl State {
 
     pub(super) fn write(&mut self, id: SocketId, bytes: &[u8]) -> io::Result<usize> {
         let stream = self.living_stream(id)?;
-        match stream.phase {
-            Phase::Connecting => return Err(ErrorKind::NotConnected.into()),
-            Phase::Failed => return Err(stream.error.take().unwrap_or(ErrorKind::BrokenPipe).into()),
-            Phase::Open if stream.fin_out => return Err(ErrorKind::BrokenPipe.into()),
-            Phase::Open => {}
+        match stream.tcp_state {
+            TcpState::Connecting => return Err(ErrorKind::NotConnected.into()),
+            TcpState::Failed => return Err(stream.error.take().unwrap_or(ErrorKind::BrokenPipe).into()),
+            TcpState::Open if stream.fin_out => return Err(ErrorKind::BrokenPipe.into()),
+            TcpState::Open => {}
         }
         if bytes.is_empty() {
             return Ok(0);
@@ -293,15 +294,15 @@ impl State {
         let remote = stream.remote_host;
         let host = self.host_of(id).ok_or(ErrorKind::NotConnected)?;
         let network = self.links.get(host, remote);
-        self.dice.note(Kind::Bytes, hash_of(&bytes[..n]));
-        if self.dice.chance(Kind::Fault, network.reset) {
+        self.rng.note(ChoiceKind::Bytes, hash_of(&bytes[..n]));
+        if self.rng.chance(ChoiceKind::Fault, network.reset) {
             self.note(host, || "a connection breaks".to_owned());
             self.fail(id, ErrorKind::ConnectionReset);
             return Err(ErrorKind::ConnectionReset.into());
         }
 
-        let split = n > 1 && self.dice.chance(Kind::Chunk, network.rechunk);
-        let first = if split { 1 + self.dice.below(Kind::Chunk, n - 1) } else { n };
+        let split = n > 1 && self.rng.chance(ChoiceKind::Chunk, network.rechunk);
+        let first = if split { 1 + self.rng.below(ChoiceKind::Chunk, n - 1) } else { n };
         self.push(id, Chunk::Bytes(bytes[..first].to_vec()));
         if first < n {
             self.push(id, Chunk::Bytes(bytes[first..n].to_vec()));
@@ -318,29 +319,29 @@ impl State {
             Chunk::Bytes(bytes) => bytes.len(),
             Chunk::Fin => 0,
         };
-        let travel = network.travel(&self.dice);
-        let arrival = self.links.sent(host, remote, size, now, network.bandwidth).saturating_add(travel);
+        let draw_latency = network.draw_latency(&self.rng);
+        let arrival = self.links.transmit_at(host, remote, size, now, network.bandwidth).saturating_add(draw_latency);
         let Some(stream) = self.stream_mut(id) else { return };
         let pipe = &mut stream.out;
         pipe.last_arrival = pipe.last_arrival.max(arrival);
         let at = pipe.last_arrival;
         pipe.chunks.push_back((at, chunk));
         if !std::mem::replace(&mut pipe.pumping, true) {
-            self.schedule(at, What::Pump { from: id });
+            self.schedule(at, NetEvent::Pump { from: id });
         }
     }
 
     /// The head of a pipe arrives, if the way is open.
-    pub(super) fn pump(&mut self, from: SocketId) {
+    pub(super) fn deliver(&mut self, from: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(from), self.stream(from)) else { return };
         let (remote, other) = (stream.remote_host, stream.other);
         match self.way(host, remote) {
-            Way::Open => {}
-            Way::Held => return self.links.keep(host, remote, What::Pump { from }),
-            Way::Cut => return self.try_again(from),
+            LinkState::Up => {}
+            LinkState::Held => return self.links.keep(host, remote, NetEvent::Pump { from }),
+            LinkState::Partitioned => return self.retransmit(from),
         }
         let Some(other) = other.filter(|&other| self.stream(other).is_some_and(|stream| !stream.closed)) else {
-            return self.nobody_hears(from, remote, host);
+            return self.peer_gone(from, remote, host);
         };
 
         let now = self.now();
@@ -353,15 +354,15 @@ impl State {
             }
         }
         arrived.into_iter().for_each(|chunk| self.arrive(other, chunk));
-        self.pump_on(from);
+        self.schedule_next(from);
     }
 
-    fn pump_on(&mut self, from: SocketId) {
+    fn schedule_next(&mut self, from: SocketId) {
         let Some(stream) = self.stream_mut(from) else { return };
         match stream.out.chunks.front() {
             Some((at, _)) => {
                 let at = *at;
-                self.schedule(at, What::Pump { from });
+                self.schedule(at, NetEvent::Pump { from });
             }
             None => {
                 stream.out.pumping = false;
@@ -373,7 +374,7 @@ impl State {
     }
 
     /// The way is cut: again after a pause, until it is given up.
-    fn try_again(&mut self, from: SocketId) {
+    fn retransmit(&mut self, from: SocketId) {
         let now = self.now();
         let Some(stream) = self.stream_mut(from) else { return };
         let pipe = &mut stream.out;
@@ -383,28 +384,28 @@ impl State {
         if now - since > GIVE_UP {
             return self.fail(from, ErrorKind::TimedOut);
         }
-        self.schedule(at, What::Pump { from });
+        self.schedule(at, NetEvent::Pump { from });
     }
 
     /// The other end is gone: a kernel that is there says so.
-    fn nobody_hears(&mut self, from: SocketId, remote: HostId, host: HostId) {
+    fn peer_gone(&mut self, from: SocketId, remote: HostId, host: HostId) {
         let sent = self.stream_mut(from).map(|stream| std::mem::take(&mut stream.out));
         // An end without data behind it meets nobody who minds.
         let data = sent.is_some_and(|pipe| pipe.chunks.iter().any(|(_, chunk)| matches!(chunk, Chunk::Bytes(_))));
         if data {
-            let at = self.now() + self.links.get(remote, host).travel(&self.dice);
-            self.schedule(at, What::Reset { to: from, from: remote });
+            let at = self.now() + self.links.get(remote, host).draw_latency(&self.rng);
+            self.schedule(at, NetEvent::Reset { to: from, from: remote });
         }
-        self.pump_on(from);
+        self.schedule_next(from);
     }
 
     /// What came before anybody listened for events, as epoll tells it of a new descriptor: the end of an accepted
     /// connection may be there already, and comes only once.
-    pub(super) fn tell_present(&mut self, id: SocketId) {
+    pub(super) fn replay_readiness(&mut self, id: SocketId) {
         let Some(stream) = self.stream(id) else { return };
-        let failed = matches!(stream.phase, Phase::Failed);
+        let failed = matches!(stream.tcp_state, TcpState::Failed);
         if stream.fin_in || failed {
-            self.tell(id, true, true, failed, failed);
+            self.set_ready(id, true, true, failed, failed);
         }
     }
 
@@ -413,18 +414,18 @@ impl State {
         match chunk {
             Chunk::Bytes(bytes) => {
                 stream.inbox.extend(bytes);
-                self.tell(at, true, false, false, false);
+                self.set_ready(at, true, false, false, false);
             }
             Chunk::Fin => {
                 stream.fin_in = true;
-                self.tell(at, true, true, false, false);
+                self.set_ready(at, true, true, false, false);
             }
         }
     }
 
     pub(super) fn read(&mut self, id: SocketId, buffer: &mut [u8], take: bool) -> io::Result<usize> {
         let stream = self.living_stream(id)?;
-        if let Phase::Failed = stream.phase {
+        if let TcpState::Failed = stream.tcp_state {
             return stream.error.take().map_or(Ok(0), |kind| Err(kind.into()));
         }
         if stream.read_shut {
@@ -440,13 +441,13 @@ impl State {
         if take {
             stream.inbox.drain(..n);
             stream.consumed += n;
-            self.give_room(id);
+            self.send_window_update(id);
         }
         Ok(n)
     }
 
     /// Tells the other end of what was read; several reads go with one word.
-    fn give_room(&mut self, id: SocketId) {
+    fn send_window_update(&mut self, id: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(id), self.stream_mut(id)) else { return };
         if stream.room_on_its_way {
             return;
@@ -454,20 +455,20 @@ impl State {
         stream.room_on_its_way = true;
         let (remote, other) = (stream.remote_host, stream.other);
         let Some(other) = other else { return };
-        let at = self.now() + self.links.get(host, remote).travel(&self.dice);
-        self.schedule(at, What::Room { to: other });
+        let at = self.now() + self.links.get(host, remote).draw_latency(&self.rng);
+        self.schedule(at, NetEvent::Room { to: other });
     }
 
     /// The other end has read.
-    pub(super) fn room(&mut self, to: SocketId) {
+    pub(super) fn window_update(&mut self, to: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(to), self.stream(to)) else { return };
         let (reader, reader_host) = (stream.other, stream.remote_host);
         match self.way(reader_host, host) {
-            Way::Open => {}
-            Way::Held => return self.links.keep(reader_host, host, What::Room { to }),
-            Way::Cut => {
+            LinkState::Up => {}
+            LinkState::Held => return self.links.keep(reader_host, host, NetEvent::Room { to }),
+            LinkState::Partitioned => {
                 let at = self.now() + RETRY_MIN;
-                return self.schedule(at, What::Room { to });
+                return self.schedule(at, NetEvent::Room { to });
             }
         }
         let read = reader.and_then(|reader| self.stream_mut(reader)).map_or(0, |reader| {
@@ -476,13 +477,13 @@ impl State {
         });
         if let Some(stream) = self.stream_mut(to) {
             stream.room += read;
-            self.tell(to, false, false, true, false);
+            self.set_ready(to, false, false, true, false);
         }
     }
 
     pub(super) fn shutdown(&mut self, id: SocketId, how: Shutdown) -> io::Result<()> {
         let stream = self.living_stream(id)?;
-        if !matches!(stream.phase, Phase::Open) {
+        if !matches!(stream.tcp_state, TcpState::Open) {
             return Err(ErrorKind::NotConnected.into());
         }
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
@@ -493,7 +494,7 @@ impl State {
             self.push(id, Chunk::Fin);
         }
         // Whoever waits on this very end sees it too.
-        self.tell(id, read, read, write, write);
+        self.set_ready(id, read, read, write, write);
         Ok(())
     }
 
@@ -506,7 +507,7 @@ impl State {
         let descriptor = std::mem::replace(&mut stream.descriptor, false);
         let reset = !stream.inbox.is_empty() || stream.linger_zero;
         let (open, fin_out, remote, other) =
-            (matches!(stream.phase, Phase::Open), stream.fin_out, stream.remote_host, stream.other);
+            (matches!(stream.tcp_state, TcpState::Open), stream.fin_out, stream.remote_host, stream.other);
         stream.fin_out = true;
         if descriptor {
             self.hosts[host].open -= 1;
@@ -519,8 +520,8 @@ impl State {
         }
         if reset {
             if let Some(other) = other {
-                let at = self.now() + self.links.get(host, remote).travel(&self.dice);
-                self.schedule(at, What::Reset { to: other, from: host });
+                let at = self.now() + self.links.get(host, remote).draw_latency(&self.rng);
+                self.schedule(at, NetEvent::Reset { to: other, from: host });
             }
             return self.remove(id);
         }
@@ -535,15 +536,15 @@ impl State {
 
     pub(super) fn reset_arrives(&mut self, to: SocketId, from: HostId) {
         let (Some(host), Some(stream)) = (self.host_of(to), self.stream(to)) else { return };
-        let kind = match stream.phase {
-            Phase::Connecting => ErrorKind::ConnectionRefused,
+        let kind = match stream.tcp_state {
+            TcpState::Connecting => ErrorKind::ConnectionRefused,
             _ => ErrorKind::ConnectionReset,
         };
         match self.way(from, host) {
-            Way::Open => self.fail(to, kind),
+            LinkState::Up => self.fail(to, kind),
             // A reset that is lost is not sent again: the next segment causes another one.
-            Way::Cut => {}
-            Way::Held => self.links.keep(from, host, What::Reset { to, from }),
+            LinkState::Partitioned => {}
+            LinkState::Held => self.links.keep(from, host, NetEvent::Reset { to, from }),
         }
     }
 
@@ -551,11 +552,11 @@ impl State {
     pub(super) fn fail(&mut self, id: SocketId, kind: ErrorKind) {
         let Some(host) = self.host_of(id) else { return };
         let Some(stream) = self.stream_mut(id) else { return };
-        if let Phase::Failed = stream.phase {
+        if let TcpState::Failed = stream.tcp_state {
             return;
         }
         let (peer, closed) = (stream.peer, stream.closed);
-        stream.phase = Phase::Failed;
+        stream.tcp_state = TcpState::Failed;
         stream.error = Some(kind);
         stream.inbox.clear();
         stream.out = Pipe::default();
@@ -563,7 +564,7 @@ impl State {
         if closed {
             return self.remove(id);
         }
-        self.tell(id, true, true, true, true);
+        self.set_ready(id, true, true, true, true);
     }
 
     fn reset_both(&mut self, id: SocketId) {

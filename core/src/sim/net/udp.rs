@@ -1,8 +1,8 @@
 //! UDP in the simulated network: datagrams that may get lost, doubled, delayed or damaged.
 
-use super::link::{Way, draw};
-use super::{HostId, Net, Socket, SocketId, State, What, hash_of};
-use crate::sim::Kind;
+use super::link::{LinkState, draw};
+use super::{HostId, Net, NetEvent, Socket, SocketId, State, hash_of};
+use crate::sim::ChoiceKind;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -46,25 +46,28 @@ impl State {
         if from.ip().is_unspecified() {
             from.set_ip(self.hosts[host].ip.into());
         }
-        self.dice.note(Kind::Bytes, hash_of(bytes));
+        self.rng.note(ChoiceKind::Bytes, hash_of(bytes));
         let Some(remote) = self.host_at(to.ip(), host) else { return Err(ErrorKind::NetworkUnreachable.into()) };
         let network = self.links.get(host, remote);
-        let copies = 1 + usize::from(self.dice.chance(Kind::Fault, network.udp_duplicate));
+        let copies = 1 + usize::from(self.rng.chance(ChoiceKind::Fault, network.udp_duplicate));
         for _ in 0..copies {
-            if self.dice.chance(Kind::Fault, network.udp_loss) {
+            if self.rng.chance(ChoiceKind::Fault, network.udp_loss) {
                 continue;
             }
             let mut bytes = bytes.to_vec();
-            if !bytes.is_empty() && self.dice.chance(Kind::Fault, network.udp_corrupt) {
-                let bit = self.dice.below(Kind::Fault, bytes.len() * 8);
+            if !bytes.is_empty() && self.rng.chance(ChoiceKind::Fault, network.udp_corrupt) {
+                let bit = self.rng.below(ChoiceKind::Fault, bytes.len() * 8);
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
-            let mut travel = network.travel(&self.dice);
-            if self.dice.chance(Kind::Fault, network.udp_reorder) {
-                travel += draw(&self.dice, &(network.latency.end..network.latency.end * 8));
+            let mut draw_latency = network.draw_latency(&self.rng);
+            if self.rng.chance(ChoiceKind::Fault, network.udp_reorder) {
+                draw_latency += draw(&self.rng, &(network.latency.end..network.latency.end * 8));
             }
-            let at = self.links.sent(host, remote, bytes.len(), self.now(), network.bandwidth).saturating_add(travel);
-            self.schedule(at, What::Datagram { from_host: host, from, to, bytes });
+            let at = self
+                .links
+                .transmit_at(host, remote, bytes.len(), self.now(), network.bandwidth)
+                .saturating_add(draw_latency);
+            self.schedule(at, NetEvent::Datagram { from_host: host, from, to, bytes });
         }
         Ok(bytes.len())
     }
@@ -72,9 +75,11 @@ impl State {
     pub(super) fn datagram_arrives(&mut self, from_host: HostId, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         let Some(host) = self.host_at(to.ip(), from_host) else { return };
         match self.way(from_host, host) {
-            Way::Open => {}
-            Way::Cut => return,
-            Way::Held => return self.links.keep(from_host, host, What::Datagram { from_host, from, to, bytes }),
+            LinkState::Up => {}
+            LinkState::Partitioned => return,
+            LinkState::Held => {
+                return self.links.keep(from_host, host, NetEvent::Datagram { from_host, from, to, bytes });
+            }
         }
         let Some(&id) = self.bound.get(&(host, to.port(), true)) else { return };
         let Ok(udp) = self.udp(id) else { return };
@@ -83,7 +88,7 @@ impl State {
             return;
         }
         udp.inbox.push_back((bytes, from));
-        self.tell(id, true, false, false, false);
+        self.set_ready(id, true, false, false, false);
     }
 
     fn receive(&mut self, id: SocketId, buffer: &mut [u8], take: bool) -> io::Result<(usize, SocketAddr)> {

@@ -2,27 +2,27 @@
 
 use crate::rng::Rng;
 #[cfg(feature = "sim")]
-use crate::sim::{Dice, Kind};
+use crate::sim::{ChoiceKind, SimRng};
 
 /// LIFO polls in a row while other local work waits. Measured: a cap of 3 only while others wait keeps ping-pong at
 /// 9-18 ns and starved nobody; a hard cap costs 20-76 ns.
 const LIFO_POLLS_MAX: u8 = 3;
 
 #[derive(Debug)]
-pub(crate) enum Choice {
+pub(crate) enum SchedulePolicy {
     Production(Rng),
     /// Explores: any order that the production rules could give, and some they would not. Each decision is recorded.
     #[cfg(feature = "sim")]
-    Simulated(Dice),
+    Simulated(SimRng),
 }
 
-impl Choice {
+impl SchedulePolicy {
     /// The first victim of `workers` to try.
     pub(crate) fn victim(&mut self, workers: usize) -> usize {
         match self {
             Self::Production(rng) => rng.below(workers),
             #[cfg(feature = "sim")]
-            Self::Simulated(dice) => dice.below(Kind::Victim, workers),
+            Self::Simulated(rng) => rng.below(ChoiceKind::Victim, workers),
         }
     }
 
@@ -32,7 +32,7 @@ impl Choice {
         match self {
             Self::Production(_) => queue_is_empty || polls < LIFO_POLLS_MAX,
             #[cfg(feature = "sim")]
-            Self::Simulated(dice) => queue_is_empty || dice.below(Kind::Lifo, 4) != 0,
+            Self::Simulated(rng) => queue_is_empty || rng.below(ChoiceKind::Lifo, 4) != 0,
         }
     }
 
@@ -42,7 +42,7 @@ impl Choice {
         match self {
             Self::Production(_) => tick % super::worker::MAINTENANCE_INTERVAL == 0,
             #[cfg(feature = "sim")]
-            Self::Simulated(dice) => dice.below(Kind::Injector, 8) == 0,
+            Self::Simulated(rng) => rng.below(ChoiceKind::Injector, 8) == 0,
         }
     }
 }

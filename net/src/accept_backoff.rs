@@ -22,10 +22,10 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// There is one pause for all that accept from it, and a timer for each of them, so each is woken and may leave.
 #[derive(Debug, Default)]
-pub(crate) struct Patience(Mutex<Pause>);
+pub(crate) struct AcceptBackoff(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Pause {
+struct State {
     /// Nobody tries before.
     until: Option<Instant>,
     length: Duration,
@@ -34,14 +34,14 @@ struct Pause {
     poller: Option<Sleep>,
 }
 
-impl Patience {
+impl AcceptBackoff {
     /// Accepts, unless it is to wait first.
     pub(crate) async fn accept<T, F>(&self, accept: impl Fn() -> F) -> io::Result<T>
     where
         F: Future<Output = io::Result<T>>,
     {
         loop {
-            let until = self.pause().until;
+            let until = self.state().until;
             if let Some(until) = until {
                 time::sleep_until(until).await;
             }
@@ -66,18 +66,18 @@ impl Patience {
     }
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pause = self.pause();
-        let former = pause.poller.take();
-        let until = pause.until;
-        drop(pause);
+        let mut state = self.state();
+        let prev = state.poller.take();
+        let until = state.until;
+        drop(state);
         let Some(until) = until else { return Poll::Ready(()) };
 
         // Polled outside of the lock: a waker that goes may be the last reference to anything.
-        let former = former.filter(|sleep| sleep.deadline() == until);
-        let mut sleep = former.unwrap_or_else(|| time::sleep_until(until));
+        let prev = prev.filter(|sleep| sleep.deadline() == until);
+        let mut sleep = prev.unwrap_or_else(|| time::sleep_until(until));
         let polled = Pin::new(&mut sleep).poll(cx);
         if polled.is_pending() {
-            let other = self.pause().poller.replace(sleep);
+            let other = self.state().poller.replace(sleep);
             drop(other);
         }
         polled
@@ -87,27 +87,27 @@ impl Patience {
     fn judge<T>(&self, result: io::Result<T>) -> Option<io::Result<T>> {
         match result {
             Err(error) if is_exhausted(&error) => {
-                self.pause().begin(&error);
+                self.state().start(&error);
                 None
             }
-            Err(error) if is_of_one_connection(&error) => None,
+            Err(error) if is_connection_error(&error) => None,
             Err(error) => Some(Err(error)),
             Ok(accepted) => {
-                let mut pause = self.pause();
-                (pause.until, pause.length) = (None, Duration::ZERO);
+                let mut state = self.state();
+                (state.until, state.length) = (None, Duration::ZERO);
                 Some(Ok(accepted))
             }
         }
     }
 
-    fn pause(&self) -> MutexGuard<'_, Pause> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
-impl Pause {
+impl State {
     /// Begins a pause, unless somebody else's attempt has just begun it.
-    fn begin(&mut self, error: &io::Error) {
+    fn start(&mut self, error: &io::Error) {
         let now = Instant::now();
         if self.until.is_some_and(|until| now < until) {
             return;
@@ -128,7 +128,7 @@ fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24 | 105 | 55 | 12))
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
@@ -148,7 +148,7 @@ mod tests {
         let runtime = Builder::new_current_thread().manual_clock().build().unwrap();
         let handle = runtime.handle().clone();
         runtime.block_on(async {
-            let patience = Patience::default();
+            let backoff = AcceptBackoff::default();
             let mut tries = 0;
             let mut results = vec![Ok(2), Err(EMFILE), Ok(1), Err(EMFILE), Err(EMFILE), Err(EMFILE)];
             let mut accept = |_: &mut Context<'_>| {
@@ -157,14 +157,14 @@ mod tests {
             };
             for (waits, accepted) in [(&[5, 10, 20][..], 1), (&[5], 2)] {
                 for &wait in waits {
-                    let now = poll_fn(|cx| Poll::Ready(patience.poll(cx, &mut accept).is_pending())).await;
+                    let now = poll_fn(|cx| Poll::Ready(backoff.poll(cx, &mut accept).is_pending())).await;
                     assert!(now);
                     handle.advance(Duration::from_millis(wait) - Duration::from_nanos(1));
-                    let early = poll_fn(|cx| Poll::Ready(patience.poll(cx, &mut accept).is_pending())).await;
+                    let early = poll_fn(|cx| Poll::Ready(backoff.poll(cx, &mut accept).is_pending())).await;
                     assert!(early, "before {wait} ms");
                     handle.advance(Duration::from_nanos(1));
                 }
-                assert_eq!(poll_fn(|cx| patience.poll(cx, &mut accept)).await.unwrap(), accepted);
+                assert_eq!(poll_fn(|cx| backoff.poll(cx, &mut accept)).await.unwrap(), accepted);
             }
             assert_eq!(tries, 6);
         });
@@ -180,12 +180,12 @@ mod tests {
         let runtime = Builder::new_current_thread().manual_clock().build().unwrap();
         let handle = runtime.handle().clone();
         runtime.block_on(async {
-            let patience = Arc::new(Patience::default());
+            let backoff = Arc::new(AcceptBackoff::default());
             let exhausted = Arc::new(AtomicBool::new(true));
             let accepting = || {
-                let (patience, exhausted) = (patience.clone(), exhausted.clone());
+                let (backoff, exhausted) = (backoff.clone(), exhausted.clone());
                 async move {
-                    patience
+                    backoff
                         .accept(|| async {
                             let error = io::Error::from_raw_os_error(24);
                             if exhausted.load(Ordering::Relaxed) { Err(error) } else { Ok(()) }
@@ -212,10 +212,10 @@ mod tests {
 
     #[test]
     fn a_connection_that_broke_before_it_was_taken_is_skipped_and_other_errors_are_told() {
-        let patience = Patience::default();
+        let backoff = AcceptBackoff::default();
         let mut results = vec![io::ErrorKind::InvalidInput, io::ErrorKind::ConnectionAborted];
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let told = patience.poll(&mut cx, |_| {
+        let told = backoff.poll(&mut cx, |_| {
             Poll::Ready(Err::<(), _>(
                 results.pop().map_or_else(|| io::Error::other("asked too often"), io::Error::from),
             ))

@@ -5,7 +5,7 @@
 
 use crate::context;
 use crate::runtime::Handle;
-use crate::task::panic::contain;
+use crate::task::panic::catch_panic;
 use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,17 +15,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A closure in the shape of a future that is ready at its first poll.
-pub(crate) struct Blocking<F>(Option<F>);
+pub(crate) struct BlockingTask<F>(Option<F>);
 
-impl<F> Blocking<F> {
+impl<F> BlockingTask<F> {
     pub(crate) fn new(f: F) -> Self {
         Self(Some(f))
     }
 }
 
-impl<F> Unpin for Blocking<F> {}
+impl<F> Unpin for BlockingTask<F> {}
 
-impl<T, F: FnOnce() -> T> Future for Blocking<F> {
+impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
@@ -36,8 +36,8 @@ impl<T, F: FnOnce() -> T> Future for Blocking<F> {
 
 /// In a simulation nothing happens on another thread: the closure runs inline, after the time a thread might take.
 #[cfg(feature = "sim")]
-pub(crate) async fn simulated<T, F: FnOnce() -> T>(dice: crate::sim::Dice, f: F) -> T {
-    let takes = dice.between(crate::sim::Kind::Latency, 1_000, 2_000_000);
+pub(crate) async fn simulated<T, F: FnOnce() -> T>(rng: crate::sim::SimRng, f: F) -> T {
+    let takes = rng.between(crate::sim::ChoiceKind::Latency, 1_000, 2_000_000);
     crate::time::sleep(Duration::from_nanos(takes)).await;
     crate::task::coop::unlimited(f)
 }
@@ -112,7 +112,7 @@ impl Pool {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
                 // The thread is counted: it must come back, whatever the closure leaves behind.
-                let again = contain("a task of the blocking pool panicked", || task.run());
+                let again = catch_panic("a task of the blocking pool panicked", || task.run());
                 debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
                 state = self.lock();
             }

@@ -4,7 +4,7 @@
 //! A task should come back from each poll soon. If one does not, it occupies its worker, and only that: once it has been
 //! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
 //! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
-//! such polls, everything waits until one returns; a current-thread runtime has only one. Blocking code belongs into
+//! such polls, everything waits until one returns; a current-thread runtime has only one. BlockingTask code belongs into
 //! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
 //! sees to this; it sleeps while the workers do.
 //!
@@ -19,6 +19,8 @@
 //! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
 
 mod block_on;
+pub(crate) mod blocking;
+pub(crate) mod builder;
 #[cfg(all(test, not(posse_loom)))]
 mod end_tests;
 #[cfg(all(test, not(posse_loom)))]
@@ -29,17 +31,17 @@ mod loom_models;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
-pub use crate::builder::Builder;
 pub use block_on::BlockOnError;
+pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, NoRuntime};
 
-pub(crate) use handle::{Inner, Parts};
+pub(crate) use handle::{Config, Inner};
 
 use crate::context;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
-use crate::task::panic::contain;
+use crate::task::panic::catch_panic;
 use std::future::Future;
 use std::io;
 use std::sync::Mutex;
@@ -55,7 +57,7 @@ pub enum Flavor {
     /// One worker on the thread inside `block_on`.
     CurrentThread,
     /// Several logical workers, stepped one by one on one thread.
-    Stepped,
+    Simulated,
 }
 
 /// An executor with its reactor, timers and blocking pool.
@@ -76,7 +78,7 @@ pub struct Runtime {
     handle: Handle,
     threads: Vec<thread::JoinHandle<()>>,
     /// The logical workers of a stepped runtime, until a stepper takes them.
-    stepped: Mutex<Vec<WorkerParts>>,
+    simulated: Mutex<Vec<WorkerParts>>,
     /// The end was begun, and what is to be waited for was.
     ended: bool,
 }
@@ -96,10 +98,10 @@ impl Runtime {
         name: &str,
         stack_size: Option<usize>,
     ) -> io::Result<Self> {
-        let mut runtime = Self { handle, threads: Vec::new(), stepped: Mutex::default(), ended: false };
+        let mut runtime = Self { handle, threads: Vec::new(), simulated: Mutex::default(), ended: false };
         match runtime.handle.flavor() {
-            Flavor::Stepped => {
-                runtime.stepped = Mutex::new(workers.into_iter().map(Worker::into_parts).collect());
+            Flavor::Simulated => {
+                runtime.simulated = Mutex::new(workers.into_iter().map(Worker::into_parts).collect());
             }
             Flavor::CurrentThread => {
                 let slot = &runtime.handle.inner().worker_slot;
@@ -115,7 +117,7 @@ impl Runtime {
                     if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
                         // Those that did not start will not leave by themselves.
                         runtime.handle.shared().begin_end();
-                        (index..count).for_each(|_| runtime.handle.leave());
+                        (index..count).for_each(|_| runtime.handle.worker_exited());
                         return Err(error);
                     }
                 }
@@ -193,8 +195,8 @@ impl Runtime {
         self.shut_down(false);
     }
 
-    pub(crate) fn take_stepped(&mut self) -> Vec<WorkerParts> {
-        std::mem::take(self.stepped.get_mut().unwrap_or_else(|e| e.into_inner()))
+    pub(crate) fn take_simulated(&mut self) -> Vec<WorkerParts> {
+        std::mem::take(self.simulated.get_mut().unwrap_or_else(|e| e.into_inner()))
     }
 
     fn shut_down(&mut self, wait: bool) {
@@ -204,9 +206,9 @@ impl Runtime {
         self.handle.shared().begin_end();
         self.handle.blocking().shut_down(&self.handle);
 
-        let stepped = self.take_stepped().into_iter().map(WorkerParts::into_worker);
+        let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
-        stepped.chain(parked).for_each(leave);
+        simulated.chain(parked).for_each(shutdown_worker);
         for thread in self.threads.drain(..) {
             if wait && thread.join().is_err() {
                 crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
@@ -224,18 +226,18 @@ impl Drop for Runtime {
 fn worker_thread(mut worker: Worker) {
     // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
     // it the runtime would lose what is queued on it, and its turn at the end.
-    while contain("a worker panicked", || worker.enter(Worker::run)).is_none() {
-        worker.settle();
+    while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
+        worker.reset_activity();
     }
-    leave(worker);
+    shutdown_worker(worker);
 }
 
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
-pub(crate) fn leave(mut worker: Worker) {
+pub(crate) fn shutdown_worker(mut worker: Worker) {
     worker.enter(Worker::drop_queued);
     // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
     let runtime = worker.into_runtime();
     let _driving = context::drive();
     let _entered = context::enter(runtime.clone());
-    runtime.leave();
+    runtime.worker_exited();
 }

@@ -13,7 +13,7 @@ const LOG_MAX: usize = 16 * 1024 * 1024;
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
+pub enum ChoiceKind {
     /// Which worker takes the next step.
     Step = 1,
     /// Whether the LIFO slot goes first.
@@ -47,7 +47,7 @@ pub enum Kind {
 pub struct Decision(u32);
 
 impl Decision {
-    fn new(kind: Kind, value: u64) -> Self {
+    fn new(kind: ChoiceKind, value: u64) -> Self {
         Self(((kind as u32) << 24) | (value as u32 & 0x00FF_FFFF))
     }
 }
@@ -55,19 +55,19 @@ impl Decision {
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds = [
-            Kind::Step,
-            Kind::Lifo,
-            Kind::Injector,
-            Kind::Victim,
-            Kind::Priority,
-            Kind::Latency,
-            Kind::Fault,
-            Kind::Chunk,
-            Kind::Buggify,
-            Kind::Random,
-            Kind::Time,
-            Kind::Bytes,
-            Kind::Watchdog,
+            ChoiceKind::Step,
+            ChoiceKind::Lifo,
+            ChoiceKind::Injector,
+            ChoiceKind::Victim,
+            ChoiceKind::Priority,
+            ChoiceKind::Latency,
+            ChoiceKind::Fault,
+            ChoiceKind::Chunk,
+            ChoiceKind::Buggify,
+            ChoiceKind::Random,
+            ChoiceKind::Time,
+            ChoiceKind::Bytes,
+            ChoiceKind::Watchdog,
         ];
         match kinds.get((self.0 >> 24) as usize - 1) {
             Some(kind) => write!(f, "{kind:?}({})", self.0 & 0x00FF_FFFF),
@@ -89,13 +89,13 @@ pub struct Divergence {
 
 /// A run's decisions.
 #[derive(Clone, Default)]
-pub struct Record {
+pub struct Trace {
     decisions: Vec<Decision>,
     count: u64,
     hash: u64,
 }
 
-impl Record {
+impl Trace {
     /// Returns the hash over all decisions.
     pub fn hash(&self) -> u64 {
         self.hash
@@ -116,7 +116,7 @@ impl Record {
         Some(Divergence { index: same, first: at(self), second: at(second) })
     }
 
-    fn push(&mut self, kind: Kind, value: u64) {
+    fn push(&mut self, kind: ChoiceKind, value: u64) {
         let folded = self.hash ^ value ^ ((kind as u64) << 56);
         self.hash = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
         self.count += 1;
@@ -126,35 +126,35 @@ impl Record {
     }
 }
 
-impl PartialEq for Record {
+impl PartialEq for Trace {
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash && self.count == other.count
     }
 }
 
-impl fmt::Debug for Record {
+impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record({} decisions, {:016x})", self.count, self.hash)
+        write!(f, "Trace({} decisions, {:016x})", self.count, self.hash)
     }
 }
 
 /// The dice of one simulation; clones draw from the same ones.
 #[derive(Clone)]
-pub struct Dice(Arc<Mutex<State>>);
+pub struct SimRng(Arc<Mutex<State>>);
 
 struct State {
     rng: Rng,
-    record: Record,
+    record: Trace,
 }
 
-impl Dice {
-    /// Dice that fall the same way each time they are made from the same seed.
+impl SimRng {
+    /// SimRng that fall the same way each time they are made from the same seed.
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State { rng: Rng::new(split(seed, 0xD1CE)), record: Record::default() })))
+        Self(Arc::new(Mutex::new(State { rng: Rng::new(split(seed, 0xD1CE)), record: Trace::default() })))
     }
 
     /// Draws a number below `bound`, 0 if the bound is 0 or 1.
-    pub fn below(&self, kind: Kind, bound: usize) -> usize {
+    pub fn below(&self, kind: ChoiceKind, bound: usize) -> usize {
         if bound < 2 {
             return 0;
         }
@@ -165,7 +165,7 @@ impl Dice {
     }
 
     /// Draws from a range, both ends included.
-    pub fn between(&self, kind: Kind, least: u64, most: u64) -> u64 {
+    pub fn between(&self, kind: ChoiceKind, least: u64, most: u64) -> u64 {
         if least >= most {
             return least;
         }
@@ -177,7 +177,7 @@ impl Dice {
     }
 
     /// True so often, 0.0 never and 1.0 always.
-    pub fn chance(&self, kind: Kind, probability: f64) -> bool {
+    pub fn chance(&self, kind: ChoiceKind, probability: f64) -> bool {
         if probability <= 0.0 {
             return false;
         }
@@ -186,7 +186,7 @@ impl Dice {
     }
 
     /// Draws 64 bits.
-    pub fn next(&self, kind: Kind) -> u64 {
+    pub fn next(&self, kind: ChoiceKind) -> u64 {
         let mut state = self.lock();
         let drawn = state.rng.next();
         state.record.push(kind, drawn);
@@ -194,12 +194,12 @@ impl Dice {
     }
 
     /// Records what was not drawn but must be the same in every run.
-    pub fn note(&self, kind: Kind, value: u64) {
+    pub fn note(&self, kind: ChoiceKind, value: u64) {
         self.lock().record.push(kind, value);
     }
 
     /// Returns everything that was decided so far.
-    pub fn record(&self) -> Record {
+    pub fn record(&self) -> Trace {
         self.lock().record.clone()
     }
 
@@ -208,9 +208,9 @@ impl Dice {
     }
 }
 
-impl fmt::Debug for Dice {
+impl fmt::Debug for SimRng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Dice({:?})", self.lock().record)
+        write!(f, "SimRng({:?})", self.lock().record)
     }
 }
 
@@ -221,10 +221,10 @@ mod tests {
     #[test]
     fn the_first_different_decision_is_named() {
         let draw = |seed| {
-            let dice = Dice::new(seed);
-            dice.note(Kind::Time, 7);
-            (0..100).for_each(|_| assert!(dice.below(Kind::Step, 1000) < 1000));
-            dice.record()
+            let rng = SimRng::new(seed);
+            rng.note(ChoiceKind::Time, 7);
+            (0..100).for_each(|_| assert!(rng.below(ChoiceKind::Step, 1000) < 1000));
+            rng.record()
         };
         assert_eq!(draw(1).differs_from(&draw(1)), None);
         let divergence = draw(1).differs_from(&draw(2)).unwrap();
@@ -234,10 +234,10 @@ mod tests {
 
     #[test]
     fn draws_keep_their_bounds() {
-        let dice = Dice::new(3);
-        assert!((0..1000).all(|_| (5..=9).contains(&dice.between(Kind::Latency, 5, 9))));
-        assert!(!dice.chance(Kind::Fault, 0.0) && dice.chance(Kind::Fault, 1.0));
-        let hits = (0..10_000).filter(|_| dice.chance(Kind::Fault, 0.25)).count();
+        let rng = SimRng::new(3);
+        assert!((0..1000).all(|_| (5..=9).contains(&rng.between(ChoiceKind::Latency, 5, 9))));
+        assert!(!rng.chance(ChoiceKind::Fault, 0.0) && rng.chance(ChoiceKind::Fault, 1.0));
+        let hits = (0..10_000).filter(|_| rng.chance(ChoiceKind::Fault, 0.25)).count();
         assert!((2_000..3_000).contains(&hits));
     }
 }

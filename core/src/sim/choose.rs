@@ -1,10 +1,10 @@
 //! Who steps next: anybody, or as priorities say.
 //!
-//! Uniform choice finds most mistakes. Priorities with few changes find those that need a long run of one side: source
+//! Uniform choice finds most mistakes. Pct with few changes find those that need a long run of one side: source
 //! "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt and others, 2010), for workers in
 //! place of threads.
 
-use super::{Dice, Kind};
+use super::{ChoiceKind, SimRng};
 use std::collections::BTreeMap;
 
 /// How the next worker is chosen.
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub enum Policy {
     /// Each with the same chance.
     Uniform,
-    /// The one with the highest priority. Priorities are drawn at the start and change so often during the run.
-    Priorities {
+    /// The one with the highest priority. Pct are drawn at the start and change so often during the run.
+    Pct {
         /// How many changes there are.
         changes: u32,
     },
@@ -27,39 +27,39 @@ const CHANGE_WITHIN: u64 = 20_000;
 const IN_A_ROW_MAX: u32 = 200;
 
 /// Names a worker of a machine.
-pub(super) type Lane = (usize, usize);
+pub(super) type WorkerId = (usize, usize);
 
 #[derive(Debug)]
-pub(super) struct Chooser {
+pub(super) struct StepChooser {
     policy: Policy,
-    priorities: BTreeMap<Lane, u64>,
+    priorities: BTreeMap<WorkerId, u64>,
     changes: Vec<u64>,
     steps: u64,
-    last: Option<Lane>,
+    last: Option<WorkerId>,
     in_a_row: u32,
 }
 
-impl Chooser {
-    pub(super) fn new(policy: Policy, dice: &Dice) -> Self {
+impl StepChooser {
+    pub(super) fn new(policy: Policy, rng: &SimRng) -> Self {
         let count = match policy {
             Policy::Uniform => 0,
-            Policy::Priorities { changes } => changes,
+            Policy::Pct { changes } => changes,
         };
-        let mut changes: Vec<u64> = (0..count).map(|_| dice.between(Kind::Priority, 0, CHANGE_WITHIN)).collect();
+        let mut changes: Vec<u64> = (0..count).map(|_| rng.between(ChoiceKind::Priority, 0, CHANGE_WITHIN)).collect();
         changes.sort_unstable_by(|a, b| b.cmp(a));
         Self { policy, priorities: BTreeMap::new(), changes, steps: 0, last: None, in_a_row: 0 }
     }
 
     /// Chooses one of the workers that could step. There is at least one.
-    pub(super) fn choose(&mut self, ready: &[Lane], dice: &Dice) -> Lane {
+    pub(super) fn choose(&mut self, ready: &[WorkerId], rng: &SimRng) -> WorkerId {
         self.steps += 1;
         if self.policy == Policy::Uniform {
-            return ready[dice.below(Kind::Step, ready.len())];
+            return ready[rng.below(ChoiceKind::Step, ready.len())];
         }
 
         for lane in ready {
             // The upper half, so that a lowered priority is below all that were drawn.
-            self.priorities.entry(*lane).or_insert_with(|| (1 << 63) | (dice.next(Kind::Priority) >> 1));
+            self.priorities.entry(*lane).or_insert_with(|| (1 << 63) | (rng.next(ChoiceKind::Priority) >> 1));
         }
         let highest = ready.iter().max_by_key(|lane| self.priorities.get(lane));
         let mut chosen = *highest.unwrap_or(&ready[0]);
@@ -74,7 +74,7 @@ impl Chooser {
             self.priorities.insert(chosen, (1 << 62) - self.steps);
             chosen = *ready.iter().max_by_key(|lane| self.priorities.get(lane)).unwrap_or(&ready[0]);
         }
-        dice.note(Kind::Step, ((chosen.0 as u64) << 8) | chosen.1 as u64);
+        rng.note(ChoiceKind::Step, ((chosen.0 as u64) << 8) | chosen.1 as u64);
         chosen
     }
 }
@@ -85,20 +85,20 @@ mod tests {
 
     #[test]
     fn priorities_stay_with_one_until_they_change_and_starve_nobody() {
-        let dice = Dice::new(1);
-        let mut chooser = Chooser::new(Policy::Priorities { changes: 0 }, &dice);
+        let rng = SimRng::new(1);
+        let mut chooser = StepChooser::new(Policy::Pct { changes: 0 }, &rng);
         let lanes = [(0, 0), (1, 0), (2, 0)];
-        let chosen: Vec<Lane> = (0..1000).map(|_| chooser.choose(&lanes, &dice)).collect();
+        let chosen: Vec<WorkerId> = (0..1000).map(|_| chooser.choose(&lanes, &rng)).collect();
         assert!(chosen[..100].iter().all(|lane| *lane == chosen[0]));
         assert!(lanes.iter().all(|lane| chosen.contains(lane)));
     }
 
     #[test]
     fn uniform_choice_takes_everybody_about_as_often() {
-        let dice = Dice::new(1);
-        let mut chooser = Chooser::new(Policy::Uniform, &dice);
+        let rng = SimRng::new(1);
+        let mut chooser = StepChooser::new(Policy::Uniform, &rng);
         let lanes = [(0, 0), (1, 0)];
-        let first = (0..1000).filter(|_| chooser.choose(&lanes, &dice) == (0, 0)).count();
+        let first = (0..1000).filter(|_| chooser.choose(&lanes, &rng) == (0, 0)).count();
         assert!((400..600).contains(&first));
     }
 }

@@ -24,7 +24,7 @@ pub enum Capacity {
 }
 
 #[derive(Debug)]
-pub(super) struct Credit {
+pub(super) struct Permits {
     word: AtomicUsize,
     capacity: usize,
     waiters: Mutex<WaitList<()>>,
@@ -36,23 +36,26 @@ pub(super) struct Credit {
     set_aside: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
     #[cfg(feature = "sim")]
-    beyond: AtomicUsize,
+    over_capacity: AtomicUsize,
 }
 
-/// A sender's place in the line for room. Idle at first; ends by `take_granted` or `forget`.
+/// A sender's place in the line for room in a full inbox. `Default` is one that does not wait.
+///
+/// One that waits must be used up by a `try_*_with` or given to [`CellRef::cancel_reserve`](super::CellRef::cancel_reserve),
+/// which its owner does when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub struct Reservation {
     key: WaiterKey,
 }
 
 /// Why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum TryAcquireError {
     Full,
     Closed,
 }
 
-impl Credit {
+impl Permits {
     pub(super) fn new(capacity: Capacity) -> Self {
         let capacity = match capacity {
             Capacity::Bounded(bound) => bound.get().min(COUNT),
@@ -66,7 +69,7 @@ impl Credit {
             granted: AtomicUsize::new(0),
             set_aside: AtomicUsize::new(0),
             #[cfg(feature = "sim")]
-            beyond: AtomicUsize::new(0),
+            over_capacity: AtomicUsize::new(0),
         }
     }
 
@@ -81,7 +84,7 @@ impl Credit {
     /// Whether more messages were accepted than may be.
     #[cfg(feature = "sim")]
     pub(super) fn is_above_bound(&self) -> bool {
-        self.count() > self.capacity.saturating_add(self.beyond.load(Ordering::Acquire))
+        self.count() > self.capacity.saturating_add(self.over_capacity.load(Ordering::Acquire))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -90,25 +93,25 @@ impl Credit {
 
     /// Takes room for one message, unless the inbox is full, closed, or others wait.
     #[inline]
-    pub(super) fn acquire(&self) -> Result<(), Refusal> {
+    pub(super) fn acquire(&self) -> Result<(), TryAcquireError> {
         self.acquire_if(|word| word & WAITERS == 0 && word & COUNT < self.capacity)
     }
 
     /// Takes room beyond any bound.
-    pub(super) fn acquire_reserved(&self) -> Result<(), Refusal> {
+    pub(super) fn acquire_unbounded(&self) -> Result<(), TryAcquireError> {
         #[cfg(feature = "sim")]
-        self.beyond.fetch_add(1, Ordering::AcqRel);
+        self.over_capacity.fetch_add(1, Ordering::AcqRel);
         self.acquire_if(|_| true)
     }
 
-    fn acquire_if(&self, has_room: impl Fn(usize) -> bool) -> Result<(), Refusal> {
+    fn acquire_if(&self, has_room: impl Fn(usize) -> bool) -> Result<(), TryAcquireError> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 {
-                return Err(Refusal::Closed);
+                return Err(TryAcquireError::Closed);
             }
             if !has_room(word) {
-                return Err(Refusal::Full);
+                return Err(TryAcquireError::Full);
             }
             // AcqRel: ordered with `close`, whose count then includes this message.
             match self.word.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed) {
@@ -174,7 +177,7 @@ impl Credit {
                 self.granted_below.store(waiters.front_ticket(), Ordering::Release);
             }
             let others_wait = !waiters.is_empty();
-            self.lower_flag(&waiters);
+            self.clear_waiters_flag(&waiters);
             drop(waiters);
 
             woken.wake();
@@ -200,40 +203,40 @@ impl Credit {
         take_one(&self.set_aside)
     }
 
-    fn was_granted(&self, place: &Place) -> bool {
-        !place.key.is_idle() && place.key.is_before(self.granted_below.load(Ordering::Acquire))
+    fn was_granted(&self, reservation: &Reservation) -> bool {
+        !reservation.key.is_idle() && reservation.key.is_before(self.granted_below.load(Ordering::Acquire))
     }
 
     /// Takes the room that was granted to a place, without the lock. False if none was, or the inbox has closed meanwhile.
     #[inline]
-    pub(super) fn take_granted(&self, place: &mut Place) -> bool {
-        self.was_granted(place) && self.use_grant(place)
+    pub(super) fn take_granted(&self, reservation: &mut Reservation) -> bool {
+        self.was_granted(reservation) && self.use_grant(reservation)
     }
 
     /// Makes granted room that of one message. False if closing has taken it back.
-    fn use_grant(&self, place: &mut Place) -> bool {
-        place.key = WaiterKey::default();
+    fn use_grant(&self, reservation: &mut Reservation) -> bool {
+        reservation.key = WaiterKey::default();
         // Partner: the swap in `close`. Either the room is used here or taken back there.
         take_one(&self.granted)
     }
 
     /// Waits for room: ready with true when it was granted, with false when the inbox is closed.
-    pub(super) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.was_granted(place) {
+    pub(super) fn poll_reserve(&self, reservation: &mut Reservation, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());
         }
 
         let mut waiters = self.lock();
-        if self.is_closed() || self.was_granted(place) {
+        if self.is_closed() || self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());
         }
-        if !place.key.is_idle() {
-            let state = waiters.poll(&mut place.key, cx.waker());
+        if !reservation.key.is_idle() {
+            let state = waiters.poll(&mut reservation.key, cx.waker());
             drop(waiters);
             drop(state);
             return Poll::Pending;
         }
-        waiters.push(&mut place.key, (), cx.waker().clone());
+        waiters.push(&mut reservation.key, (), cx.waker().clone());
 
         // The flag is lowered under this lock alone. If it is up, whoever released room since then has yet to grant it.
         if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
@@ -249,24 +252,24 @@ impl Credit {
         if self.is_closed() {
             return Poll::Ready(false);
         }
-        if self.was_granted(place) { Poll::Ready(true) } else { Poll::Pending }
+        if self.was_granted(reservation) { Poll::Ready(true) } else { Poll::Pending }
     }
 
     /// Leaves the line; room that was granted goes to the next.
-    pub(super) fn forget(&self, place: &mut Place) {
-        if place.key.is_idle() {
+    pub(super) fn cancel_reserve(&self, reservation: &mut Reservation) {
+        if reservation.key.is_idle() {
             return;
         }
         let mut waiters = self.lock();
-        if self.was_granted(place) {
+        if self.was_granted(reservation) {
             drop(waiters);
-            if self.use_grant(place) {
+            if self.use_grant(reservation) {
                 self.release(1);
             }
             return;
         }
-        let left = waiters.remove(&mut place.key);
-        self.lower_flag(&waiters);
+        let left = waiters.remove(&mut reservation.key);
+        self.clear_waiters_flag(&waiters);
         drop(waiters);
         drop(left);
     }
@@ -289,7 +292,7 @@ impl Credit {
         }
     }
 
-    fn lower_flag(&self, waiters: &WaitList<()>) {
+    fn clear_waiters_flag(&self, waiters: &WaitList<()>) {
         if waiters.is_empty() {
             self.return_set_aside();
             self.word.fetch_and(!WAITERS, Ordering::AcqRel);
@@ -312,142 +315,143 @@ mod tests {
     use std::sync::Arc;
     use std::task::Waker;
 
-    fn full(capacity: usize) -> Credit {
-        let credit = Credit::new(Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero")));
-        (0..capacity).for_each(|_| credit.acquire().expect("there is room"));
-        assert_eq!(credit.acquire(), Err(Refusal::Full));
-        credit
+    fn full(capacity: usize) -> Permits {
+        let permits = Permits::new(Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero")));
+        (0..capacity).for_each(|_| permits.acquire().expect("there is room"));
+        assert_eq!(permits.acquire(), Err(TryAcquireError::Full));
+        permits
     }
 
-    fn poll(credit: &Credit, place: &mut Place, waker: &Waker) -> Poll<bool> {
-        credit.poll_room(place, &mut Context::from_waker(waker))
+    fn poll(permits: &Permits, reservation: &mut Reservation, waker: &Waker) -> Poll<bool> {
+        permits.poll_reserve(reservation, &mut Context::from_waker(waker))
     }
 
-    fn wait(credit: &Credit) -> (Place, Arc<CountWakes>) {
+    fn wait(permits: &Permits) -> (Reservation, Arc<CountWakes>) {
         let (wakes, waker) = counting_waker();
-        let mut place = Place::default();
-        assert!(poll(credit, &mut place, &waker).is_pending());
-        (place, wakes)
+        let mut reservation = Reservation::default();
+        assert!(poll(permits, &mut reservation, &waker).is_pending());
+        (reservation, wakes)
     }
 
     #[test]
     fn no_more_are_let_in_than_there_is_room_and_in_the_order_they_came() {
-        let credit = full(100);
-        let mut waiting: Vec<_> = (0..99).map(|_| wait(&credit)).collect();
+        let permits = full(100);
+        let mut waiting: Vec<_> = (0..99).map(|_| wait(&permits)).collect();
         for room in [1, 2, 47, 49] {
             let before = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
-            credit.release(room);
+            permits.release(room);
             let woken = waiting.iter().take_while(|(_, wakes)| wakes.count() == 1).count();
             let all = waiting.iter().filter(|(_, wakes)| wakes.count() > 0).count();
             assert_eq!((woken, all), (before + room, before + room));
-            assert_eq!((credit.count(), credit.acquire()), (100, Err(Refusal::Full)));
+            assert_eq!((permits.count(), permits.acquire()), (100, Err(TryAcquireError::Full)));
         }
-        for (place, _) in &mut waiting {
-            assert_eq!(poll(&credit, place, Waker::noop()), Poll::Ready(true));
-            assert!(credit.take_granted(place));
-            assert!(!credit.take_granted(place), "it was granted room once");
+        for (reservation, _) in &mut waiting {
+            assert_eq!(poll(&permits, reservation, Waker::noop()), Poll::Ready(true));
+            assert!(permits.take_granted(reservation));
+            assert!(!permits.take_granted(reservation), "it was granted room once");
         }
-        credit.release(1);
-        assert_eq!(credit.acquire(), Ok(()));
+        permits.release(1);
+        assert_eq!(permits.acquire(), Ok(()));
     }
 
     #[test]
     fn who_comes_while_others_wait_waits_behind_them() {
-        let credit = full(1);
-        let (mut first, _) = wait(&credit);
-        credit.release(1);
-        assert_eq!(credit.acquire(), Err(Refusal::Full), "granted room was overtaken");
-        assert!(credit.take_granted(&mut first));
-        assert_eq!(credit.count(), 1);
+        let permits = full(1);
+        let (mut first, _) = wait(&permits);
+        permits.release(1);
+        assert_eq!(permits.acquire(), Err(TryAcquireError::Full), "granted room was overtaken");
+        assert!(permits.take_granted(&mut first));
+        assert_eq!(permits.count(), 1);
     }
 
     #[test]
     fn while_many_wait_some_are_let_in_for_a_turn_and_what_they_do_not_use_goes_to_the_next() {
-        let credit = full(64);
-        let mut waiting: Vec<_> = (0..38).map(|_| wait(&credit)).collect();
-        let woken = |waiting: &[(Place, Arc<CountWakes>)]| waiting.iter().take_while(|(_, w)| w.count() == 1).count();
-        credit.release_in_turns(32);
-        assert_eq!((woken(&waiting), credit.count()), (8, 64));
-        assert!(credit.take_granted(&mut waiting[0].0));
+        let permits = full(64);
+        let mut waiting: Vec<_> = (0..38).map(|_| wait(&permits)).collect();
+        let woken =
+            |waiting: &[(Reservation, Arc<CountWakes>)]| waiting.iter().take_while(|(_, w)| w.count() == 1).count();
+        permits.release_in_turns(32);
+        assert_eq!((woken(&waiting), permits.count()), (8, 64));
+        assert!(permits.take_granted(&mut waiting[0].0));
         // The room of the turns is nobody else's, and there is no more of it than was set aside.
-        assert_eq!(credit.acquire(), Err(Refusal::Full));
-        assert!(credit.take_set_aside() && credit.take_set_aside());
-        credit.reclaim();
-        assert_eq!((woken(&waiting), credit.count(), credit.take_set_aside()), (8 + 22, 64, false));
+        assert_eq!(permits.acquire(), Err(TryAcquireError::Full));
+        assert!(permits.take_set_aside() && permits.take_set_aside());
+        permits.reclaim();
+        assert_eq!((woken(&waiting), permits.count(), permits.take_set_aside()), (8 + 22, 64, false));
 
         // Enough for all who wait: there is nobody to set it aside for.
-        credit.release_in_turns(32);
-        assert_eq!((woken(&waiting), credit.count()), (38, 64 - 24));
-        assert_eq!((credit.take_set_aside(), credit.acquire()), (false, Ok(())));
+        permits.release_in_turns(32);
+        assert_eq!((woken(&waiting), permits.count()), (38, 64 - 24));
+        assert_eq!((permits.take_set_aside(), permits.acquire()), (false, Ok(())));
     }
 
     #[test]
     fn closing_takes_back_what_was_set_aside() {
-        let credit = full(64);
-        let _waiting: Vec<_> = (0..40).map(|_| wait(&credit)).collect();
-        credit.release_in_turns(32);
-        assert!(credit.take_set_aside());
-        credit.close();
-        assert_eq!((credit.count(), credit.take_set_aside()), (33, false));
+        let permits = full(64);
+        let _waiting: Vec<_> = (0..40).map(|_| wait(&permits)).collect();
+        permits.release_in_turns(32);
+        assert!(permits.take_set_aside());
+        permits.close();
+        assert_eq!((permits.count(), permits.take_set_aside()), (33, false));
     }
 
     #[test]
     fn who_leaves_the_line_lets_the_others_in() {
         // Before it was granted anything: the line is empty, and the flag down.
-        let credit = full(1);
-        let (mut leaves, _) = wait(&credit);
-        credit.forget(&mut leaves);
-        credit.release(1);
-        assert_eq!(credit.acquire(), Ok(()));
+        let permits = full(1);
+        let (mut leaves, _) = wait(&permits);
+        permits.cancel_reserve(&mut leaves);
+        permits.release(1);
+        assert_eq!(permits.acquire(), Ok(()));
 
         // After: what it was granted goes to the next.
-        let (mut leaves, _) = wait(&credit);
-        let (mut stays, wakes) = wait(&credit);
-        credit.release(1);
+        let (mut leaves, _) = wait(&permits);
+        let (mut stays, wakes) = wait(&permits);
+        permits.release(1);
         assert_eq!(wakes.count(), 0);
-        credit.forget(&mut leaves);
+        permits.cancel_reserve(&mut leaves);
         assert_eq!(wakes.count(), 1);
-        assert!(credit.take_granted(&mut stays) && !credit.take_granted(&mut leaves));
-        assert_eq!(credit.count(), 1);
+        assert!(permits.take_granted(&mut stays) && !permits.take_granted(&mut leaves));
+        assert_eq!(permits.count(), 1);
     }
 
     #[test]
     fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
-        let credit = Arc::new(full(1));
-        let looks = credit.clone();
-        let former = waker_that_drops(move || drop(looks.lock()));
-        let mut place = Place::default();
-        assert!(poll(&credit, &mut place, &former).is_pending());
-        drop(former);
+        let permits = Arc::new(full(1));
+        let looks = permits.clone();
+        let prev = waker_that_drops(move || drop(looks.lock()));
+        let mut reservation = Reservation::default();
+        assert!(poll(&permits, &mut reservation, &prev).is_pending());
+        drop(prev);
         let (wakes, waker) = counting_waker();
-        assert!(poll(&credit, &mut place, &waker).is_pending());
-        credit.release(1);
+        assert!(poll(&permits, &mut reservation, &waker).is_pending());
+        permits.release(1);
         assert_eq!(wakes.count(), 1);
 
-        let looks = credit.clone();
+        let looks = permits.clone();
         let waker = waker_that_drops(move || drop(looks.lock()));
-        let mut leaves = Place::default();
-        assert!(poll(&credit, &mut leaves, &waker).is_pending());
+        let mut leaves = Reservation::default();
+        assert!(poll(&permits, &mut leaves, &waker).is_pending());
         drop(waker);
-        credit.forget(&mut leaves);
+        permits.cancel_reserve(&mut leaves);
     }
 
     #[test]
     fn closing_takes_back_what_was_granted_and_refuses_all_who_wait() {
-        let credit = full(1);
-        let (mut granted, _) = wait(&credit);
-        let mut waiting: Vec<_> = (0..100).map(|_| wait(&credit)).collect();
-        credit.release(1);
-        assert_eq!(credit.count(), 1);
-        credit.close();
-        assert_eq!(credit.count(), 0);
-        for (place, wakes) in &mut waiting {
-            assert_eq!((wakes.count(), poll(&credit, place, Waker::noop())), (1, Poll::Ready(false)));
-            assert!(!credit.take_granted(place));
-            credit.forget(place);
+        let permits = full(1);
+        let (mut granted, _) = wait(&permits);
+        let mut waiting: Vec<_> = (0..100).map(|_| wait(&permits)).collect();
+        permits.release(1);
+        assert_eq!(permits.count(), 1);
+        permits.close();
+        assert_eq!(permits.count(), 0);
+        for (reservation, wakes) in &mut waiting {
+            assert_eq!((wakes.count(), poll(&permits, reservation, Waker::noop())), (1, Poll::Ready(false)));
+            assert!(!permits.take_granted(reservation));
+            permits.cancel_reserve(reservation);
         }
-        assert_eq!(poll(&credit, &mut granted, Waker::noop()), Poll::Ready(false));
-        credit.forget(&mut granted);
-        assert_eq!((credit.count(), credit.acquire()), (0, Err(Refusal::Closed)));
+        assert_eq!(poll(&permits, &mut granted, Waker::noop()), Poll::Ready(false));
+        permits.cancel_reserve(&mut granted);
+        assert_eq!((permits.count(), permits.acquire()), (0, Err(TryAcquireError::Closed)));
     }
 }

@@ -1,13 +1,13 @@
 //! The living registrations, found by token. A token is an index and a generation, never a pointer.
 
-use super::registration::Readiness;
+use super::readiness::Readiness;
 use std::sync::Arc;
 
 /// Registrations a runtime can have at once: the width of a token's index.
 const REGISTRATIONS_MAX: usize = 1 << 24;
 
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct Registrations {
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
@@ -49,7 +49,7 @@ impl Token {
     }
 }
 
-impl Table {
+impl Registrations {
     /// Adds a registration; `None` if there are too many, or the runtime has ended.
     pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
         if self.ended {
@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn a_stale_token_finds_nothing() {
-        let mut table = Table::default();
-        let first = table.insert(Arc::new(Readiness::new())).unwrap();
-        table.remove(first);
-        let second = table.insert(Arc::new(Readiness::new())).unwrap();
+        let mut registrations = Registrations::default();
+        let first = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
+        registrations.remove(first);
+        let second = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
         assert_ne!(first, second);
-        assert!(table.get(first).is_none());
-        assert!(table.get(second).is_some());
-        table.remove(first);
-        assert_eq!(table.len(), 1);
+        assert!(registrations.get(first).is_none());
+        assert!(registrations.get(second).is_some());
+        registrations.remove(first);
+        assert_eq!(registrations.len(), 1);
     }
 
     #[test]
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn a_place_may_be_used_again_without_end() {
-        let mut table = Table::default();
+        let mut registrations = Registrations::default();
         for _ in 0..300 {
-            let token = table.insert(Arc::new(Readiness::new())).unwrap();
-            assert!(table.get(token).is_some());
-            table.remove(token);
-            assert_eq!(table.len(), 0);
+            let token = registrations.insert(Arc::new(Readiness::new_ready())).unwrap();
+            assert!(registrations.get(token).is_some());
+            registrations.remove(token);
+            assert_eq!(registrations.len(), 0);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! In a simulation every message carries who sent it and when, so that its inbox can check the promised order.
 
 use crate::context;
-use crate::sim::Simulation;
+use crate::sim::SimContext;
 use crate::task::Id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Stamp {
+pub(super) struct SeqNo {
     sender: Option<Id>,
     /// From 1 on; 0 says that it was not stamped.
     number: u64,
@@ -16,34 +16,34 @@ pub(super) struct Stamp {
 
 /// Numbers the messages to a cell.
 #[derive(Debug, Default)]
-pub(super) struct Stamps(AtomicU64);
+pub(super) struct Sequencer(AtomicU64);
 
-impl Stamps {
+impl Sequencer {
     /// Outside of a simulation nothing is stamped: nobody would be told, and what is seen of each sender would never be forgotten.
-    pub(super) fn next(&self) -> Stamp {
-        if Simulation::current().is_none() {
-            return Stamp::default();
+    pub(super) fn next(&self) -> SeqNo {
+        if SimContext::current().is_none() {
+            return SeqNo::default();
         }
         let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
-        Stamp { sender: context::current_task_id(), number }
+        SeqNo { sender: context::current_task_id(), number }
     }
 }
 
 /// What an inbox has seen of each sender.
 #[derive(Debug, Default)]
-pub(super) struct Seen(BTreeMap<Option<Id>, u64>);
+pub(super) struct OrderChecker(BTreeMap<Option<Id>, u64>);
 
-impl Seen {
+impl OrderChecker {
     /// A message comes out: later than every one of the same sender that came out before, and for the first time.
-    pub(super) fn check(&mut self, stamp: Stamp) {
-        if stamp.number == 0 {
+    pub(super) fn check(&mut self, seq_no: SeqNo) {
+        if seq_no.number == 0 {
             return;
         }
-        let former = self.0.insert(stamp.sender, stamp.number).unwrap_or(0);
-        if former < stamp.number {
+        let prev = self.0.insert(seq_no.sender, seq_no.number).unwrap_or(0);
+        if prev < seq_no.number {
             return;
         }
-        report(|| format!("message {} of a sender came out of a mailbox after its message {former}", stamp.number));
+        report(|| format!("message {} of a sender came out of a mailbox after its message {prev}", seq_no.number));
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn check_bound(is_above: bool) {
 }
 
 fn report(text: impl FnOnce() -> String) {
-    if let Some(simulation) = Simulation::current() {
+    if let Some(simulation) = SimContext::current() {
         simulation.report(text());
     }
 }

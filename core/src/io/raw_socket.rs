@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 /// What can be put into a reactor.
-pub trait Source: fmt::Debug {
+pub trait RawSocket: fmt::Debug {
     /// The operating system's socket, if it is one.
     #[doc(hidden)]
     fn os(&mut self) -> Option<&mut dyn os::Source>;
@@ -26,7 +26,7 @@ pub trait Source: fmt::Debug {
 
 /// A TCP connection without its place in the reactor.
 #[derive(Debug)]
-pub struct TcpSource(Tcp);
+pub struct RawTcpStream(Tcp);
 
 #[derive(Debug)]
 enum Tcp {
@@ -37,7 +37,7 @@ enum Tcp {
 
 /// A TCP listener without its place in the reactor.
 #[derive(Debug)]
-pub struct ListenerSource(Listener);
+pub struct RawTcpListener(Listener);
 
 #[derive(Debug)]
 enum Listener {
@@ -48,7 +48,7 @@ enum Listener {
 
 /// A UDP socket without its place in the reactor.
 #[derive(Debug)]
-pub struct UdpSource(Udp);
+pub struct RawUdpSocket(Udp);
 
 #[derive(Debug)]
 enum Udp {
@@ -72,7 +72,7 @@ macro_rules! either {
 
 macro_rules! source {
     ($source:ident, $kind:ident, $os:ty, $sim:ty) => {
-        impl Source for $source {
+        impl RawSocket for $source {
             fn os(&mut self) -> Option<&mut dyn os::Source> {
                 either!(&mut self.0, $kind, socket => Some(socket), { let _ = socket; None })
             }
@@ -98,45 +98,45 @@ macro_rules! source {
     };
 }
 
-source!(TcpSource, Tcp, os::TcpStream, SimStream);
-source!(ListenerSource, Listener, os::TcpListener, SimListener);
-source!(UdpSource, Udp, os::UdpSocket, SimUdp);
+source!(RawTcpStream, Tcp, os::TcpStream, SimStream);
+source!(RawTcpListener, Listener, os::TcpListener, SimListener);
+source!(RawUdpSocket, Udp, os::UdpSocket, SimUdp);
 
-impl Source for os::UnixStream {
+impl RawSocket for os::UnixStream {
     fn os(&mut self) -> Option<&mut dyn os::Source> {
         Some(self)
     }
 }
 
-impl Source for os::UnixListener {
+impl RawSocket for os::UnixListener {
     fn os(&mut self) -> Option<&mut dyn os::Source> {
         Some(self)
     }
 }
 
 /// A socket whose bytes can be read and written through a shared reference.
-pub trait Readable {
+pub trait RawStream {
     /// Reads without waiting.
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Reads without waiting into memory that need not be initialised. Afterwards so much of it is as was read.
-    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
+    fn try_read_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
     /// Reads into several buffers without waiting.
-    fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
+    fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
     /// Writes without waiting.
-    fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Writes from several buffers without waiting.
-    fn write_vectored_now(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-impl Readable for TcpSource {
+impl RawStream for RawTcpStream {
     #[inline]
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => (&*socket).read(buffer), socket.read(buffer))
     }
 
     #[inline]
-    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        either!(&self.0, Tcp, socket => socket.try_io(|| os::receive(socket, buffer)), {
+    fn try_read_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        either!(&self.0, Tcp, socket => socket.try_io(|| os::recv_uninit(socket, buffer)), {
             let mut bytes = vec![0; buffer.len()];
             let read = socket.read(&mut bytes)?;
             for (to, from) in buffer.iter_mut().zip(&bytes[..read]) {
@@ -146,38 +146,38 @@ impl Readable for TcpSource {
         })
     }
 
-    fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => (&*socket).read_vectored(buffers), socket.read_vectored(buffers))
     }
 
     #[inline]
-    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => (&*socket).write(bytes), socket.write(bytes))
     }
 
-    fn write_vectored_now(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => (&*socket).write_vectored(buffers), socket.write_vectored(buffers))
     }
 }
 
-impl Readable for os::UnixStream {
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+impl RawStream for os::UnixStream {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
     }
 
-    fn read_uninit_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        self.try_io(|| os::receive(self, buffer))
+    fn try_read_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.try_io(|| os::recv_uninit(self, buffer))
     }
 
-    fn read_vectored_now(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         (&*self).read_vectored(buffers)
     }
 
-    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         (&*self).write(bytes)
     }
 
-    fn write_vectored_now(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         (&*self).write_vectored(buffers)
     }
 }
@@ -188,7 +188,7 @@ pub(super) fn not_simulated<T>(what: &str) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, format!("a simulation has no {what}")))
 }
 
-impl TcpSource {
+impl RawTcpStream {
     /// Looks at what can be read without taking it.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         either!(&self.0, Tcp, socket => socket.peek(buffer))
@@ -245,8 +245,8 @@ impl TcpSource {
     }
 }
 
-impl ListenerSource {
-    pub(super) fn accept(&self) -> io::Result<(TcpSource, SocketAddr)> {
+impl RawTcpListener {
+    pub(super) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
         either!(&self.0, Listener, socket => socket.accept().map(|(stream, peer)| (stream.into(), peer)))
     }
 
@@ -256,7 +256,7 @@ impl ListenerSource {
     }
 }
 
-impl UdpSource {
+impl RawUdpSocket {
     /// Sets where [`send`](Self::send) goes to; others are not heard any more.
     pub fn connect(&self, address: SocketAddr) -> io::Result<()> {
         either!(&self.0, Udp, socket => socket.connect(address))

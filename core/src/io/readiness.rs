@@ -50,13 +50,13 @@ pub(crate) struct Readiness {
 
 #[derive(Debug, Default)]
 struct Waiters {
-    read: Side,
-    write: Side,
+    read: DirectionWaiters,
+    write: DirectionWaiters,
 }
 
 /// Who waits for one direction. An event wakes all of them.
 #[derive(Debug, Default)]
-struct Side {
+struct DirectionWaiters {
     /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
     poller: Option<Waker>,
     /// Futures, any number of them; they leave when they are dropped.
@@ -64,7 +64,7 @@ struct Side {
 }
 
 impl Waiters {
-    fn of(&mut self, direction: Direction) -> &mut Side {
+    fn of(&mut self, direction: Direction) -> &mut DirectionWaiters {
         match direction {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
@@ -72,7 +72,7 @@ impl Waiters {
     }
 }
 
-impl Side {
+impl DirectionWaiters {
     fn join(&mut self, key: Option<&mut WaiterKey>, waker: &Waker) -> Option<Waker> {
         let Some(key) = key else {
             return match &self.poller {
@@ -80,8 +80,8 @@ impl Side {
                 _ => self.poller.replace(waker.clone()),
             };
         };
-        if let WaiterState::Waiting(former) = self.futures.poll(key, waker) {
-            return former;
+        if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
+            return prev;
         }
         // It is new, or was woken by an event that turned out to be another one's.
         self.futures.push(key, (), waker.clone());
@@ -96,7 +96,7 @@ impl Side {
 
 /// Proof that a direction was seen ready, for clearing exactly that.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct ReadyEvent {
     tick: usize,
     /// False if the direction is not ready, and is let through because no event will come any more.
     pub(super) is_ready: bool,
@@ -104,17 +104,17 @@ pub(super) struct Seen {
 
 impl Readiness {
     /// Both directions are taken to be ready: the first operation tells, and mostly is right.
-    pub(super) fn new() -> Self {
+    pub(super) fn new_ready() -> Self {
         Self { state: AtomicUsize::new(READABLE | WRITABLE), waiters: Mutex::default() }
     }
 
     /// Nothing is ready until an event says so.
-    pub(super) fn unready() -> Self {
+    pub(super) fn new_not_ready() -> Self {
         Self { state: AtomicUsize::new(0), waiters: Mutex::default() }
     }
 
     /// Notes an event and takes out those who waited for it; the caller wakes them.
-    pub(crate) fn set(&self, event: &Event, woken: &mut Vec<Waker>) {
+    pub(crate) fn set_readiness(&self, event: &Event, woken: &mut Vec<Waker>) {
         let bit = |set: bool, bit: usize| if set { bit } else { 0 };
         let (read, write) = (event.read || event.read_closed, event.write || event.write_closed);
         let bits = bit(read, READABLE)
@@ -152,19 +152,24 @@ impl Readiness {
 
     /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
-    pub(super) fn poll(&self, direction: Direction, key: Option<&mut WaiterKey>, cx: &mut Context<'_>) -> Poll<Seen> {
-        if let Some(seen) = self.seen(direction) {
-            return Poll::Ready(seen);
+    pub(super) fn poll(
+        &self,
+        direction: Direction,
+        key: Option<&mut WaiterKey>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ReadyEvent> {
+        if let Some(ready_event) = self.ready_event(direction) {
+            return Poll::Ready(ready_event);
         }
 
         let mut waiters = self.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
-        if let Some(seen) = self.seen(direction) {
-            return Poll::Ready(seen);
+        if let Some(ready_event) = self.ready_event(direction) {
+            return Poll::Ready(ready_event);
         }
-        let former = waiters.of(direction).join(key, cx.waker());
+        let prev = waiters.of(direction).join(key, cx.waker());
         drop(waiters);
-        drop(former);
+        drop(prev);
         Poll::Pending
     }
 
@@ -180,24 +185,24 @@ impl Readiness {
         self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    pub(super) fn seen(&self, direction: Direction) -> Option<Seen> {
+    pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
         let state = self.state.load(Ordering::Acquire);
         let is_ready = state & direction.bits() != 0;
-        (is_ready || state & ENDED != 0).then_some(Seen { tick: state / TICK, is_ready })
+        (is_ready || state & ENDED != 0).then_some(ReadyEvent { tick: state / TICK, is_ready })
     }
 
     /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.
-    pub(super) fn clear(&self, direction: Direction, seen: Seen) {
-        self.clear_bits(direction.bits(), seen);
+    pub(super) fn clear_readiness(&self, direction: Direction, ready_event: ReadyEvent) {
+        self.clear_bits(direction.bits(), ready_event);
     }
 
     /// The operation moved less than it could have: the next would block, unless the peer has closed.
-    pub(super) fn clear_drained(&self, direction: Direction, seen: Seen) {
-        self.clear_bits(direction.bit(), seen);
+    pub(super) fn clear_partial(&self, direction: Direction, ready_event: ReadyEvent) {
+        self.clear_bits(direction.bit(), ready_event);
     }
 
-    fn clear_bits(&self, bits: usize, seen: Seen) {
-        let clear = |state: usize| (state / TICK == seen.tick).then_some(state & !bits);
+    fn clear_bits(&self, bits: usize, ready_event: ReadyEvent) {
+        let clear = |state: usize| (state / TICK == ready_event.tick).then_some(state & !bits);
         // A refusal means that an event has come: then the bits are right as they are.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, clear);
     }
@@ -212,13 +217,13 @@ mod tests {
 
     fn event(readiness: &Readiness, event: &Event) {
         let mut woken = Vec::new();
-        readiness.set(event, &mut woken);
+        readiness.set_readiness(event, &mut woken);
         woken.into_iter().for_each(Waker::wake);
     }
 
     #[test]
     fn a_read_that_was_given_up_leaves_nothing() {
-        let readiness = Readiness::unready();
+        let readiness = Readiness::new_not_ready();
         for _ in 0..1000 {
             let (dropped, waker) = counting_waker();
             let mut key = WaiterKey::default();
@@ -228,19 +233,19 @@ mod tests {
             assert_eq!(std::sync::Arc::strong_count(&dropped), 1, "the waker stayed");
         }
         let mut woken = Vec::new();
-        readiness.set(&READ, &mut woken);
+        readiness.set_readiness(&READ, &mut woken);
         assert!(woken.is_empty());
     }
 
     #[test]
     fn an_event_wakes_all_futures_of_its_direction_and_the_last_that_polled() {
-        let readiness = Readiness::unready();
+        let readiness = Readiness::new_not_ready();
         let (wakes, waker) = counting_waker();
         let mut keys = [WaiterKey::default(), WaiterKey::default(), WaiterKey::default()];
         for key in &mut keys {
             assert!(readiness.poll(Direction::Read, Some(key), &mut Context::from_waker(&waker)).is_pending());
         }
-        let ((former, first), (latest, second)) = (counting_waker(), counting_waker());
+        let ((prev, first), (latest, second)) = (counting_waker(), counting_waker());
         for waker in [first, second] {
             assert!(readiness.poll(Direction::Read, None, &mut Context::from_waker(&waker)).is_pending());
         }
@@ -248,12 +253,13 @@ mod tests {
         assert!(readiness.poll(Direction::Write, None, &mut Context::from_waker(&writer)).is_pending());
 
         event(&readiness, &READ);
-        assert_eq!((wakes.count(), former.count(), latest.count(), writes.count()), (3, 0, 1, 0));
+        assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
         // Somebody else was quicker: the others wait again, and are woken again.
-        let Poll::Ready(seen) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop())) else {
+        let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
+        else {
             panic!("there was an event");
         };
-        readiness.clear(Direction::Read, seen);
+        readiness.clear_readiness(Direction::Read, ready_event);
         let cx = &mut Context::from_waker(&waker);
         assert!(keys.iter_mut().all(|key| readiness.poll(Direction::Read, Some(key), cx).is_pending()));
         event(&readiness, &READ);
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn former_wakers_are_dropped_under_no_lock() {
-        let readiness = std::sync::Arc::new(Readiness::unready());
+        let readiness = std::sync::Arc::new(Readiness::new_not_ready());
         let mut key = WaiterKey::default();
         for by_key in [true, false] {
             for _ in 0..2 {
@@ -292,7 +298,7 @@ mod loom_models {
         loom::thread::spawn(move || {
             data.store(true, Ordering::Release);
             let mut woken = Vec::new();
-            readiness.set(&READ, &mut woken);
+            readiness.set_readiness(&READ, &mut woken);
             woken.into_iter().for_each(Waker::wake);
         })
     }
@@ -301,11 +307,11 @@ mod loom_models {
     fn read(readiness: &Readiness, data: &AtomicBool, key: Option<&mut WaiterKey>, waker: &Waker) -> bool {
         let mut key = key;
         let mut cx = Context::from_waker(waker);
-        while let Poll::Ready(seen) = readiness.poll(Direction::Read, key.as_deref_mut(), &mut cx) {
+        while let Poll::Ready(ready_event) = readiness.poll(Direction::Read, key.as_deref_mut(), &mut cx) {
             if data.load(Ordering::Acquire) {
                 return true;
             }
-            readiness.clear(Direction::Read, seen);
+            readiness.clear_readiness(Direction::Read, ready_event);
         }
         false
     }
@@ -314,7 +320,7 @@ mod loom_models {
     #[test]
     fn loom_an_event_between_operation_and_clear_is_not_lost() {
         loom::model(|| {
-            let (readiness, data) = (Arc::new(Readiness::new()), Arc::new(AtomicBool::new(false)));
+            let (readiness, data) = (Arc::new(Readiness::new_ready()), Arc::new(AtomicBool::new(false)));
             let driver = driver(&readiness, &data);
             let (wakes, waker) = counting_waker();
             let got = read(&readiness, &data, None, &waker);
@@ -327,7 +333,7 @@ mod loom_models {
     #[test]
     fn loom_an_event_reaches_who_waits_beside_one_that_gives_up() {
         loom::model(|| {
-            let (readiness, data) = (Arc::new(Readiness::new()), Arc::new(AtomicBool::new(false)));
+            let (readiness, data) = (Arc::new(Readiness::new_ready()), Arc::new(AtomicBool::new(false)));
             let driver = driver(&readiness, &data);
             let ((_, gives_up), (wakes, stays)) = (counting_waker(), counting_waker());
             let (mut first, mut second) = (WaiterKey::default(), WaiterKey::default());

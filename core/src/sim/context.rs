@@ -1,6 +1,6 @@
 //! What all machines of a world share besides the network: the dice, what was found wrong, and values found by type.
 
-use super::{Dice, Kind};
+use super::{ChoiceKind, SimRng};
 use crate::context;
 use crate::extensions::Extensions;
 use std::fmt;
@@ -11,18 +11,18 @@ use std::sync::{Arc, Mutex};
 const FOUND_MAX: usize = 32;
 
 /// The simulation that a runtime is part of; see [`Handle::simulation`](crate::runtime::Handle::simulation).
-pub struct Simulation {
-    dice: Dice,
+pub struct SimContext {
+    rng: SimRng,
     buggify: bool,
     any: AtomicBool,
     found: Mutex<Vec<String>>,
     extensions: Extensions,
 }
 
-impl Simulation {
-    pub(super) fn new(dice: Dice, buggify: bool) -> Arc<Self> {
+impl SimContext {
+    pub(super) fn new(rng: SimRng, buggify: bool) -> Arc<Self> {
         Arc::new(Self {
-            dice,
+            rng,
             buggify,
             any: AtomicBool::new(false),
             found: Mutex::default(),
@@ -36,8 +36,8 @@ impl Simulation {
     }
 
     /// Returns the dice of the simulation.
-    pub fn dice(&self) -> &Dice {
-        &self.dice
+    pub fn rng(&self) -> &SimRng {
+        &self.rng
     }
 
     /// Reports that a promise was broken: the run fails.
@@ -62,12 +62,12 @@ impl Simulation {
     }
 
     pub(crate) fn misbehaves(&self, probability: f64) -> bool {
-        self.buggify && self.dice.chance(Kind::Buggify, probability)
+        self.buggify && self.rng.chance(ChoiceKind::Buggify, probability)
     }
 }
 
-impl fmt::Debug for Simulation {
+impl fmt::Debug for SimContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulation").field("dice", &self.dice).finish_non_exhaustive()
+        f.debug_struct("SimContext").field("rng", &self.rng).finish_non_exhaustive()
     }
 }

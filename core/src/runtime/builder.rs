@@ -1,10 +1,10 @@
 //! Settings of a runtime, and how its parts are put together.
 
-use crate::blocking::Pool;
 use crate::io;
 use crate::rng;
-use crate::runtime::{Flavor, Inner, Parts, Runtime};
-use crate::scheduler::choice::Choice;
+use crate::runtime::blocking::Pool;
+use crate::runtime::{Config, Flavor, Inner, Runtime};
+use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::worker::Worker;
 use crate::time::{Clock, Timers};
 use std::io::{Error, ErrorKind};
@@ -43,16 +43,16 @@ pub struct Builder {
     seed: Option<u64>,
     manual_clock: bool,
     #[cfg(feature = "sim")]
-    simulated: Option<Simulated>,
+    simulated: Option<SimEnv>,
 }
 
 /// What a simulation gives a runtime in place of the machine's own.
 #[cfg(feature = "sim")]
 #[derive(Clone, Debug)]
-pub(crate) struct Simulated {
-    pub(crate) simulation: std::sync::Arc<crate::sim::Simulation>,
-    /// The clock and the network; without them the runtime has a hand-turned clock and the system's sockets.
-    pub(crate) machine: Option<(Clock, crate::sim::net::Port)>,
+pub(crate) struct SimEnv {
+    pub(crate) simulation: std::sync::Arc<crate::sim::SimContext>,
+    /// The clock and the network; without them the runtime has a manual clock and the system's sockets.
+    pub(crate) machine: Option<(Clock, crate::sim::net::HostNet)>,
 }
 
 impl Builder {
@@ -82,8 +82,8 @@ impl Builder {
     }
 
     #[cfg(feature = "sim")]
-    pub(crate) fn new_stepped(workers: usize, seed: u64, simulated: Simulated) -> Self {
-        let mut builder = Self::new(Flavor::Stepped).worker_threads(workers).seed(seed).manual_clock();
+    pub(crate) fn new_simulated(workers: usize, seed: u64, simulated: SimEnv) -> Self {
+        let mut builder = Self::new(Flavor::Simulated).worker_threads(workers).seed(seed).manual_clock();
         builder.simulated = Some(simulated);
         builder
     }
@@ -146,10 +146,10 @@ impl Builder {
     /// says when it refuses an event queue or a thread.
     pub fn build(self) -> std::io::Result<Runtime> {
         let workers = self.worker_count()?;
-        let (clock, driver, io) = self.surroundings()?;
+        let (clock, driver, io) = self.clock_and_driver()?;
         let seed = self.seed.unwrap_or_else(random_seed);
         let pool = Pool::new(format!("{}-blocking", self.name), self.blocking_max, self.keep_alive, self.stack_size);
-        let parts = Parts {
+        let config = Config {
             flavor: self.flavor,
             clock,
             timers: Timers::new(workers),
@@ -158,21 +158,21 @@ impl Builder {
             #[cfg(feature = "sim")]
             simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
         };
-        let (handle, locals) = Inner::assemble(parts, workers, driver, io);
+        let (handle, locals) = Inner::new(config, workers, driver, io);
 
         let workers: Vec<Worker> = locals
             .into_iter()
             .enumerate()
             .map(|(index, local)| {
-                let choice = self.choice(rng::split(seed, 1 + index as u64));
-                Worker::new(handle.clone(), index, local, choice)
+                let policy = self.schedule_policy(rng::split(seed, 1 + index as u64));
+                Worker::new(handle.clone(), index, local, policy)
             })
             .collect();
         Runtime::start(handle, workers, &self.name, self.stack_size)
     }
 
     /// The clock and the driver: the machine's, or a simulation's.
-    fn surroundings(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
+    fn clock_and_driver(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
         #[cfg(feature = "sim")]
         if let Some((clock, port)) = self.simulated.as_ref().and_then(|simulated| simulated.machine.clone()) {
             let (driver, io) = io::Driver::simulated(port);
@@ -183,12 +183,12 @@ impl Builder {
         Ok((clock, driver, io))
     }
 
-    fn choice(&self, seed: u64) -> Choice {
+    fn schedule_policy(&self, seed: u64) -> SchedulePolicy {
         #[cfg(feature = "sim")]
         if let Some(simulated) = &self.simulated {
-            return Choice::Simulated(simulated.simulation.dice().clone());
+            return SchedulePolicy::Simulated(simulated.simulation.rng().clone());
         }
-        Choice::Production(rng::Rng::new(seed))
+        SchedulePolicy::Production(rng::Rng::new(seed))
     }
 
     fn worker_count(&self) -> std::io::Result<usize> {

@@ -6,7 +6,7 @@ use super::udp::SimUdp;
 use super::{HostId, Net, SocketId};
 use crate::context;
 use crate::io::Readiness;
-use crate::sim::Kind;
+use crate::sim::ChoiceKind;
 use crate::time::sleep;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -18,13 +18,13 @@ use std::time::Duration;
 
 /// A machine's way to the network.
 #[derive(Clone)]
-pub(crate) struct Port {
+pub(crate) struct HostNet {
     net: Net,
     host: HostId,
     pending: Arc<AtomicUsize>,
 }
 
-impl Port {
+impl HostNet {
     pub(super) fn new(net: Net, host: HostId, pending: Arc<AtomicUsize>) -> Self {
         Self { net, host, pending }
     }
@@ -46,10 +46,10 @@ impl Port {
         let events = std::mem::take(&mut state.hosts[self.host].pending);
         self.pending.store(0, Ordering::Release);
         let count = events.len();
-        state.wake_for_nothing(self.host, &mut woken);
+        state.spurious_wakeup(self.host, &mut woken);
         for (id, event) in events {
             if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
-                readiness.set(&event, &mut woken);
+                readiness.set_readiness(&event, &mut woken);
             }
         }
         drop(state);
@@ -61,7 +61,7 @@ impl Port {
         let mut state = self.net.lock();
         if let Some(slot) = state.slot_mut(id) {
             slot.readiness = Some(readiness);
-            state.tell_present(id);
+            state.replay_readiness(id);
         }
     }
 
@@ -89,7 +89,7 @@ impl Port {
         let (takes, fails) = {
             let state = self.net.lock();
             let network = state.links.get(self.host, usize::MAX);
-            (draw(&state.dice, &network.resolve), state.dice.chance(Kind::Fault, network.resolve_failure))
+            (draw(&state.rng, &network.resolve), state.rng.chance(ChoiceKind::Fault, network.resolve_failure))
         };
         sleep(Duration::from_nanos(takes)).await;
         if fails {
@@ -108,8 +108,8 @@ impl Port {
     }
 }
 
-impl fmt::Debug for Port {
+impl fmt::Debug for HostNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("host", &self.host).field("pending", &self.pending()).finish()
+        f.debug_struct("HostNet").field("host", &self.host).field("pending", &self.pending()).finish()
     }
 }

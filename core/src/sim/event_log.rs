@@ -28,14 +28,14 @@ pub(super) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
 
 /// Runs `f` and notes what is logged meanwhile, from level INFO on.
 pub(super) fn capture<R>(net: &Net, f: impl FnOnce() -> R) -> R {
-    tracing::subscriber::with_default(Journal { net: net.clone() }, f)
+    tracing::subscriber::with_default(EventLog { net: net.clone() }, f)
 }
 
-struct Journal {
+struct EventLog {
     net: Net,
 }
 
-impl Subscriber for Journal {
+impl Subscriber for EventLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= Level::INFO && metadata.is_event()
     }

@@ -1,0 +1,91 @@
+//! The standard streams, in a process of their own: each test starts this program again, for one of the functions below.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use common::{block_on, cut};
+use posse_core::runtime::Runtime;
+use posse_net::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin, stdout};
+use std::io::{BufRead, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+/// Tells the program that it is the child.
+const CHILD: &str = "POSSE_TEST_STDIO_CHILD";
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Starts this program again, to run one test with piped streams.
+fn child(test: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn lines_are_read_and_answered() {
+    if is_child() {
+        return block_on(async {
+            let (mut lines, mut out) = (BufReader::new(stdin()).lines(80), stdout());
+            while let Some(line) = lines.next_line().await.unwrap() {
+                out.write_all(format!("got {line}\n").as_bytes()).await.unwrap();
+                out.flush().await.unwrap();
+            }
+        });
+    }
+    let mut child = child("lines_are_read_and_answered");
+    let mut input = child.stdin.take().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    for word in ["one", "two"] {
+        writeln!(input, "{word}").unwrap();
+        // Each line is answered before the next one is sent.
+        let mut line = String::new();
+        while !line.contains(&format!("got {word}\n")) {
+            assert!(output.read_line(&mut line).unwrap() > 0, "the child ended");
+        }
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn input_that_never_comes_does_not_hold_up_the_end() {
+    if is_child() {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(cut(stdin().read(&mut [0])));
+        return drop(runtime);
+    }
+    let mut child = child("input_that_never_comes_does_not_hold_up_the_end");
+    let _input = child.stdin.take().unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_a_dropped_read_asked_for_is_left_to_the_next() {
+    if is_child() {
+        return block_on(async {
+            let mut first = stdin();
+            cut(first.read(&mut [0; 4])).await;
+            drop(first);
+            stdout().write_all(b"now\n").await.unwrap();
+            let mut rest = String::new();
+            stdin().read_to_string(&mut rest).await.unwrap();
+            assert_eq!(rest, "all of it\n");
+        });
+    }
+    let mut child = child("what_a_dropped_read_asked_for_is_left_to_the_next");
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("now\n") {
+        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended");
+    }
+    child.stdin.take().unwrap().write_all(b"all of it\n").unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+}
