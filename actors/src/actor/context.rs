@@ -164,25 +164,16 @@ impl<A: Actor> Context<A> {
     {
         let reserved = self.inbox.cell().reserve_unbounded::<Down>();
         let actor = other.watched();
-        #[cfg(feature = "sim")]
-        let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
-        #[cfg(feature = "sim")]
-        let kept = record.clone();
+        let tracked = self.system().audit.monitor(|| other.is_over());
+        let record = tracked.clone();
         self.monitors.add(|token| {
             let told = move |reason: &ExitReason| {
                 // A watcher that has ended has no use for it.
                 let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
-                #[cfg(feature = "sim")]
-                system.ledger.offer(accepted);
-                #[cfg(feature = "sim")]
-                record.settle();
-                let _ = accepted;
+                record.fired(accepted);
                 drop(token);
             };
-            let monitor = other.watch(Some(self.id()), Box::new(told));
-            #[cfg(feature = "sim")]
-            let monitor = monitor.recorded(kept);
-            monitor
+            other.watch(Some(self.id()), Box::new(told)).tracked(tracked)
         })
     }
 

@@ -132,7 +132,7 @@ pub(crate) fn try_start<A: Actor>(
 }
 
 fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason> {
-    let taken = actor.0.system().registry.register(name, actor);
+    let taken = actor.0.system().register(name, actor);
     taken.map_err(|error| ExitReason::failed(format!("{name:?}: {error}")))
 }
 

@@ -5,6 +5,7 @@
 
 use crate::actor::Actor;
 use crate::actor::context::Context;
+use crate::watch::monitor::Down;
 use std::future::Future;
 
 /// Something that can be sent to an actor. The reply belongs to the message.
@@ -43,6 +44,10 @@ use std::future::Future;
 pub trait Message: Send + 'static {
     /// What an ask with this message returns; `()` for messages that are only told.
     type Reply: Send + 'static;
+}
+
+impl Message for Down {
+    type Reply = ();
 }
 
 /// Handles one type of message, one at a time: until the future is done no other message is begun.

@@ -166,13 +166,22 @@ impl Exports {
 /// A number that nobody can know from what a program shows. In a simulation it follows from the seed.
 fn secret(handle: &Handle) -> u64 {
     let drawn = handle.random_u64();
-    #[cfg(feature = "sim")]
-    if handle.simulation().is_some() {
+    if is_simulated(handle) {
         return drawn;
     }
     #[expect(clippy::disallowed_methods, reason = "one random number that was shown gives all later ones away")]
     let state = std::hash::RandomState::new();
     state.hash_one(drawn)
+}
+
+#[cfg(feature = "sim")]
+fn is_simulated(handle: &Handle) -> bool {
+    handle.simulation().is_some()
+}
+
+#[cfg(not(feature = "sim"))]
+fn is_simulated(_: &Handle) -> bool {
+    false
 }
 
 #[cfg(test)]

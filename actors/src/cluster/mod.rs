@@ -23,11 +23,10 @@ mod nodes;
 mod owed;
 mod peer;
 mod remote;
+mod wire_log;
 
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
-#[cfg(feature = "sim")]
-pub(crate) use peer::Peer;
 pub use posse_wire::{Counters, Goodbye, Limits, NodeId};
 
 use std::future::{Future, poll_fn};

@@ -93,7 +93,6 @@ pub(crate) struct Peer {
     node: NodeId,
     name: Arc<str>,
     /// Which incarnation of this node the relation is with.
-    #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "the books of the simulation ask for it"))]
     own: NodeId,
     session: Mutex<Session<Answer>>,
     status: Mutex<Status>,
@@ -226,24 +225,7 @@ impl Peer {
         self.core.upgrade()
     }
 
-    /// What is wrong with the sums of this relation, if anything.
-    #[cfg(feature = "sim")]
-    pub(crate) fn audit(&self) -> Option<String> {
-        let core = self.core()?;
-        let log = crate::sim::WireLog::of(&core.handle)?;
-        let (counters, down) = (self.counters(), self.is_down());
-        if counters.unsettled > core.limits.unsettled_max as u64 {
-            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
-        }
-        let waiting = lock(&self.session).waiting_bytes();
-        if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
-            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
-        }
-        log.check(self.own, self.id(), &counters, down)
-    }
-
     /// Which incarnation of this node the relation is with.
-    #[cfg(feature = "sim")]
     pub(super) fn own(&self) -> NodeId {
         self.own
     }
@@ -530,6 +512,24 @@ impl Peer {
         if let Some(core) = self.core().filter(|_| is_met) {
             core.is_told_down();
         }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl crate::system::audit::Audited for Peer {
+    /// What is wrong with the sums of this relation, if anything.
+    fn audit(&self) -> Option<String> {
+        let core = self.core()?;
+        let log = super::wire_log::WireLog::of(&core.handle);
+        let (counters, down) = (self.counters(), self.is_down());
+        if counters.unsettled > core.limits.unsettled_max as u64 {
+            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
+        }
+        let waiting = lock(&self.session).waiting_bytes();
+        if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
+            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
+        log.check(self.own, self.id(), &counters, down)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::peer::{Answer, Peer};
+use super::wire_log::WireLog;
 use crate::error::SendReason;
 use crate::id::{ActorId, ExitReason};
 use crate::protocol::MessageType;
@@ -60,27 +61,20 @@ impl RemoteActor {
     ) -> Result<R, SendReason> {
         let core = self.peer.core().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
-        #[cfg(feature = "sim")]
-        let handle = core.handle.clone();
+        let log = WireLog::of(&core.handle);
         let sent = encoded(core, message, |body, mentioned| {
             let result = self.peer.with_session(|session| {
                 mentioned.iter().for_each(|node| session.introduce(node));
                 send(session, TypeInfo { id, schema }, body)
             });
-            #[cfg(feature = "sim")]
-            self.log(&handle, result.is_ok(), id, body);
+            if result.is_ok() {
+                log.sent((self.peer.own(), self.peer.id()), self.key, id, body);
+            }
             result
         });
         match sent {
             Ok(sent) => sent.map_err(send_reason),
             Err(error) => Err(SendReason::Encode(error.to_string().into())),
-        }
-    }
-
-    #[cfg(feature = "sim")]
-    fn log(&self, handle: &Handle, accepted: bool, message_type: u64, body: &[u8]) {
-        if let Some(log) = crate::sim::WireLog::of(handle).filter(|_| accepted) {
-            log.sent(self.peer.own(), self.peer.id(), self.key, message_type, body);
         }
     }
 }

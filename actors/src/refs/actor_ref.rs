@@ -208,7 +208,6 @@ impl<P: Protocol> Watchable for ActorRef<P> {
         self.id()
     }
 
-    #[cfg(feature = "sim")]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
         match self.repr() {
             Repr::Local(served) => {

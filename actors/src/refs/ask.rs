@@ -3,8 +3,7 @@
 use crate::actor::message::Message;
 use crate::error::{AskError, FailedAsk, TellError};
 use crate::refs::target::{Pending, Target, Waiter};
-#[cfg(feature = "sim")]
-use crate::system::System;
+use crate::system::audit::TrackedAsk;
 use posse_core::runtime::Handle;
 use posse_core::time::Sleep;
 use std::fmt;
@@ -72,9 +71,8 @@ pub struct Ask<M: Message, T: Target<M>> {
     waiter: Waiter,
     within: Duration,
     deadline: Option<Sleep>,
-    /// The books of the simulation; kept until the ask is dropped, or ends.
-    #[cfg(feature = "sim")]
-    entry: Option<crate::sim::AskGuard>,
+    /// Begun with the first poll; ends with the ask.
+    tracked: TrackedAsk,
 }
 
 enum Stage<M: Message> {
@@ -93,8 +91,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
             waiter: Waiter::default(),
             within: ASK_DEADLINE,
             deadline: None,
-            #[cfg(feature = "sim")]
-            entry: None,
+            tracked: TrackedAsk::default(),
         }
     }
 
@@ -218,11 +215,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        #[cfg(feature = "sim")]
-        if this.entry.is_none() {
-            let ledger = posse_core::runtime::Handle::try_current().map(|handle| System::of(&handle).ledger.clone());
-            this.entry = ledger.ok().map(|ledger| ledger.ask(this.within, std::any::type_name::<M>()));
-        }
+        this.tracked.begin(this.within, std::any::type_name::<M>);
         let mut result = this.poll_reply(cx);
         if result.is_pending() && this.poll_deadline(cx).is_ready() {
             result = Poll::Ready(Err(AskError::Timeout));
@@ -230,9 +223,8 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
         if let Poll::Ready(Err(_)) = &result {
             this.give_up();
         }
-        #[cfg(feature = "sim")]
         if result.is_ready() {
-            drop(this.entry.take());
+            this.tracked.end();
         }
         result
     }

@@ -125,8 +125,7 @@ impl<A: Actor> LocalRef<A> {
         A: Handler<M>,
     {
         let result = self.0.try_tell_with(waiter, message);
-        #[cfg(feature = "sim")]
-        self.0.system().ledger.offer(result.is_ok());
+        self.0.system().audit.record_send(result.is_ok());
         result
     }
 
@@ -141,8 +140,7 @@ impl<A: Actor> LocalRef<A> {
         A: Handler<M>,
     {
         let result = self.0.try_ask_with(waiter, message);
-        #[cfg(feature = "sim")]
-        self.0.system().ledger.offer(result.is_ok());
+        self.0.system().audit.record_send(result.is_ok());
         result
     }
 
@@ -192,7 +190,6 @@ impl<A: Actor> Watchable for LocalRef<A> {
         self.id()
     }
 
-    #[cfg(feature = "sim")]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
         let actor = self.clone();
         Box::new(move || !actor.is_alive())

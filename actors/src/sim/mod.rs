@@ -53,18 +53,13 @@
 
 mod audit;
 mod faults;
-mod ledger;
 mod machine;
 mod run;
-mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
 pub use posse_core::sim::{ChoiceKind, Divergence, Network, Options, Policy, SimRng, Skew, Stepper, Trace};
 pub use run::{Outcome, Report, Test, run, run_seed};
-
-pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
-pub(crate) use wire_log::WireLog;
 
 use machine::Program;
 use posse_core::sim::{Crash, WorldHandle};

@@ -88,9 +88,7 @@ impl Supervise for Reporter {
         // Never refused for want of room. A supervisor that takes no more messages ends its children itself.
         let accepted =
             self.supervisor.0.reserve_unbounded::<Report>().tell(Report { child: self.child, event }).is_ok();
-        #[cfg(feature = "sim")]
-        self.supervisor.0.system().ledger.offer(accepted);
-        let _ = accepted;
+        self.supervisor.0.system().audit.record_send(accepted);
     }
 }
 

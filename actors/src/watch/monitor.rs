@@ -1,7 +1,7 @@
 //! Death watch: a monitor tells its owner once that an actor has ended.
 
-use crate::actor::message::Message;
 use crate::id::{ActorId, ExitReason};
+use crate::system::audit::TrackedMonitor;
 use crate::watch::shared::Shared;
 use posse_wire::CorrelationId;
 use std::collections::BTreeMap;
@@ -15,10 +15,6 @@ pub struct Down {
     pub actor: ActorId,
     /// Why.
     pub reason: ExitReason,
-}
-
-impl Message for Down {
-    type Reply = ();
 }
 
 pub(crate) type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
@@ -96,7 +92,6 @@ pub trait Watchable {
     #[doc(hidden)]
     fn watched(&self) -> ActorId;
     /// Tells later whether the actor, or its node, has ended.
-    #[cfg(feature = "sim")]
     #[doc(hidden)]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
 }
@@ -106,8 +101,8 @@ pub trait Watchable {
 pub struct Monitor {
     actor: ActorId,
     set: Set,
-    #[cfg(feature = "sim")]
-    record: Option<Arc<crate::sim::MonitorRecord>>,
+    /// Set by the actor that monitors, if it is one; the simulation checks that each monitor fires once.
+    record: TrackedMonitor,
 }
 
 /// What keeps the monitors of this process on actors of a far side.
@@ -125,17 +120,11 @@ enum Set {
 
 impl Monitor {
     fn new(actor: ActorId, set: Set) -> Self {
-        Self {
-            actor,
-            set,
-            #[cfg(feature = "sim")]
-            record: None,
-        }
+        Self { actor, set, record: TrackedMonitor::default() }
     }
 
-    #[cfg(feature = "sim")]
-    pub(crate) fn recorded(self, record: Arc<crate::sim::MonitorRecord>) -> Self {
-        Self { record: Some(record), ..self }
+    pub(crate) fn tracked(self, record: TrackedMonitor) -> Self {
+        Self { record, ..self }
     }
 
     pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
@@ -164,9 +153,8 @@ impl Monitor {
             Set::Remote(at, id) => at.demonitor(id),
             Set::Ended => false,
         };
-        #[cfg(feature = "sim")]
-        if let Some(record) = self.record.filter(|_| cancelled) {
-            record.settle();
+        if cancelled {
+            self.record.cancelled();
         }
         cancelled
     }
