@@ -1,7 +1,8 @@
 //! Values found by their type: where what would elsewhere be a global hangs on something that owns it.
 
+use crate::lock::Mutex;
 use std::any::{Any, TypeId};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 type Entry = (TypeId, Arc<dyn Any + Send + Sync>);
 
@@ -19,7 +20,7 @@ impl Extensions {
 
         let made: Arc<dyn Any + Send + Sync> = Arc::new(init());
         let id = TypeId::of::<T>();
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         let kept = match entries.iter().find(|(other, _)| *other == id) {
             Some((_, winner)) => winner.clone(),
             None => {
@@ -32,13 +33,9 @@ impl Extensions {
     }
 
     fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let entries = self.lock();
+        let entries = self.0.lock();
         let found = entries.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone());
         drop(entries);
         found?.downcast().ok()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

@@ -6,11 +6,13 @@ mod context;
 pub mod events;
 mod extensions;
 pub mod io;
+#[doc(hidden)]
+pub mod lock;
+mod loom;
 pub mod mailbox;
 mod rng;
 pub mod runtime;
 mod scheduler;
-mod shim;
 pub mod signal;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -2,7 +2,7 @@
 //!
 //! Never secure: nonces and keys come from the operating system. Source: SplitMix64 (Steele, Lea, Flood 2014).
 
-use crate::shim::sync::atomic::{AtomicU64, Ordering};
+use crate::loom::sync::atomic::{AtomicU64, Ordering};
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 

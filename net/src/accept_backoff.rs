@@ -1,11 +1,11 @@
 //! Accepting while the system may run out of descriptors or memory: listeners of all kinds wait and try again, without
 //! spinning, and skip connections that broke before they were taken.
 
+use posse_core::lock::Mutex;
 use posse_core::time::{self, Instant, Sleep};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl AcceptBackoff {
         F: Future<Output = io::Result<T>>,
     {
         loop {
-            let until = self.state().until;
+            let until = self.0.lock().until;
             if let Some(until) = until {
                 time::sleep_until(until).await;
             }
@@ -66,7 +66,7 @@ impl AcceptBackoff {
     }
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let prev = state.poller.take();
         let until = state.until;
         drop(state);
@@ -77,7 +77,7 @@ impl AcceptBackoff {
         let mut sleep = prev.unwrap_or_else(|| time::sleep_until(until));
         let polled = Pin::new(&mut sleep).poll(cx);
         if polled.is_pending() {
-            let other = self.state().poller.replace(sleep);
+            let other = self.0.lock().poller.replace(sleep);
             drop(other);
         }
         polled
@@ -87,21 +87,17 @@ impl AcceptBackoff {
     fn judge<T>(&self, result: io::Result<T>) -> Option<io::Result<T>> {
         match result {
             Err(error) if is_exhausted(&error) => {
-                self.state().start(&error);
+                self.0.lock().start(&error);
                 None
             }
             Err(error) if is_connection_error(&error) => None,
             Err(error) => Some(Err(error)),
             Ok(accepted) => {
-                let mut state = self.state();
+                let mut state = self.0.lock();
                 (state.until, state.length) = (None, Duration::ZERO);
                 Some(Ok(accepted))
             }
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

@@ -10,8 +10,8 @@
 
 mod accept_backoff;
 mod addr;
+pub mod codec;
 mod compat;
-pub mod frame;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;

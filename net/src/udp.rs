@@ -3,6 +3,7 @@
 use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io::{self, Interest};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::task::{Context, Poll};
 
 /// A UDP socket.
 ///
@@ -86,6 +87,31 @@ impl UdpSocket {
     /// What the system says.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
         self.socket.read_io(|socket| socket.recv_from(buffer)).await
+    }
+
+    /// Polls for room to send to an address. Of several tasks that poll, the last one is woken.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        address: SocketAddr,
+    ) -> Poll<std::io::Result<usize>> {
+        self.socket.poll_write_io(cx, |socket| socket.send_to(bytes, address))
+    }
+
+    /// Polls for a datagram from anybody. Of several tasks that poll, the last one is woken.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<std::io::Result<(usize, SocketAddr)>> {
+        self.socket.poll_read_io(cx, |socket| socket.recv_from(buffer))
     }
 
     /// Receives without taking the datagram out.

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use posse_core::runtime::Builder;
-use posse_net::frame::{CodecError, Decode, Framed, LengthDelimited, Lines};
+use posse_net::codec::{CodecError, Decoder, Framed, LengthDelimitedCodec, LinesCodec};
 use posse_net::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, copy, copy_bidirectional,
 };
@@ -103,14 +103,14 @@ fn every_loop_over_a_stream_that_is_always_ready_yields_in_the_end() {
         assert!(sink.buffer().is_empty());
     });
     lets_others_run("next of a Framed", async {
-        let mut lines = Framed::new(Ready(STEPS), Lines::new(9));
+        let mut lines = Framed::new(Ready(STEPS), LinesCodec::new(9));
         for _ in 0..STEPS {
             assert_eq!(lines.next().await.unwrap().unwrap(), "");
         }
         assert!(lines.next().await.is_none());
     });
     lets_others_run("send of a Framed", async {
-        Framed::new(Ready(0), LengthDelimited::new(STEPS)).send([0; STEPS]).await.unwrap();
+        Framed::new(Ready(0), LengthDelimitedCodec::new(STEPS)).send([0; STEPS]).await.unwrap();
     });
 }
 
@@ -162,8 +162,8 @@ fn waiting_for_many_streams_at_once_costs_no_budget() {
     }
 
     block_on(async {
-        let mut idle: Vec<_> = (0..1000).map(|_| Framed::new(Never, Lines::new(9))).collect();
-        let mut last = Framed::new(Ready(1), Lines::new(9));
+        let mut idle: Vec<_> = (0..1000).map(|_| Framed::new(Never, LinesCodec::new(9))).collect();
+        let mut last = Framed::new(Ready(1), LinesCodec::new(9));
         let line = std::future::poll_fn(|cx| {
             for stream in &mut idle {
                 assert!(stream.poll_frame(cx).is_pending());
@@ -179,10 +179,11 @@ fn after_an_error_there_are_no_frames_and_the_codec_is_asked_no_more() {
     const LONG: &[u8] = &[b'x'; 100];
 
     /// Lines whose decoder must not be asked after an error.
-    struct Once(Lines, bool);
+    struct Once(LinesCodec, bool);
 
-    impl Decode for Once {
+    impl Decoder for Once {
         type Item = String;
+        type Error = CodecError;
 
         fn decode(&mut self, buffer: &mut BytesMut) -> std::result::Result<Option<String>, CodecError> {
             assert!(!self.1, "asked after an error");
@@ -200,7 +201,7 @@ fn after_an_error_there_are_no_frames_and_the_codec_is_asked_no_more() {
     ];
     for script in scripts {
         block_on(async {
-            let mut lines = Framed::new(Script(script), Once(Lines::new(10), false));
+            let mut lines = Framed::new(Script(script), Once(LinesCodec::new(10), false));
             assert!(lines.next().await.unwrap().is_err());
             for _ in 0..3 {
                 assert!(lines.next().await.is_none());
@@ -213,7 +214,7 @@ fn after_an_error_there_are_no_frames_and_the_codec_is_asked_no_more() {
 fn the_error_of_the_stream_is_kept_as_the_source() {
     block_on(async {
         let script = vec![Err(Error::new(ErrorKind::ConnectionReset, "gone"))];
-        let error = Framed::new(Script(script), Lines::new(10)).next().await.unwrap().unwrap_err();
+        let error = Framed::new(Script(script), LinesCodec::new(10)).next().await.unwrap().unwrap_err();
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "gone");
         assert!(std::error::Error::source(&CodecError::Truncated).is_none());
     });
@@ -222,7 +223,7 @@ fn the_error_of_the_stream_is_kept_as_the_source() {
 #[test]
 fn what_came_before_the_end_is_given_out_and_then_nothing() {
     block_on(async {
-        let mut lines = Framed::new(Script(vec![Ok(b"a\nb\r\nc")]), Lines::new(10));
+        let mut lines = Framed::new(Script(vec![Ok(b"a\nb\r\nc")]), LinesCodec::new(10));
         for expected in ["a", "b", "c"] {
             assert_eq!(lines.next().await.unwrap().unwrap(), expected);
         }

@@ -107,8 +107,21 @@ fn of_the_runtime() {
 
 #[test]
 fn of_synchronisation() {
+    use posse::sync::{Barrier, OnceCell, SetOnce, broadcast, watch};
     use posse::sync::{CancellationToken, Mutex, MutexGuard, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
     auto_traits! {
+        watch::Sender<u8>: Send Sync Unpin;
+        watch::Receiver<u8>: Send Sync Unpin;
+        watch::Receiver<SendOnly>: Unpin;
+        watch::Ref<'static, u8>: Sync Unpin;
+        broadcast::Sender<u8>: Send Sync Unpin;
+        broadcast::Receiver<u8>: Send Sync Unpin;
+        broadcast::WeakSender<u8>: Send Sync Unpin;
+        broadcast::Receiver<SendOnly>: Unpin;
+        Barrier: Send Sync Unpin;
+        OnceCell<u8>: Send Sync Unpin;
+        OnceCell<SendOnly>: Send Unpin;
+        SetOnce<u8>: Send Sync Unpin;
         mpsc::Sender<u8>: Send Sync Unpin;
         mpsc::Sender<SendOnly>: Send Sync Unpin;
         mpsc::Sender<Neither>: Unpin;
@@ -139,7 +152,7 @@ fn of_synchronisation() {
 #[test]
 fn of_sockets_and_streams() {
     use posse::io::{BufReader, BufWriter};
-    use posse::net::frame::{CodecError, Framed, Lines};
+    use posse::net::codec::{CodecError, Framed, LinesCodec};
     use posse::net::{OwnedReadHalf, OwnedWriteHalf, UnixListener, UnixStream};
     auto_traits! {
         TcpListener: Send Sync Unpin;
@@ -151,9 +164,9 @@ fn of_sockets_and_streams() {
         OwnedWriteHalf: Send Sync Unpin;
         BufReader<SendOnly>: Send Unpin;
         BufWriter<SendOnly>: Send Unpin;
-        Framed<TcpStream, Lines>: Send Sync Unpin;
-        Framed<SendOnly, Lines>: Send Unpin;
-        Framed<Neither, Lines>: Unpin;
+        Framed<TcpStream, LinesCodec>: Send Sync Unpin;
+        Framed<SendOnly, LinesCodec>: Send Unpin;
+        Framed<Neither, LinesCodec>: Unpin;
         CodecError: Send Sync Unpin;
     }
 }

@@ -15,14 +15,14 @@ const POLLS: usize = 5;
 
 /// When a future is dropped, and when what it waits for happens.
 #[derive(Clone, Copy, Debug)]
-struct Moment {
+pub struct Moment {
     polls: usize,
     event: usize,
 }
 
 impl Moment {
     /// Polls `future`, and lets everybody else run after each poll, until it is ready or its time has come. Then it is dropped.
-    async fn cut<F: Future>(self, future: F, event: impl FnOnce()) -> Option<F::Output> {
+    pub async fn cut<F: Future>(self, future: F, event: impl FnOnce()) -> Option<F::Output> {
         let mut event = Some(event);
         let mut happen = || event.take().map_or((), |event| event());
         let mut future = Box::pin(future);
@@ -47,7 +47,7 @@ impl Moment {
 
 /// Calls `test` for every moment, each time in a runtime of its own. It returns whether the future came to its end, which must happen
 /// at some moments and not at others.
-fn at_every_moment(test: impl AsyncFn(Moment) -> bool) {
+pub fn at_every_moment(test: impl AsyncFn(Moment) -> bool) {
     let mut ends = Vec::new();
     for polls in 0..=POLLS {
         for event in 0..=POLLS {
@@ -59,7 +59,7 @@ fn at_every_moment(test: impl AsyncFn(Moment) -> bool) {
 }
 
 /// What a future has to say at once, if anything.
-async fn now<F: Future>(future: F) -> Option<F::Output> {
+pub async fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {

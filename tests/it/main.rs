@@ -22,3 +22,4 @@ mod runtimes;
 mod services;
 mod specs;
 mod supervision;
+mod sync_drops;

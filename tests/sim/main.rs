@@ -13,6 +13,7 @@ mod messages;
 mod nesting;
 mod pressure;
 mod probe;
+mod receiving;
 mod renewal;
 mod reports;
 mod stranger;

@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::inbound::Inbound;
+use super::intake::Intake;
 use super::peer::Peer;
 use super::{First, race};
 use bytes::BytesMut;
@@ -18,11 +19,11 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Room made for a read: what a batch of small messages takes, and a frame grows beyond it as it arrives.
-const READ_BYTES: usize = 64 * 1024;
-
 /// Frames that are understood before they are acted upon and the session's lock is taken again. Guessed.
 const BATCH_MAX: usize = 256;
+
+/// Bytes that are thrown away at once. Guessed.
+const REST_BYTES: usize = 64 * 1024;
 
 /// How long the last words may take. Guessed.
 pub(super) const GOODBYE_TIME: Duration = Duration::from_secs(1);
@@ -73,7 +74,8 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     let writer = Writer(core.handle.spawn(write_all(core.clone(), peer.clone(), epoch, write)));
     peer.output.notify_one();
 
-    let mut reader = Reader { core, peer, input, inbound: Inbound::new(core.clone(), peer.clone(), epoch) };
+    let (intake, inbound) = (Intake::new(&core.long_frames, input), Inbound::new(core.clone(), peer.clone(), epoch));
+    let mut reader = Reader { core, peer, intake, inbound };
     let (code, text) = match reader.converse(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -97,7 +99,7 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
 
 /// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
 pub(super) async fn hang_up(read: &TcpStream) {
-    let mut rest = BytesMut::with_capacity(READ_BYTES);
+    let mut rest = BytesMut::with_capacity(REST_BYTES);
     while read.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
         rest.clear();
     }
@@ -171,11 +173,12 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: Owne
 struct Reader<'a> {
     core: &'a Arc<Core>,
     peer: &'a Arc<Peer>,
-    input: BytesMut,
+    intake: Intake<'a>,
     inbound: Inbound,
 }
 
-type LastWords = (Goodbye, String);
+/// What is said at the end of a connection that this side ends.
+pub(super) type LastWords = (Goodbye, String);
 
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
@@ -188,10 +191,13 @@ impl Reader<'_> {
                 return Ok(end);
             }
 
+            self.intake.look();
+            self.intake.check(self.core.now())?;
+            let is_excused = self.intake.waits();
+
             self.arm(&mut timer);
-            self.input.reserve(READ_BYTES);
             let mut begin = pin!(self.peer.begin.notified());
-            let mut reading = pin!(read.read_buf(&mut self.input));
+            let mut reading = pin!(self.intake.read(read, || self.core.now()));
             let (inbound, core, peer) = (&mut self.inbound, self.core, self.peer);
             let woken = poll_fn(|cx| {
                 if closing.as_mut().poll(cx).is_ready() {
@@ -216,7 +222,13 @@ impl Reader<'_> {
                 Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
                 Woken::Read(Ok(_)) | Woken::Delivered => {}
                 Woken::Time => {
-                    peer.on_session(|session| session.check(core.now())).map_err(last_words)?;
+                    let checked = peer.on_session(|session| {
+                        if is_excused {
+                            session.excuse_silence(core.now());
+                        }
+                        session.check(core.now())
+                    });
+                    checked.map_err(last_words)?;
                     peer.output.notify_one();
                 }
             }
@@ -250,7 +262,7 @@ impl Reader<'_> {
             let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
             let (understood, allowance, has_output) = peer.on_session(|session| {
                 let understood = loop {
-                    match session.next(&mut self.input, now) {
+                    match session.next(&mut self.intake.buffer, now) {
                         Ok(Some(event)) => batch.push(event),
                         Ok(None) => break Ok(()),
                         Err(violation) => break Err(violation),
@@ -290,6 +302,7 @@ enum Woken {
 fn last_words(violation: Violation) -> LastWords {
     let code = match violation {
         Violation::Overflow => Goodbye::Overloaded,
+        Violation::Silent(_) => Goodbye::Silent,
         _ => Goodbye::Protocol,
     };
     (code, violation.to_string())

@@ -4,13 +4,15 @@
 
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
+use super::intake::LongFrames;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
 use super::remote::RemoteActor;
 use crate::protocol::dispatch::Served;
+use crate::protocol::scope::RefScope;
 use crate::refs::actor_ref::Repr;
-use crate::refs::scope::RefScope;
 use posse_core::event;
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
@@ -21,7 +23,7 @@ use posse_wire::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) struct Core {
@@ -36,7 +38,7 @@ pub(crate) struct Core {
     is_superseded: AtomicBool,
     /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it.
     pub(super) closing: CancellationToken,
@@ -50,6 +52,8 @@ pub(crate) struct Core {
     /// Nodes that were met and whose end was not told yet.
     living: AtomicUsize,
     pub(super) exports: Exports,
+    /// Room for what arrives in large pieces, from whomever.
+    pub(super) long_frames: LongFrames,
     types: Mutex<Types>,
     nodes: Mutex<Nodes>,
     /// Addresses that were joined, as long as this node lives.
@@ -73,10 +77,6 @@ pub(super) enum Joined {
 struct Types {
     list: Vec<TypeInfo>,
     known: BTreeSet<u64>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Who asks to be let in, and what to do with it.
@@ -106,6 +106,7 @@ impl Core {
             events: Ring::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
+            long_frames: LongFrames::new(&limits),
             types: Mutex::default(),
             nodes: Mutex::new(Nodes::new(limits.peers_max)),
             joined_at: Mutex::default(),
@@ -132,7 +133,7 @@ impl Core {
     /// nobody knows this one, because the clock went back, and it takes the next after the one that is known. Else another
     /// process has its name.
     pub(super) fn is_stale(&self, incarnation: u64, seen: u64) -> bool {
-        let nodes = lock(&self.nodes);
+        let nodes = self.nodes.lock();
         let known = self.is_bound.load(Ordering::Relaxed) || seen >= INCARNATION_MAX;
         match self.id().incarnation {
             current if current != incarnation => return true,
@@ -156,7 +157,7 @@ impl Core {
     ///
     /// False if that cannot be true: whoever declares this incarnation down must have met it.
     pub(super) fn is_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
-        let mut nodes = lock(&self.nodes);
+        let mut nodes = self.nodes.lock();
         let former = self.id();
         if former.incarnation != incarnation {
             return true;
@@ -193,7 +194,7 @@ impl Core {
     /// How many others this node is connected to: of two that declared each other down the one with fewer comes back as a
     /// new incarnation, so that the many do not begin anew for the sake of the few.
     pub(super) fn weight(&self) -> u64 {
-        lock(&self.nodes).met().filter(|peer| peer.is_together()).count() as u64
+        self.nodes.lock().met().filter(|peer| peer.is_together()).count() as u64
     }
 
     /// Time as the sessions count it.
@@ -224,7 +225,7 @@ impl Core {
 
     /// Tells all nodes the numbers of the messages of an actor's protocol.
     fn learn_types(&self, served: &Arc<dyn Served>) {
-        let mut types = lock(&self.types);
+        let mut types = self.types.lock();
         let new: Vec<_> = served
             .messages()
             .iter()
@@ -233,13 +234,13 @@ impl Core {
             .collect();
         if !new.is_empty() {
             types.list.extend_from_slice(&new);
-            let peers = lock(&self.nodes).living();
+            let peers = self.nodes.lock().living();
             peers.iter().for_each(|peer| peer.with_session(|session| session.add_types(&new)));
         }
     }
 
     pub(super) fn types(&self) -> Vec<TypeInfo> {
-        lock(&self.types).list.clone()
+        self.types.lock().list.clone()
     }
 
     pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
@@ -259,20 +260,20 @@ impl Core {
 
     /// The nodes that were met, each in its latest incarnation.
     pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
-        lock(&self.nodes).met().cloned().collect()
+        self.nodes.lock().met().cloned().collect()
     }
 
     /// All that is known, former incarnations first.
     pub(super) fn all_peers(&self) -> Vec<Arc<Peer>> {
-        lock(&self.nodes).all()
+        self.nodes.lock().all()
     }
 
     /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
     pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
         let gone = || Arc::new(Peer::gone(self.me.clone(), node));
         let Some(core) = self.me().filter(|_| node.name_hash != self.name_hash) else { return gone() };
-        let types = lock(&self.types);
-        let mut nodes = lock(&self.nodes);
+        let types = self.types.lock();
+        let mut nodes = self.nodes.lock();
         match nodes.known(node) {
             Known::Peer(peer) => peer,
             // The one that is meant has been replaced.
@@ -300,8 +301,8 @@ impl Core {
         }
         let Some(core) = self.me() else { return Admission::Refused(Goodbye::Shutdown, 0, "") };
 
-        let types = lock(&self.types);
-        let mut nodes = lock(&self.nodes);
+        let types = self.types.lock();
+        let mut nodes = self.nodes.lock();
         let peer = match nodes.known(node) {
             Known::Later(seen) => return Admission::Refused(Goodbye::Stale, seen, ""),
             Known::Peer(peer) => peer,
@@ -329,7 +330,7 @@ impl Core {
     /// A handshake, in which this node introduced itself as `incarnation`, was completed: now the other one counts. False if
     /// either of the two has become another incarnation meanwhile.
     pub(super) fn meet(&self, peer: &Arc<Peer>, address: &str, incarnation: u64) -> bool {
-        let mut nodes = lock(&self.nodes);
+        let mut nodes = self.nodes.lock();
         // A relation that is down is so for good; who wants another one introduces itself again.
         if self.id().incarnation != incarnation || nodes.is_late(peer.id()) || !peer.is_at(address) {
             return false;
@@ -362,25 +363,25 @@ impl Core {
     /// Another node says where a third one is.
     pub(super) fn introduce(&self, introduction: Introduction) {
         if introduction.node.name_hash != self.name_hash {
-            lock(&self.nodes).introduce(introduction);
+            self.nodes.lock().introduce(introduction);
         }
     }
 
     /// Notes how it stands with an address that was joined. Returns what was noted before.
     pub(super) fn note_joined(&self, at: &[SocketAddr], state: Joined) -> Option<Joined> {
-        lock(&self.joined_at).insert(at.to_vec(), state)
+        self.joined_at.lock().insert(at.to_vec(), state)
     }
 
     /// What there is to know of those that were joined and are not there: one that refuses, or one that is down.
     pub(super) fn misses(&self) -> Option<Joined> {
-        let joined = lock(&self.joined_at);
+        let joined = self.joined_at.lock();
         let refused = joined.values().find(|joined| matches!(joined, Joined::Refused(_)));
         refused.or_else(|| joined.values().find(|joined| **joined == Joined::Away)).copied()
     }
 
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
     pub(super) fn half_open(&self, handshake: AbortHandle) {
-        let mut half_open = lock(&self.half_open);
+        let mut half_open = self.half_open.lock();
         half_open.retain(|handshake| !handshake.is_finished());
         half_open.push_back(handshake);
         let oldest = if half_open.len() > self.limits.half_open_max { half_open.pop_front() } else { None };
@@ -392,7 +393,7 @@ impl Core {
 
     pub(super) fn close(&self) {
         self.closing.cancel();
-        let half_open = std::mem::take(&mut *lock(&self.half_open));
+        let half_open = std::mem::take(&mut *self.half_open.lock());
         half_open.into_iter().for_each(|handshake| handshake.abort());
         self.events.wake();
     }
@@ -401,6 +402,10 @@ impl Core {
 impl RefScope for Core {
     fn export(&self, served: &Arc<dyn Served>) -> WireRef {
         self.export(served)
+    }
+
+    fn decoded_bytes_max(&self) -> usize {
+        self.limits.decoded_bytes_max
     }
 
     fn import(&self, wire: WireRef) -> Repr {

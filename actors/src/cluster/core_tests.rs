@@ -14,7 +14,7 @@ fn in_runtime(limits: Limits, test: impl AsyncFnOnce(Arc<Core>)) {
 fn peer(core: &Arc<Core>, name: &str) -> Arc<Peer> {
     let introduction = Introduction { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
     let peer = Peer::new(core, introduction, &[]);
-    lock(&core.nodes).add(&peer);
+    core.nodes.lock().add(&peer);
     peer
 }
 

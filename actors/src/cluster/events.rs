@@ -2,12 +2,13 @@
 //! follow. A reader that is too slow hears how many it missed; nobody waits for it.
 
 use super::core::Core;
+use posse_core::lock::Mutex;
 use posse_core::sync::Notify;
 use posse_wire::{Goodbye, NodeId};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// Events that are kept for readers that lag behind. Guessed.
 const EVENTS_MAX: usize = 1024;
@@ -122,12 +123,8 @@ struct State {
 }
 
 impl Ring {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     pub(super) fn push(&self, event: NodeEvent) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let oldest = if state.events.len() == EVENTS_MAX { state.events.pop_front() } else { None };
         state.events.push_back(event);
         state.next += 1;
@@ -142,12 +139,12 @@ impl Ring {
     }
 
     fn next(&self) -> u64 {
-        self.lock().next
+        self.state.lock().next
     }
 
     /// The event of this number, or the number of those that are gone; then the number of the next one to ask for.
     fn get(&self, number: u64) -> Option<(NodeEvent, u64)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let oldest = state.next - state.events.len() as u64;
         if number < oldest {
             return Some((NodeEvent::Missed(oldest - number), oldest));

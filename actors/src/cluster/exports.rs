@@ -7,12 +7,13 @@
 use crate::protocol::dispatch::Served;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use posse_core::lock::{Mutex, MutexGuard};
 use posse_core::runtime::Handle;
 use posse_wire::{ActorKey, Resolution};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Parts of a table with a lock each; fixed, so that nothing depends on the machine.
 const SHARDS: usize = 16;
@@ -159,7 +160,7 @@ impl Exports {
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(|e| e.into_inner())
+        self.names.lock()
     }
 }
 

@@ -9,7 +9,7 @@ use super::wire_log::WireLog;
 use crate::error::AskError;
 use crate::id::ExitReason;
 use crate::protocol::dispatch::{Served, Undelivered};
-use crate::refs::scope;
+use crate::protocol::scope;
 use crate::refs::target::Waiter;
 use crate::watch::monitor::Notify as Told;
 use posse_core::event;

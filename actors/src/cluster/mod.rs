@@ -2,7 +2,7 @@
 //!
 //! A [`Node`] listens, connects, publishes actors under names and finds those of others. Behind it: `core` is what a node
 //! knows, with `exports` (its own actors), `nodes` (the others) and `events`, `peer` the relation to one other node, `remote` a reference to an actor there, `connect` how connections come
-//! about, `converse` what happens on one. Only those last two touch sockets; the protocol itself is `posse-wire`.
+//! about, `converse` what happens on one, `intake` what it reads. Only those last three touch sockets; the protocol itself is `posse-wire`.
 //!
 //! # Delivery
 //! At most once, in the order of sending from one actor to another. A connection that breaks is made again; what was on
@@ -18,6 +18,7 @@ mod core;
 mod events;
 mod exports;
 mod inbound;
+mod intake;
 mod node;
 mod nodes;
 mod owed;

@@ -8,13 +8,14 @@ use super::core::Core;
 use super::peer::Peer;
 use crate::error::AskError;
 use crate::protocol::dispatch::EncodedReply;
-use crate::refs::scope;
+use crate::protocol::scope;
+use posse_core::lock::Mutex;
 use posse_core::task::panic_message;
 use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -80,10 +81,6 @@ impl Ready {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
 impl Peer {
     /// Takes over a reply that one of our actors is to give.
     pub(super) fn owe(
@@ -101,16 +98,16 @@ impl Peer {
 
     /// How many asks of the other node our actors work on, or have in their mailboxes.
     pub(super) fn owed_count(&self) -> usize {
-        lock(&self.owed.replies).len()
+        self.owed.replies.lock().len()
     }
 
     /// Puts the replies that are ready into the session. For the writer, which looks there next.
     pub(super) fn pay(&self, core: &Arc<Core>) {
-        let due = std::mem::take(&mut *lock(&self.owed.due));
+        let due = std::mem::take(&mut *self.owed.due.lock());
         let ready: Vec<Ready> = due
             .into_iter()
             .filter_map(|id| {
-                let debt = lock(&self.owed.replies).remove(&id);
+                let debt = self.owed.replies.lock().remove(&id);
                 debt.and_then(|debt| self.collect(core, debt))
             })
             .collect();
@@ -129,13 +126,13 @@ impl Peer {
 
     /// Nobody waits for a reply any more. The message is dropped if work on it has not begun. False if it was not owed.
     pub(super) fn forgive(&self, id: CorrelationId) -> bool {
-        let debt = lock(&self.owed.replies).remove(&id);
+        let debt = self.owed.replies.lock().remove(&id);
         debt.is_some()
     }
 
     /// As [`forgive`](Self::forgive), for all of them.
     pub(super) fn forgive_all(&self) {
-        let replies = std::mem::take(&mut *lock(&self.owed.replies));
+        let replies = std::mem::take(&mut *self.owed.replies.lock());
         drop(replies);
     }
 
@@ -164,7 +161,7 @@ impl Peer {
     fn keep(&self, debt: Debt) {
         let bell = debt.bell.clone();
         // An id that is used twice is the other side's mistake: the former ask is given up.
-        let former = lock(&self.owed.replies).insert(bell.id, debt);
+        let former = self.owed.replies.lock().insert(bell.id, debt);
         drop(former);
         // It rang while the reply was not in the list, where the writer may have looked for it.
         if bell.rung.load(Ordering::Acquire) {
@@ -177,7 +174,7 @@ impl Peer {
 
     /// Notes that a reply is ready, and wakes the writer if that is the first.
     fn is_due(&self, id: CorrelationId) {
-        let mut due = lock(&self.owed.due);
+        let mut due = self.owed.due.lock();
         due.push(id);
         let first = due.len() == 1;
         drop(due);

@@ -1,8 +1,9 @@
 //! User data as bytes: serde and bincode, integers of fixed size, little-endian. No other file names the codec.
 //!
-//! Decoding is bounded in bytes, depth and elements, takes the input to its end, and survives a panic of user code.
+//! Decoding is bounded in bytes, depth, elements and memory, takes the input to its end, and survives a panic of user code.
 
 use super::decode_limits::{Budget, Guarded};
+use super::scope;
 use posse_core::task::panic_message;
 use posse_wire::MESSAGE_BYTES_CEILING;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
@@ -62,7 +63,8 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, C
 }
 
 fn decode_any<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let budget = Budget::new(bytes.len());
+    let memory_max = scope::decoded_bytes_max();
+    let budget = Budget::new(bytes.len(), size_of::<T>(), memory_max.unwrap_or(usize::MAX));
     let seed = Seed::<T> { budget: &budget, value: PhantomData };
     let decoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)));
     match decoded {
@@ -224,6 +226,60 @@ mod tests {
         let address = std::net::Ipv4Addr::LOCALHOST;
         assert_eq!(encoded(&address), [127, 0, 0, 1]);
         assert_eq!(decode::<std::net::Ipv4Addr>(&[127, 0, 0, 1]).unwrap(), address);
+    }
+
+    /// A list that takes its size for each byte, whatever is in it; and how much that is.
+    #[test]
+    fn memory_is_bounded_and_a_sparse_list_is_not_refused() {
+        type Sparse<T> = Vec<Option<T>>;
+        fn sparse<T: DeserializeOwned + 'static>(len: usize) -> Result<T, CodecError> {
+            decode::<T>(&[&(len as u64).to_le_bytes()[..], &vec![0; len]].concat())
+        }
+        let list = sparse::<Sparse<[u64; 16]>>(100_000).unwrap();
+        assert!(list.len() == 100_000 && list.iter().all(Option::is_none));
+
+        let len = 1024 * 1024;
+        let bound = format!("it takes more than {} bytes of memory", (len + 8) * 32 + 16 * 1024 * 1024);
+        assert_eq!(sparse::<Sparse<[u64; 16]>>(len).unwrap_err().to_string(), bound);
+        assert!(sparse::<Sparse<u64>>(len).is_ok());
+        // Wherever the size is hidden: in a struct, a pointer, a map, a variant.
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only its size matters")]
+        struct Fields(u8, Option<[u64; 16]>);
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, clippy::large_enum_variant, reason = "only its size matters")]
+        enum Variants {
+            Small,
+            Large([u64; 32]),
+        }
+        let refused = |error: CodecError| error.to_string().starts_with("it takes more than");
+        let half = ((len / 2) as u64).to_le_bytes();
+        let bytes = [&half[..], &vec![0; len]].concat();
+        assert!(decode::<Vec<Fields>>(&bytes).is_err_and(refused));
+        assert!(sparse::<Vec<Box<Option<[u64; 16]>>>>(len).is_err_and(refused));
+        let quarter = ((len / 4) as u64).to_le_bytes();
+        let bytes = [&quarter[..], &vec![0; len]].concat();
+        assert!(decode::<Vec<Variants>>(&bytes).is_err_and(refused));
+        let pairs: Vec<u8> = (0..len as u32 / 5).flat_map(|n| [&n.to_le_bytes()[..], &[0]].concat()).collect();
+        let bytes = [&((len / 5) as u64).to_le_bytes()[..], &pairs].concat();
+        assert!(decode::<std::collections::BTreeMap<u32, Option<[u64; 32]>>>(&bytes).is_err_and(refused));
+    }
+
+    /// What lies in the place of the value around it is counted once, however deep it lies.
+    #[test]
+    fn memory_is_counted_once() {
+        type Deep = (((((u64, u64), u64), u64), Option<(u64, [u8; 8])>), Vec<Option<Box<(u64, u64)>>>);
+        let one: Deep = (((((1, 2), 3), 4), Some((5, [6; 8]))), vec![Some(Box::new((7, 8))), None]);
+        let bytes = encoded(&vec![one.clone(); 3]);
+        let heap = 3 * (size_of::<Deep>() + 2 * 8 + 16 - 8);
+        let decode = |memory| {
+            let budget = Budget::new(bytes.len(), size_of::<Vec<Deep>>(), memory);
+            let seed = Seed::<Vec<Deep>> { budget: &budget, value: PhantomData };
+            bincode::serde::seed_decode_from_slice(seed, &bytes, CONFIG)
+        };
+        // The look that finds the end asks for one more, and gives it back.
+        assert_eq!(decode(heap + size_of::<Deep>()).unwrap().0, vec![one; 3]);
+        assert!(decode(heap - 1).is_err());
     }
 
     #[test]

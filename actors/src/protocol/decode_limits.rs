@@ -1,7 +1,12 @@
-//! Bounds on what bytes from another node can make a decoder do: how deep it recurses, how many elements it makes.
+//! Bounds on what bytes from another node can make a decoder do: how deep it recurses, how many elements it makes, how much
+//! memory they take.
 //!
-//! A recursive type costs stack for a few bytes a level, and elements of no size cost time for no bytes at all. Both are
-//! counted here, around any deserializer.
+//! A recursive type costs stack for a few bytes a level, elements of no size cost time for no bytes at all, and one that is
+//! mostly absent takes its whole size for a byte. All three are counted here, around any deserializer.
+//!
+//! Memory is counted where it is had: the elements of a list or map as they come, each with its size, and a value that is
+//! larger than what is left of the place it goes to, which must lie behind a pointer then. What goes into the place of the
+//! value around it costs nothing more. Numbers and texts are not looked at: they take no more than some times their bytes.
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::cell::Cell;
@@ -16,15 +21,81 @@ const ELEMENTS_PER_BYTE: u64 = 16;
 /// Elements that even the shortest message may have. Guessed.
 const ELEMENTS_MIN: u64 = 4096;
 
+/// Memory per byte. An honest list of small numbers takes 1 to 3, one of large enums, most of them the smallest, 10 to 20.
+const MEMORY_PER_BYTE: usize = 32;
+
+/// Memory that even the shortest message may take: a list in which nearly everything is absent. Guessed.
+const MEMORY_MIN: usize = 16 * 1024 * 1024;
+
 pub(super) struct Budget {
     depth: Cell<u32>,
     elements: Cell<u64>,
+    memory: Cell<usize>,
+    /// What was left of it at first.
+    memory_max: usize,
+    /// What is left of the place that the next value goes to.
+    place: Cell<usize>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: usize) -> Self {
+    /// For a message of so many bytes, which is decoded into `size` and what lies behind pointers.
+    pub(super) fn new(bytes: usize, size: usize, memory_max: usize) -> Self {
         let elements = (bytes as u64).saturating_mul(ELEMENTS_PER_BYTE).saturating_add(ELEMENTS_MIN);
-        Self { depth: Cell::new(DEPTH_MAX), elements: Cell::new(elements) }
+        let memory = bytes.saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_MIN).min(memory_max);
+        Self {
+            depth: Cell::new(DEPTH_MAX),
+            elements: Cell::new(elements),
+            memory: Cell::new(memory),
+            memory_max: memory,
+            place: Cell::new(size),
+        }
+    }
+
+    fn charge<E: Error>(&self, size: usize) -> Result<(), E> {
+        match self.memory.get().checked_sub(size) {
+            Some(left) => {
+                self.memory.set(left);
+                Ok(())
+            }
+            None => Err(E::custom(format_args!("it takes more than {} bytes of memory", self.memory_max))),
+        }
+    }
+
+    /// Puts a value of type `V` into its place; what does not fit lies behind a pointer. `make` puts its parts into it.
+    #[inline]
+    fn put<V, R, E: Error>(&self, make: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        let (size, place) = (size_of::<V>(), self.place.get());
+        if size > place {
+            self.charge(size - place)?;
+        }
+        self.place.set(size);
+        let made = make();
+        self.place.set(place.saturating_sub(size));
+        made
+    }
+
+    /// Makes a value in a place of its own.
+    #[inline]
+    fn put_aside<V, R, E: Error>(&self, make: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        self.charge(size_of::<V>())?;
+        let place = self.place.replace(size_of::<V>());
+        let made = make();
+        self.place.set(place);
+        made
+    }
+
+    /// Makes an element, if there is one more. That of something that `grows` has a place of its own.
+    #[inline]
+    fn next<V, E: Error>(&self, grows: bool, make: impl FnOnce() -> Result<Option<V>, E>) -> Result<Option<V>, E> {
+        self.element()?;
+        if !grows {
+            return make();
+        }
+        let made = self.put_aside::<V, _, _>(make);
+        if matches!(made, Ok(None)) {
+            self.memory.set(self.memory.get() + size_of::<V>());
+        }
+        made
     }
 
     fn enter<E: Error>(&self) -> Result<Level<'_>, E> {
@@ -60,14 +131,21 @@ impl Drop for Level<'_> {
 pub(super) struct Guarded<'b, T> {
     inner: T,
     budget: &'b Budget,
+    /// What it visits, or gives access to, is a list or map: its elements have places of their own.
+    grows: bool,
 }
 
 impl<'b, T> Guarded<'b, T> {
     pub(super) fn new(inner: T, budget: &'b Budget) -> Self {
-        Self { inner, budget }
+        Self { inner, budget, grows: false }
+    }
+
+    fn growing(inner: T, budget: &'b Budget) -> Self {
+        Self { inner, budget, grows: true }
     }
 }
 
+/// What is made of one piece: it takes no more memory than some times its bytes.
 macro_rules! forward_deserialize {
     ($($name:ident),*) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -99,24 +177,39 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         deserialize_string,
         deserialize_bytes,
         deserialize_byte_buf,
-        deserialize_option,
         deserialize_unit,
-        deserialize_seq,
-        deserialize_map,
         deserialize_identifier,
         deserialize_ignored_any
     );
 
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_option(Guarded::new(visitor, budget)))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_seq(Guarded::growing(visitor, budget)))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_map(Guarded::growing(visitor, budget)))
+    }
+
     fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_unit_struct(name, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_unit_struct(name, Guarded::new(visitor, budget)))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_newtype_struct(name, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_newtype_struct(name, Guarded::new(visitor, budget)))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_tuple(len, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_tuple(len, Guarded::new(visitor, budget)))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -125,7 +218,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_tuple_struct(name, len, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_tuple_struct(name, len, Guarded::new(visitor, budget)))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -134,7 +228,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_struct(name, fields, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_struct(name, fields, Guarded::new(visitor, budget)))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -143,7 +238,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_enum(name, variants, Guarded::new(visitor, self.budget))
+        let Self { inner, budget, .. } = self;
+        budget.put::<V::Value, _, _>(|| inner.deserialize_enum(name, variants, Guarded::new(visitor, budget)))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -209,12 +305,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_seq(Guarded::new(access, self.budget))
+        self.inner.visit_seq(Guarded { inner: access, budget: self.budget, grows: self.grows })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_map(Guarded::new(access, self.budget))
+        self.inner.visit_map(Guarded { inner: access, budget: self.budget, grows: self.grows })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
@@ -235,8 +331,8 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.budget.element()?;
-        self.inner.next_element_seed(Guarded::new(seed, self.budget))
+        let Self { inner, budget, grows } = self;
+        budget.next(*grows, || inner.next_element_seed(Guarded::new(seed, budget)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -248,12 +344,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.budget.element()?;
-        self.inner.next_key_seed(Guarded::new(seed, self.budget))
+        let Self { inner, budget, grows } = self;
+        budget.next(*grows, || inner.next_key_seed(Guarded::new(seed, budget)))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(Guarded::new(seed, self.budget))
+        let Self { inner, budget, grows } = self;
+        let make = || inner.next_value_seed(Guarded::new(seed, budget));
+        if *grows { budget.put_aside::<S::Value, _, _>(make) } else { make() }
     }
 
     fn size_hint(&self) -> Option<usize> {

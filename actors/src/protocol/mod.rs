@@ -6,6 +6,7 @@
 pub(crate) mod codec;
 mod decode_limits;
 pub(crate) mod dispatch;
+pub(crate) mod scope;
 
 use crate::actor::Actor;
 use crate::actor::message::Message;

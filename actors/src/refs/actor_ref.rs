@@ -1,12 +1,12 @@
 //! References that work from anywhere: to an actor of this process without encoding a byte, to any other over its node.
 
 use super::remote::{Remote, RemoteReply};
-use super::scope;
 use super::target::{Nowhere, Pending, Reserve, Target, Waiter};
 use crate::actor::Actor;
 use crate::error::{SendReason, TellError};
 use crate::id::{ActorId, ExitReason};
 use crate::protocol::dispatch::{LocalOp, Served, ServedActor};
+use crate::protocol::scope;
 use crate::protocol::{Accepts, Protocol, ServedBy, Wire, protocol_id};
 use crate::refs::ask::Ask;
 use crate::refs::tell::Tell;

@@ -6,7 +6,6 @@ pub(crate) mod local;
 mod names;
 pub(crate) mod recipient;
 pub(crate) mod remote;
-pub(crate) mod scope;
 pub(crate) mod target;
 pub(crate) mod tell;
 

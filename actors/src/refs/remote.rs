@@ -2,11 +2,11 @@
 //!
 //! Messages are encoded here, where their types are known; behind [`Remote`] all is bytes.
 
-use super::scope::{self, RefScope};
 use super::target::Reserve;
 use crate::error::{AskError, SendReason};
 use crate::id::ActorId;
 use crate::protocol::codec::{self, CodecError};
+use crate::protocol::scope::{self, RefScope};
 use crate::protocol::{MessageType, Wire};
 use crate::watch::monitor::{Monitor, Notify};
 use bytes::BytesMut;

@@ -3,6 +3,7 @@
 use super::NODE_PORT;
 use crate::cluster::{Limits, Node};
 use crate::system::System;
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sim::{MachineId, MachineSpec, Skew, WorldHandle};
 use posse_core::sync::Notify;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 type Running = Pin<Box<dyn Future<Output = crate::Result> + Send>>;
 
@@ -186,19 +187,15 @@ struct State {
 }
 
 impl Inside {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn set_node(&self, node: Option<Node>) {
-        let former = std::mem::replace(&mut self.lock().node, node);
+        let former = std::mem::replace(&mut self.state.lock().node, node);
         // Outside of the lock: it may be the last one, and the node leaves.
         drop(former);
     }
 
     fn set_started(&self, node: Option<Node>) {
         self.set_node(node);
-        self.lock().started = true;
+        self.state.lock().started = true;
         self.changed.notify_waiters();
     }
 }
@@ -242,7 +239,7 @@ impl SimMachine {
 
     /// Returns its node; `None` while it is not up, or has none.
     pub fn node(&self) -> Option<Node> {
-        self.inside.lock().node.clone()
+        self.inside.state.lock().node.clone()
     }
 
     /// Returns true while it runs.
@@ -306,7 +303,7 @@ impl SimMachine {
     pub(super) async fn started(&self) {
         loop {
             let changed = self.inside.changed.notified();
-            if std::mem::take(&mut self.inside.lock().started) {
+            if std::mem::take(&mut self.inside.state.lock().started) {
                 return;
             }
             changed.await;

@@ -22,6 +22,7 @@ use crate::watch::shared::Signal;
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
+use posse_core::lock::Mutex;
 use posse_core::runtime::{Handle, Runtime};
 use posse_core::signal;
 use posse_core::task::AbortHandle;
@@ -30,7 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ struct Lent<A> {
 
 impl<A: Actor> Lent<A> {
     fn recipe(shelf: &Shelf<A>) -> Recipe<A> {
-        let recipe = match lock(shelf).take() {
+        let recipe = match shelf.lock().take() {
             Some(Recipe::Again(recipe)) => recipe,
             Some(once) => return once,
             None => return Recipe::Once(None),
@@ -141,12 +142,8 @@ impl<A: Actor> Lent<A> {
 
 impl<A> Drop for Lent<A> {
     fn drop(&mut self) {
-        *lock(&self.shelf) = self.recipe.take().map(Recipe::Again);
+        *self.shelf.lock() = self.recipe.take().map(Recipe::Again);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 impl Supervisor {

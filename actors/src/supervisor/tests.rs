@@ -27,7 +27,7 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        lock(&self.0).push((*event.metadata().level(), line.0));
+        self.0.lock().push((*event.metadata().level(), line.0));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -67,7 +67,7 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
             assert!(matches!(supervisor.closed().await, ExitReason::GaveUp(_)));
         });
     });
-    let lines = lock(&lines.0);
+    let lines = lines.0.lock();
     let levels: Vec<_> = lines.iter().map(|(level, _)| *level).collect();
     assert_eq!(levels, [Level::WARN, Level::ERROR]);
     for (_, line) in &*lines {

@@ -2,10 +2,10 @@
 
 use crate::id::ActorId;
 use posse_core::event;
+use posse_core::lock::Mutex;
 use posse_core::time::Instant;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Stopped actors a second whose lost messages are said one by one; of the others the number is said later. Guessed.
@@ -58,7 +58,7 @@ impl DeadLetters {
 
     /// Returns the latest ones, oldest first, at most 1,024. Crashed and expired ones are only counted.
     pub fn recent(&self) -> Vec<DeadLetter> {
-        self.lock().iter().cloned().collect()
+        self.recent.lock().iter().cloned().collect()
     }
 
     pub(crate) fn add(&self, reason: DeadReason, count: u64) {
@@ -67,7 +67,7 @@ impl DeadLetters {
 
     pub(crate) fn record(&self, letter: DeadLetter) {
         self.add(letter.reason, 1);
-        let mut recent = self.lock();
+        let mut recent = self.recent.lock();
         if recent.len() == RECENT_MAX {
             recent.pop_front();
         }
@@ -76,7 +76,7 @@ impl DeadLetters {
 
     /// Says that a stop has dropped messages whose senders are not told: at once, or together with others.
     pub(crate) fn say(&self, unheard: &Unheard, to: ActorId, actor: &'static str) {
-        let admitted = self.throttle.lock().unwrap_or_else(|e| e.into_inner()).admit(Instant::now(), unheard.count);
+        let admitted = self.throttle.lock().admit(Instant::now(), unheard.count);
         if let Some(unsaid) = admitted {
             event!(
                 WARN, "posse::deadletter", "a stop dropped messages",
@@ -85,16 +85,12 @@ impl DeadLetters {
             );
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<DeadLetter>> {
-        self.recent.lock().unwrap_or_else(|e| e.into_inner())
-    }
 }
 
 /// What was not said yet is said at last.
 impl Drop for DeadLetters {
     fn drop(&mut self) {
-        let throttle = self.throttle.get_mut().unwrap_or_else(|e| e.into_inner());
+        let throttle = self.throttle.get_mut();
         if throttle.unsaid > 0 {
             event!(WARN, "posse::deadletter", "stops dropped messages"; unsaid = throttle.unsaid);
         }

@@ -3,10 +3,11 @@
 use crate::id::{ActorId, ExitReason};
 use crate::system::audit::TrackedMonitor;
 use crate::watch::shared::Shared;
+use posse_core::lock::Mutex;
 use posse_wire::CorrelationId;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// Says that a monitored actor has ended. It comes after every message that actor sent before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ struct State {
 impl Monitors {
     /// Adds somebody. If the actor has ended they are told at once.
     pub(crate) fn add(&self, notify: Notify) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let key = state.next;
         state.next += 1;
         match state.ended.clone() {
@@ -50,13 +51,13 @@ impl Monitors {
 
     /// Takes somebody off the list. False if they were told already.
     pub(crate) fn remove(&self, key: u64) -> bool {
-        let removed = self.lock().waiting.remove(&key);
+        let removed = self.0.lock().waiting.remove(&key);
         removed.is_some()
     }
 
     /// The actor has ended: tells everybody, once, in the order they came.
     pub(crate) fn fire(&self, reason: &ExitReason) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.ended.get_or_insert_with(|| reason.clone());
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
@@ -66,21 +67,17 @@ impl Monitors {
     /// How many want to know.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.0.lock().waiting.len()
     }
 
     pub(crate) fn ended(&self) -> Option<ExitReason> {
-        self.lock().ended.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.0.lock().ended.clone()
     }
 }
 
 impl fmt::Debug for Monitors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Monitors").field("waiting", &self.lock().waiting.len()).finish()
+        f.debug_struct("Monitors").field("waiting", &self.0.lock().waiting.len()).finish()
     }
 }
 

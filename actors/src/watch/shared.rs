@@ -3,9 +3,10 @@
 use crate::id::{ActorId, ExitReason};
 use crate::system::System;
 use crate::watch::monitor::Monitors;
+use posse_core::lock::Mutex;
 use posse_core::sync::Notify;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What is asked of an actor besides its messages. Never refused, seen before the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Shared {
 
     /// Notes a name, to be given up at the end. False if that has come already.
     pub(crate) fn remember_name(&self, name: Arc<str>) -> bool {
-        match &mut *lock(&self.names) {
+        match &mut *self.names.lock() {
             Some(names) => {
                 names.push(name);
                 true
@@ -117,25 +118,25 @@ impl Shared {
 
     /// The actor has given a name up.
     pub(crate) fn forget_name(&self, name: &str) {
-        if let Some(names) = &mut *lock(&self.names) {
+        if let Some(names) = &mut *self.names.lock() {
             names.retain(|kept| **kept != *name);
         }
     }
 
     /// The first of its names, for people.
     pub(crate) fn name(&self) -> Arc<str> {
-        let first = lock(&self.names).as_ref().and_then(|names| names.first().cloned());
+        let first = self.names.lock().as_ref().and_then(|names| names.first().cloned());
         first.unwrap_or_else(|| Arc::from("-"))
     }
 
     /// How many names it has.
     #[cfg(test)]
     pub(crate) fn names(&self) -> usize {
-        lock(&self.names).as_ref().map_or(0, Vec::len)
+        self.names.lock().as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn finish(&self, reason: &ExitReason) {
-        let names = lock(&self.names).take();
+        let names = self.names.lock().take();
         for name in names.iter().flatten() {
             self.system.registry.remove(name, self.id);
         }
@@ -143,8 +144,4 @@ impl Shared {
         self.monitors.fire(reason);
         self.closers.notify_waiters();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }

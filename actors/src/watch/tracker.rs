@@ -3,9 +3,10 @@
 //! The actor has the [`Tracker`]; the other side holds the entry's [`Token`], whose drop removes the entry. Nothing of an
 //! entry is dropped under the lock.
 
+use posse_core::lock::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Entries in the order they were made. Costs nothing until there is one.
 pub(crate) struct Tracker<T>(OnceLock<Arc<Entries<T>>>);
@@ -18,11 +19,7 @@ struct State<T> {
     values: BTreeMap<u64, Option<T>>,
 }
 
-impl<T> Entries<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
+impl<T> Entries<T> {}
 
 impl<T: Clone> Tracker<T> {
     pub(crate) fn new() -> Self {
@@ -32,14 +29,14 @@ impl<T: Clone> Tracker<T> {
     /// Makes an entry and returns its value. `make` gives the token to the other side, which may drop it at any time, even before this returns.
     pub(crate) fn add(&self, make: impl FnOnce(Token<T>) -> T) -> T {
         let entries = self.0.get_or_init(|| Arc::new(Entries(Mutex::new(State { next: 0, values: BTreeMap::new() }))));
-        let mut state = entries.lock();
+        let mut state = entries.0.lock();
         let key = state.next;
         state.next += 1;
         state.values.insert(key, None);
         drop(state);
 
         let value = make(Token { entries: Arc::downgrade(entries), key });
-        if let Some(place) = entries.lock().values.get_mut(&key) {
+        if let Some(place) = entries.0.lock().values.get_mut(&key) {
             *place = Some(value.clone());
         }
         value
@@ -49,13 +46,13 @@ impl<T: Clone> Tracker<T> {
 impl<T> Tracker<T> {
     /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
-        self.0.get().map_or(0, |entries| entries.lock().values.len())
+        self.0.get().map_or(0, |entries| entries.0.lock().values.len())
     }
 
     /// Takes all entries out, in the order they were made.
     pub(crate) fn take(&self) -> Vec<T> {
         let Some(entries) = self.0.get() else { return Vec::new() };
-        let taken = std::mem::take(&mut entries.lock().values);
+        let taken = std::mem::take(&mut entries.0.lock().values);
         taken.into_values().flatten().collect()
     }
 }
@@ -75,7 +72,7 @@ pub(crate) struct Token<T> {
 impl<T> Drop for Token<T> {
     fn drop(&mut self) {
         let Some(entries) = self.entries.upgrade() else { return };
-        let removed = entries.lock().values.remove(&self.key);
+        let removed = entries.0.lock().values.remove(&self.key);
         drop(removed);
     }
 }

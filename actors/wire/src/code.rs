@@ -75,6 +75,8 @@ codes! {
         Unsupported = 11, "a required feature is not supported";
         /// The node has connected to itself.
         Itself = 12, "the node has connected to itself";
+        /// Nothing was heard for too long.
+        Silent = 13, "silent for too long";
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_specification() {
         let numbers = |codes: &[Goodbye]| codes.iter().map(|code| code.to_u16()).collect::<Vec<_>>();
-        assert_eq!(numbers(Goodbye::KNOWN), (1..=12).collect::<Vec<_>>());
+        assert_eq!(numbers(Goodbye::KNOWN), (1..=13).collect::<Vec<_>>());
         assert_eq!(ReplyCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         assert_eq!(DownCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=6).collect::<Vec<_>>());
     }

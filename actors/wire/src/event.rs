@@ -62,8 +62,8 @@ pub enum Violation {
     Frame(FrameError),
     /// An acknowledgement of what was not sent, or one that shrinks.
     Ack,
-    /// Nothing was heard for too long.
-    Silent,
+    /// No frame came for so long.
+    Silent(Duration),
     /// The other side takes too little of what it is owed.
     Overflow,
     /// A question was answered with what is no answer to it.
@@ -75,7 +75,7 @@ impl fmt::Display for Violation {
         match self {
             Self::Frame(error) => write!(f, "{error}"),
             Self::Ack => f.write_str("an acknowledgement of what was not sent"),
-            Self::Silent => f.write_str("nothing was heard for too long"),
+            Self::Silent(time) => write!(f, "no frame for {time:?}"),
             Self::Overflow => f.write_str("too many answers wait to be taken"),
             Self::Answer => f.write_str("an answer of another kind than the question has"),
         }

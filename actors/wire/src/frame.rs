@@ -319,6 +319,13 @@ pub(crate) fn parse(input: &mut BytesMut, bytes_max: u32) -> Result<Parsed, Fram
     Ok(Parsed::Frame(header, body, bytes))
 }
 
+/// Returns the bytes of the frame that the input begins with, once it says so. [`Session::next`](crate::Session::next)
+/// refuses one that is longer than agreed.
+pub fn announced_bytes(input: &[u8]) -> Option<usize> {
+    let bytes = u32::from_le_bytes(*input.first_chunk::<4>()?);
+    usize::try_from(bytes).ok()
+}
+
 fn check_length(bytes: u32, bytes_max: u32) -> Result<usize, FrameError> {
     if bytes > bytes_max {
         return Err(FrameError::TooLong(bytes));

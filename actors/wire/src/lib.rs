@@ -57,7 +57,7 @@ mod types;
 pub use body::{DownBody, Introduction, Resolution};
 pub use code::{DownCode, Goodbye, Refused, ReplyCode};
 pub use event::{Event, Inbound, SendError, Violation};
-pub use frame::{FrameError, Kind};
+pub use frame::{FrameError, Kind, announced_bytes};
 pub use handshake::{Agreeing, Connected, Greeting, HandshakeError, Introduced, Role};
 pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};

@@ -33,6 +33,13 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 pub struct Limits {
     /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
     pub message_bytes_max: u32,
+    /// Bytes of memory that one message may take when it is decoded, as its types have it; what an allocator adds is not
+    /// counted. Less for short ones: 32 times their bytes and 16 MiB. At least `message_bytes_max`. Default 128 MiB.
+    pub decoded_bytes_max: usize,
+    /// Bytes of long frames, those beyond 128 KiB, that are being received, from all nodes together. A long frame counts in
+    /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s. At
+    /// least `message_bytes_max`. Default 64 MiB.
+    pub receiving_bytes_max: usize,
     /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way. One
     /// actor takes as much of it as stays free for all others, half at most. Default 8 MiB.
     pub unsettled_bytes_max: usize,
@@ -79,6 +86,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 * 1024 * 1024,
+            decoded_bytes_max: 128 * 1024 * 1024,
+            receiving_bytes_max: 64 * 1024 * 1024,
             unsettled_bytes_max: 8 * 1024 * 1024,
             unsettled_max: 65_536,
             control_bytes_max: 128 * 1024 * 1024,
@@ -116,6 +125,14 @@ impl Limits {
             (
                 "control_bytes_max must be at least four times message_bytes_max",
                 self.control_bytes_max / 4 >= self.message_bytes_max as usize,
+            ),
+            (
+                "decoded_bytes_max must be at least message_bytes_max",
+                self.decoded_bytes_max >= self.message_bytes_max as usize,
+            ),
+            (
+                "receiving_bytes_max must be at least message_bytes_max",
+                self.receiving_bytes_max >= self.message_bytes_max as usize,
             ),
             ("asks_max must be at least 1", self.asks_max >= 1),
             ("half_open_max must be at least 1", self.half_open_max >= 1),

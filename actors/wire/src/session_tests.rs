@@ -1,6 +1,9 @@
 //! Two sessions joined in memory, and one that gets any bytes.
 
 use super::*;
+use crate::body::{self, Ack, DownBody, Heartbeat};
+use crate::event::Event;
+use crate::frame::{Parsed, parse};
 use crate::handshake::{Greeting, Role};
 use crate::hello::Hello;
 use crate::ids::WireRef;
@@ -340,7 +343,18 @@ fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
         input.extend_from_slice(&whole[input.len()..=input.len()]);
         assert_eq!(b.next(&mut input, now), Ok(None));
     }
-    assert_eq!(b.check(Duration::from_secs(13)), Err(Violation::Silent));
+    assert_eq!(b.check(Duration::from_secs(13)), Err(Violation::Silent(limits.silence_max)));
+}
+
+/// Who does not read cannot hear, and blames nobody for it.
+#[test]
+fn silence_does_not_count_while_this_side_does_not_read() {
+    let (mut a, _) = joined(&Limits::default());
+    let silence = Limits::default().silence_max;
+    a.excuse_silence(silence);
+    assert_eq!(a.check(silence * 2 - Duration::from_nanos(1)), Ok(()));
+    let error = a.check(silence * 2).unwrap_err();
+    assert_eq!((&error, error.to_string().as_str()), (&Violation::Silent(silence), "no frame for 4s"));
 }
 
 #[test]
@@ -351,7 +365,7 @@ fn silence_is_answered_by_a_ping_and_then_by_the_end() {
     assert_eq!(carry(&mut a, &mut b, limits.heartbeat), []);
     assert_eq!(carry(&mut b, &mut a, limits.heartbeat), []);
     assert_eq!(a.check(limits.silence_max), Ok(()));
-    assert_eq!(a.check(limits.heartbeat + limits.silence_max), Err(Violation::Silent));
+    assert_eq!(a.check(limits.heartbeat + limits.silence_max), Err(Violation::Silent(limits.silence_max)));
 }
 
 #[test]

@@ -8,12 +8,13 @@ use super::raw_socket::RawSocket;
 use super::raw_socket::not_simulated;
 use super::readiness::Readiness;
 use super::registrations::{Registrations, Token};
+use crate::lock::Mutex;
 #[cfg(feature = "sim")]
 use crate::sim::net::HostNet;
 use crate::task::panic::wake_all;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The part that one thread at a time owns.
@@ -77,7 +78,7 @@ impl Inner {
         let mut stale = 0;
         events.wait(timeout)?;
 
-        let registrations = self.registrations();
+        let registrations = self.registrations.lock();
         for event in events.iter() {
             count += 1;
             match registrations.get(Token(event.token)) {
@@ -96,18 +97,19 @@ impl Inner {
 
     fn end(&self) {
         let mut woken = Vec::new();
-        self.registrations().end().for_each(|readiness| readiness.end(&mut woken));
+        self.registrations.lock().end().for_each(|readiness| readiness.end(&mut woken));
         wake_all(woken);
     }
 
     fn register(&self, source: Option<&mut dyn os::Source>, readiness: &Arc<Readiness>) -> io::Result<Token> {
         let source = source.ok_or_else(|| io::Error::other("a simulated socket in a runtime that is not simulated"))?;
         let token = self
-            .registrations()
+            .registrations
+            .lock()
             .insert(readiness.clone())
             .ok_or_else(|| io::Error::other("too many sockets, or the runtime has shut down"))?;
         if let Err(error) = self.registry.register(source, token.0) {
-            self.registrations().remove(token);
+            self.registrations.lock().remove(token);
             return Err(error);
         }
         self.len.fetch_add(1, Ordering::Relaxed);
@@ -116,16 +118,12 @@ impl Inner {
 
     /// The token becomes stale first, so that no late event finds it.
     fn deregister(&self, source: Option<&mut dyn os::Source>, token: Token) {
-        self.registrations().remove(token);
+        self.registrations.lock().remove(token);
         self.len.fetch_sub(1, Ordering::Relaxed);
         let Some(source) = source else { return };
         if let Err(error) = self.registry.deregister(source) {
             crate::event!(DEBUG, "posse::runtime", "the event queue did not know a socket any more", reason = %error);
         }
-    }
-
-    fn registrations(&self) -> MutexGuard<'_, Registrations> {
-        self.registrations.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

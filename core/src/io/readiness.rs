@@ -5,8 +5,8 @@
 //! event has come since. That is why no event is lost between an operation and the clearing.
 
 use super::os::Event;
-use crate::shim::sync::atomic::{AtomicUsize, Ordering};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
@@ -125,7 +125,7 @@ impl Readiness {
         // Release: partner is the load in `poll`. The update cannot fail.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if read {
             waiters.read.take(woken);
         }
@@ -140,7 +140,7 @@ impl Readiness {
         // As in `set`.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         waiters.read.take(woken);
         waiters.write.take(woken);
     }
@@ -162,7 +162,7 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
         if let Some(ready_event) = self.ready_event(direction) {
             return Poll::Ready(ready_event);
@@ -176,13 +176,9 @@ impl Readiness {
     /// A future that waited by `key` is dropped.
     pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
         if !key.is_idle() {
-            let left = self.lock().of(direction).futures.remove(key);
+            let left = self.waiters.lock().of(direction).futures.remove(key);
             drop(left);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
@@ -273,7 +269,7 @@ mod tests {
         for by_key in [true, false] {
             for _ in 0..2 {
                 let looks = readiness.clone();
-                let waker = waker_that_drops(move || drop(looks.lock()));
+                let waker = waker_that_drops(move || drop(looks.waiters.lock()));
                 let key = if by_key { Some(&mut key) } else { None };
                 assert!(readiness.poll(Direction::Read, key, &mut Context::from_waker(&waker)).is_pending());
             }
@@ -287,8 +283,8 @@ mod tests {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
-    use crate::shim::sync::Arc;
-    use crate::shim::sync::atomic::AtomicBool;
+    use crate::loom::sync::Arc;
+    use crate::loom::sync::atomic::AtomicBool;
     use crate::testing::counting_waker;
 
     const READ: Event = Event { token: 0, read: true, read_closed: false, write: false, write_closed: false };

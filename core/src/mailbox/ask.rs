@@ -11,8 +11,8 @@
 //!   WAITING ---> GONE_WAKER       the same, and the slot still holds a waker
 //! ```
 
-use crate::shim::cell::UnsafeCell;
-use crate::shim::sync::atomic::{AtomicU8, Ordering};
+use crate::loom::cell::UnsafeCell;
+use crate::loom::sync::atomic::{AtomicU8, Ordering};
 use crate::task::panic::{drop_catching, wake_catching};
 use std::alloc::Layout;
 use std::fmt;

@@ -8,7 +8,7 @@ use super::cell::CellRef;
 use super::envelope::{Envelope, Running};
 use super::queue::Pop;
 use crate::events;
-use crate::shim::hint;
+use crate::loom::hint;
 use crate::task::coop;
 use std::fmt;
 use std::future::Future;

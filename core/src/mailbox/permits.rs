@@ -4,8 +4,8 @@
 //! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
 
 use super::turn::TURN_MESSAGES;
-use crate::shim::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::wait_list::{WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
@@ -160,7 +160,7 @@ impl Permits {
     /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock. Each gets room for
     /// one message, and as far as there is room and others still wait, what it takes for a turn of so many is set aside. True if others still wait.
     fn grant(&self, turn: usize) -> bool {
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         self.return_set_aside();
         loop {
             let mut woken = WakeList::default();
@@ -185,7 +185,7 @@ impl Permits {
             if !others_wait || granted < most {
                 return others_wait;
             }
-            waiters = self.lock();
+            waiters = self.waiters.lock();
         }
     }
 
@@ -226,7 +226,7 @@ impl Permits {
             return Poll::Ready(!self.is_closed());
         }
 
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if self.is_closed() || self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());
         }
@@ -260,7 +260,7 @@ impl Permits {
         if reservation.key.is_idle() {
             return;
         }
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         if self.was_granted(reservation) {
             drop(waiters);
             if self.use_grant(reservation) {
@@ -277,7 +277,7 @@ impl Permits {
     /// Refuses every message from now on and wakes all waiters. Room that was granted and not used is taken back, so
     /// that the count is exactly the messages that were, or are just being, pushed.
     pub(super) fn close(&self) {
-        let mut waiters = self.lock();
+        let mut waiters = self.waiters.lock();
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.return_set_aside();
         // Partner: the update in `use_grant`.
@@ -288,7 +288,7 @@ impl Permits {
             waiters.pop_before(u64::MAX, &mut woken);
             drop(waiters);
             woken.wake();
-            waiters = self.lock();
+            waiters = self.waiters.lock();
         }
     }
 
@@ -297,10 +297,6 @@ impl Permits {
             self.return_set_aside();
             self.word.fetch_and(!WAITERS, Ordering::AcqRel);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WaitList<()>> {
-        self.waiters.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -419,7 +415,7 @@ mod tests {
     fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
         let permits = Arc::new(full(1));
         let looks = permits.clone();
-        let prev = waker_that_drops(move || drop(looks.lock()));
+        let prev = waker_that_drops(move || drop(looks.waiters.lock()));
         let mut reservation = Reservation::default();
         assert!(poll(&permits, &mut reservation, &prev).is_pending());
         drop(prev);
@@ -429,7 +425,7 @@ mod tests {
         assert_eq!(wakes.count(), 1);
 
         let looks = permits.clone();
-        let waker = waker_that_drops(move || drop(looks.lock()));
+        let waker = waker_that_drops(move || drop(looks.waiters.lock()));
         let mut leaves = Reservation::default();
         assert!(poll(&permits, &mut leaves, &waker).is_pending());
         drop(waker);

@@ -7,8 +7,8 @@
 //! Invariants: only the producer that made the queue non-empty writes `head` until it is done, only the consumer
 //! otherwise. An envelope belongs to the queue from `push` until `pop` returns it.
 
-use crate::shim::hint;
-use crate::shim::sync::atomic::{AtomicPtr, Ordering};
+use crate::loom::hint;
+use crate::loom::sync::atomic::{AtomicPtr, Ordering};
 use std::ptr::{self, NonNull};
 
 /// Looks at a link that another thread is about to write before giving up the turn. Guessed: the window is two

@@ -3,6 +3,9 @@
 //! To wake a task costs as much as a message, so one message a wake-up would double the price of every message to a
 //! crowded mailbox. `Permits` sets the room aside; here each thread keeps whose turn it is. Who does not wait in the line
 //! has no turn, so the room is not overtaken.
+//!
+//! Tasks are told apart by their numbers, which belong to a runtime. So where one thread works for two runtimes in turn, a
+//! task may find the turn of its namesake, and sends at most three messages before those that wait.
 
 use crate::context;
 use crate::task::Id;

@@ -6,6 +6,7 @@
 
 use super::{Flavor, Handle, shutdown_worker};
 use crate::context;
+use crate::lock::{Condvar, Mutex};
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
 use crate::task::coop;
@@ -13,7 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Why a future was not driven.
@@ -217,12 +218,12 @@ impl WorkerSlot {
     pub(crate) fn put(&self, worker: Worker) {
         let runtime = worker.runtime().clone();
         let parts = worker.into_parts();
-        let mut slot = self.lock();
+        let mut slot = self.slot.lock();
         // Under the lock: either this sees the end, or `retire`, which comes after its beginning, sees the worker.
         if !runtime.shared().is_open() {
             drop(slot);
             shutdown_worker(parts.into_worker());
-            self.lock().worker = WorkerPlace::Gone;
+            self.slot.lock().worker = WorkerPlace::Gone;
             return self.gone.notify_all();
         }
         slot.worker = WorkerPlace::Here(parts);
@@ -236,7 +237,7 @@ impl WorkerSlot {
 
     /// Takes the worker for good, to end it. If it is lent, who has it will do that; with `wait` this waits until then.
     pub(crate) fn retire(&self, wait: bool) -> Option<Worker> {
-        let mut slot = self.lock();
+        let mut slot = self.slot.lock();
         loop {
             match std::mem::take(&mut slot.worker) {
                 WorkerPlace::Here(parts) => return Some(parts.into_worker()),
@@ -246,12 +247,12 @@ impl WorkerSlot {
             if !wait {
                 return None;
             }
-            slot = self.gone.wait(slot).unwrap_or_else(|e| e.into_inner());
+            slot = self.gone.wait(slot);
         }
     }
 
     fn borrow(&self, root_waker: &Arc<RootWaker>) -> Option<Borrowed<'_>> {
-        let mut slot = self.lock();
+        let mut slot = self.slot.lock();
         match std::mem::replace(&mut slot.worker, WorkerPlace::Lent) {
             WorkerPlace::Here(parts) => Some(Borrowed { slot: self, worker: Some(parts.into_worker()) }),
             WorkerPlace::Lent => {
@@ -272,11 +273,7 @@ impl WorkerSlot {
     /// Threads in line for the worker.
     #[cfg(all(test, not(posse_loom)))]
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(|e| e.into_inner())
+        self.slot.lock().waiting.len()
     }
 }
 

@@ -4,13 +4,13 @@
 //! other, so joining, aborting before the start and panics work as everywhere.
 
 use crate::context;
+use crate::lock::{Condvar, Mutex};
 use crate::runtime::Handle;
 use crate::task::panic::catch_panic;
 use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Pool {
 
     /// Queues a task, starting a thread for it if none is free. After the shutdown its closure is dropped instead.
     pub(crate) fn submit(&self, runtime: &Handle, task: Runnable) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
         if !runtime.shared().is_open() {
             drop(state);
@@ -98,7 +98,7 @@ impl Pool {
 
     /// Without any thread nobody would ever run what is queued: it is cancelled, which its joiners see.
     fn thread_failed(&self, runtime: &Handle) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.threads -= 1;
         let unrun = if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
         drop(state);
@@ -107,21 +107,21 @@ impl Pool {
 
     fn run(&self, handle: &Handle) {
         let _entered = context::enter(handle.clone());
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
                 // The thread is counted: it must come back, whatever the closure leaves behind.
                 let again = catch_panic("a task of the blocking pool panicked", || task.run());
                 debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
-                state = self.lock();
+                state = self.state.lock();
             }
             if !handle.shared().is_open() {
                 break;
             }
 
             state.waiting += 1;
-            let (woken, wait) = self.work.wait_timeout(state, self.keep_alive).unwrap_or_else(|e| e.into_inner());
+            let (woken, wait) = self.work.wait_timeout(state, self.keep_alive);
             state = woken;
             state.waiting -= 1;
             if wait.timed_out() && state.queue.is_empty() {
@@ -134,7 +134,7 @@ impl Pool {
 
     /// Drops what is queued; what runs goes on until it ends by itself.
     pub(crate) fn shut_down(&self, runtime: &Handle) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let unrun = std::mem::take(&mut state.queue);
         self.work.notify_all();
         drop(state);
@@ -143,13 +143,8 @@ impl Pool {
 
     /// Waits until the last thread has left, at most for the given time. Returns the number still running.
     pub(crate) fn wait(&self, timeout: Duration) -> usize {
-        let state = self.lock();
-        let (state, _) =
-            self.work.wait_timeout_while(state, timeout, |state| state.threads > 0).unwrap_or_else(|e| e.into_inner());
+        let state = self.state.lock();
+        let (state, _) = self.work.wait_timeout_while(state, timeout, |state| state.threads > 0);
         state.threads
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

@@ -158,7 +158,7 @@ impl Builder {
             #[cfg(feature = "sim")]
             simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
         };
-        let (handle, locals) = Inner::new(config, workers, driver, io);
+        let (handle, locals) = Inner::build(config, workers, driver, io);
 
         let workers: Vec<Worker> = locals
             .into_iter()

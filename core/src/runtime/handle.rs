@@ -3,13 +3,13 @@
 use crate::context;
 use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
+use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::scheduler::Shared;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::queue::Local;
-use crate::shim::sync::atomic::{AtomicU64, Ordering};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Instant, Timers};
@@ -54,7 +54,7 @@ pub(crate) struct Config {
 }
 
 impl Inner {
-    pub(crate) fn new(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
+    pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
         let (shared, locals) = Shared::new(workers, driver, io);
         let inner = Self {
             shared,

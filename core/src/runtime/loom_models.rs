@@ -5,9 +5,9 @@
 
 use super::{Config, Flavor, Handle, Inner};
 use crate::io::Driver;
+use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::scheduler::park::Parker;
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::JoinHandle;
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
@@ -26,7 +26,7 @@ fn runtime() -> Handle {
         pool: Pool::new(String::new(), 1, Duration::ZERO, None),
         seed: 1,
     };
-    Inner::new(config, 1, driver, io).0
+    Inner::build(config, 1, driver, io).0
 }
 
 /// One step of the worker.

@@ -38,13 +38,13 @@ pub use handle::{EnterGuard, Handle, NoRuntime};
 pub(crate) use handle::{Config, Inner};
 
 use crate::context;
+use crate::lock::Mutex;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::task::JoinHandle;
 use crate::task::panic::catch_panic;
 use std::future::Future;
 use std::io;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -196,7 +196,7 @@ impl Runtime {
     }
 
     pub(crate) fn take_simulated(&mut self) -> Vec<WorkerParts> {
-        std::mem::take(self.simulated.get_mut().unwrap_or_else(|e| e.into_inner()))
+        std::mem::take(self.simulated.get_mut())
     }
 
     fn shut_down(&mut self, wait: bool) {

@@ -3,8 +3,8 @@
 //! `README.md` in this folder gives the argument. `state` packs two counts so that one load answers "is anybody needed?".
 
 use super::park::Parker;
-use crate::shim::sync::Mutex;
-use crate::shim::sync::atomic::{AtomicUsize, Ordering, fence};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// Low half: workers that look for work and have found none yet.
 const SEARCHING: usize = 1;
@@ -95,7 +95,7 @@ impl Idle {
             return None;
         }
 
-        let mut sleepers = self.lock();
+        let mut sleepers = self.sleepers.lock();
         if !self.should_wake() {
             return None;
         }
@@ -113,7 +113,7 @@ impl Idle {
     /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
     #[must_use]
     fn transition_to_parked(&self, worker: usize, was_searching: bool) -> bool {
-        let mut sleepers = self.lock();
+        let mut sleepers = self.sleepers.lock();
         let change = if was_searching { AWAKE + SEARCHING } else { AWAKE };
         let after = self.state.fetch_sub(change, Ordering::SeqCst) - change;
         sleepers.push(worker);
@@ -122,7 +122,7 @@ impl Idle {
 
     /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
     fn transition_from_parked(&self, worker: usize) -> bool {
-        let mut sleepers = self.lock();
+        let mut sleepers = self.sleepers.lock();
         let counted = match sleepers.iter().position(|&sleeper| sleeper == worker) {
             Some(position) => {
                 sleepers.swap_remove(position);
@@ -181,9 +181,5 @@ impl Idle {
     #[cfg(all(test, not(posse_loom)))]
     pub(crate) fn asleep(&self) -> usize {
         self.workers - self.state.load(Ordering::SeqCst) / AWAKE
-    }
-
-    fn lock(&self) -> crate::shim::sync::MutexGuard<'_, Vec<usize>> {
-        self.sleepers.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

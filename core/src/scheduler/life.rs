@@ -10,7 +10,7 @@
 //! Invariants: a runtime closes only after all workers have left, and each worker leaves once, with an empty queue. So from
 //! the last `leave` on nobody takes a task out of any queue but the one who left last.
 
-use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 
 const CLOSING: usize = 1;
 const CLOSED: usize = 1 << 1;

@@ -4,7 +4,7 @@
 //! empty fills it with a plain store; everything else is one exchange, by which exactly one side gets the pointer. A push
 //! wakes nobody: nobody looks here before the owner has been in one poll for long.
 
-use crate::shim::sync::atomic::{AtomicPtr, Ordering};
+use crate::loom::sync::atomic::{AtomicPtr, Ordering};
 use crate::task::raw::{Header, Runnable};
 use std::fmt;
 use std::ptr::{self, NonNull};
@@ -98,8 +98,8 @@ impl<T> Slot<T> {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
-    use crate::shim::cell::UnsafeCell;
-    use crate::shim::sync::Arc;
+    use crate::loom::cell::UnsafeCell;
+    use crate::loom::sync::Arc;
 
     /// What stands for a task: loom sees every access, and each is a write, so that two takers would be a race.
     struct Job(UnsafeCell<usize>);

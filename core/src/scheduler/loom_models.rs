@@ -2,8 +2,8 @@
 
 use super::idle::{Activity, Idle};
 use super::park::Parker;
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::shim::sync::{Arc, Mutex};
+use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::loom::sync::{Arc, Mutex};
 
 #[test]
 fn loom_an_unpark_ends_the_park() {
@@ -58,7 +58,7 @@ struct Pool {
 
 impl Pool {
     fn push(&self) {
-        *self.queue.lock().unwrap() += 1;
+        *self.queue.lock() += 1;
         self.wake_one();
     }
 
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     fn pop(&self) -> bool {
-        let mut queue = self.queue.lock().unwrap();
+        let mut queue = self.queue.lock();
         let any = *queue > 0;
         *queue -= usize::from(any);
         any
@@ -97,7 +97,7 @@ impl Pool {
         }
 
         let nobody_searches = activity.transition_to_parked(&self.idle, worker);
-        if nobody_searches && *self.queue.lock().unwrap() > 0 {
+        if nobody_searches && *self.queue.lock() > 0 {
             self.wake_one();
         }
         if self.done.load(Ordering::Acquire) < self.expected {

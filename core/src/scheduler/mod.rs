@@ -23,9 +23,10 @@ use self::queue::{Injector, Local, Stealer};
 use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
-use crate::shim::sync::atomic::{AtomicU32, Ordering};
+use crate::lock::{Mutex, MutexGuard};
+use crate::loom::sync::atomic::{AtomicU32, Ordering};
 use crate::task::raw::Runnable;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the other workers see of one worker.
@@ -146,11 +147,7 @@ impl Shared {
     }
 
     fn try_driver(&self) -> Option<MutexGuard<'_, Driver>> {
-        match self.driver.try_lock() {
-            Ok(driver) => Some(driver),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.driver.try_lock()
     }
 
     #[inline]

@@ -3,8 +3,8 @@
 //! Sharded by the worker that spawned the task; each shard is a slab behind a lock that is nearly always uncontended.
 
 use super::life::Life;
-use crate::shim::sync::atomic::Ordering;
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::Ordering;
 use crate::task::raw::{Header, Runnable, TaskRef};
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl OwnedTasks {
     #[must_use]
     pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable) -> bool {
         let shard_index = shard_index % self.shards.len();
-        let mut shard = self.lock(shard_index);
+        let mut shard = self.shards[shard_index].lock();
         // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
         if !life.is_open() {
             return false;
@@ -73,7 +73,7 @@ impl OwnedTasks {
     /// Removes a task that completes, if it was ever added.
     pub(crate) fn remove(&self, task: &Header) {
         let Some(slot) = task.owned.load(Ordering::Relaxed).checked_sub(1) else { return };
-        let mut shard = self.lock((slot >> 32) as usize);
+        let mut shard = self.shards[(slot >> 32) as usize].lock();
         let index = slot as u32;
 
         let next = shard.free;
@@ -93,7 +93,7 @@ impl OwnedTasks {
     }
 
     fn next_task(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
-        let shard = self.lock(shard_index);
+        let shard = self.shards[shard_index].lock();
         while let Some(slot) = shard.slots.get(*index) {
             *index += 1;
             if let Slot::Task(pointer) = slot {
@@ -119,10 +119,6 @@ impl OwnedTasks {
 
     /// Number of tasks that have not completed.
     pub(crate) fn len(&self) -> usize {
-        (0..self.shards.len()).map(|index| self.lock(index).len).sum()
-    }
-
-    fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
-        self.shards[index].lock().unwrap_or_else(|e| e.into_inner())
+        (0..self.shards.len()).map(|index| self.shards[index].lock().len).sum()
     }
 }

@@ -3,8 +3,8 @@
 //! Invariant: an `unpark` that happens before or during a `park` ends it (at most one token is kept). Partner of the
 //! swap in `unpark` is the compare-exchange at the start of each park and the swap at its end.
 
-use crate::shim::sync::atomic::{AtomicU8, Ordering};
-use crate::shim::sync::{Condvar, Mutex};
+use crate::loom::sync::atomic::{AtomicU8, Ordering};
+use crate::loom::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 const EMPTY: u8 = 0;
@@ -29,7 +29,7 @@ impl Parker {
         match self.state.swap(NOTIFIED, Ordering::AcqRel) {
             ON_CONDVAR => {
                 // Taking the lock makes sure the owner is inside `wait`, not on its way there.
-                drop(self.lock.lock().unwrap_or_else(|e| e.into_inner()));
+                drop(self.lock.lock());
                 self.condvar.notify_one();
             }
             IN_DRIVER => wake_driver(),
@@ -44,12 +44,12 @@ impl Parker {
             return;
         }
 
-        let mut guard = self.lock.lock().unwrap_or_else(|e| e.into_inner());
+        let mut guard = self.lock.lock();
         if self.transition_to_parked(ON_CONDVAR) {
             loop {
                 guard = match timeout {
-                    None => self.condvar.wait(guard).unwrap_or_else(|e| e.into_inner()),
-                    Some(timeout) => self.condvar.wait_timeout(guard, timeout).unwrap_or_else(|e| e.into_inner()).0,
+                    None => self.condvar.wait(guard),
+                    Some(timeout) => self.condvar.wait_timeout(guard, timeout).0,
                 };
                 // With a time-out a spurious wake-up is as good as a late one: the caller looks at the clock.
                 if timeout.is_some() || self.state.load(Ordering::Acquire) == NOTIFIED {

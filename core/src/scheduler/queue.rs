@@ -111,7 +111,7 @@ mod imp {
 
 #[cfg(posse_loom)]
 mod imp {
-    use crate::shim::sync::{Arc, Mutex};
+    use crate::loom::sync::{Arc, Mutex};
     use crate::task::raw::Runnable;
     use std::collections::VecDeque;
 
@@ -136,37 +136,37 @@ mod imp {
         }
 
         pub(crate) fn push(&self, task: Runnable) {
-            self.0.lock().unwrap().push_back(task);
+            self.0.lock().push_back(task);
         }
 
         pub(crate) fn pop(&self) -> Option<Runnable> {
-            self.0.lock().unwrap().pop_front()
+            self.0.lock().pop_front()
         }
 
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.lock().unwrap().is_empty()
+            self.0.lock().is_empty()
         }
 
         pub(crate) fn len(&self) -> usize {
-            self.0.lock().unwrap().len()
+            self.0.lock().len()
         }
     }
 
     impl Stealer {
         pub(crate) fn steal_into(&self, _thief: &Local) -> Option<Runnable> {
-            self.0.lock().unwrap().pop_front()
+            self.0.lock().pop_front()
         }
 
         pub(crate) fn steal(&self) -> Option<Runnable> {
-            self.0.lock().unwrap().pop_front()
+            self.0.lock().pop_front()
         }
 
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.lock().unwrap().is_empty()
+            self.0.lock().is_empty()
         }
 
         pub(crate) fn len(&self) -> usize {
-            self.0.lock().unwrap().len()
+            self.0.lock().len()
         }
     }
 
@@ -176,11 +176,11 @@ mod imp {
         }
 
         pub(crate) fn push(&self, task: Runnable) {
-            self.0.lock().unwrap().push_back(task);
+            self.0.lock().push_back(task);
         }
 
         pub(crate) fn pop(&self) -> Option<Runnable> {
-            self.0.lock().unwrap().pop_front()
+            self.0.lock().pop_front()
         }
 
         pub(crate) fn pop_into(&self, _local: &Local) -> Option<Runnable> {
@@ -188,7 +188,7 @@ mod imp {
         }
 
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.lock().unwrap().is_empty()
+            self.0.lock().is_empty()
         }
     }
 }

@@ -7,8 +7,8 @@
 
 use super::worker::MAINTENANCE_INTERVAL;
 use super::{Remote, Shared};
+use crate::loom::sync::atomic::{AtomicU32, Ordering};
 use crate::runtime::Handle;
-use crate::shim::sync::atomic::{AtomicU32, Ordering};
 use crate::time::Timers;
 use std::time::Duration;
 

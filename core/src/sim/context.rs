@@ -3,9 +3,10 @@
 use super::{ChoiceKind, SimRng};
 use crate::context;
 use crate::extensions::Extensions;
+use crate::lock::Mutex;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// Findings that are kept; after the first the run ends anyway.
 const FOUND_MAX: usize = 32;
@@ -42,7 +43,7 @@ impl SimContext {
 
     /// Reports that a promise was broken: the run fails.
     pub fn report(&self, text: impl Into<String>) {
-        let mut found = self.found.lock().unwrap_or_else(|e| e.into_inner());
+        let mut found = self.found.lock();
         if found.len() < FOUND_MAX {
             found.push(text.into());
         }
@@ -53,7 +54,7 @@ impl SimContext {
         if !self.any.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        std::mem::take(&mut *self.found.lock().unwrap_or_else(|e| e.into_inner()))
+        std::mem::take(&mut *self.found.lock())
     }
 
     /// Returns the value of type `T` that all machines share, made by `init` at the first call.

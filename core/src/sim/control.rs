@@ -3,12 +3,13 @@
 use super::clock::Skew;
 use super::net::{HostId, HostState, Net, Network};
 use super::{ChoiceKind, SimRng};
+use crate::lock::Mutex;
 use crate::runtime::Handle;
 use crate::sync::oneshot;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a machine runs whenever it starts, in the context of its fresh runtime.
@@ -69,21 +70,17 @@ pub struct WorldHandle {
     rng: SimRng,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
 impl WorldHandle {
     pub(super) fn new(net: Net, rng: SimRng) -> Self {
         Self { commands: Arc::default(), handles: Arc::default(), net, rng }
     }
 
     pub(super) fn take_command(&self) -> Option<Command> {
-        lock(&self.commands).pop_front()
+        self.commands.lock().pop_front()
     }
 
     pub(super) fn set_handle(&self, machine: HostId, handle: Option<Handle>) {
-        let mut handles = lock(&self.handles);
+        let mut handles = self.handles.lock();
         if handles.len() <= machine {
             handles.resize(machine + 1, None);
         }
@@ -93,7 +90,7 @@ impl WorldHandle {
     }
 
     fn push(&self, command: Command) {
-        lock(&self.commands).push_back(command);
+        self.commands.lock().push_back(command);
     }
 
     async fn done<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -139,7 +136,7 @@ impl WorldHandle {
 
     /// Returns the runtime of a machine; `None` while it is not up.
     pub fn handle(&self, machine: MachineId) -> Option<Handle> {
-        lock(&self.handles).get(machine.0).cloned().flatten()
+        self.handles.lock().get(machine.0).cloned().flatten()
     }
 
     /// Returns the address of a machine.

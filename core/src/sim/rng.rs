@@ -3,9 +3,10 @@
 //! One seeded generator for everything: who steps next, whom to steal from, how long a segment travels. Each draw is
 //! recorded with its kind, so that two runs of one seed can be compared decision by decision. Not secure, never fast path.
 
+use crate::lock::Mutex;
 use crate::rng::{Rng, split};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// Decisions kept one by one; beyond, only the hash goes on. 64 MiB, far beyond what a test of minutes takes.
 const LOG_MAX: usize = 16 * 1024 * 1024;
@@ -158,7 +159,7 @@ impl SimRng {
         if bound < 2 {
             return 0;
         }
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let drawn = state.rng.below(bound);
         state.record.push(kind, drawn as u64);
         drawn
@@ -169,7 +170,7 @@ impl SimRng {
         if least >= most {
             return least;
         }
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let span = most - least;
         let drawn = if span == u64::MAX { state.rng.next() } else { state.rng.next() % (span + 1) };
         state.record.push(kind, drawn);
@@ -187,7 +188,7 @@ impl SimRng {
 
     /// Draws 64 bits.
     pub fn next(&self, kind: ChoiceKind) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let drawn = state.rng.next();
         state.record.push(kind, drawn);
         drawn
@@ -195,22 +196,18 @@ impl SimRng {
 
     /// Records what was not drawn but must be the same in every run.
     pub fn note(&self, kind: ChoiceKind, value: u64) {
-        self.lock().record.push(kind, value);
+        self.0.lock().record.push(kind, value);
     }
 
     /// Returns everything that was decided so far.
     pub fn record(&self) -> Trace {
-        self.lock().record.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.0.lock().record.clone()
     }
 }
 
 impl fmt::Debug for SimRng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SimRng({:?})", self.lock().record)
+        write!(f, "SimRng({:?})", self.0.lock().record)
     }
 }
 

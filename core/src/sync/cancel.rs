@@ -1,7 +1,7 @@
 //! A wish to end, shared by many.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
 use crate::task::coop;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -40,15 +40,11 @@ struct State {
 }
 
 impl Node {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn wake_all(&self) {
         let mut more = true;
         while more {
             let mut woken = WakeList::default();
-            more = self.lock().waiters.pop_before(u64::MAX, &mut woken);
+            more = self.state.lock().waiters.pop_before(u64::MAX, &mut woken);
             woken.wake();
         }
     }
@@ -63,9 +59,9 @@ impl CancellationToken {
     /// A token that is cancelled with this one, and may be cancelled alone.
     pub fn child_token(&self) -> Self {
         let child = Self::new();
-        let mut state = self.node.lock();
+        let mut state = self.node.state.lock();
         if state.cancelled {
-            child.node.lock().cancelled = true;
+            child.node.state.lock().cancelled = true;
         } else {
             // Those that are gone are forgotten when the list would grow, so that its cost stays in proportion.
             if state.children.len() == state.children.capacity() {
@@ -83,7 +79,7 @@ impl CancellationToken {
         let mut nodes = vec![self.node.clone()];
         let mut seen = 0;
         while let Some(node) = nodes.get(seen).cloned() {
-            let mut state = node.lock();
+            let mut state = node.state.lock();
             state.cancelled = true;
             let children = std::mem::take(&mut state.children);
             drop(state);
@@ -95,7 +91,7 @@ impl CancellationToken {
 
     /// Returns true once it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.node.lock().cancelled
+        self.node.state.lock().cancelled
     }
 
     /// Waits until it is cancelled.
@@ -140,7 +136,7 @@ impl Future for Cancelled {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let mut state = this.node.lock();
+        let mut state = this.node.state.lock();
         if state.cancelled {
             let left = state.waiters.remove(&mut this.key);
             drop(state);
@@ -161,7 +157,7 @@ impl Future for Cancelled {
 impl Drop for Cancelled {
     fn drop(&mut self) {
         if !self.key.is_idle() {
-            let left = self.node.lock().waiters.remove(&mut self.key);
+            let left = self.node.state.lock().waiters.remove(&mut self.key);
             drop(left);
         }
     }

@@ -1,7 +1,7 @@
 //! A channel from many senders to one receiver, bounded unless its name says otherwise.
 
 use super::semaphore::{Semaphore, TryAcquireError};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::Mutex;
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::collections::VecDeque;
@@ -59,13 +59,9 @@ struct State<T> {
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Puts a value into the queue, for which room was taken.
     fn push(&self, value: T) -> Result<(), T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(value);
         }
@@ -170,20 +166,20 @@ impl<T> Sender<T> {
 
     /// Returns true once the receiver is gone or closed.
     pub fn is_closed(&self) -> bool {
-        self.shared.lock().closed
+        self.shared.state.lock().closed
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.lock().senders += 1;
+        self.shared.state.lock().senders += 1;
         Self { shared: self.shared.clone() }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.senders -= 1;
         let woken = if state.senders == 0 { state.receiver.take() } else { None };
         drop(state);
@@ -270,7 +266,7 @@ impl<T> Receiver<T> {
     /// Polls for the next value.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Some(value) = state.queue.pop_front() {
             drop(state);
             self.give_room(1);
@@ -289,7 +285,7 @@ impl<T> Receiver<T> {
 
     /// Receives a value without waiting; `None` if there is none now.
     pub fn try_recv(&mut self) -> Option<T> {
-        let value = self.shared.lock().queue.pop_front();
+        let value = self.shared.state.lock().queue.pop_front();
         if value.is_some() {
             self.give_room(1);
         }
@@ -298,7 +294,7 @@ impl<T> Receiver<T> {
 
     /// Refuses further values; those in the channel can still be received.
     pub fn close(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         if let Some(room) = &self.shared.room {
             room.close();
         }
@@ -314,7 +310,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = std::mem::take(&mut self.shared.lock().queue);
+        let unread = std::mem::take(&mut self.shared.state.lock().queue);
         drop(unread);
     }
 }

@@ -4,7 +4,7 @@
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::semaphore::Semaphore;
-use crate::shim::cell::UnsafeCell;
+use crate::loom::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -154,6 +154,7 @@ mod loom_models {
     use crate::testing::{counting_waker, poll_with};
     use loom::sync::Arc;
     use std::pin::pin;
+    use std::task::Poll;
 
     /// Two want the lock, one of them by `try_lock`; loom watches that they do not reach the value at once.
     #[test]
@@ -172,16 +173,47 @@ mod loom_models {
             let mut locking = pin!(mutex.lock());
             let first = poll_with(locking.as_mut(), &waker);
             let pending = first.is_pending();
-            if let std::task::Poll::Ready(mut value) = first {
+            if let Poll::Ready(mut value) = first {
                 *value += 1;
             }
             let added = other.join().unwrap();
             if pending {
                 assert_eq!(wakes.count(), 1);
-                let std::task::Poll::Ready(mut value) = poll_with(locking, &waker) else { panic!("it waits for ever") };
+                let Poll::Ready(mut value) = poll_with(locking, &waker) else { panic!("it waits for ever") };
                 *value += 1;
             }
             assert_eq!(*mutex.try_lock().unwrap(), 1 + added);
+        });
+    }
+
+    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its previous
+    /// holder wrote, or it waits on.
+    #[test]
+    fn loom_poll_without_a_wake_has_the_lock_or_waits_on() {
+        loom::model(|| {
+            let mutex = std::sync::Arc::new(Mutex::new(0));
+            let (wakes, waker) = counting_waker();
+            let Poll::Ready(mut holder) = poll_with(pin!(mutex.clone().lock_owned()), &waker) else {
+                panic!("it is free")
+            };
+            let mut locking = pin!(mutex.lock());
+            assert!(poll_with(locking.as_mut(), &waker).is_pending());
+            let other = loom::thread::spawn(move || {
+                *holder += 1;
+                drop(holder);
+            });
+
+            let early = poll_with(locking.as_mut(), &waker);
+            let is_early = early.is_ready();
+            if let Poll::Ready(value) = early {
+                assert_eq!(*value, 1);
+            }
+            other.join().unwrap();
+            if !is_early {
+                assert_eq!(wakes.count(), 1);
+                let Poll::Ready(value) = poll_with(locking, &waker) else { panic!("it waits for ever") };
+                assert_eq!(*value, 1);
+            }
         });
     }
 }

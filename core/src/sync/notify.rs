@@ -1,7 +1,7 @@
 //! Waking tasks without handing anything over.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::future::Future;
@@ -43,7 +43,7 @@ impl Notify {
 
     /// Wakes the first who waits, or keeps the notification.
     pub fn notify_one(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let woken = state.waiters.grant();
         state.permit |= woken.is_none();
         drop(state);
@@ -52,7 +52,7 @@ impl Notify {
 
     /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
         let newcomer = state.waiters.next_ticket();
         while !state.waiters.is_empty() {
@@ -63,7 +63,7 @@ impl Notify {
             if !more {
                 return;
             }
-            state = self.lock();
+            state = self.state.lock();
         }
     }
 
@@ -72,12 +72,8 @@ impl Notify {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line; a notification it got goes to the next.
     pub fn notified(&self) -> Notified<'_> {
-        let notify_waiters_calls = self.lock().notify_waiters_calls;
+        let notify_waiters_calls = self.state.lock().notify_waiters_calls;
         Notified { notify: self, notify_waiters_calls, key: WaiterKey::default(), done: false }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -108,7 +104,7 @@ impl Future for Notified<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let mut state = this.notify.lock();
+        let mut state = this.notify.state.lock();
         if !this.done {
             if state.notify_waiters_calls != this.notify_waiters_calls {
                 // Everybody was notified: one that was meant for a single waiter is not needed here.
@@ -133,7 +129,7 @@ impl Future for Notified<'_> {
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
         if !self.key.is_idle() {
-            let state = self.notify.lock();
+            let state = self.notify.state.lock();
             self.leave(state);
         }
     }

@@ -1,6 +1,6 @@
 //! A channel for one value.
 
-use crate::shim::sync::{Arc, Mutex, MutexGuard};
+use crate::loom::sync::{Arc, Mutex};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::fmt;
@@ -43,11 +43,7 @@ impl<T> State<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
+impl<T> Shared<T> {}
 
 /// The sending end.
 pub struct Sender<T> {
@@ -61,7 +57,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The value, if the receiver is gone.
     pub fn send(mut self, value: T) -> Result<(), T> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if state.receiver_gone {
             return Err(value);
         }
@@ -76,7 +72,7 @@ impl<T> Sender<T> {
 
     /// Returns true if the receiver is gone.
     pub fn is_closed(&self) -> bool {
-        self.shared.lock().receiver_gone
+        self.shared.state.lock().receiver_gone
     }
 
     /// Waits until the receiver is gone.
@@ -85,7 +81,7 @@ impl<T> Sender<T> {
     /// Dropping the future has no effect.
     pub async fn closed(&mut self) {
         poll_fn(|cx| {
-            let mut state = self.shared.lock();
+            let mut state = self.shared.state.lock();
             if state.receiver_gone {
                 return Poll::Ready(());
             }
@@ -103,7 +99,7 @@ impl<T> Drop for Sender<T> {
         if self.sent {
             return;
         }
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.sender_gone = true;
         let woken = state.receiver.take();
         drop(state);
@@ -143,7 +139,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvError`] if it can no longer come: the sender is gone, or this end was [closed](Self::close).
     pub fn try_recv(&mut self) -> Result<Option<T>, RecvError> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         match state.value.take() {
             Some(value) => Ok(Some(value)),
             None if state.sender_gone || state.receiver_gone => Err(RecvError),
@@ -153,7 +149,7 @@ impl<T> Receiver<T> {
 
     /// Keeps the sender from sending; a value already sent can still be received.
     pub fn close(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.receiver_gone = true;
         let woken = state.sender.take();
         drop(state);
@@ -166,7 +162,7 @@ impl<T> Future for Receiver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Some(value) = state.value.take() {
             progress.made_progress();
             return Poll::Ready(Ok(value));
@@ -185,7 +181,7 @@ impl<T> Future for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        let unread = self.shared.lock().value.take();
+        let unread = self.shared.state.lock().value.take();
         drop(unread);
     }
 }

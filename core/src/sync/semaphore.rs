@@ -1,8 +1,9 @@
 //! Permits, handed out in the order they were asked for.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use crate::shim::sync::atomic::{AtomicU64, Ordering};
-use crate::shim::sync::{Mutex, MutexGuard};
+use crate::loom::const_unless_loom;
+use crate::loom::sync::atomic::{AtomicU64, Ordering};
+use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use std::fmt;
 use std::future::poll_fn;
@@ -95,10 +96,12 @@ impl Drop for Waiting<'_> {
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits.
-    pub fn new(permits: usize) -> Self {
-        let state = State { permits, closed: false, waiters: WaitList::default() };
-        Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
+    const_unless_loom! {
+        /// A semaphore with so many permits.
+        pub fn new(permits: usize) -> Self {
+            let state = State { permits, closed: false, waiters: WaitList::new() };
+            Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
+        }
     }
 
     /// Waits for a permit.
@@ -151,7 +154,7 @@ impl Semaphore {
     }
 
     pub(super) fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(TryAcquireError::Closed);
         }
@@ -168,7 +171,7 @@ impl Semaphore {
             return Poll::Ready(Ok(()));
         }
 
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if key.is_idle() {
             if state.closed {
                 return Poll::Ready(Err(AcquireError));
@@ -194,7 +197,7 @@ impl Semaphore {
     }
 
     fn leave(&self, key: &mut WaiterKey, count: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if self.was_granted(key) {
             state.permits += count;
         }
@@ -206,7 +209,7 @@ impl Semaphore {
 
     /// Adds permits.
     pub fn add_permits(&self, count: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.permits = state.permits.saturating_add(count);
         self.grant(state);
     }
@@ -224,7 +227,7 @@ impl Semaphore {
             self.granted_below.store(state.waiters.front_ticket(), Ordering::Release);
             drop(state);
             woken.wake();
-            state = self.lock();
+            state = self.state.lock();
         }
     }
 
@@ -234,7 +237,7 @@ impl Semaphore {
 
     /// Returns how many permits are free.
     pub fn available_permits(&self) -> usize {
-        self.lock().permits
+        self.state.lock().permits
     }
 
     /// Refuses everybody from now on, those who wait included.
@@ -242,7 +245,7 @@ impl Semaphore {
         let mut more = true;
         while more {
             let mut woken = WakeList::default();
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.closed = true;
             more = state.waiters.pop_before(u64::MAX, &mut woken);
             drop(state);
@@ -252,11 +255,7 @@ impl Semaphore {
 
     /// Returns true once it was closed.
     pub fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
+        self.state.lock().closed
     }
 }
 

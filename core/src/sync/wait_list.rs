@@ -89,6 +89,13 @@ impl WaiterKey {
 
 impl<T> Default for WaitList<T> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> WaitList<T> {
+    /// A list without waiters.
+    pub const fn new() -> Self {
         Self(None)
     }
 }
@@ -284,8 +291,9 @@ pub struct WakeList {
     len: usize,
 }
 
-/// Wakers taken out of a list in one hold of its lock. As in other runtimes.
-const WAKE_LIST_MAX: usize = 32;
+/// Wakers taken out of a list in one hold of its lock. As in other runtimes; one in the models, so that two waiters are
+/// enough for what happens between two holds.
+const WAKE_LIST_MAX: usize = if cfg!(posse_loom) { 1 } else { 32 };
 
 impl Default for WakeList {
     fn default() -> Self {

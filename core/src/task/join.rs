@@ -4,12 +4,12 @@ use super::Id;
 use super::coop;
 use super::panic::{panic_text, report_unseen};
 use super::raw::TaskRef;
+use crate::lock::Mutex;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
 /// The owned right to a task's output. Dropping it detaches the task, which runs on.
@@ -144,7 +144,7 @@ impl JoinError {
     /// Returns the payload of the panic, or the error itself if there was none.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
-            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(|e| e.into_inner())),
+            Cause::Panicked(payload) => Ok(payload.into_inner()),
             Cause::Cancelled => Err(self),
         }
     }
@@ -163,7 +163,7 @@ impl JoinError {
 
     fn panic_text(&self) -> Option<String> {
         let Cause::Panicked(payload) = &self.cause else { return None };
-        let payload = payload.lock().unwrap_or_else(|e| e.into_inner());
+        let payload = payload.lock();
         Some(panic_text(&**payload).to_owned())
     }
 }

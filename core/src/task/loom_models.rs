@@ -1,8 +1,8 @@
 //! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
 
 use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
-use crate::shim::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::shim::sync::{Arc, Mutex};
+use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::loom::sync::{Arc, Mutex};
 
 /// A task reduced to its state word, a queue, and what it is waiting for.
 struct Task {
@@ -18,11 +18,11 @@ impl Task {
     }
 
     fn submit(&self) {
-        *self.queued.lock().unwrap() += 1;
+        *self.queued.lock() += 1;
     }
 
     fn take(&self) -> bool {
-        let mut queued = self.queued.lock().unwrap();
+        let mut queued = self.queued.lock();
         let any = *queued > 0;
         *queued -= usize::from(any);
         any

@@ -140,6 +140,27 @@ pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     coop::poll_spend(cx)
 }
 
+/// Takes a unit of the task's cooperative budget, and lets the other ready tasks run first if none is left. For a loop that
+/// may go on for long without waiting for anything of this crate.
+///
+/// # Cancel safety
+/// Dropping the future has no effect.
+///
+/// # Examples
+/// ```
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut sum = 0u64;
+/// for n in 0..1000 {
+///     posse_core::task::consume_budget().await;
+///     sum += n;
+/// }
+/// assert_eq!(sum, 499_500);
+/// # });
+/// ```
+pub async fn consume_budget() {
+    std::future::poll_fn(coop::poll_spend).await;
+}
+
 impl Future for YieldNow {
     type Output = ();
 

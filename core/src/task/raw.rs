@@ -11,10 +11,10 @@ use super::panic::{drop_catching, wake_catching};
 use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
 use super::{Id, JoinError};
 use crate::context;
+use crate::loom::cell::UnsafeCell;
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::AtomicU64;
 use crate::runtime::Handle;
-use crate::shim::cell::UnsafeCell;
-use crate::shim::sync::Mutex;
-use crate::shim::sync::atomic::AtomicU64;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -252,7 +252,7 @@ impl TaskRef {
     /// Makes the end of the task wake `waker`. A previous one is dropped outside of the lock: it may be the last of what it
     /// wakes.
     fn set_join_waker(&self, waker: &Waker) {
-        let mut join_waker = self.header().join_waker.lock().unwrap_or_else(|e| e.into_inner());
+        let mut join_waker = self.header().join_waker.lock();
         if join_waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return;
         }
@@ -419,7 +419,7 @@ unsafe fn finish(ptr: NonNull<Header>) {
     let header = unsafe { ptr.as_ref() };
     match header.state.complete() {
         OutputOwner::Other => {
-            let join_waker = header.join_waker.lock().unwrap_or_else(|e| e.into_inner()).take();
+            let join_waker = header.join_waker.lock().take();
             if let Some(waker) = join_waker {
                 wake_catching(waker);
             }

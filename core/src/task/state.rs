@@ -3,7 +3,7 @@
 //! Never touches the task's future or output: it only says who may. Every transition is one read-modify-write, so that
 //! of two racing parties exactly one is told to act. Its partner is always another method of this file on the same word.
 
-use crate::shim::sync::atomic::{AtomicUsize, Ordering};
+use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 
 /// Somebody owes the task a run: it is in a queue, about to be, or will be put there when the present run ends.
 const SCHEDULED: usize = 1;

@@ -4,7 +4,7 @@
 //! reads the deadlines; who sets one from outside writes it, fences, and reads the announcement. So at least one of the two
 //! sees the other, and no deadline is slept past.
 
-use crate::shim::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::loom::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Nobody is in the driver. Earlier than any deadline, so nobody is interrupted.
 const NOBODY: u64 = 0;
@@ -52,8 +52,8 @@ impl Attendance {
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
+    use crate::loom::sync::Arc;
     use crate::scheduler::park::Parker;
-    use crate::shim::sync::Arc;
 
     /// The parker stands for the event queue, which keeps an interruption until the next turn. If a deadline were slept
     /// past nobody would end the sleep, which loom reports as a deadlock.

@@ -61,7 +61,7 @@ pub struct Sleep {
 
 impl Sleep {
     /// As [`sleep`], with the clock and the timers of the runtime that is given: it can be polled on any thread, by any
-    /// executor. It ends only while that runtime runs.
+    /// executor. Once that runtime has shut down it is ready at once, as all sleeps of it are.
     pub fn on(handle: Handle, duration: Duration) -> Self {
         let deadline = handle.clock().now().saturating_add(duration);
         Self { handle, deadline, entry: None, is_fresh: !duration.is_zero() }

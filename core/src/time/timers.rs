@@ -7,9 +7,9 @@
 use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
+use crate::lock::Mutex;
 use crate::task::panic::wake_all;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 
 /// The `next` of a shard without timers.
@@ -49,7 +49,7 @@ impl Timers {
     /// Adds a timer. True if it became the earliest of its shard.
     pub(crate) fn insert(&self, shard: usize, deadline: Instant, waker: Waker) -> (Entry, bool) {
         let shard = shard % self.shards.len();
-        let mut wheel = self.shards[shard].lock();
+        let mut wheel = self.shards[shard].wheel.lock();
         let key = wheel.insert(deadline.0, waker);
         // Written under the lock. It need not be asked of the wheel, which costs more than the insertion.
         let next = &self.shards[shard].next;
@@ -62,7 +62,7 @@ impl Timers {
 
     /// Makes a timer wake `waker`. False if it has fired.
     pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
-        let mut wheel = self.shards[entry.shard].lock();
+        let mut wheel = self.shards[entry.shard].wheel.lock();
         let prev = match wheel.get_mut(entry.key) {
             Some(known) if known.will_wake(waker) => return true,
             Some(known) => std::mem::replace(known, waker.clone()),
@@ -74,7 +74,7 @@ impl Timers {
     }
 
     pub(crate) fn cancel(&self, entry: &Entry) {
-        let mut wheel = self.shards[entry.shard].lock();
+        let mut wheel = self.shards[entry.shard].wheel.lock();
         let waker = wheel.cancel(entry.key);
         // `next` may stay too early: that costs one look, cheaper than finding the new earliest at each cancel.
         if wheel.len() == 0 {
@@ -92,7 +92,7 @@ impl Timers {
         }
 
         let mut due = Vec::new();
-        let mut wheel = shard.lock();
+        let mut wheel = shard.wheel.lock();
         wheel.fire(now.0, |waker| due.push(waker));
         shard.publish(&wheel);
         drop(wheel);
@@ -158,7 +158,7 @@ impl Timers {
     /// Number of timers that wait.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.wheel.lock().len()).sum()
     }
 }
 
@@ -172,10 +172,6 @@ impl Drop for Attending<'_> {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, Wheel<Waker>> {
-        self.wheel.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn publish(&self, wheel: &Wheel<Waker>) {
         self.next.store(wheel.next_deadline().unwrap_or(NEVER), Ordering::Release);
     }

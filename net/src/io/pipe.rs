@@ -1,13 +1,14 @@
 //! Pipes in memory: one way, or both. For tests, and for joining what reads to what writes inside of a program.
 
 use futures_io::{AsyncRead, AsyncWrite};
+use posse_core::lock::Mutex;
 use posse_core::task::coop::poll_proceed;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Result};
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 /// Makes two streams of which each reads what the other writes. In each direction at most `max` bytes (at least one) are
@@ -96,11 +97,11 @@ impl Pipe {
         take: impl FnOnce(&mut VecDeque<u8>) -> Result<usize>,
     ) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.bytes.is_empty() && !state.ended {
-            let former = state.reader.replace(cx.waker().clone());
+            let prev = state.reader.replace(cx.waker().clone());
             drop(state);
-            drop(former);
+            drop(prev);
             return Poll::Pending;
         }
 
@@ -115,15 +116,15 @@ impl Pipe {
     /// Puts in as much as there is room for, or waits for some.
     fn poll_write(&self, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let room = self.max - state.bytes.len();
         if room == 0 {
-            let former = state.writer.replace(cx.waker().clone());
+            let prev = state.writer.replace(cx.waker().clone());
             drop(state);
-            drop(former);
+            drop(prev);
             return Poll::Pending;
         }
 
@@ -139,15 +140,11 @@ impl Pipe {
 
     /// One side is gone: the other one sees it now, and does not wait any more.
     fn end(&self, end: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         end(&mut state);
         let woken = [state.reader.take(), state.writer.take()];
         drop(state);
         woken.into_iter().flatten().for_each(Waker::wake);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

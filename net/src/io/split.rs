@@ -5,11 +5,12 @@
 //! of their own that share nothing but a reference.
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
+use posse_core::lock::Mutex;
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut, Result};
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Splits a stream into a reading and a writing half, which may go to different tasks.
@@ -64,7 +65,7 @@ impl<T> ReadHalf<T> {
         if !self.is_pair_of(&write) {
             return Err(UnsplitError(self, write));
         }
-        let stream = self.0.lock().stream.take();
+        let stream = self.0.0.lock().stream.take();
         // The slot is empty only during a poll, which borrows one of the halves.
         stream.map(|stream| *Pin::into_inner(stream)).ok_or(UnsplitError(self, write))
     }
@@ -105,11 +106,11 @@ impl<T> Shared<T> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        let mut slot = self.lock();
+        let mut slot = self.0.lock();
         let Some(stream) = slot.stream.take() else {
-            let former = slot.waiting[side as usize].replace(cx.waker().clone());
+            let prev = slot.waiting[side as usize].replace(cx.waker().clone());
             drop(slot);
-            drop(former);
+            drop(prev);
             return Poll::Pending;
         };
         drop(slot);
@@ -120,15 +121,11 @@ impl<T> Shared<T> {
             None => Poll::Pending,
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
 }
 
 impl<T> Drop for Taken<'_, T> {
     fn drop(&mut self) {
-        let mut slot = self.shared.lock();
+        let mut slot = self.shared.0.lock();
         slot.stream = self.stream.take();
         let waiting = mem::take(&mut slot.waiting);
         drop(slot);

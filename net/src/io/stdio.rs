@@ -5,6 +5,7 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::io::spawn_detached;
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_core::task::coop::poll_proceed;
@@ -12,8 +13,8 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead, Error, Result, Write};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::mpsc;
-use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 
 /// Bytes handed to the thread, or asked from it, at once.
@@ -110,7 +111,7 @@ impl<T: Send + 'static> Served<T> {
                 self.0.get_or_init(|| Mutex::new(sender))
             }
         };
-        let sender = sender.lock().unwrap_or_else(|e| e.into_inner());
+        let sender = sender.lock();
         sender.send(request).map_err(|_| Error::other("the thread of a standard stream has ended"))
     }
 }

@@ -1,10 +1,11 @@
 //! The log of one simulation.
 
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sim::SimContext;
 use posse_wire::{ActorKey, Counters, NodeId, fnv1a64};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// The log of the simulation that a runtime is part of, if it is part of one.
 pub(crate) struct WireLog(Option<(Arc<SimContext>, Arc<Log>)>);
@@ -56,12 +57,8 @@ impl WireLog {
 }
 
 impl Log {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(NodeId, NodeId), Way>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn sent(&self, between: (NodeId, NodeId), actor: ActorKey, message_type: u64, body: &[u8]) {
-        let mut ways = self.lock();
+        let mut ways = self.0.lock();
         let way = ways.entry(between).or_default();
         way.is_used = true;
         let line = way.sent.entry(actor).or_default();
@@ -71,7 +68,7 @@ impl Log {
     /// A message gets into a mailbox: it was sent to this incarnation, after those that got there before. What was sent in
     /// between is lost and cannot come any more. A node made by hand sends what it likes.
     fn taken(&self, (from, to): (NodeId, NodeId), actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
-        let mut ways = self.lock();
+        let mut ways = self.0.lock();
         let way = ways.entry((from, to)).or_default();
         way.taken += 1;
         let line = way.sent.entry(actor).or_default();
@@ -94,7 +91,7 @@ impl Log {
         if down && unsettled > 0 {
             return Some(format!("{to} is down, and {unsettled} messages to it are not settled"));
         }
-        let taken = self.lock().get(&(from, to)).map_or(0, |way| way.taken);
+        let taken = self.0.lock().get(&(from, to)).map_or(0, |way| way.taken);
         if acked > taken {
             return Some(format!("{to} acknowledged {acked} messages and took {taken} (lost: {lost})"));
         }

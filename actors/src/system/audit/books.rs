@@ -1,13 +1,14 @@
 //! Books of one machine of a simulation: messages sent, asks and monitors that go on, relations to other nodes.
 
 use crate::system::System;
+use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sim::SimContext;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long after its deadline an ask may go on: the world's clocks stand still while others step.
@@ -45,10 +46,6 @@ struct Watched {
 }
 
 impl Books {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Offered, returned, accepted.
     fn counts(&self) -> [u64; 3] {
         [&self.offered, &self.returned, &self.accepted].map(|counter| counter.load(Ordering::Acquire))
@@ -72,7 +69,7 @@ impl Audit {
     /// A monitor was set.
     pub(crate) fn monitor(&self, is_over: impl FnOnce() -> Box<dyn Fn() -> bool + Send>) -> TrackedMonitor {
         let is_over = is_over();
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let key = state.next;
         state.next += 1;
         state.monitors.insert(key, Watched { is_over, over_since: None });
@@ -81,7 +78,7 @@ impl Audit {
 
     /// Another node became known.
     pub(crate) fn add_peer<T: Audited + 'static>(&self, peer: &Arc<T>) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.peers.retain(|peer| peer.strong_count() > 0);
         let peer: Arc<dyn Audited> = peer.clone();
         state.peers.push(Arc::downgrade(&peer));
@@ -89,14 +86,14 @@ impl Audit {
 
     /// What is wrong with the sums of what was sent to other nodes.
     pub(crate) fn wrong_sums(&self) -> Vec<String> {
-        let peers: Vec<_> = self.0.lock().peers.iter().filter_map(Weak::upgrade).collect();
+        let peers: Vec<_> = self.0.state.lock().peers.iter().filter_map(Weak::upgrade).collect();
         peers.iter().filter_map(|peer| peer.audit()).collect()
     }
 
     /// Asks that should have ended.
     pub(crate) fn overdue_asks(&self) -> Vec<String> {
         let now = Instant::now();
-        let state = self.0.lock();
+        let state = self.0.state.lock();
         let overdue = state.asks.values().filter(|(deadline, _)| deadline.saturating_add(GRACE) < now);
         overdue.map(|(_, message)| format!("an ask with {message} goes on past its deadline")).collect()
     }
@@ -105,7 +102,7 @@ impl Audit {
     pub(crate) fn overdue_monitors(&self) -> Vec<String> {
         let now = Instant::now();
         let mut overdue = Vec::new();
-        for watched in self.0.lock().monitors.values_mut() {
+        for watched in self.0.state.lock().monitors.values_mut() {
             if !(watched.is_over)() {
                 continue;
             }
@@ -119,7 +116,7 @@ impl Audit {
 
     /// Asks that nobody ended though everything was dropped.
     pub(crate) fn left_asks(&self) -> usize {
-        self.0.lock().asks.len()
+        self.0.state.lock().asks.len()
     }
 }
 
@@ -141,7 +138,7 @@ impl TrackedAsk {
         }
         let Ok(handle) = Handle::try_current() else { return };
         let audit = System::of(&handle).audit.clone();
-        let mut state = audit.0.lock();
+        let mut state = audit.0.state.lock();
         let key = state.next;
         state.next += 1;
         state.asks.insert(key, (Instant::now() + within, message()));
@@ -151,7 +148,7 @@ impl TrackedAsk {
 
     pub(crate) fn end(&mut self) {
         if let Some((audit, key)) = self.0.take() {
-            audit.0.lock().asks.remove(&key);
+            audit.0.state.lock().asks.remove(&key);
         }
     }
 }
@@ -181,7 +178,7 @@ impl TrackedMonitor {
 
     fn remove(&self) {
         let Some((audit, key)) = &self.0 else { return };
-        if audit.0.lock().monitors.remove(key).is_none() {
+        if audit.0.state.lock().monitors.remove(key).is_none() {
             if let Some(simulation) = SimContext::current() {
                 simulation.report("a monitor fired twice");
             }

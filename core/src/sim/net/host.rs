@@ -42,7 +42,7 @@ impl HostNet {
     /// Takes all events and wakes those they are for. Returns how many there were.
     pub(crate) fn turn(&self) -> usize {
         let mut woken = Vec::new();
-        let mut state = self.net.lock();
+        let mut state = self.net.0.lock();
         let events = std::mem::take(&mut state.hosts[self.host].pending);
         self.pending.store(0, Ordering::Release);
         let count = events.len();
@@ -58,7 +58,7 @@ impl HostNet {
     }
 
     pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
-        let mut state = self.net.lock();
+        let mut state = self.net.0.lock();
         if let Some(slot) = state.slot_mut(id) {
             slot.readiness = Some(readiness);
             state.replay_readiness(id);
@@ -66,28 +66,28 @@ impl HostNet {
     }
 
     pub(crate) fn close(&self, id: SocketId) {
-        self.net.lock().close(id);
+        self.net.0.lock().close(id);
     }
 
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<SimListener> {
-        let id = self.net.lock().listen(self.host, address)?;
+        let id = self.net.0.lock().listen(self.host, address)?;
         Ok(SimListener::new(self.net.clone(), id))
     }
 
     pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
-        let id = self.net.lock().connect(self.host, address)?;
+        let id = self.net.0.lock().connect(self.host, address)?;
         Ok(SimStream::new(self.net.clone(), id))
     }
 
     pub(crate) fn bind_udp(&self, address: SocketAddr) -> io::Result<SimUdp> {
-        let id = self.net.lock().bind_udp(self.host, address)?;
+        let id = self.net.0.lock().bind_udp(self.host, address)?;
         Ok(SimUdp::new(self.net.clone(), id))
     }
 
     /// Finds the addresses of `host:port`: the names of the machines, and `localhost`.
     pub(crate) async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let (takes, fails) = {
-            let state = self.net.lock();
+            let state = self.net.0.lock();
             let network = state.links.get(self.host, usize::MAX);
             (draw(&state.rng, &network.resolve), state.rng.chance(ChoiceKind::Fault, network.resolve_failure))
         };
@@ -98,7 +98,7 @@ impl HostNet {
 
         let (host, port) = name.rsplit_once(':').ok_or(ErrorKind::InvalidInput)?;
         let port = port.parse().map_err(|_| ErrorKind::InvalidInput)?;
-        let found = self.net.lock().hosts.iter().find(|known| known.name == host).map(|known| known.ip);
+        let found = self.net.0.lock().hosts.iter().find(|known| known.name == host).map(|known| known.ip);
         let ip = match found {
             Some(ip) => ip,
             None if host == "localhost" => Ipv4Addr::LOCALHOST,

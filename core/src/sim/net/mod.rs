@@ -20,12 +20,13 @@ pub(crate) use udp::SimUdp;
 use super::clock::WorldTime;
 use super::{ChoiceKind, SimRng};
 use crate::io::{Event, Readiness};
+use crate::lock::Mutex;
 use link::{LinkState, Links};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tcp::{Listener, Stream};
 use udp::Udp;
@@ -178,13 +179,9 @@ impl Net {
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Adds a machine, which is up.
     pub(crate) fn add_host(&self, name: &str) -> HostId {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let id = state.hosts.len();
         state.hosts.push(Host {
             name: name.to_owned(),
@@ -202,27 +199,27 @@ impl Net {
 
     /// The way of a machine's runtime to the network.
     pub(crate) fn port(&self, host: HostId) -> HostNet {
-        let pending = self.lock().hosts[host].pending_len.clone();
+        let pending = self.0.lock().hosts[host].pending_len.clone();
         HostNet::new(self.clone(), host, pending)
     }
 
     pub(crate) fn ip(&self, host: HostId) -> Ipv4Addr {
-        self.lock().hosts[host].ip
+        self.0.lock().hosts[host].ip
     }
 
     /// How much of the world's time has passed.
     pub(crate) fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.lock().now())
+        Duration::from_nanos(self.0.lock().now())
     }
 
     /// When the next thing happens.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.lock().due.peek().map(|due| due.at)
+        self.0.lock().due.peek().map(|due| due.at)
     }
 
     /// Lets happen what is due by now.
     pub(crate) fn advance(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let now = state.now();
         while state.due.peek().is_some_and(|due| due.at <= now) {
             let Some(Scheduled { what, .. }) = state.due.pop() else { return };
@@ -232,7 +229,7 @@ impl Net {
 
     /// The process of a machine ends without a word; its kernel closes its sockets, or the machine goes with it.
     pub(crate) fn end_host(&self, host: HostId, host_state: HostState) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         for id in state.sockets_of(host) {
             match host_state {
                 HostState::PoweredOff => state.remove(id),
@@ -245,40 +242,40 @@ impl Net {
     }
 
     pub(crate) fn start_host(&self, host: HostId) {
-        self.lock().hosts[host].host_state = HostState::Up;
+        self.0.lock().hosts[host].host_state = HostState::Up;
     }
 
     /// Descriptors a machine's process has open.
     pub(crate) fn open_sockets(&self, host: HostId) -> usize {
-        self.lock().hosts[host].open
+        self.0.lock().hosts[host].open
     }
 
     pub(crate) fn set_descriptors_max(&self, host: HostId, max: usize) {
-        self.lock().hosts[host].descriptors_max = max;
+        self.0.lock().hosts[host].descriptors_max = max;
     }
 
     pub(crate) fn set_network(&self, network: Network) {
-        self.lock().links.set_default(network);
+        self.0.lock().links.set_default(network);
     }
 
     pub(crate) fn set_link(&self, from: HostId, to: HostId, network: &Arc<Network>) {
-        self.lock().links.set(from, to, network);
+        self.0.lock().links.set(from, to, network);
     }
 
     pub(crate) fn partition(&self, from: HostId, to: HostId) {
-        self.lock().links.partition(from, to);
+        self.0.lock().links.partition(from, to);
     }
 
     pub(crate) fn repair(&self, from: HostId, to: HostId) {
-        self.lock().links.repair(from, to);
+        self.0.lock().links.repair(from, to);
     }
 
     pub(crate) fn hold(&self, from: HostId, to: HostId) {
-        self.lock().links.hold(from, to);
+        self.0.lock().links.hold(from, to);
     }
 
     pub(crate) fn release(&self, from: HostId, to: HostId) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let now = state.now();
         for what in state.links.release(from, to) {
             state.schedule(now, what);
@@ -287,7 +284,7 @@ impl Net {
 
     /// Breaks every connection between two machines with a reset on both sides.
     pub(crate) fn reset_between(&self, a: HostId, b: HostId) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         for id in state.sockets_of(a).into_iter().chain(state.sockets_of(b)) {
             let host = state.slots[id.index as usize].host;
             let other = if host == a { b } else { a };
@@ -299,26 +296,26 @@ impl Net {
 
     /// Notes something for the report.
     pub(crate) fn note(&self, host: HostId, text: impl FnOnce() -> String) {
-        self.lock().note(host, text);
+        self.0.lock().note(host, text);
     }
 
     /// Notes what became of a way between two machines.
     pub(crate) fn note_way(&self, from: HostId, to: HostId, what: &str) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let name = state.hosts[to].name.clone();
         state.note(from, || format!("the way to {name} is {what}"));
     }
 
     /// What happened last at a machine, with the world's time.
     pub(crate) fn journal(&self, host: HostId) -> Vec<(Duration, String)> {
-        let state = self.lock();
+        let state = self.0.lock();
         state.hosts[host].journal.iter().map(|(at, text)| (Duration::from_nanos(*at), text.clone())).collect()
     }
 }
 
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = self.0.lock();
         f.debug_struct("Net").field("hosts", &state.hosts.len()).field("due", &state.due.len()).finish()
     }
 }

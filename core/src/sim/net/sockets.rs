@@ -22,12 +22,12 @@ impl SimListener {
     }
 
     pub(crate) fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
-        let (id, peer) = self.net.lock().accept(self.id)?;
+        let (id, peer) = self.net.0.lock().accept(self.id)?;
         Ok((SimStream { net: self.net.clone(), id }, peer))
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.net.lock().listening_address(self.id)
+        self.net.0.lock().listening_address(self.id)
     }
 }
 
@@ -48,11 +48,11 @@ impl SimStream {
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.net.lock().read(self.id, buffer, true)
+        self.net.0.lock().read(self.id, buffer, true)
     }
 
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.net.lock().read(self.id, buffer, false)
+        self.net.0.lock().read(self.id, buffer, false)
     }
 
     pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -63,7 +63,7 @@ impl SimStream {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.net.lock().write(self.id, bytes)
+        self.net.0.lock().write(self.id, bytes)
     }
 
     pub(crate) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -71,24 +71,24 @@ impl SimStream {
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.net.lock().shutdown(self.id, how)
+        self.net.0.lock().shutdown(self.id, how)
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(self.net.lock().living_stream(self.id)?.take_error().map(io::Error::from))
+        Ok(self.net.0.lock().living_stream(self.id)?.take_error().map(io::Error::from))
     }
 
     pub(crate) fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
-        self.net.lock().living_stream(self.id)?.set_linger_zero(time == Some(Duration::ZERO));
+        self.net.0.lock().living_stream(self.id)?.set_linger_zero(time == Some(Duration::ZERO));
         Ok(())
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.net.lock().living_stream(self.id)?.local())
+        Ok(self.net.0.lock().living_stream(self.id)?.local())
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let mut state = self.net.lock();
+        let mut state = self.net.0.lock();
         state.living_stream(self.id)?.peer().ok_or_else(|| ErrorKind::NotConnected.into())
     }
 }

@@ -121,35 +121,35 @@ impl SimUdp {
     }
 
     pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<()> {
-        self.net.lock().udp(self.id)?.connected = Some(address);
+        self.net.0.lock().udp(self.id)?.connected = Some(address);
         Ok(())
     }
 
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.net.lock().send_datagram(self.id, None, bytes)
+        self.net.0.lock().send_datagram(self.id, None, bytes)
     }
 
     pub(crate) fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.net.lock().send_datagram(self.id, Some(to), bytes)
+        self.net.0.lock().send_datagram(self.id, Some(to), bytes)
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.net.lock().receive(self.id, buffer, true).map(|(n, _)| n)
+        self.net.0.lock().receive(self.id, buffer, true).map(|(n, _)| n)
     }
 
     pub(crate) fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.net.lock().receive(self.id, buffer, true)
+        self.net.0.lock().receive(self.id, buffer, true)
     }
 
     pub(crate) fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.net.lock().receive(self.id, buffer, false)
+        self.net.0.lock().receive(self.id, buffer, false)
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.net.lock().udp(self.id)?.address)
+        Ok(self.net.0.lock().udp(self.id)?.address)
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.net.lock().udp(self.id)?.connected.ok_or_else(|| ErrorKind::NotConnected.into())
+        self.net.0.lock().udp(self.id)?.connected.ok_or_else(|| ErrorKind::NotConnected.into())
     }
 }

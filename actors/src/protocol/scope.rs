@@ -1,8 +1,8 @@
 //! Scopes in which references are written and read: whoever encodes or decodes for another node sets one, and serde, which
 //! knows nothing of nodes, finds it here.
 
-use super::actor_ref::Repr;
-use crate::protocol::dispatch::Served;
+use super::dispatch::Served;
+use crate::refs::actor_ref::Repr;
 use posse_wire::{Introduction, WireRef};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub(crate) trait RefScope: Send + Sync {
     fn export(&self, served: &Arc<dyn Served>) -> WireRef;
     /// What an address leads to.
     fn import(&self, wire: WireRef) -> Repr;
+    /// Bytes that what is decoded may take.
+    fn decoded_bytes_max(&self) -> usize;
 }
 
 struct Scope {
@@ -42,10 +44,15 @@ pub(crate) fn within<R>(node: Arc<dyn RefScope>, f: impl FnOnce() -> R) -> (R, V
     (result, mentioned.unwrap_or_default())
 }
 
+/// Bytes that what is decoded may take; `None` outside of any scope.
+pub(super) fn decoded_bytes_max() -> Option<usize> {
+    SCOPE.with_borrow(|scope| scope.as_ref().map(|scope| scope.node.decoded_bytes_max()))
+}
+
 const OUTSIDE: &str = "an `ActorRef` travels only in a message to another node";
 
 /// A reference as it is written.
-pub(super) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
+pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
     SCOPE.with_borrow_mut(|scope| {
         let scope = scope.as_mut().ok_or(OUTSIDE)?;
         Ok(match repr {
@@ -61,7 +68,7 @@ pub(super) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
 }
 
 /// A reference as it was read.
-pub(super) fn import(wire: WireRef, protocol: u64) -> Result<Repr, &'static str> {
+pub(crate) fn import(wire: WireRef, protocol: u64) -> Result<Repr, &'static str> {
     SCOPE.with_borrow(|scope| {
         let scope = scope.as_ref().ok_or(OUTSIDE)?;
         if wire.protocol != protocol {

@@ -1,0 +1,101 @@
+//! A meeting point for a number of tasks.
+
+use super::wait_set::WaitSet;
+use crate::loom::sync::Mutex;
+
+/// Lets tasks wait until so many of them have come, again and again.
+///
+/// # Examples
+/// ```
+/// use posse_core::sync::Barrier;
+/// use std::sync::Arc;
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let barrier = Arc::new(Barrier::new(3));
+/// let tasks: Vec<_> = (0..3)
+///     .map(|_| {
+///         let barrier = barrier.clone();
+///         posse_core::task::spawn(async move { barrier.wait().await.is_leader() })
+///     })
+///     .collect();
+/// let mut leaders = 0;
+/// for task in tasks {
+///     leaders += u32::from(task.await.unwrap());
+/// }
+/// assert_eq!(leaders, 1);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Barrier {
+    tasks: usize,
+    state: Mutex<State>,
+    met: WaitSet,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those who wait.
+    arrived: usize,
+    /// How often the tasks have met.
+    meetings: u64,
+}
+
+impl Barrier {
+    /// A barrier for so many tasks. Nobody waits at one for 0 or 1.
+    pub fn new(tasks: usize) -> Self {
+        Self { tasks: tasks.max(1), state: Mutex::default(), met: WaitSet::new() }
+    }
+
+    /// Waits until all have come. The last one to come is the leader.
+    ///
+    /// # Cancel safety
+    /// Dropping the future takes back the arrival: the others wait for another task in its place.
+    pub async fn wait(&self) -> BarrierWaitResult {
+        crate::task::consume_budget().await;
+        let Some(meeting) = self.arrive() else {
+            self.met.wake_all();
+            return BarrierWaitResult(true);
+        };
+        let _arrival = Arrival { barrier: self, meeting };
+        self.met.until(|| (self.state.lock().meetings != meeting).then_some(())).await;
+        BarrierWaitResult(false)
+    }
+
+    /// Counts one task; `None` if it was the last, else the number of the meeting it waits for.
+    fn arrive(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        state.arrived += 1;
+        if state.arrived < self.tasks {
+            return Some(state.meetings);
+        }
+        state.arrived = 0;
+        state.meetings += 1;
+        None
+    }
+}
+
+/// Takes the arrival back, unless its meeting has been.
+struct Arrival<'a> {
+    barrier: &'a Barrier,
+    meeting: u64,
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        let mut state = self.barrier.state.lock();
+        if state.meetings == self.meeting {
+            state.arrived -= 1;
+        }
+    }
+}
+
+/// What [`Barrier::wait`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWaitResult(bool);
+
+impl BarrierWaitResult {
+    /// Returns true for one task of each meeting.
+    pub fn is_leader(&self) -> bool {
+        self.0
+    }
+}

@@ -1,0 +1,178 @@
+//! A value that is made once, by an async function, when it is first needed.
+
+use super::semaphore::Semaphore;
+use crate::loom::const_unless_loom;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::sync::OnceLock;
+
+/// A place for a value that is set once. Of the tasks that would make it one at a time tries; the others wait.
+///
+/// # Examples
+/// ```
+/// use posse_core::sync::OnceCell;
+///
+/// static CONFIG: OnceCell<String> = OnceCell::new();
+///
+/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// let config = CONFIG.get_or_init(|| async { "read once".to_owned() }).await;
+/// assert_eq!(config, "read once");
+/// assert_eq!(CONFIG.get().map(String::as_str), Some("read once"));
+/// # });
+/// ```
+pub struct OnceCell<T> {
+    value: OnceLock<T>,
+    /// One permit: who has it may make the value.
+    turn: Semaphore,
+}
+
+/// Why [`OnceCell::set`] did not set; the value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SetError<T> {
+    /// There is a value.
+    AlreadyInitializedError(T),
+    /// A task is about to make one.
+    InitializingError(T),
+}
+
+impl<T> fmt::Debug for SetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyInitializedError(_) => "AlreadyInitializedError(..)",
+            Self::InitializingError(_) => "InitializingError(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for SetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyInitializedError(_) => "the cell has a value",
+            Self::InitializingError(_) => "the cell's value is being made",
+        })
+    }
+}
+
+impl<T> std::error::Error for SetError<T> {}
+
+impl<T> OnceCell<T> {
+    const_unless_loom! {
+        /// A cell without a value.
+        pub fn new() -> Self {
+            Self { value: OnceLock::new(), turn: Semaphore::new(1) }
+        }
+    }
+
+    /// Returns the value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// Returns the value for changing it, if there is one.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.get_mut()
+    }
+
+    /// Returns true if there is a value.
+    pub fn initialized(&self) -> bool {
+        self.get().is_some()
+    }
+
+    /// Sets the value.
+    ///
+    /// # Errors
+    /// [`SetError`] with the value, if there is one already or a task makes one.
+    pub fn set(&self, value: T) -> Result<(), SetError<T>> {
+        if self.initialized() {
+            return Err(SetError::AlreadyInitializedError(value));
+        }
+        match self.turn.try_acquire() {
+            Ok(_turn) => self.value.set(value).map_err(SetError::AlreadyInitializedError),
+            Err(_) => Err(SetError::InitializingError(value)),
+        }
+    }
+
+    /// Returns the value, made by `init` if there is none. `init` may be called although another task's is running, if that one is
+    /// dropped or panics.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops what `init` has begun; the next task in line tries.
+    pub async fn get_or_init<F, Fut>(&self, init: F) -> &T
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        match self.get_or_try_init(|| async { Ok::<T, Infallible>(init().await) }).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Returns the value, made by `init` if there is none.
+    ///
+    /// # Errors
+    /// What `init` returns; the next task in line tries.
+    ///
+    /// # Cancel safety
+    /// As [`get_or_init`](Self::get_or_init).
+    pub async fn get_or_try_init<E, F, Fut>(&self, init: F) -> Result<&T, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        crate::task::consume_budget().await;
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        // The semaphore is never closed.
+        let _turn = self.turn.acquire().await;
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let value = init().await?;
+        Ok(self.value.get_or_init(|| value))
+    }
+
+    /// Returns the value, if there is one.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+
+    /// Takes the value out, if there is one.
+    pub fn take(&mut self) -> Option<T> {
+        self.value.take()
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<T> for OnceCell<T> {
+    fn from(value: T) -> Self {
+        Self { value: value.into(), turn: Semaphore::new(1) }
+    }
+}
+
+impl<T: Clone> Clone for OnceCell<T> {
+    fn clone(&self) -> Self {
+        self.get().cloned().map_or_else(Self::new, Self::from)
+    }
+}
+
+impl<T: PartialEq> PartialEq for OnceCell<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Eq> Eq for OnceCell<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnceCell").field(&self.get()).finish()
+    }
+}

@@ -1,0 +1,114 @@
+//! Tasks that wait until a condition holds: the part that `watch`, `broadcast`, `Barrier` and `SetOnce` share.
+//!
+//! Never holds the condition itself. Invariant: who makes the condition true does so first and calls
+//! [`WaitSet::wake_all`] then. A waiter looks at the condition under the lock of the list, so it either sees that it
+//! holds or stands in the list when `wake_all` takes the lock.
+
+use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use crate::loom::const_unless_loom;
+use crate::loom::sync::Mutex;
+use crate::task::coop;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+#[derive(Debug)]
+pub(super) struct WaitSet(Mutex<WaitList<()>>);
+
+impl WaitSet {
+    const_unless_loom! {
+        pub(super) fn new() -> Self {
+            Self(Mutex::new(WaitList::new()))
+        }
+    }
+
+    /// Waits until `condition` gives something. The condition runs under a lock: it is a look at an atomic or the like.
+    ///
+    /// The future leaves nothing behind when it is dropped.
+    pub(super) fn until<R, C: FnMut() -> Option<R> + Unpin>(&self, condition: C) -> Until<'_, C> {
+        Until { set: self, key: WaiterKey::default(), condition }
+    }
+
+    /// As [`until`](Self::until), with a key that its owner keeps; who drops the key calls [`leave`](Self::leave).
+    pub(super) fn poll_until<R>(
+        &self,
+        key: &mut WaiterKey,
+        cx: &Context<'_>,
+        mut condition: impl FnMut() -> Option<R>,
+    ) -> Poll<R> {
+        let mut waiters = self.0.lock();
+        if let Some(result) = condition() {
+            let left = waiters.remove(key);
+            drop(waiters);
+            drop(left);
+            return Poll::Ready(result);
+        }
+
+        // Woken, and the condition does not hold: it waits again, at the end of the line.
+        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, cx.waker()) };
+        if key.is_idle() {
+            waiters.push(key, (), cx.waker().clone());
+        }
+        drop(waiters);
+        drop(prev);
+        Poll::Pending
+    }
+
+    /// Takes a waiter out, if it still waits.
+    pub(super) fn leave(&self, key: &mut WaiterKey) {
+        if !key.is_idle() {
+            let left = self.0.lock().remove(key);
+            drop(left);
+        }
+    }
+
+    /// Wakes all who wait now. Who comes while this lasts has seen the condition as it is.
+    pub(super) fn wake_all(&self) {
+        let newcomer = self.0.lock().next_ticket();
+        let mut more = true;
+        while more {
+            let mut woken = WakeList::default();
+            more = self.0.lock().pop_before(newcomer, &mut woken);
+            woken.wake();
+        }
+    }
+}
+
+impl Default for WaitSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The future of [`WaitSet::until`]. It takes a unit of the budget when it is ready.
+#[must_use = "waits for nothing unless it is awaited"]
+pub(super) struct Until<'a, C> {
+    set: &'a WaitSet,
+    key: WaiterKey,
+    condition: C,
+}
+
+impl<R, C: FnMut() -> Option<R> + Unpin> Future for Until<'_, C> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let progress = ready!(coop::poll_proceed(cx));
+        let this = &mut *self;
+        let result = ready!(this.set.poll_until(&mut this.key, cx, &mut this.condition));
+        progress.made_progress();
+        Poll::Ready(result)
+    }
+}
+
+impl<C> Drop for Until<'_, C> {
+    fn drop(&mut self) {
+        self.set.leave(&mut self.key);
+    }
+}
+
+impl<C> fmt::Debug for Until<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Until").field("key", &self.key).finish_non_exhaustive()
+    }
+}

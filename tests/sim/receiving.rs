@@ -1,0 +1,126 @@
+//! Long frames that arrive in part, and short ones that are long once they are decoded: what a peer can make a node hold.
+
+use crate::probe::{Probing, Rogue, find, id_of, idle, message, peer, probe_of, server, settled, state};
+use posse::cluster::{Limits, PeerState};
+use posse::prelude::*;
+use posse::sim::{Sim, SimMachine};
+use posse::time::{sleep, timeout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Room for so many long messages at once.
+fn room_for(messages: usize) -> Limits {
+    let mut limits = Limits::default();
+    limits.message_bytes_max = 1024 * 1024;
+    limits.receiving_bytes_max = messages * 1024 * 1024;
+    limits
+}
+
+const LONG: usize = 900_000;
+
+async fn weigh(from: &SimMachine, probe: &ActorRef<Probing>, within: std::time::Duration) -> Result<u64, AskError> {
+    let probe = probe.clone();
+    from.run(async move { probe.weigh(vec![7; LONG]).within(within).await }).await
+}
+
+/// Sends most of a long message, and then of the rest as little as keeps a connection open. Returns what is said at its end.
+async fn dawdle(mut rogue: Rogue, sent: Arc<AtomicUsize>) -> Vec<u8> {
+    let body = [&(LONG as u64).to_le_bytes()[..], &[7; LONG]].concat();
+    let frame = rogue.frame(message("weigh"), &body);
+    let (mut begun, most, mut heard) = (0, frame.len() * 9 / 10, Vec::new());
+    loop {
+        let until = if begun < most { most } else { (begun + 4096).min(frame.len() - 1) };
+        while begun < until {
+            let Ok(Ok(written)) = timeout(secs(20), rogue.stream.write(&frame[begun..until])).await else { break };
+            begun += written;
+            sent.fetch_add(written, Ordering::Relaxed);
+        }
+        let rest = timeout(secs(3), rogue.stream.read_to_end(&mut heard)).await;
+        if rest.is_ok() {
+            return heard;
+        }
+    }
+}
+
+/// Many peers announce long messages and take their time: what the node takes of them is bounded, and one that sends its
+/// messages as fast as it can is served, as are all others with short ones.
+#[posse::test(sim, seeds = 4)]
+async fn peers_that_dawdle_take_no_more_than_there_is_room_and_keep_nobody_out(sim: Sim) {
+    let (a, b) = (server(&sim, "a").limits(room_for(2)).await, sim.node("b").limits(room_for(2)).await);
+    let (probe, host, address) = (find(&b, &a).await, idle(&sim, "host").await, a.address());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let dawdling: Vec<_> = (0..16)
+        .map(|n| {
+            let sent = sent.clone();
+            host.spawn(async move {
+                let rogue = Rogue::enter(address, &format!("rogue{n}")).await;
+                dawdle(rogue, sent).await
+            })
+        })
+        .collect();
+    sleep(ms(900)).await;
+    // Beside what has room: 128 KiB each, what a read brings beyond, and what is on its way.
+    let bound = 2 * 1024 * 1024 + 16 * (128 + 64 + 2 * 64) * 1024;
+    let taken = sent.load(Ordering::Relaxed);
+    assert!((1_500_000..bound).contains(&taken), "{taken} bytes");
+    assert_eq!(crate::probe::echo(&b, &probe, secs(1)).await.unwrap(), "there?");
+
+    assert_eq!(weigh(&b, &probe, secs(60)).await, Ok(LONG as u64));
+    assert_eq!(peer(&b, id_of(&a)).unwrap().counters.lost, 0);
+    for dawdling in dawdling {
+        let said = String::from_utf8_lossy(&dawdling.await.unwrap()).into_owned();
+        // The last of them keeps nobody waiting, until it has nothing left to send.
+        assert!(said.contains("too slowly while others wait for room") || said.contains("no frame for 4s"), "{said}");
+    }
+    assert_eq!(weigh(&b, &probe, secs(5)).await, Ok(LONG as u64));
+}
+
+/// Long messages of many nodes at once take turns; none is lost, nobody is given up.
+#[posse::test(sim, seeds = 4)]
+async fn long_messages_of_many_take_turns(sim: Sim) {
+    let a = server(&sim, "a").limits(room_for(1)).await;
+    let mut others = Vec::new();
+    for n in 0..6 {
+        let other = sim.node(&format!("b{n}")).limits(room_for(1)).await;
+        let probe = find(&other, &a).await;
+        others.push((other, probe));
+    }
+    let weighing: Vec<_> = others
+        .iter()
+        .flat_map(|(other, probe)| {
+            (0..4).map(|_| {
+                let probe = probe.clone();
+                other.spawn(async move { probe.weigh(vec![7; LONG]).within(secs(120)).await })
+            })
+        })
+        .collect();
+    for weighing in weighing {
+        assert_eq!(weighing.await.unwrap(), Ok(LONG as u64));
+    }
+    for (other, _) in &others {
+        let found = peer(other, id_of(&a)).unwrap();
+        assert_eq!((found.state, found.counters.lost), (PeerState::Connected, 0));
+    }
+}
+
+/// A message that would take much more memory than its bytes is refused with the reason, told or asked; nothing else is.
+#[posse::test(sim, seeds = 4)]
+async fn message_that_takes_too_much_memory_is_refused_and_says_so(sim: Sim) {
+    let mut limits = Limits::default();
+    (limits.message_bytes_max, limits.decoded_bytes_max) = (256 * 1024, 256 * 1024);
+    let (a, b) = (server(&sim, "a").limits(limits).await, sim.node("b").await);
+    find(&b, &a).await;
+    let probe = probe_of(&b, &a).await;
+    let ask = |len: usize| {
+        let (probe, list) = (probe.clone(), vec![Vec::new(); len]);
+        b.run(async move { probe.nested(list).within(secs(5)).await })
+    };
+    assert_eq!(ask(10_000).await, Ok(0));
+    let Err(AskError::Decode(why)) = ask(11_000).await else { panic!("it was taken") };
+    assert_eq!(&*why, "it takes more than 262144 bytes of memory");
+    let counters = settled(&sim, &b, id_of(&a)).await;
+    assert_eq!(
+        (counters.refused[posse_wire::Refused::Unreadable as usize], state(&b, id_of(&a))),
+        (1, Some(PeerState::Connected))
+    );
+}
