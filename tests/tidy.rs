@@ -65,7 +65,20 @@ const WORDS: [(&str, &[&str]); 3] = [
         &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
     ),
     ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
-    ("actors/src/", &["RoomWaiter", "shim"]),
+    (
+        "actors/src/",
+        &[
+            "DeadReason",
+            "Ledger",
+            "LocalOp",
+            "RemoteRef",
+            "RoomWaiter",
+            "ServedActor",
+            "Undelivered",
+            "Watchable",
+            "shim",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {

@@ -222,7 +222,7 @@ pub enum AskError {
     /// Nobody is at the address: the actor ended long ago, or never was.
     NoSuchActor,
     /// The actor failed, or was killed, while it handled the message.
-    Crashed,
+    Failed,
     /// The actor's node is down. The message may have been handled.
     NodeDown,
     /// The deadline passed. The message is not handled any more if work on it has not begun.
@@ -265,7 +265,7 @@ impl fmt::Display for AskError {
             Self::TooLarge => SendReason::TooLarge.fmt(f),
             Self::Incompatible => SendReason::Incompatible.fmt(f),
             Self::Encode(why) => SendReason::Encode(why.clone()).fmt(f),
-            Self::Crashed => f.write_str("the actor crashed while it handled the message"),
+            Self::Failed => f.write_str("the actor failed while it handled the message"),
             Self::Timeout => f.write_str("no reply before the deadline"),
             Self::Deadlock => f.write_str("an actor that asks itself waits for itself for ever"),
             Self::NoReply => f.write_str("there will be no reply"),

@@ -217,7 +217,7 @@ async fn asks_end_with_the_reason_there_is_no_reply() {
     let crashing = posse::spawn(Tester::default);
     server.publish("crashing", crashing.share::<Testing>()).await.unwrap();
     let crashing: ActorRef<Testing> = _client.find("crashing").await.unwrap();
-    assert_eq!(crashing.crash().await.unwrap_err(), AskError::Crashed);
+    assert_eq!(crashing.crash().await.unwrap_err(), AskError::Failed);
 }
 
 #[posse::test]
@@ -232,7 +232,7 @@ async fn ask_that_timed_out_is_not_handled_any_more() {
     server.publish("second", second.share::<Testing>()).await.unwrap();
     let second: ActorRef<Testing> = _client.find("second").await.unwrap();
     assert_eq!(second.echo("fine".to_owned()).await.unwrap(), "fine");
-    assert_eq!(system.dead_letters().count(posse::DeadReason::Crashed), 0);
+    assert_eq!(system.dead_letters().count(posse::DeadLetterReason::Failed), 0);
 }
 
 #[posse::test]

@@ -25,7 +25,7 @@ use std::future::Future;
 /// }
 /// ```
 ///
-/// A message that may leave the process is [`Wire`](crate::Wire) as well: a stable name makes it so.
+/// A message that may leave the process is [`Wire`](crate::protocol::Wire) as well: a stable name makes it so.
 /// ```
 /// use posse::Message;
 /// use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ impl Message for Down {
     note = "write `impl Handler<{M}> for {Self} {{ async fn handle(&mut self, message: {M}, ctx: &mut Context<Self>) -> .. }}`"
 )]
 pub trait Handler<M: Message>: Actor {
-    /// Handles a message. A panic fails the actor, and the asker gets [`AskError::Crashed`](crate::AskError::Crashed);
+    /// Handles a message. A panic fails the actor, and the asker gets [`AskError::Failed`](crate::AskError::Failed);
     /// a reply that is an error does neither.
     fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> impl Future<Output = M::Reply> + Send;
 }

@@ -249,10 +249,10 @@ impl Node {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
         }
-        let Repr::Local(served) = actor.repr() else {
+        let Repr::Local(endpoint) = actor.repr() else {
             return Err(NodeError::Setting("only an actor of this process can be published".into()));
         };
-        if self.0.core.publish(name, served) { Ok(()) } else { Err(NodeError::NameTaken) }
+        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken) }
     }
 
     /// Takes a name back. False if nobody had it.
@@ -272,7 +272,7 @@ impl Node {
         let protocol = protocol_id::<P>();
         let core = &self.0.core;
         let here = match core.find(name, protocol) {
-            Ok((served, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(served)))),
+            Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer,
         };
         let lookups: Vec<_> = core.peers().iter().filter_map(|peer| Lookup::begin(peer, protocol, name)).collect();

@@ -152,7 +152,7 @@ impl Peer {
             Err(panic) => {
                 // Only its payload is left, and that must go without harm.
                 panic_message(panic);
-                Err(AskError::Crashed)
+                Err(AskError::Failed)
             }
         };
         Some(Ready { id: debt.bell.id, expires: debt.expires, result, mentioned })
@@ -189,7 +189,7 @@ pub(super) fn reply_code(error: &AskError) -> (ReplyCode, &str) {
         AskError::Full => (ReplyCode::Full, ""),
         AskError::Stopped => (ReplyCode::Stopped, ""),
         AskError::NoSuchActor => (ReplyCode::NoSuchActor, ""),
-        AskError::Crashed => (ReplyCode::Crashed, ""),
+        AskError::Failed => (ReplyCode::Crashed, ""),
         AskError::Timeout => (ReplyCode::Expired, ""),
         AskError::Deadlock => (ReplyCode::Deadlock, ""),
         AskError::Incompatible => (ReplyCode::Incompatible, ""),

@@ -8,8 +8,8 @@ use super::owed::Owed;
 use crate::error::{AskError, FindError};
 use crate::id::ExitReason;
 use crate::refs::target::Place;
-use crate::watch::monitor::{Monitors, Notify as Told};
-use crate::watch::shared::Shared;
+use crate::watch::monitor::{DownCallback, Monitors};
+use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub(super) enum Answer {
     Ask(oneshot::Sender<Result<BytesMut, AskError>>),
     /// With the number of the actor that is to be told, if it is one.
-    Watch(Told, Option<u64>),
+    Watch(DownCallback, Option<u64>),
     Resolve(oneshot::Sender<Result<Resolution, FindError>>),
 }
 
@@ -441,7 +441,7 @@ impl Peer {
     }
 
     /// Says that the other node monitors one of our actors. It is told once.
-    pub(super) fn watched_by(self: &Arc<Self>, id: CorrelationId, shared: &Shared) {
+    pub(super) fn watched_by(self: &Arc<Self>, id: CorrelationId, shared: &ActorShared) {
         let peer = Arc::downgrade(self);
         let monitors = shared.monitors.clone();
         let key = monitors.add(Box::new(move |reason| {

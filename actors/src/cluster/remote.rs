@@ -10,7 +10,7 @@ use crate::protocol::codec::CodecError;
 use crate::protocol::scope::{self, RefScope};
 use crate::refs::remote::{Outgoing, Remote, ReplySink, Request, Requests};
 use crate::refs::target::{Reserve, Waiter};
-use crate::watch::monitor::{Demonitor, Monitor, Notify};
+use crate::watch::monitor::{Demonitor, DownCallback, Monitor};
 use posse_core::runtime::Handle;
 use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, Session, TypeInfo, WireRef};
 use std::cell::Cell;
@@ -105,7 +105,7 @@ impl Remote for RemoteActor {
         self
     }
 
-    fn monitor(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+    fn monitor(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor {
         let watcher = watcher.map(|watcher| watcher.number());
         match self.peer.with_session(|session| session.watch(self.key, Answer::Watch(notify, watcher))) {
             Ok(id) => Monitor::remote(self.id(), self.peer.clone(), id),

@@ -6,7 +6,7 @@ use crate::actor::message::{Handler, Message};
 use crate::error::{AskError, TellError};
 use crate::refs::LocalRef;
 use crate::refs::target::Reserve;
-use crate::watch::shared::Shared;
+use crate::watch::shared::ActorShared;
 use posse_core::mailbox::{ReplyReceiver, Reservation, TrySendError};
 use posse_core::task::panic_message;
 use std::any::Any;
@@ -18,14 +18,14 @@ use std::pin::Pin;
 
 /// Why bytes from another node did not become a message in a mailbox.
 #[derive(Debug)]
-pub(crate) enum Undelivered {
+pub(crate) enum DeliveryError {
     /// The bytes are to be kept and delivered again when there is room.
     Full,
     Stopped,
     Decode(String),
 }
 
-impl<M> From<TrySendError<M>> for Undelivered {
+impl<M> From<TrySendError<M>> for DeliveryError {
     fn from(refused: TrySendError<M>) -> Self {
         let why = match &refused {
             TrySendError::Full(_) => Self::Full,
@@ -42,34 +42,34 @@ impl<M> From<TrySendError<M>> for Undelivered {
 pub(crate) type EncodedReply = Pin<Box<dyn Future<Output = Result<Vec<u8>, AskError>> + Send>>;
 
 /// Decodes a message and puts it into the actor's mailbox.
-type FromBytes<A, R> = fn(&LocalRef<A>, &mut Reservation, &[u8]) -> Result<R, Undelivered>;
+type Deliver<A, R> = fn(&LocalRef<A>, &mut Reservation, &[u8]) -> Result<R, DeliveryError>;
 
 /// How an actor takes one type of message.
 #[doc(hidden)]
-pub struct Entry<A: Actor> {
+pub struct HandlerEntry<A: Actor> {
     local: fn(&LocalRef<A>, &mut dyn Any),
-    tell: FromBytes<A, ()>,
-    ask: FromBytes<A, EncodedReply>,
+    tell: Deliver<A, ()>,
+    ask: Deliver<A, EncodedReply>,
 }
 
-impl<A: Actor> Entry<A> {
+impl<A: Actor> HandlerEntry<A> {
     /// By its handler.
     pub const fn of<M: Wire>() -> Self
     where
         A: Handler<M>,
     {
-        Self { local: take_local::<A, M>, tell: take_tell::<A, M>, ask: take_ask::<A, M> }
+        Self { local: send_local::<A, M>, tell: deliver_tell::<A, M>, ask: deliver_ask::<A, M> }
     }
 }
 
-impl<A: Actor> fmt::Debug for Entry<A> {
+impl<A: Actor> fmt::Debug for HandlerEntry<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entry")
+        f.write_str("HandlerEntry")
     }
 }
 
 /// A message for an actor of this process whose type the sender does not know. It stays on the sender's stack.
-pub(crate) struct LocalOp<M: Message> {
+pub(crate) struct LocalCall<M: Message> {
     pub(crate) message: Option<M>,
     pub(crate) wants_reply: bool,
     pub(crate) waiter: Reservation,
@@ -77,33 +77,33 @@ pub(crate) struct LocalOp<M: Message> {
     pub(crate) reply: Option<ReplyReceiver<M::Reply>>,
 }
 
-fn take_local<A: Handler<M>, M: Message>(actor: &LocalRef<A>, op: &mut dyn Any) {
-    let Some(op) = op.downcast_mut::<LocalOp<M>>() else { return };
+fn send_local<A: Handler<M>, M: Message>(actor: &LocalRef<A>, op: &mut dyn Any) {
+    let Some(op) = op.downcast_mut::<LocalCall<M>>() else { return };
     let Some(message) = op.message.take() else { return };
     let result = if op.wants_reply {
-        actor.put_ask(&mut op.waiter, message).map(|reply| op.reply = Some(reply))
+        actor.try_send_ask(&mut op.waiter, message).map(|reply| op.reply = Some(reply))
     } else {
-        actor.put(&mut op.waiter, message)
+        actor.try_send(&mut op.waiter, message)
     };
     op.refused = result.err().map(TellError::from);
 }
 
-fn take_tell<A: Handler<M>, M: Wire>(
+fn deliver_tell<A: Handler<M>, M: Wire>(
     actor: &LocalRef<A>,
     waiter: &mut Reservation,
     body: &[u8],
-) -> Result<(), Undelivered> {
-    let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
-    Ok(actor.put(waiter, message)?)
+) -> Result<(), DeliveryError> {
+    let message: M = codec::decode(body).map_err(|error| DeliveryError::Decode(error.to_string()))?;
+    Ok(actor.try_send(waiter, message)?)
 }
 
-fn take_ask<A: Handler<M>, M: Wire>(
+fn deliver_ask<A: Handler<M>, M: Wire>(
     actor: &LocalRef<A>,
     waiter: &mut Reservation,
     body: &[u8],
-) -> Result<EncodedReply, Undelivered> {
-    let message: M = codec::decode(body).map_err(|error| Undelivered::Decode(error.to_string()))?;
-    let reply = actor.put_ask(waiter, message)?;
+) -> Result<EncodedReply, DeliveryError> {
+    let message: M = codec::decode(body).map_err(|error| DeliveryError::Decode(error.to_string()))?;
+    let reply = actor.try_send_ask(waiter, message)?;
     Ok(Box::pin(async move {
         let reply = reply.await?;
         let mut body = Vec::new();
@@ -113,23 +113,23 @@ fn take_ask<A: Handler<M>, M: Wire>(
 }
 
 /// A living actor of this process as its protocol shows it.
-pub(crate) trait Served: Send + Sync {
-    fn shared(&self) -> &Shared;
+pub(crate) trait Endpoint: Send + Sync {
+    fn shared(&self) -> &ActorShared;
     fn protocol(&self) -> u64;
     fn messages(&self) -> &'static [MessageType];
     fn reserve(&self) -> &dyn Reserve;
     fn local(&self, index: usize, op: &mut dyn Any);
-    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), Undelivered>;
-    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered>;
+    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError>;
+    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, DeliveryError>;
 }
 
-pub(crate) struct ServedActor<A: Actor, P> {
+pub(crate) struct LocalEndpoint<A: Actor, P> {
     pub(crate) actor: LocalRef<A>,
     pub(crate) protocol: PhantomData<fn(P)>,
 }
 
-impl<A: Actor, P: ServedBy<A>> Served for ServedActor<A, P> {
-    fn shared(&self) -> &Shared {
+impl<A: Actor, P: ServedBy<A>> Endpoint for LocalEndpoint<A, P> {
+    fn shared(&self) -> &ActorShared {
         &self.actor.0
     }
 
@@ -146,14 +146,14 @@ impl<A: Actor, P: ServedBy<A>> Served for ServedActor<A, P> {
     }
 
     fn local(&self, index: usize, op: &mut dyn Any) {
-        (P::TABLE[index].local)(&self.actor, op);
+        (P::HANDLERS[index].local)(&self.actor, op);
     }
 
-    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), Undelivered> {
-        (P::TABLE[index].tell)(&self.actor, waiter, body)
+    fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError> {
+        (P::HANDLERS[index].tell)(&self.actor, waiter, body)
     }
 
-    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered> {
-        (P::TABLE[index].ask)(&self.actor, waiter, body)
+    fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, DeliveryError> {
+        (P::HANDLERS[index].ask)(&self.actor, waiter, body)
     }
 }

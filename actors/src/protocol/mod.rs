@@ -1,17 +1,22 @@
-//! Protocols: which messages cross the network, under which stable names, and how an actor serves them.
+//! Protocols: which messages cross the network, under which stable names, and how an actor takes them.
 //!
-//! A protocol is a type that lists messages. What an actor does with them is a table that the compiler builds where the
-//! actor is shared; there is no registry, and nothing runs before `main`. `#[posse::protocol]` writes all of it.
+//! A protocol is a type that lists messages; `#[posse::protocol]` writes it from a trait. What an actor does with the
+//! messages is a table that the compiler builds where the actor is shared; there is no registry, and nothing runs before
+//! `main`. Programs name what is here only in bounds of generic code, or to write by hand what the macros write.
 
 pub(crate) mod codec;
 mod decode_limits;
 pub(crate) mod dispatch;
+
+pub use crate::actor::message::HandledBy;
+pub use crate::refs::actor_ref::RawRef;
+pub use crate::refs::target::Target;
+pub use crate::watch::monitor::Monitorable;
 pub(crate) mod scope;
 
 use crate::actor::Actor;
 use crate::actor::message::Message;
-use crate::refs::actor_ref::RawRef;
-use dispatch::Entry;
+use dispatch::HandlerEntry;
 use posse_wire::fnv1a64;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,7 +102,7 @@ pub trait Accepts<M: Wire>: Protocol {
 pub trait ServedBy<A: Actor>: Protocol {
     /// How, in the order of [`Protocol::MESSAGES`].
     #[doc(hidden)]
-    const TABLE: &'static [Entry<A>];
+    const HANDLERS: &'static [HandlerEntry<A>];
 }
 
 /// Fails to compile if two messages of a protocol have the same id.

@@ -1,7 +1,7 @@
 //! Scopes in which references are written and read: whoever encodes or decodes for another node sets one, and serde, which
 //! knows nothing of nodes, finds it here.
 
-use super::dispatch::Served;
+use super::dispatch::Endpoint;
 use crate::refs::actor_ref::Repr;
 use posse_wire::{Introduction, WireRef};
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The node for which references are written and read.
 pub(crate) trait RefScope: Send + Sync {
     /// Gives an actor of this process an address, the same one each time.
-    fn export(&self, served: &Arc<dyn Served>) -> WireRef;
+    fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef;
     /// What an address leads to.
     fn import(&self, wire: WireRef) -> Repr;
     /// Bytes that what is decoded may take.
@@ -56,13 +56,13 @@ pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
     SCOPE.with_borrow_mut(|scope| {
         let scope = scope.as_mut().ok_or(OUTSIDE)?;
         Ok(match repr {
-            Repr::Local(served) => scope.node.export(served),
+            Repr::Local(endpoint) => scope.node.export(endpoint),
             Repr::Remote(remote) => {
                 let (wire, node) = remote.export();
                 scope.mentioned.push(node);
                 wire
             }
-            Repr::Gone(wire) => *wire,
+            Repr::Stale(wire) => *wire,
         })
     })
 }

@@ -5,13 +5,13 @@ use super::target::{Nowhere, Pending, Reserve, Target, Waiter};
 use crate::actor::Actor;
 use crate::error::{SendReason, TellError};
 use crate::id::{ActorId, ExitReason};
-use crate::protocol::dispatch::{LocalOp, Served, ServedActor};
+use crate::protocol::dispatch::{Endpoint, LocalCall, LocalEndpoint};
 use crate::protocol::scope;
 use crate::protocol::{Accepts, Protocol, ServedBy, Wire, protocol_id};
 use crate::refs::ask::Ask;
 use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
-use crate::watch::monitor::{Monitor, Notify, Watchable};
+use crate::watch::monitor::{DownCallback, Monitor, Monitorable};
 use posse_core::mailbox::ReplyReceiver;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
@@ -29,18 +29,18 @@ pub struct RawRef(pub(crate) Repr);
 
 #[derive(Clone)]
 pub(crate) enum Repr {
-    Local(Arc<dyn Served>),
+    Local(Arc<dyn Endpoint>),
     Remote(Arc<dyn Remote>),
     /// An actor of this process that ended before the reference came back.
-    Gone(WireRef),
+    Stale(WireRef),
 }
 
 impl RawRef {
     fn id(&self) -> ActorId {
         match &self.0 {
-            Repr::Local(served) => served.shared().id(),
+            Repr::Local(endpoint) => endpoint.shared().id(),
             Repr::Remote(remote) => remote.id(),
-            Repr::Gone(wire) => ActorId::remote(wire.node, wire.key),
+            Repr::Stale(wire) => ActorId::remote(wire.node, wire.key),
         }
     }
 }
@@ -187,17 +187,17 @@ impl Drop for CancelOnDrop {
 impl<A: Actor> LocalRef<A> {
     /// Returns a reference under a protocol, which may leave the process and accepts the protocol's messages alone.
     pub fn share<P: ServedBy<A>>(&self) -> ActorRef<P> {
-        let served = ServedActor::<A, P> { actor: self.clone(), protocol: PhantomData };
-        ActorRef::from_raw(RawRef(Repr::Local(Arc::new(served))))
+        let endpoint = LocalEndpoint::<A, P> { actor: self.clone(), protocol: PhantomData };
+        ActorRef::from_raw(RawRef(Repr::Local(Arc::new(endpoint))))
     }
 }
 
-impl<P: Protocol> Watchable for ActorRef<P> {
-    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+impl<P: Protocol> Monitorable for ActorRef<P> {
+    fn watch(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor {
         match self.repr() {
-            Repr::Local(served) => Monitor::local(served.shared(), notify),
+            Repr::Local(endpoint) => Monitor::local(endpoint.shared(), notify),
             Repr::Remote(remote) => remote.monitor(watcher, notify),
-            Repr::Gone(wire) => {
+            Repr::Stale(wire) => {
                 notify(&ExitReason::NoSuchActor);
                 Monitor::ended(ActorId::remote(wire.node, wire.key))
             }
@@ -210,26 +210,26 @@ impl<P: Protocol> Watchable for ActorRef<P> {
 
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
         match self.repr() {
-            Repr::Local(served) => {
-                let served = served.clone();
-                Box::new(move || served.shared().ended().is_some())
+            Repr::Local(endpoint) => {
+                let endpoint = endpoint.clone();
+                Box::new(move || endpoint.shared().ended().is_some())
             }
             Repr::Remote(remote) => remote.is_over(),
-            Repr::Gone(_) => Box::new(|| true),
+            Repr::Stale(_) => Box::new(|| true),
         }
     }
 }
 
 /// Hands a message to an actor of this process; nothing is encoded or allocated on the way.
-fn hand_over<P: Accepts<M>, M: Wire>(
-    served: &dyn Served,
+fn call_local<P: Accepts<M>, M: Wire>(
+    endpoint: &dyn Endpoint,
     waiter: &mut Waiter,
     message: M,
     wants_reply: bool,
 ) -> Result<Option<ReplyReceiver<M::Reply>>, TellError<M>> {
     let place = std::mem::take(&mut waiter.local);
-    let mut op = LocalOp { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
-    served.local(P::INDEX, &mut op);
+    let mut op = LocalCall { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
+    endpoint.local(P::INDEX, &mut op);
     waiter.local = op.waiter;
     match op.refused {
         Some(refused) => Err(refused),
@@ -240,9 +240,9 @@ fn hand_over<P: Accepts<M>, M: Wire>(
 impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         match self.repr() {
-            Repr::Local(served) => hand_over::<P, M>(&**served, waiter, message, false).map(drop),
+            Repr::Local(endpoint) => call_local::<P, M>(&**endpoint, waiter, message, false).map(drop),
             Repr::Remote(remote) => remote.tell(&message).map_err(|reason| TellError::new(reason, message)),
-            Repr::Gone(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
+            Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
@@ -253,7 +253,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
         within: Duration,
     ) -> Result<Pending<M::Reply>, TellError<M>> {
         match self.repr() {
-            Repr::Local(served) => match hand_over::<P, M>(&**served, waiter, message, true)? {
+            Repr::Local(endpoint) => match call_local::<P, M>(&**endpoint, waiter, message, true)? {
                 Some(reply) => Ok(Pending::Local(reply)),
                 None => unreachable!("invariant: what was not refused has a reply"),
             },
@@ -261,15 +261,15 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
                 Ok(reply) => Ok(Pending::Remote(reply)),
                 Err(reason) => Err(TellError::new(reason, message)),
             },
-            Repr::Gone(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
+            Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
     fn reserve(&self) -> &dyn Reserve {
         match self.repr() {
-            Repr::Local(served) => served.reserve(),
+            Repr::Local(endpoint) => endpoint.reserve(),
             Repr::Remote(remote) => remote.reserve(),
-            Repr::Gone(_) => &Nowhere,
+            Repr::Stale(_) => &Nowhere,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long an ask waits unless it says otherwise. Specified; Erlang's default too.
-pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
+pub const DEFAULT_ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A question on its way; see [`LocalRef::ask`](crate::LocalRef::ask).
 ///
@@ -89,7 +89,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
             target,
             stage: Stage::Unsent(message),
             waiter: Waiter::default(),
-            within: ASK_DEADLINE,
+            within: DEFAULT_ASK_TIMEOUT,
             deadline: None,
             tracked: TrackedAsk::default(),
         }
@@ -138,7 +138,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     }
 
     /// What is left of the time: the wait for room counts as well.
-    fn left(&self) -> Duration {
+    fn remaining(&self) -> Duration {
         self.deadline.as_ref().map_or(self.within, Sleep::remaining)
     }
 
@@ -151,8 +151,8 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
                     return Poll::Ready(Err(AskError::Deadlock));
                 }
                 Stage::Unsent(message) => {
-                    let left = self.left();
-                    match self.target.try_ask_with(&mut self.waiter, message, left) {
+                    let remaining = self.remaining();
+                    match self.target.try_ask_with(&mut self.waiter, message, remaining) {
                         Ok(reply) => self.stage = Stage::Sent(reply),
                         Err(error) if error.is_full() => {
                             self.stage = Stage::Unsent(error.into_message());

@@ -14,7 +14,7 @@ impl System {
     /// [`RegisterError`] if another living actor has the name, or this one has ended.
     pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
         let name: Arc<str> = name.into();
-        self.registry.register(name, actor.id(), Box::new(actor.clone()), |name| actor.0.remember_name(name))
+        self.registry.register(name, actor.id(), Box::new(actor.clone()), |name| actor.0.add_name(name))
     }
 
     /// Returns the actor of a name; `None` if there is none, or it is not of type `A`.
@@ -26,7 +26,7 @@ impl System {
     pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
         let had = self.registry.remove(name, actor.id());
         if had {
-            actor.0.forget_name(name);
+            actor.0.remove_name(name);
         }
         had
     }

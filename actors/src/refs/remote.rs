@@ -8,7 +8,7 @@ use crate::id::ActorId;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::scope::{self, RefScope};
 use crate::protocol::{MessageType, Wire};
-use crate::watch::monitor::{Monitor, Notify};
+use crate::watch::monitor::{DownCallback, Monitor};
 use bytes::BytesMut;
 use posse_core::sync::oneshot;
 use posse_wire::{CorrelationId, Introduction, WireRef};
@@ -31,7 +31,7 @@ pub(crate) trait Remote: Send + Sync {
     fn ask(&self, message: &dyn Outgoing, within: Duration, reply: ReplySink) -> Result<Request, SendReason>;
     fn reserve(&self) -> &dyn Reserve;
     /// Calls `notify` once when the actor, or its node, is down; after what it has sent to `watcher`, if that is an actor.
-    fn monitor(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
+    fn monitor(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor;
     /// Tells later whether the node is down.
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
 }

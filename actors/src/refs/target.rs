@@ -122,7 +122,7 @@ impl From<ReplyError> for AskError {
     fn from(lost: ReplyError) -> Self {
         match lost {
             ReplyError::Stopped => Self::Stopped,
-            ReplyError::Crashed => Self::Crashed,
+            ReplyError::Crashed => Self::Failed,
         }
     }
 }

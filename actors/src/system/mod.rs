@@ -63,12 +63,12 @@ impl System {
         self.registry.len()
     }
 
-    pub(crate) fn begin_actor(&self) -> ActorId {
+    pub(crate) fn actor_started(&self) -> ActorId {
         self.alive.fetch_add(1, Ordering::AcqRel);
         ActorId::local(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub(crate) fn end_actor(&self) {
+    pub(crate) fn actor_exited(&self) {
         self.alive.fetch_sub(1, Ordering::AcqRel);
     }
 

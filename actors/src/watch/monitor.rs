@@ -2,7 +2,7 @@
 
 use crate::id::{ActorId, ExitReason};
 use crate::system::audit::TrackedMonitor;
-use crate::watch::shared::Shared;
+use crate::watch::shared::ActorShared;
 use posse_core::lock::Mutex;
 use posse_wire::CorrelationId;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub struct Down {
     pub reason: ExitReason,
 }
 
-pub(crate) type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
+pub(crate) type DownCallback = Box<dyn FnOnce(&ExitReason) + Send>;
 
 /// Those who want to know when an actor ends.
 #[derive(Default)]
@@ -27,13 +27,13 @@ pub(crate) struct Monitors(Mutex<State>);
 #[derive(Default)]
 struct State {
     next: u64,
-    waiting: BTreeMap<u64, Notify>,
+    waiting: BTreeMap<u64, DownCallback>,
     ended: Option<ExitReason>,
 }
 
 impl Monitors {
     /// Adds somebody. If the actor has ended they are told at once.
-    pub(crate) fn add(&self, notify: Notify) -> u64 {
+    pub(crate) fn add(&self, notify: DownCallback) -> u64 {
         let mut state = self.0.lock();
         let key = state.next;
         state.next += 1;
@@ -82,10 +82,10 @@ impl fmt::Debug for Monitors {
 }
 
 /// What can be monitored: [`LocalRef`](crate::LocalRef) and [`ActorRef`](crate::ActorRef).
-pub trait Watchable {
+pub trait Monitorable {
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
+    fn watch(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor;
     #[doc(hidden)]
     fn watched(&self) -> ActorId;
     /// Tells later whether the actor, or its node, has ended.
@@ -97,8 +97,8 @@ pub trait Watchable {
 #[derive(Clone, Debug)]
 pub struct Monitor {
     actor: ActorId,
-    set: Set,
-    /// Set by the actor that monitors, if it is one; the simulation checks that each monitor fires once.
+    set: Registration,
+    /// Registration by the actor that monitors, if it is one; the simulation checks that each monitor fires once.
     record: TrackedMonitor,
 }
 
@@ -109,14 +109,14 @@ pub(crate) trait Demonitor: fmt::Debug + Send + Sync {
 }
 
 #[derive(Clone, Debug)]
-enum Set {
+enum Registration {
     Local(Arc<Monitors>, u64),
     Remote(Arc<dyn Demonitor>, CorrelationId),
     Ended,
 }
 
 impl Monitor {
-    fn new(actor: ActorId, set: Set) -> Self {
+    fn new(actor: ActorId, set: Registration) -> Self {
         Self { actor, set, record: TrackedMonitor::default() }
     }
 
@@ -124,18 +124,18 @@ impl Monitor {
         Self { record, ..self }
     }
 
-    pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
+    pub(crate) fn local(shared: &ActorShared, notify: DownCallback) -> Self {
         let watched = shared.monitors.clone();
         let key = watched.add(notify);
-        Self::new(shared.id(), Set::Local(watched, key))
+        Self::new(shared.id(), Registration::Local(watched, key))
     }
 
     pub(crate) fn remote(actor: ActorId, at: Arc<dyn Demonitor>, id: CorrelationId) -> Self {
-        Self::new(actor, Set::Remote(at, id))
+        Self::new(actor, Registration::Remote(at, id))
     }
 
     pub(crate) fn ended(actor: ActorId) -> Self {
-        Self::new(actor, Set::Ended)
+        Self::new(actor, Registration::Ended)
     }
 
     /// Returns whom it watches.
@@ -146,9 +146,9 @@ impl Monitor {
     /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
     pub fn cancel(self) -> bool {
         let cancelled = match self.set {
-            Set::Local(watched, key) => watched.remove(key),
-            Set::Remote(at, id) => at.demonitor(id),
-            Set::Ended => false,
+            Registration::Local(watched, key) => watched.remove(key),
+            Registration::Remote(at, id) => at.demonitor(id),
+            Registration::Ended => false,
         };
         if cancelled {
             self.record.cancelled();
