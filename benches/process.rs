@@ -39,7 +39,7 @@ impl Server {
             .expect("the program starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        Self { child, address: line.trim().parse().expect("an address") }
+        Self { child, address: line.trim().rsplit(' ').next().and_then(|word| word.parse().ok()).expect("an address") }
     }
 }
 

@@ -1,5 +1,18 @@
-//! The programs of the README, compiled as tests. Here and not in the package `posse`, from whose folder the README cannot be reached.
+//! The programs of the README and of the guide, compiled as tests. Here and not in the package `posse`, from whose folder they cannot be
+//! reached.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("guide/from-tokio.md")]
+struct FromTokio;
+
+#[cfg(doctest)]
+#[doc = include_str!("guide/http-service.md")]
+struct HttpService;
+
+#[cfg(doctest)]
+#[doc = include_str!("guide/runtime.md")]
+struct Runtime;

@@ -151,6 +151,26 @@ fn the_udp_server_echoes_and_ends_with_zero() {
 }
 
 #[test]
+fn the_web_service_asks_its_actor_and_ends_with_zero() {
+    let server = Server::start("http_service");
+    let mut client = server.connect();
+    let mut answer = |path: &str| {
+        client.write_all(format!("GET {path} HTTP/1.1\r\nhost: here\r\n\r\n").as_bytes()).unwrap();
+        let mut text = String::new();
+        // The body is one line, which unlike those of the head ends without a carriage return.
+        while !text.ends_with('\n') || text.ends_with("\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            text.push(char::from(byte[0]));
+        }
+        text
+    };
+    assert!(answer("/add/5").ends_with("\r\n\r\n5\n"));
+    assert!(answer("/add/37").ends_with("\r\n\r\n42\n"));
+    server.terminate();
+}
+
+#[test]
 fn the_remote_example_talks_between_processes() {
     let server = Server::start("remote");
     let output = Command::new(binary("remote")).args(["--connect", &server.address]).output().unwrap();
@@ -216,4 +236,73 @@ fn warnings_go_to_standard_error_while_nobody_listens() {
         errors.lines().find(|line| line.starts_with("WARN posse::supervisor: restarting a child supervisor.id="));
     assert!(warning.is_some_and(|line| line.contains(" reason=")), "{errors}");
     assert!(!errors.contains("posse::deadletter"), "an orderly end loses nothing: {errors}");
+}
+
+/// What `redis-cli` does, by hand.
+struct RedisClient(std::net::TcpStream);
+
+impl RedisClient {
+    /// Sends requests in one go and returns as many bytes of replies as `expected` has.
+    fn expect(&mut self, requests: &[&[&str]], expected: &str) {
+        let mut bytes = Vec::new();
+        for words in requests {
+            write!(bytes, "*{}\r\n", words.len()).unwrap();
+            words.iter().for_each(|word| write!(bytes, "${}\r\n{word}\r\n", word.len()).unwrap());
+        }
+        self.0.write_all(&bytes).unwrap();
+        self.read(expected);
+    }
+
+    fn read(&mut self, expected: &str) {
+        let mut replies = vec![0; expected.len()];
+        self.0.read_exact(&mut replies).unwrap();
+        assert_eq!(String::from_utf8_lossy(&replies), expected);
+    }
+}
+
+#[test]
+fn mini_redis_answers_in_order_publishes_and_remembers() {
+    let folder = std::env::temp_dir().join(format!("posse-mini-redis-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let start = || Server::start_with("mini_redis", &["127.0.0.1:0", folder.to_str().unwrap()]);
+
+    let server = start();
+    let mut client = RedisClient(server.connect());
+    client.0.write_all(b"PING\r\n").unwrap();
+    client.read("+PONG\r\n");
+    // One batch, with all shards in it.
+    let requests: &[&[&str]] = &[
+        &["SET", "a", "1"],
+        &["INCR", "a"],
+        &["MSET", "b", "two", "c", "3"],
+        &["MGET", "a", "b", "c", "d"],
+        &["DEL", "b", "c", "d"],
+        &["INCR", "word"],
+        &["SET", "word", "x", "NX"],
+        &["GET", "nothing"],
+        &["nonsense"],
+        &["GET"],
+        &["DBSIZE"],
+    ];
+    let replies = "+OK\r\n:2\r\n+OK\r\n*4\r\n$1\r\n2\r\n$3\r\ntwo\r\n$1\r\n3\r\n$-1\r\n:2\r\n:1\r\n$-1\r\n$-1\r\n\
+                   -ERR unknown command 'NONSENSE'\r\n-ERR wrong number of arguments\r\n:2\r\n";
+    client.expect(requests, replies);
+    client.expect(&[&["EXPIRE", "word", "0"], &["GET", "word"], &["TTL", "a"]], ":1\r\n$-1\r\n:-1\r\n");
+    client.expect(&[&["SET", "later", "x", "EX", "1000"], &["TTL", "later"]], "+OK\r\n:1000\r\n");
+
+    let mut subscriber = RedisClient(server.connect());
+    subscriber.expect(&[&["SUBSCRIBE", "news"]], "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    client.expect(&[&["PUBLISH", "news", "hello"], &["PUBLISH", "old", "hello"]], ":1\r\n:0\r\n");
+    subscriber.read("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n");
+    subscriber.expect(&[&["UNSUBSCRIBE"]], "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n");
+    client.expect(&[&["PUBLISH", "news", "again"], &["SAVE"]], ":0\r\n+OK\r\n");
+    client.0.write_all(b"*1\r\n$x\r\n").unwrap();
+    client.read("-ERR Protocol error: invalid bulk length\r\n");
+    server.terminate();
+
+    // What was written at the end is there again.
+    let server = start();
+    RedisClient(server.connect()).expect(&[&["MGET", "a", "word"]], "*2\r\n$1\r\n2\r\n$-1\r\n");
+    server.terminate();
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -81,6 +81,8 @@ pub use watch::monitor::{Down, Monitor};
 pub use bytes;
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
+#[cfg(feature = "http")]
+pub use posse_net::http;
 #[cfg(feature = "hyper")]
 pub use posse_net::hyper;
 pub use posse_net::io;

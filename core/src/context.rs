@@ -8,6 +8,7 @@ use crate::scheduler::Shared;
 use crate::scheduler::worker::LocalQueue;
 use crate::task::Id;
 use crate::task::raw::Header;
+use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
@@ -38,7 +39,7 @@ pub(crate) fn shard() -> Option<usize> {
 pub(crate) fn with_local_queue<R>(f: impl FnOnce(Option<(*const Shared, &LocalQueue)>) -> R) -> R {
     match WORKER.get() {
         Some((shared, local)) => {
-            // SAFETY: set by `enter_worker`, whose caller borrows the lane until the pointer is taken back.
+            // SAFETY: set by `enter_worker`, whose caller borrows the queue until the pointer is taken back.
             let local = unsafe { &*local };
             f(Some((shared, local)))
         }
@@ -48,18 +49,10 @@ pub(crate) fn with_local_queue<R>(f: impl FnOnce(Option<(*const Shared, &LocalQu
 
 /// Runs `f` as code of the given worker.
 pub(crate) fn enter_worker<R>(runtime: &Handle, local: &LocalQueue, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<(*const Shared, *const LocalQueue)>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            WORKER.set(self.0);
-        }
-    }
-
     let _driving = drive();
     let _handle = enter(runtime.clone());
     let shared: *const Shared = runtime.shared();
-    let _restore = Restore(WORKER.replace(Some((shared, ptr::from_ref(local)))));
+    let _worker = Scoped::set(&WORKER, Some((shared, ptr::from_ref(local))));
     f()
 }
 
@@ -86,24 +79,13 @@ impl Drop for Entered {
 }
 
 /// Marks the thread as driving a runtime until the guard is dropped.
-pub(crate) fn drive() -> Driving {
-    Driving { prev: DRIVING.replace(true) }
+pub(crate) fn drive() -> Scoped<bool> {
+    Scoped::set(&DRIVING, true)
 }
 
 /// True inside a worker or a `block_on`.
 pub(crate) fn is_driving() -> bool {
     DRIVING.get()
-}
-
-#[derive(Debug)]
-pub(crate) struct Driving {
-    prev: bool,
-}
-
-impl Drop for Driving {
-    fn drop(&mut self) {
-        DRIVING.set(self.prev);
-    }
 }
 
 /// Marks `task` as the one whose code runs, until the guard is dropped.

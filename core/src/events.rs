@@ -1,7 +1,7 @@
-//! What the runtime, the actors and the nodes say of themselves: `tracing` events with stable targets and fields.
+//! Events of the runtime, the actors and the nodes: `tracing` events with stable targets and fields.
 //!
 //! `docs/guide/events.md` lists them. In a program without a subscriber, warnings and errors go to standard error instead, a
-//! line each: what ends an actor or drops a message must not pass in silence because nobody thought of logging.
+//! line each: what ends an actor or drops a message must not pass in silence because a program has no subscriber.
 
 use crate::task::panic_message;
 use std::fmt;
@@ -38,7 +38,7 @@ macro_rules! event {
     };
 }
 
-/// A subscriber is foreign code: its panic ends here, and nobody is left to be told.
+/// A subscriber is foreign code: its panic ends here, where no caller is left to be told.
 #[doc(hidden)]
 #[inline]
 pub fn say(event: impl FnOnce()) {
@@ -53,7 +53,7 @@ pub fn nobody_listens() -> bool {
     LevelFilter::current() == LevelFilter::OFF
 }
 
-/// True while somebody listens at level TRACE.
+/// True while a subscriber listens at level TRACE.
 #[inline]
 pub(crate) fn is_traced() -> bool {
     LevelFilter::TRACE <= STATIC_MAX_LEVEL && LevelFilter::TRACE <= LevelFilter::current()

@@ -21,8 +21,9 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod time;
+mod util;
 
-/// Misbehaves so often (0.0 to 1.0) where it is called, if the code runs in a simulation; everywhere else it is nothing.
+/// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///
 /// For points in code where being slow, short or early is allowed, and rare enough that no test would meet it.
 #[inline(always)]

@@ -26,7 +26,7 @@ pub(crate) struct AcceptBackoff(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Nobody tries before.
+    /// No attempt is made before.
     until: Option<Instant>,
     length: Duration,
     warned: Option<Instant>,
@@ -102,7 +102,7 @@ impl AcceptBackoff {
 }
 
 impl State {
-    /// Begins a pause, unless somebody else's attempt has just begun it.
+    /// Begins a pause, unless the attempt of another task has just begun it.
     fn start(&mut self, error: &io::Error) {
         let now = Instant::now();
         if self.until.is_some_and(|until| now < until) {

@@ -1,4 +1,4 @@
-//! What can be connected or bound to: socket addresses, and names that are resolved off the workers.
+//! Addresses to connect or bind to: socket addresses, and names that are resolved off the workers.
 
 use std::future::Future;
 use std::io;

@@ -12,6 +12,8 @@ mod accept_backoff;
 mod addr;
 pub mod codec;
 mod compat;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;

@@ -23,7 +23,7 @@ impl Write for Lines {
 }
 
 /// Runs `test` in a runtime of this thread alone, and returns the lines with `target` that were written up to its end.
-fn heard(level: Level, target: &str, test: impl Future<Output = ()>) -> Vec<String> {
+pub fn heard(level: Level, target: &str, test: impl Future<Output = ()>) -> Vec<String> {
     // As long as there is one subscriber alone, `tracing` asks only the thread that comes to an event first whether anybody
     // hears it, and keeps the answer for all threads: a test beside this one would silence it.
     static SECOND: LazyLock<Dispatch> =

@@ -15,6 +15,7 @@ mod order;
 mod panics;
 mod real_cluster;
 mod real_hostile;
+mod real_http;
 mod real_nodes;
 mod real_reconnect;
 mod real_stuck;

@@ -6,6 +6,7 @@ mod connection;
 mod death;
 mod echo;
 mod guide;
+mod http;
 mod identity;
 mod liar;
 mod maelstrom;

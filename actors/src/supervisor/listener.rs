@@ -38,7 +38,7 @@ const CONNECTIONS_MAX: usize = 10_000;
 #[must_use = "a listener does nothing until it is supervised"]
 pub struct Listener {
     address: String,
-    max: usize,
+    pub(super) max: usize,
     on_bound: Arc<dyn Fn(SocketAddr) + Send + Sync>,
 }
 
@@ -69,6 +69,14 @@ impl Listener {
     {
         Spec::new(move || Acceptor { listener: self.clone(), make: make.clone(), socket: None })
     }
+
+    pub(super) async fn bind(&self) -> Result<TcpListener> {
+        let address = self.address.as_str();
+        let bound = TcpListener::bind(address).await;
+        let socket = bound.map_err(|error| format!("{address} cannot be listened on: {error}"))?;
+        (self.on_bound)(socket.local_addr()?);
+        Ok(socket)
+    }
 }
 
 impl fmt::Debug for Listener {
@@ -92,11 +100,7 @@ where
     F: FnMut(TcpStream) -> S + Clone + Send + 'static,
 {
     async fn started(&mut self, _: &mut Context<Self>) -> Result {
-        let address = self.listener.address.as_str();
-        let bound = TcpListener::bind(address).await;
-        let socket = bound.map_err(|error| format!("{address} cannot be listened on: {error}"))?;
-        (self.listener.on_bound)(socket.local_addr()?);
-        self.socket = Some(socket);
+        self.socket = Some(self.listener.bind().await?);
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 //! decide, `acting.rs` acts.
 
 mod acting;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 pub(crate) mod listener;
 mod plan;
 mod policy;

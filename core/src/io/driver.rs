@@ -2,6 +2,7 @@
 //!
 //! One thread at a time is inside [`Driver::turn`]; everything else goes through the shared [`IoHandle`].
 
+use super::SocketCounts;
 use super::os;
 use super::raw_socket::RawSocket;
 #[cfg(feature = "sim")]
@@ -14,7 +15,7 @@ use crate::sim::net::HostNet;
 use crate::task::panic::wake_all;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The part that one thread at a time owns.
@@ -38,7 +39,7 @@ pub(crate) enum IoHandle {
 pub(crate) struct Inner {
     registry: os::Registry,
     registrations: Mutex<Registrations>,
-    len: AtomicUsize,
+    counts: SocketCounts,
     stale_events: AtomicU64,
 }
 
@@ -48,7 +49,7 @@ impl Driver {
         let inner = Inner {
             registry,
             registrations: Mutex::default(),
-            len: AtomicUsize::new(0),
+            counts: SocketCounts::default(),
             stale_events: AtomicU64::new(0),
         };
         Ok((Self::Os(events), IoHandle::Os(Arc::new(inner))))
@@ -91,6 +92,7 @@ impl Inner {
         if stale > 0 {
             self.stale_events.fetch_add(stale, Ordering::Relaxed);
         }
+        self.counts.add_ready(count);
         wake_all(woken);
         Ok(count)
     }
@@ -112,14 +114,14 @@ impl Inner {
             self.registrations.lock().remove(token);
             return Err(error);
         }
-        self.len.fetch_add(1, Ordering::Relaxed);
+        self.counts.register();
         Ok(token)
     }
 
     /// The token becomes stale first, so that no late event finds it.
     fn deregister(&self, source: Option<&mut dyn os::Source>, token: Token) {
         self.registrations.lock().remove(token);
-        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.counts.deregister();
         let Some(source) = source else { return };
         if let Err(error) = self.registry.deregister(source) {
             crate::event!(DEBUG, "posse::runtime", "the event queue did not know a socket any more", reason = %error);
@@ -136,13 +138,13 @@ impl IoHandle {
                     crate::event!(ERROR, "posse::runtime", "could not interrupt the event queue", reason = %error);
                 }
             }
-            // Nobody blocks in a simulated driver.
+            // No thread blocks in a simulated driver.
             #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }
     }
 
-    /// Nobody asks for events any more: who waits for one is woken, and gets an error.
+    /// The driver asks for events no more: each task that waits for one is woken, and gets an error.
     pub(crate) fn end(&self) {
         match self {
             Self::Os(inner) => inner.end(),
@@ -152,12 +154,20 @@ impl IoHandle {
         }
     }
 
-    /// Number of registered sockets; zero if a turn would do nothing.
-    pub(crate) fn len(&self) -> usize {
+    /// False if a turn would do nothing: no socket is registered or, in a simulation, no event waits.
+    pub(crate) fn is_needed(&self) -> bool {
         match self {
-            Self::Os(inner) => inner.len.load(Ordering::Relaxed),
+            Self::Os(inner) => inner.counts.len() > 0,
             #[cfg(feature = "sim")]
-            Self::Simulated(port) => port.pending(),
+            Self::Simulated(port) => port.pending() > 0,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &SocketCounts {
+        match self {
+            Self::Os(inner) => &inner.counts,
+            #[cfg(feature = "sim")]
+            Self::Simulated(port) => port.counts(),
         }
     }
 

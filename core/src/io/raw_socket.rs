@@ -118,7 +118,7 @@ impl RawSocket for os::UnixListener {
 pub trait RawStream {
     /// Reads without waiting.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Reads without waiting into memory that need not be initialised. Afterwards so much of it is as was read.
+    /// Reads without waiting into memory that need not be initialised. Afterwards as many bytes of it are as were read.
     fn try_read_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
     /// Reads into several buffers without waiting.
     fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;

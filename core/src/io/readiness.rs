@@ -1,4 +1,4 @@
-//! What is known of one socket: which directions are ready, and who waits for them.
+//! The readiness of one socket: which directions are ready, and which tasks wait for them.
 //!
 //! Events are edge-triggered, so a direction stays ready until an operation on it would block. `state` packs the ready
 //! bits with a tick that each event raises: who clears a bit names the tick it saw before it tried, and fails if an
@@ -44,7 +44,9 @@ impl Direction {
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
+    /// Ready bits and tick. The driver sets bits and raises the tick; the task that found an operation blocking clears bits.
     state: AtomicUsize,
+    /// Tasks that wait; they join and leave, the driver takes them out after it has set the bits.
     waiters: Mutex<Waiters>,
 }
 
@@ -57,7 +59,7 @@ struct Waiters {
 /// Who waits for one direction. An event wakes all of them.
 #[derive(Debug, Default)]
 struct DirectionWaiters {
-    /// Whoever called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    /// The task that called a `poll_*` function last: it has nothing to leave by, so there is one place.
     poller: Option<Waker>,
     /// Futures, any number of them; they leave when they are dropped.
     futures: WaitList<()>,
@@ -150,7 +152,7 @@ impl Readiness {
         self.state.load(Ordering::Acquire) & ENDED != 0
     }
 
-    /// Ready if the direction is; else whoever polled is woken by the next event: the future that waits by `key`, or
+    /// Ready if the direction is; else the task that polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
     pub(super) fn poll(
         &self,
@@ -250,7 +252,7 @@ mod tests {
 
         event(&readiness, &READ);
         assert_eq!((wakes.count(), prev.count(), latest.count(), writes.count()), (3, 0, 1, 0));
-        // Somebody else was quicker: the others wait again, and are woken again.
+        // Another task was quicker: the others wait again, and are woken again.
         let Poll::Ready(ready_event) = readiness.poll(Direction::Read, None, &mut Context::from_waker(Waker::noop()))
         else {
             panic!("there was an event");

@@ -45,7 +45,7 @@ pub(super) struct AskCore {
     waker: UnsafeCell<Option<Waker>>,
     /// Written by the server before it is done, read by the asker after.
     outcome: UnsafeCell<Outcome>,
-    /// The start and layout of the whole envelope, for whoever frees it.
+    /// The start and layout of the whole envelope, for the side that frees it.
     pub(super) base: NonNull<u8>,
     pub(super) layout: Layout,
     /// Where message, future and reply live, one after the other.
@@ -80,7 +80,7 @@ impl AskCore {
         }
     }
 
-    /// True once the asker has let go: nobody will read the reply.
+    /// True once the asker has let go: the reply will not be read.
     pub(super) fn is_cancelled(&self) -> bool {
         matches!(self.state.load(Ordering::Acquire), GONE | GONE_WAKER)
     }
@@ -206,7 +206,7 @@ impl AskCore {
     }
 }
 
-/// The reply to an ask, to be awaited. Dropping it tells the cell that nobody waits: work that has not begun is skipped.
+/// The reply to an ask, to be awaited. Dropping it tells the cell that the asker waits no more: work that has not begun is skipped.
 ///
 /// # Cancel safety
 /// Dropping it cancels the message if no work on it has begun.
@@ -218,7 +218,7 @@ pub struct ReplyReceiver<T> {
     value: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the reply moves to whoever awaits it, which `T: Send` allows; the shared envelope is guarded by its state word.
+// SAFETY: the reply moves to the task that awaits it, which `T: Send` allows; the shared envelope is guarded by its state word.
 unsafe impl<T: Send> Send for ReplyReceiver<T> {}
 // SAFETY: a shared `ReplyReceiver` offers nothing.
 unsafe impl<T: Send> Sync for ReplyReceiver<T> {}
@@ -294,7 +294,7 @@ impl<T> fmt::Debug for ReplyReceiver<T> {
 pub(super) unsafe fn free(core: NonNull<AskCore>) {
     // SAFETY: by contract.
     let envelope = unsafe { core.as_ref() };
-    // SAFETY: by contract, nobody else looks at the slot; a waker may be left in it.
+    // SAFETY: by contract, no other thread looks at the slot; a waker may be left in it.
     let waker = envelope.waker.with_mut(|slot| unsafe { (*slot).take() });
     let (base, layout) = (envelope.base, envelope.layout);
     // SAFETY: allocated with this layout; nothing in it needs dropping any more.

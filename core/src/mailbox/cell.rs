@@ -222,7 +222,7 @@ impl<R: Receiver> CellRef<R> {
         self.task.wake();
     }
 
-    /// Refuses all later messages; those in the inbox stay. Wakes the cell and everybody who waits for room.
+    /// Refuses all later messages; those in the inbox stay. Wakes the cell and all senders that wait for room.
     pub fn close(&self) {
         self.shared().permits.close();
         self.task.wake();

@@ -58,7 +58,7 @@ struct VTable<R: Receiver> {
     is_ask: bool,
 }
 
-/// A message that nobody has begun to handle. Dropping it answers the asker with [`ReplyError::Stopped`](super::ReplyError::Stopped).
+/// A message whose handler has not begun. Dropping it answers the asker with [`ReplyError::Stopped`](super::ReplyError::Stopped).
 pub struct Envelope<R: Receiver>(NonNull<Header<R>>);
 
 /// A handler's future that waits in its envelope. Dropping it answers the asker with [`ReplyError::Crashed`].
@@ -221,7 +221,7 @@ impl<R: Receiver> Envelope<R> {
     /// Builds the handler's future in the envelope and polls it. `None` when it is done already.
     ///
     /// # Safety
-    /// `state` and `context` are valid and used by nobody else until the returned future is done or dropped.
+    /// `state` and `context` are valid and used by no other code until the returned future is done or dropped.
     #[inline]
     pub(super) unsafe fn start(
         self,
@@ -465,7 +465,7 @@ struct DropInPlace<F>(NonNull<F>);
 
 impl<F> Drop for DropInPlace<F> {
     fn drop(&mut self) {
-        // SAFETY: made by who knows that an `F` is there, and that nobody uses it any more.
+        // SAFETY: made where an `F` is there, and not used any more.
         unsafe { self.0.drop_in_place() };
     }
 }

@@ -27,13 +27,17 @@ const RELEASE_BATCH_MAX: usize = 128;
 /// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
 pub struct Inbox<R: Receiver> {
     cell: CellRef<R>,
-    /// Given out, room not given back yet.
+    /// Messages given out whose permits are not given back yet.
     unreleased: usize,
+    /// Permits are given back when `unreleased` comes to this.
     release_at: usize,
     /// Senders still waited when room was given back last.
     crowded: bool,
+    /// Messages that came out of the queue.
     taken: u64,
+    /// Messages whose handler has come to its end.
     handled: u64,
+    /// Asks dropped before their handler began, because no asker waited any more.
     expired: u64,
     #[cfg(feature = "sim")]
     seen: super::sequence::OrderChecker,
@@ -80,7 +84,7 @@ impl<R: Receiver> Inbox<R> {
         self.handled
     }
 
-    /// Returns how many asks were dropped before any work because nobody waited for the reply any more.
+    /// Returns how many asks were dropped before any work because no asker waited for the reply any more.
     pub fn expired(&self) -> u64 {
         self.expired
     }
@@ -212,7 +216,7 @@ impl<R: Receiver> fmt::Debug for Inbox<R> {
 pub struct Serve<'a, R: Receiver> {
     state: *mut R::State,
     context: *mut R::Context,
-    /// The handler that waits for something. It borrows `state` and `context`, which nobody touches meanwhile.
+    /// The handler that waits for something. It borrows `state` and `context`, which no other code touches meanwhile.
     running: Option<Running<R>>,
     /// What `running` runs in, if anybody listens.
     span: Option<Box<Span>>,
@@ -241,7 +245,7 @@ impl<R: Receiver> Serve<'_, R> {
         R::interrupted(context)
     }
 
-    /// Begins with a message: one relaxed load more while nobody listens.
+    /// Begins with a message: one relaxed load more while no subscriber listens.
     #[inline]
     fn begin(&mut self, message: Envelope<R>, cx: &mut Context<'_>) {
         if events::is_traced() {
@@ -319,7 +323,7 @@ impl<R: Receiver> Future for Serve<'_, R> {
             }
             let inbox = this.inbox();
             inbox.handled += 1;
-            // Messages that take their time: whoever waits for room is not kept waiting for a batch of them.
+            // Messages that take their time: a sender that waits for room does not wait for a batch of them.
             inbox.release_permits();
         }
 

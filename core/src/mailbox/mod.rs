@@ -82,7 +82,7 @@ pub trait Receiver: Sized + 'static {
     /// Returns the inbox inside the context.
     fn inbox(context: &mut Self::Context) -> &mut Inbox<Self>;
 
-    /// Returns the span that a message of this type is handled in. Called only while somebody listens at level TRACE.
+    /// Returns the span that a message of this type is handled in. Called only while a subscriber listens at level TRACE.
     #[doc(hidden)]
     fn span(context: &Self::Context, message: &'static str) -> tracing::Span {
         let _ = (context, message);

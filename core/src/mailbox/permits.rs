@@ -1,7 +1,7 @@
-//! How many messages an inbox has accepted and not yet given out, and who waits for room.
+//! The permits of an inbox: how many messages it has accepted and not yet given out, and which senders wait for room.
 //!
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
-//! Room that becomes free while somebody waits is *granted* to the first waiter: nobody overtakes it.
+//! Room that becomes free while a sender waits is *granted* to the first waiter: no other overtakes it.
 
 use super::turn::TURN_MESSAGES;
 use crate::loom::sync::Mutex;
@@ -25,14 +25,18 @@ pub enum Capacity {
 
 #[derive(Debug)]
 pub(super) struct Permits {
+    /// Messages accepted and not given out, and the flags `CLOSED` and `WAITERS`. Senders add, the inbox subtracts, closing and
+    /// waiting set the flags under the lock of `waiters`.
     word: AtomicUsize,
+    /// The bound on the count; never changes.
     capacity: usize,
+    /// Senders that wait for room, in the order they came.
     waiters: Mutex<WaitList<()>>,
     /// Waiters with a smaller ticket were granted room, and see so without the lock. Written under the lock.
     granted_below: AtomicU64,
     /// Room that was granted and not used yet; counted in the word. It grows under the lock only.
     granted: AtomicUsize,
-    /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while nobody waits.
+    /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while none waits.
     set_aside: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
     #[cfg(feature = "sim")]
@@ -181,7 +185,7 @@ impl Permits {
             drop(waiters);
 
             woken.wake();
-            // With less than was asked for there is no room, and whoever gives some back sees the flag.
+            // With less than was asked for there is no room, and the consumer sees the flag when it gives some back.
             if !others_wait || granted < most {
                 return others_wait;
             }
@@ -238,11 +242,11 @@ impl Permits {
         }
         waiters.push(&mut reservation.key, (), cx.waker().clone());
 
-        // The flag is lowered under this lock alone. If it is up, whoever released room since then has yet to grant it.
+        // The flag is lowered under this lock alone. If it is up, the consumer that released room since then has yet to grant it.
         if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
             return Poll::Pending;
         }
-        // Room may have become free before the flag was up; whoever releases after this sees the flag.
+        // Room may have become free before the flag was up; a release after this sees the flag.
         let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
         drop(waiters);
         if before & COUNT >= self.capacity {

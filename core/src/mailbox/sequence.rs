@@ -19,7 +19,7 @@ pub(super) struct SeqNo {
 pub(super) struct Sequencer(AtomicU64);
 
 impl Sequencer {
-    /// Outside of a simulation nothing is stamped: nobody would be told, and what is seen of each sender would never be forgotten.
+    /// Outside of a simulation no message is numbered: there is no report to write, and what is seen of each sender would never be forgotten.
     pub(super) fn next(&self) -> SeqNo {
         if SimContext::current().is_none() {
             return SeqNo::default();

@@ -89,7 +89,9 @@ struct BlockOn {
 }
 
 struct RootWaker {
+    /// Set by every wake, taken by the thread inside `block_on` before it polls.
     notified: AtomicBool,
+    /// Where that thread sleeps while it has no worker to run.
     parker: Parker,
     /// Only on a current-thread runtime: the worker that may sleep in place of the parker.
     runtime: Option<Handle>,
@@ -199,7 +201,7 @@ pub(crate) struct WorkerSlot {
 #[derive(Default)]
 struct Slot {
     worker: WorkerPlace,
-    /// Who would take it. Emptied whenever it comes back; who has gone is removed when somebody joins.
+    /// Threads that would take it. Emptied whenever it comes back; a thread that has gone is removed when another joins.
     waiting: Vec<Weak<RootWaker>>,
 }
 

@@ -45,6 +45,7 @@ pub(crate) async fn simulated<T, F: FnOnce() -> T>(rng: crate::sim::SimRng, f: F
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
+    /// Told of each closure, of the end of the runtime and of the end of each thread.
     work: Condvar,
     threads_max: usize,
     keep_alive: Duration,
@@ -54,8 +55,11 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Closures that no thread has begun.
     queue: VecDeque<Runnable>,
+    /// Threads started and not ended; counted by the thread that starts one and by the one that ends.
     threads: usize,
+    /// Threads that wait for work.
     waiting: usize,
 }
 
@@ -96,7 +100,7 @@ impl Pool {
         }
     }
 
-    /// Without any thread nobody would ever run what is queued: it is cancelled, which its joiners see.
+    /// Without any thread what is queued would never run: it is cancelled, which its joiners see.
     fn thread_failed(&self, runtime: &Handle) {
         let mut state = self.state.lock();
         state.threads -= 1;
@@ -146,5 +150,11 @@ impl Pool {
         let state = self.state.lock();
         let (state, _) = self.work.wait_timeout_while(state, timeout, |state| state.threads > 0);
         state.threads
+    }
+
+    /// Threads there are, those of them without work, and closures that wait for one.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.state.lock();
+        (state.threads, state.waiting, state.queue.len())
     }
 }

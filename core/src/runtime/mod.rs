@@ -28,12 +28,16 @@ mod guard_tests;
 mod handle;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+mod metrics;
+#[cfg(all(test, not(posse_loom)))]
+mod metrics_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
 pub use block_on::BlockOnError;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, NoRuntime};
+pub use metrics::RuntimeMetrics;
 
 pub(crate) use handle::{Config, Inner};
 
@@ -121,7 +125,7 @@ impl Runtime {
                         return Err(error);
                     }
                 }
-                // A single worker has nobody to give its work to.
+                // A single worker has no other to give its work to.
                 if count > 1 {
                     let watchdog = Watchdog::new(runtime.handle.clone());
                     runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
@@ -235,7 +239,7 @@ fn worker_thread(mut worker: Worker) {
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.
 pub(crate) fn shutdown_worker(mut worker: Worker) {
     worker.enter(Worker::drop_queued);
-    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that nobody empties.
+    // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that is not emptied any more.
     let runtime = worker.into_runtime();
     let _driving = context::drive();
     let _entered = context::enter(runtime.clone());

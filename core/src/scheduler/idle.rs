@@ -1,6 +1,6 @@
-//! Who sleeps, who searches, and whom to wake: the protocol that loses no wake-up and wakes no more than one searcher.
+//! The idle protocol: which workers sleep or search, and which one to wake. It loses no wake-up and wakes one searcher at a time.
 //!
-//! `README.md` in this folder gives the argument. `state` packs two counts so that one load answers "is anybody needed?".
+//! `README.md` in this folder gives the argument. `state` packs two counts so that one load answers "must a worker be woken?".
 
 use super::park::Parker;
 use crate::loom::sync::Mutex;
@@ -10,15 +10,21 @@ use crate::loom::sync::atomic::{AtomicUsize, Ordering, fence};
 const SEARCHING: usize = 1;
 /// High half: workers that are not asleep.
 const AWAKE: usize = 1 << 16;
-/// The watchdog rests. Set only while nobody is awake; the first who is takes it away.
+/// The watchdog rests. Set only while no worker is awake; the first that wakes up clears it.
 const UNWATCHED: usize = AWAKE >> 1;
 const SEARCHING_MASK: usize = UNWATCHED - 1;
 
 #[derive(Debug)]
 pub(crate) struct Idle {
+    /// The two counts and the watchdog's bit. Sleeping and waking change it under the lock of `sleepers`, searching without;
+    /// a thread that has pushed a task reads it after its fence.
     state: AtomicUsize,
+    /// Workers that sleep and that no thread has woken yet. A worker puts itself in before it parks; its waker takes it out,
+    /// or the worker itself if it woke up by a time-out or an event.
     sleepers: Mutex<Vec<usize>>,
+    /// The number of workers; never changes.
     workers: usize,
+    /// Where the watchdog sleeps between two looks, and without a limit while all workers do.
     watchdog: Parker,
 }
 
@@ -29,7 +35,7 @@ pub(crate) enum Activity {
     Running,
     /// Awake and counted as a searcher.
     Searching,
-    /// In the list of sleepers, unless somebody has woken it meanwhile.
+    /// In the list of sleepers, unless another thread has woken it meanwhile.
     Asleep,
 }
 
@@ -53,7 +59,7 @@ impl Activity {
         idle.stop_searching()
     }
 
-    /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
+    /// Counts the worker as asleep. True if no worker searches now: it must look at all queues once more.
     #[must_use]
     pub(crate) fn transition_to_parked(&mut self, idle: &Idle, worker: usize) -> bool {
         let was_searching = *self == Self::Searching;
@@ -61,7 +67,7 @@ impl Activity {
         idle.transition_to_parked(worker, was_searching)
     }
 
-    /// Counts the worker as awake. It searches if that is what somebody woke it for.
+    /// Counts the worker as awake. It searches if it was woken for that.
     pub(crate) fn transition_from_parked(&mut self, idle: &Idle, worker: usize) {
         if *self == Self::Asleep {
             *self = if idle.transition_from_parked(worker) { Self::Searching } else { Self::Running };
@@ -84,7 +90,7 @@ impl Idle {
         Self { state: AtomicUsize::new(workers * AWAKE), sleepers, workers, watchdog: Parker::new() }
     }
 
-    /// After work was pushed: the worker to wake, if nobody is searching and somebody sleeps. It is counted as searching.
+    /// After work was pushed: the worker to wake, if none searches and one sleeps. It is counted as searching.
     ///
     /// The fence orders the push before the load; partner is the decrement in `transition_to_parked`, after which a sleeper that
     /// leaves no searcher behind looks at the queues once more.
@@ -95,6 +101,7 @@ impl Idle {
             return None;
         }
 
+        // Another pusher may have woken a worker since: look again under the lock, then count for the worker that is woken.
         let mut sleepers = self.sleepers.lock();
         if !self.should_wake() {
             return None;
@@ -110,7 +117,7 @@ impl Idle {
         state & SEARCHING_MASK == 0 && state / AWAKE < self.workers
     }
 
-    /// Counts the worker as asleep. True if nobody searches now: it must look at all queues once more.
+    /// Counts the worker as asleep. True if no worker searches now: it must look at all queues once more.
     #[must_use]
     fn transition_to_parked(&self, worker: usize, was_searching: bool) -> bool {
         let mut sleepers = self.sleepers.lock();
@@ -120,7 +127,7 @@ impl Idle {
         after & SEARCHING_MASK == 0
     }
 
-    /// Counts the worker as awake after it slept. True if somebody woke it to search (and counted it already).
+    /// Counts the worker as awake after it slept. True if it was woken to search, and counted already by its waker.
     fn transition_from_parked(&self, worker: usize) -> bool {
         let mut sleepers = self.sleepers.lock();
         let counted = match sleepers.iter().position(|&sleeper| sleeper == worker) {
@@ -133,6 +140,7 @@ impl Idle {
         };
         drop(sleepers);
 
+        // The watchdog rests: bring it back before this worker runs anything.
         let unwatched = |state: usize| state & UNWATCHED != 0;
         if unwatched(self.state.load(Ordering::SeqCst)) && unwatched(self.state.fetch_and(!UNWATCHED, Ordering::SeqCst))
         {
@@ -146,8 +154,8 @@ impl Idle {
         &self.watchdog
     }
 
-    /// Lets the watchdog sleep until somebody wakes up, unless somebody is awake. One word says both who is awake and that
-    /// nobody watches, so a worker that is counted as awake after this sees that it must rouse the watchdog, before it
+    /// Lets the watchdog sleep until a worker wakes up, unless one is awake. One word says both how many are awake and that
+    /// none is watched, so a worker that is counted as awake after this sees that it must rouse the watchdog, before it
     /// runs anything.
     pub(crate) fn park_watchdog(&self) {
         let unwatched = |state: usize| (state / AWAKE == 0).then_some(state | UNWATCHED);
@@ -166,7 +174,7 @@ impl Idle {
         true
     }
 
-    /// The worker found something. True if nobody searches now: another one must be woken, there may be more.
+    /// The worker found something. True if no worker searches now: another one must be woken, there may be more.
     fn stop_searching(&self) -> bool {
         self.state.fetch_sub(SEARCHING, Ordering::SeqCst) & SEARCHING_MASK == SEARCHING
     }
@@ -177,7 +185,7 @@ impl Idle {
         self.state.load(Ordering::SeqCst) & SEARCHING_MASK
     }
 
-    /// Workers that sleep and that nobody has woken.
+    /// Workers that sleep and were not woken.
     #[cfg(all(test, not(posse_loom)))]
     pub(crate) fn asleep(&self) -> usize {
         self.workers - self.state.load(Ordering::SeqCst) / AWAKE

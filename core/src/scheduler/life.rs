@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Invariants: a runtime closes only after all workers have left, and each worker leaves once, with an empty queue. So from
-//! the last `leave` on nobody takes a task out of any queue but the one who left last.
+//! the last `worker_exited` on no worker takes a task out of any queue but the one that left last.
 
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 

@@ -2,7 +2,7 @@
 //!
 //! One place for one pointer. Its owner alone puts something in; the watchdog takes at most. So an owner that finds it
 //! empty fills it with a plain store; everything else is one exchange, by which exactly one side gets the pointer. A push
-//! wakes nobody: nobody looks here before the owner has been in one poll for long.
+//! wakes no worker: none looks here before the owner has been in one poll for long.
 
 use crate::loom::sync::atomic::{AtomicPtr, Ordering};
 use crate::task::raw::{Header, Runnable};

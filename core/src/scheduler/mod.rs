@@ -2,6 +2,7 @@
 //!
 //! See `README.md` in this folder for why no wake-up is lost.
 
+pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod life;
 pub(crate) mod lifo;
@@ -14,6 +15,7 @@ pub(crate) mod queue;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
 
+use self::counters::{Count, Counters};
 use self::idle::Idle;
 use self::life::Life;
 use self::lifo::Lifo;
@@ -32,29 +34,44 @@ use std::time::Duration;
 /// What the other workers see of one worker.
 #[derive(Debug)]
 pub(crate) struct Remote {
+    /// The far end of its queue: the other workers and the watchdog take tasks here.
     pub(crate) stealer: Stealer,
+    /// Ends its sleep; only the worker itself parks here.
     pub(crate) parker: Parker,
+    /// Shared with the worker's own [`worker::LocalQueue`].
     pub(crate) front: Arc<Front>,
+    /// Tasks that the watchdog moved from this worker's queue to the injector. Written by the watchdog alone.
+    pub(crate) drained: Count,
 }
 
-/// What a worker writes at each step and the watchdog looks at now and then: on cache lines of its own.
+/// What a worker writes at each step and others look at now and then: on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Front {
+    /// The task that was woken last; filled by the worker, emptied by it or by the watchdog.
     pub(crate) lifo: Lifo,
+    /// Steps begun; counted by the worker, read and brought forward by the watchdog.
     pub(crate) ticks: Ticks,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Tasks woken by threads that are no worker of this runtime; every thread pushes, workers pop.
     pub(crate) injector: Injector,
+    /// One for each worker, by its index; never changes.
     pub(crate) remotes: Box<[Remote]>,
+    /// Which workers sleep; changed by workers on their way to and from sleep, and by each thread that pushes a task.
     pub(crate) idle: Idle,
+    /// All tasks that have not completed: a spawn adds, the run that completes a task removes.
     pub(crate) owned: OwnedTasks,
+    /// Registers sockets and interrupts the driver, from any thread.
     io: IoHandle,
+    /// Held by the one worker that sleeps in the driver or asks it for events.
     driver: Mutex<Driver>,
-    /// How often the driver was asked, written by who holds it.
+    /// Turns of the driver; written under its lock, read by the watchdog.
     turns: AtomicU32,
+    /// Whether the runtime ends, and how many workers have not left.
     pub(crate) life: Life,
 }
 
@@ -62,8 +79,8 @@ impl Shared {
     pub(crate) fn new(workers: usize, driver: Driver, io: IoHandle) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new() });
-            Remote { stealer: local.stealer(), parker: Parker::new(), front }
+            let front = Arc::new(Front { lifo: Lifo::new(), ticks: Ticks::new(), counters: Counters::default() });
+            Remote { stealer: local.stealer(), parker: Parker::new(), front, drained: Count::default() }
         };
         let remotes = locals.iter().map(remote).collect();
         let shared = Self {
@@ -83,7 +100,7 @@ impl Shared {
         &self.io
     }
 
-    /// Queues a task that was woken: on the worker that runs this code if it is one of ours, else for anybody.
+    /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector.
     #[inline]
     pub(crate) fn submit(&self, task: Runnable) {
         let rest = context::with_local_queue(|local| match local {
@@ -100,13 +117,13 @@ impl Shared {
         }
     }
 
-    /// Who wakes a task never drops it. After the end nobody takes it out of the injector again: see `drop_tasks`.
+    /// The thread that wakes a task never drops it. After the end no worker takes it out of the injector: see `drop_tasks`.
     fn inject(&self, task: Runnable) {
         self.injector.push(task);
         self.wake_one();
     }
 
-    /// Wakes one sleeping worker to search, unless somebody searches already.
+    /// Wakes one sleeping worker to search, unless a worker searches already.
     #[inline]
     pub(crate) fn wake_one(&self) {
         if let Some(worker) = self.idle.worker_to_wake() {
@@ -121,13 +138,19 @@ impl Shared {
         }
     }
 
+    /// Tasks that wait on one worker.
+    pub(crate) fn local_queue_len(&self, worker: usize) -> usize {
+        let remote = &self.remotes[worker];
+        remote.stealer.len() + usize::from(!remote.front.lifo.is_empty())
+    }
+
     fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
     }
 
     /// Lets the driver hand out what has become ready, unless another worker is in it.
     pub(crate) fn poll_driver(&self) {
-        if self.io.len() == 0 {
+        if !self.io.is_needed() {
             return;
         }
         if let Some(mut driver) = self.try_driver() {
@@ -167,8 +190,8 @@ impl Shared {
     /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
     ///
     /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
-    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on nobody takes a task out of it, and what comes
-    /// late is a name that nobody looks at: its task is taken by way of the list.
+    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on no worker takes a task out of it, and what comes
+    /// late is a pointer that is not followed: its task is taken by way of the list.
     pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
             task.cancel_unrun();

@@ -17,6 +17,8 @@ struct Shard {
     slots: Vec<Slot>,
     free: Option<u32>,
     len: usize,
+    /// How many were ever added.
+    spawned: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl OwnedTasks {
             }
         };
         shard.len += 1;
+        shard.spawned += 1;
 
         // Relaxed: written before the task is submitted, read by the run that completes it.
         let slot = ((shard_index as u64) << 32) | u64::from(index);
@@ -82,7 +85,7 @@ impl OwnedTasks {
         shard.len -= 1;
     }
 
-    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
+    /// Drops the futures of all tasks. No thread runs or adds any: the runtime ends, and the last worker has left.
     pub(crate) fn shut_down(&self) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
@@ -120,5 +123,10 @@ impl OwnedTasks {
     /// Number of tasks that have not completed.
     pub(crate) fn len(&self) -> usize {
         (0..self.shards.len()).map(|index| self.shards[index].lock().len).sum()
+    }
+
+    /// Number of tasks that were ever added.
+    pub(crate) fn spawned(&self) -> u64 {
+        (0..self.shards.len()).map(|index| self.shards[index].lock().spawned).sum()
     }
 }

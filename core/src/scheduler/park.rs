@@ -1,4 +1,4 @@
-//! How one worker sleeps and how it is woken: on a condition variable, or inside the driver.
+//! The parker of a worker: its sleep, on a condition variable or inside the driver, and its end.
 //!
 //! Invariant: an `unpark` that happens before or during a `park` ends it (at most one token is kept). Partner of the
 //! swap in `unpark` is the compare-exchange at the start of each park and the swap at its end.
@@ -14,8 +14,11 @@ const NOTIFIED: u8 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Parker {
+    /// `EMPTY`, how the owner sleeps, or `NOTIFIED`. Every thread swaps in the token; the owner alone takes it out.
     state: AtomicU8,
+    /// Held by the owner from its last look at `state` until it is inside `condvar`'s wait; guards no data.
     lock: Mutex<()>,
+    /// Where the owner sleeps while another worker has the driver.
     condvar: Condvar,
 }
 

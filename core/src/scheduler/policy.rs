@@ -1,11 +1,11 @@
-//! Where the scheduler's free choices come from: fast in production, drawn from the seed and recorded in a simulation.
+//! The policy of the scheduler's free choices: fast in production, drawn from the seed and recorded in a simulation.
 
 use crate::rng::Rng;
 #[cfg(feature = "sim")]
 use crate::sim::{ChoiceKind, SimRng};
 
 /// LIFO polls in a row while other local work waits. Measured: a cap of 3 only while others wait keeps ping-pong at
-/// 9-18 ns and starved nobody; a hard cap costs 20-76 ns.
+/// 9-18 ns and starved no task; a hard cap costs 20-76 ns.
 const LIFO_POLLS_MAX: u8 = 3;
 
 #[derive(Debug)]

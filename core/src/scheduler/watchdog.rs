@@ -16,7 +16,7 @@ use std::time::Duration;
 /// person or a deadline notices, and 200 looks of a few microseconds a second are 0.1 % of a processor.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
 
-/// How late a timer may be before somebody is disturbed for it. The event queue counts in milliseconds and rounds up, so
+/// How late a timer may be before a worker is disturbed for it. The event queue counts in milliseconds and rounds up, so
 /// less would disturb workers that are about to wake by themselves.
 const LATE: Duration = Duration::from_millis(2);
 
@@ -64,7 +64,7 @@ impl Watchdog {
         any
     }
 
-    /// If nobody has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
+    /// If no worker has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
     fn check_driver(&mut self) {
         let shared = self.runtime.shared();
         let turns = shared.turns();
@@ -74,7 +74,7 @@ impl Watchdog {
         self.turns = turns;
     }
 
-    /// If a timer is late, its worker is busy: whoever sleeps in the driver fires it, else whoever looks up first.
+    /// If a timer is late, its worker is busy: the worker that sleeps in the driver fires it, else the first that looks up.
     fn check_timers(&self) {
         let timers: &Timers = self.runtime.timers();
         let clock = self.runtime.clock();
@@ -92,13 +92,15 @@ impl Watchdog {
     }
 }
 
-/// Moves what is queued on a worker to the injector, where everybody finds it.
+/// Moves what is queued on a worker to the injector, where all workers find it.
 fn drain_to_injector(shared: &Shared, stuck: &Remote) {
     if let Some(task) = stuck.front.lifo.steal() {
+        stuck.drained.add(1);
         shared.inject(task);
     }
     for _ in 0..stuck.stealer.len() {
         let Some(task) = stuck.stealer.steal() else { break };
+        stuck.drained.add(1);
         shared.inject(task);
     }
 }

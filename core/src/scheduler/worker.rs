@@ -3,6 +3,7 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
+use super::counters::Counters;
 use super::idle::Activity;
 use super::policy::SchedulePolicy;
 use super::queue::Local;
@@ -25,8 +26,11 @@ const INJECTED_MAX: usize = 512;
 
 /// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
 pub(crate) struct LocalQueue {
+    /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// Tasks to run, in order: only this worker pushes and pops, others steal at the far end.
     queue: Local,
+    /// The LIFO slot and the step counter, which the watchdog sees too.
     front: Arc<Front>,
 }
 
@@ -47,6 +51,10 @@ impl LocalQueue {
             }
             None => false,
         }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.front.counters
     }
 
     fn is_empty(&self) -> bool {
@@ -85,10 +93,15 @@ impl WorkerParts {
 
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Keeps the runtime alive while the worker runs.
     runtime: Handle,
+    /// Lent to the context while the worker is entered, so that code which wakes a task finds it.
     local: Rc<LocalQueue>,
+    /// Draws the free choices; the worker alone has it.
     policy: SchedulePolicy,
+    /// Runs of the LIFO slot's task since the queue was last popped.
     lifo_polls: u8,
+    /// What `Idle` counts this worker as.
     activity: Activity,
 }
 
@@ -102,23 +115,30 @@ impl Worker {
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
-        let local = Rc::try_unwrap(self.local).expect("invariant: nobody is inside a worker that moves");
+        let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
         WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if !self.local.counters().busy.is_running() {
+            self.local.counters().busy.begin(self.now());
+        }
         let local = self.local.clone();
         let runtime = self.runtime.clone();
         context::enter_worker(&runtime, &local, || f(self))
     }
 
-    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep everybody
+    /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep every pusher
     /// from waking another one, for ever.
     pub(crate) fn reset_activity(&mut self) {
+        if self.activity == Activity::Asleep {
+            self.local.counters().unparked(self.now(), false);
+        }
         if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
             self.shared().wake_one();
         }
+        self.local.counters().busy.end(self.now());
     }
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
@@ -137,15 +157,19 @@ impl Worker {
             self.maintain();
         }
 
+        // Its own work first, then that of others.
         let task = match self.next_local(tick) {
             Some(task) => Some(task),
             None => self.search(),
         };
         let Some(task) = task else { return Step::Idle };
 
+        // The last searcher passes the search on before it works: there may be more.
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
+        self.local.counters().polls.add(1);
+        // A task that woke itself goes behind its neighbours.
         if let Some(woken) = task.run() {
             self.local.queue.push(woken);
         }
@@ -167,6 +191,7 @@ impl Worker {
             self.refill_from_injector();
         }
 
+        // The task woken last is warm in the cache, but may not starve the queue.
         if let Some(task) = self.local.front.lifo.take() {
             if self.policy.lifo_first(self.lifo_polls, self.local.queue.is_empty()) {
                 self.lifo_polls = self.lifo_polls.saturating_add(1);
@@ -190,6 +215,7 @@ impl Worker {
             self.local.queue.push(task);
             moved += self.local.queue.len().saturating_sub(before).max(1);
         }
+        self.local.counters().injected.add(moved as u64);
         if moved > 1 {
             shared.wake_one();
         }
@@ -198,7 +224,8 @@ impl Worker {
     /// Looks for work elsewhere: the injector, then the other workers.
     fn search(&mut self) -> Option<Runnable> {
         let shared = self.runtime.shared();
-        if let Some(task) = shared.injector.pop_into(&self.local.queue) {
+        // A batch of the injector; what is more than one task is worth another worker.
+        if let Some(task) = self.pop_injected() {
             if !self.local.queue.is_empty() {
                 shared.wake_one();
             }
@@ -212,12 +239,28 @@ impl Worker {
         if !self.activity.start_searching(&shared.idle) {
             return None;
         }
+        // From a random victim on, so that thieves spread; tasks may have come into the injector meanwhile.
         let first = self.policy.victim(workers);
         (0..workers)
             .map(|offset| (first + offset) % workers)
             .filter(|&victim| victim != self.local.index)
-            .find_map(|victim| shared.remotes[victim].stealer.steal_into(&self.local.queue))
-            .or_else(|| shared.injector.pop_into(&self.local.queue))
+            .find_map(|victim| self.steal_from(victim))
+            .or_else(|| self.pop_injected())
+    }
+
+    /// Moves a batch of injected tasks to the local queue, which is empty, and returns one more.
+    fn pop_injected(&self) -> Option<Runnable> {
+        let task = self.shared().injector.pop_into(&self.local.queue)?;
+        self.local.counters().injected.add(1 + self.local.queue.len() as u64);
+        Some(task)
+    }
+
+    /// Moves up to half of another worker's tasks to the local queue, which is empty, and returns one of them.
+    fn steal_from(&self, victim: usize) -> Option<Runnable> {
+        let task = self.shared().remotes[victim].stealer.steal_into(&self.local.queue)?;
+        self.local.counters().steals.add(1 + self.local.queue.len() as u64);
+        self.local.counters().steal_operations.add(1);
+        Some(task)
     }
 
     /// Sleeps until there may be something to do.
@@ -232,8 +275,8 @@ impl Worker {
         }
     }
 
-    /// Sleeps in the driver if it is free, for everybody: until there are events, or the earliest deadline of all. Else
-    /// until its own timers are due. True if it slept for everybody.
+    /// Sleeps in the driver if it is free, for all workers: until there are events, or the earliest deadline of all shards.
+    /// Else until its own timers are due. True if it slept for all.
     fn sleep(&self) -> bool {
         let (shared, timers) = (self.shared(), self.runtime.timers());
         let parker = &shared.remotes[self.local.index].parker;
@@ -252,6 +295,7 @@ impl Worker {
 
     /// Announces that the worker sleeps.
     fn transition_to_parked(&mut self) {
+        self.local.counters().parked(self.now());
         let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
@@ -262,19 +306,24 @@ impl Worker {
 
     fn transition_from_parked(&mut self) {
         self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
+        self.local.counters().unparked(self.now(), self.activity == Activity::Searching);
+    }
+
+    fn now(&self) -> Instant {
+        self.runtime.clock().now()
     }
 
     fn fire_timers(&mut self) {
         let timers = self.runtime.timers();
         if timers.next_deadline(self.local.index).is_some() {
-            timers.fire(self.local.index, self.runtime.clock().now());
+            timers.fire(self.local.index, self.now());
         }
     }
 
     fn fire_all_timers(&mut self) {
         let timers = self.runtime.timers();
         if timers.earliest().is_some() {
-            timers.fire_all(self.runtime.clock().now());
+            timers.fire_all(self.now());
         }
     }
 
@@ -290,7 +339,7 @@ impl Worker {
     pub(crate) fn is_runnable(&self) -> bool {
         self.activity != Activity::Asleep
             || self.shared().remotes[self.local.index].parker.has_token()
-            || self.shared().io().len() > 0
+            || self.shared().io().is_needed()
     }
 
     /// One step of a logical worker, which only notes that it sleeps.

@@ -1,4 +1,4 @@
-//! Who steps next: anybody, or as priorities say.
+//! The choice of the worker that steps next: uniform, or by priorities.
 //!
 //! Uniform choice finds most mistakes. Pct with few changes find those that need a long run of one side: source
 //! "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt and others, 2010), for workers in
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub enum Policy {
     /// Each with the same chance.
     Uniform,
-    /// The one with the highest priority. Pct are drawn at the start and change so often during the run.
+    /// The one with the highest priority. Priorities are drawn at the start and change `changes` times during the run.
     Pct {
         /// How many changes there are.
         changes: u32,

@@ -1,4 +1,4 @@
-//! What all machines of a world share besides the network: the dice, what was found wrong, and values found by type.
+//! The context that all machines of a world share besides the network: the random numbers, what was found wrong, and values found by type.
 
 use super::{ChoiceKind, SimRng};
 use crate::context;

@@ -1,4 +1,4 @@
-//! What code inside of a simulation may ask of the world around it: machines, faults, links.
+//! The handle by which code inside of a simulation asks things of the world: machines, faults, links.
 
 use super::clock::Skew;
 use super::net::{HostId, HostState, Net, Network};
@@ -37,7 +37,7 @@ pub struct MachineId(pub(super) HostId);
 pub enum Crash {
     /// Its process is killed; its kernel closes the connections.
     Kill,
-    /// It loses power: nobody tells the others.
+    /// It loses power: the others are not told.
     PowerOff,
 }
 
@@ -124,7 +124,7 @@ impl WorldHandle {
         self.push(Command::AfterPoll(machine.0, paused));
     }
 
-    /// Makes every step of a machine take so many times as long.
+    /// Makes every step of a machine take `factor` times as long.
     pub fn slow(&self, machine: MachineId, factor: u32) {
         self.push(Command::Slow(machine.0, factor));
     }

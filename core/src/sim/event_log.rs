@@ -1,6 +1,7 @@
-//! What the code of a machine logs goes into that machine's journal, so that a failure can print it.
+//! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it.
 
 use super::net::Net;
+use crate::util::scoped::Scoped;
 use std::cell::Cell;
 use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
@@ -14,15 +15,7 @@ thread_local! {
 
 /// Runs `f` as code of a machine.
 pub(super) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<usize>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            MACHINE.set(self.0);
-        }
-    }
-
-    let _restore = Restore(MACHINE.replace(Some(machine)));
+    let _machine = Scoped::set(&MACHINE, Some(machine));
     f()
 }
 

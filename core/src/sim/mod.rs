@@ -3,7 +3,7 @@
 //! A [`World`] holds machines. Each has a runtime of its own whose workers take one step at a time ([`Stepper`]), a clock
 //! that may be wrong, and an address in a simulated network. Which worker steps next, whom it steals from, whether it
 //! prefers its LIFO slot, how long a packet travels: every choice is drawn from the seed and recorded ([`SimRng`]). Time
-//! jumps ahead when nobody can step. Nothing here starts a thread, sleeps, or asks the operating system for anything.
+//! jumps ahead when no worker can step. Nothing here starts a thread, sleeps, or asks the operating system for anything.
 //!
 //! This is what `posse::sim` stands on; use that.
 

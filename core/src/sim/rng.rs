@@ -1,4 +1,4 @@
-//! Where every choice of a simulation comes from, and the record of what was chosen.
+//! The source of every choice of a simulation, and the trace of what was chosen.
 //!
 //! One seeded generator for everything: who steps next, whom to steal from, how long a segment travels. Each draw is
 //! recorded with its kind, so that two runs of one seed can be compared decision by decision. Not secure, never fast path.

@@ -44,7 +44,7 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// Builds a runtime with so many logical workers.
+    /// Builds a runtime with `workers` logical workers.
     ///
     /// # Errors
     /// As [`Builder::build`].

@@ -1,6 +1,6 @@
 //! Many machines on one thread: who steps, what the time is, who lives.
 //!
-//! Every step takes a moment of the world's time; when nobody can step, time jumps to what happens next. Invariant: all
+//! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
 use super::choose::{Policy, StepChooser, WorkerId};
@@ -267,7 +267,7 @@ impl World {
         Ok(ready)
     }
 
-    /// Nobody can step: on to what happens next.
+    /// No worker can step: on to what happens next.
     fn advance_time(&mut self, now: u64) -> Result<(), Failure> {
         if now - self.audited >= AUDIT_INTERVAL || self.audited == 0 {
             self.audited = now.max(1);
@@ -291,7 +291,7 @@ impl World {
 
     /// A task that waited at the last look and was not run since is starved.
     fn look_for_starved(&mut self, now: u64) -> Result<(), Failure> {
-        // While time jumped nobody waited; a pause is the machine's own affair.
+        // While time jumped no worker waited; a pause is the machine's own affair.
         let jumped = now - self.looked > 2 * STARVATION_LIMIT;
         self.looked = now;
         let mut waiting = BTreeSet::new();
@@ -311,7 +311,7 @@ impl World {
         Ok(())
     }
 
-    /// While nobody can step no task may wait to be run: it would never be.
+    /// While no worker can step no task may wait to be run: it would never be.
     fn audit(&mut self) -> Result<(), Failure> {
         let now = self.time.now();
         for machine in self.machines.iter().filter(|machine| !machine.paused && machine.free_at <= now) {

@@ -33,7 +33,7 @@ unsafe impl<T: Send> Send for Mutex<T> {}
 // SAFETY: of all who share the lock one at a time reaches the value, so it only moves between threads.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
-/// Somebody else holds the lock, or waits for it.
+/// Another task holds the lock, or waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TryLockError;
 
@@ -116,7 +116,7 @@ macro_rules! guard {
             type Target = T;
 
             fn deref(&self) -> &T {
-                // SAFETY: the guard holds the one permit, so nobody else reaches the value while it is borrowed.
+                // SAFETY: the guard holds the one permit, so no other task reaches the value while it is borrowed.
                 self.mutex.value.with(|value| unsafe { &*value })
             }
         }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Wakes tasks that wait. A notification that finds nobody is kept for the next one to wait, at most one.
+/// Wakes tasks that wait. A notification that finds no waiter is kept for the next one to wait, at most one.
 ///
 /// # Examples
 /// ```
@@ -27,16 +27,16 @@ pub struct Notify {
 
 #[derive(Debug, Default)]
 struct State {
-    /// A notification that found nobody.
+    /// A notification that found no waiter. Set by `notify_one`, taken by the next to wait.
     permit: bool,
     /// Whom `notify_one` serves is granted its notification, to pass on if it leaves; `notify_waiters` only wakes.
     waiters: WaitList<()>,
-    /// How often everybody was notified.
+    /// Calls of `notify_waiters`; one that began to wait before the present number was notified.
     notify_waiters_calls: u64,
 }
 
 impl Notify {
-    /// Nobody is notified yet.
+    /// No notification is kept yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -50,7 +50,7 @@ impl Notify {
         woken.into_iter().for_each(wake_catching);
     }
 
-    /// Wakes everybody whose [`notified`](Self::notified) was called before; keeps nothing.
+    /// Wakes each waiter whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
         let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
@@ -88,7 +88,7 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Leaves the line, and passes on a notification that nobody else was meant to lose.
+    /// Leaves the line, and passes on a notification that was meant for one waiter.
     fn leave(&mut self, mut state: MutexGuard<'_, State>) {
         let left = state.waiters.remove(&mut self.key);
         drop(state);
@@ -107,7 +107,7 @@ impl Future for Notified<'_> {
         let mut state = this.notify.state.lock();
         if !this.done {
             if state.notify_waiters_calls != this.notify_waiters_calls {
-                // Everybody was notified: one that was meant for a single waiter is not needed here.
+                // All were notified: one that was meant for a single waiter is not needed here.
                 this.leave(state);
             } else if this.key.is_idle() {
                 if !std::mem::take(&mut state.permit) {

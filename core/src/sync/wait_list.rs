@@ -199,7 +199,7 @@ impl<T: Copy> WaitList<T> {
         self.0.as_ref().map_or(0, |slab| slab.len as usize)
     }
 
-    /// Returns true if nobody waits.
+    /// Returns true if none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -273,7 +273,7 @@ impl<T: Copy> Slab<T> {
         }
     }
 
-    /// Nobody is left. The slots there are were all needed since the last time, so they say how many to keep.
+    /// No waiter is left. The slots there are were all needed since the last time, so they say how many to keep.
     fn reset(&mut self) {
         let needed = self.slots.len().max(SLOTS_KEPT);
         self.slots.clear();

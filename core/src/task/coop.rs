@@ -3,6 +3,7 @@
 //! Each leaf operation (a channel, a socket, a timer) takes one unit when it makes progress. A task whose units are
 //! spent sees `Pending` from every leaf, having been woken already, so it runs again after its neighbours.
 
+use crate::context;
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
@@ -65,10 +66,7 @@ fn with_budget<R>(units: Option<u8>, f: impl FnOnce() -> R) -> R {
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     let before = BUDGET.get();
     match before {
-        Some(0) => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
+        Some(0) => refuse(cx),
         Some(units) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(Progress { refund: before })
@@ -81,14 +79,19 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
     match BUDGET.get() {
-        Some(0) => {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        Some(0) => return refuse(cx),
         Some(units) => BUDGET.set(Some(units - 1)),
         None => {}
     }
     Poll::Ready(())
+}
+
+/// No unit is left: the task runs again after its neighbours.
+#[cold]
+fn refuse<T>(cx: &Context<'_>) -> Poll<T> {
+    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.counters().forced_yield()));
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// One unit taken by [`poll_proceed`]; given back on drop unless the operation made progress.

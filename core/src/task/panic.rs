@@ -1,7 +1,7 @@
-//! What foreign code throws: caught where it must go no further, made a text, and dropped.
+//! Panics of foreign code: caught where they must go no further, made a text, and dropped.
 //!
 //! Foreign is what a user gave to the runtime: a waker, a destructor, the payload of a panic. A thread that runs it on
-//! behalf of somebody else (a worker, a thread of the blocking pool) does so through this file, so that it goes on whatever
+//! behalf of another party (a worker, a thread of the blocking pool) does so through this file, so that it goes on whatever
 //! happens. What is caught here has no other way to be seen, so it is reported: `ERROR`, target `posse::task`.
 
 use super::Id;
@@ -57,7 +57,7 @@ pub(crate) fn drop_catching<T>(value: T) {
     catch_panic("a destructor panicked", || drop(value));
 }
 
-/// Wakes somebody, perhaps of another executor. That is asked first, for the sake of speed: a task of ours does not panic.
+/// Wakes a task, perhaps of another executor. A task of ours is woken without the guard: its waker does not panic.
 #[inline]
 pub(crate) fn wake_catching(waker: Waker) {
     if is_of_a_task(&waker) {
@@ -78,7 +78,7 @@ fn report(what: &'static str, panic: String) {
     crate::event!(ERROR, "posse::task", "foreign code panicked", what = %what, reason = %panic);
 }
 
-/// Says that a task panicked whose output nobody will look at.
+/// Reports the panic of a task whose output is not looked at.
 #[cold]
 pub(super) fn report_unseen(task: Id, panic: &str) {
     crate::event!(ERROR, "posse::task", "a detached task panicked", task.id = %task, reason = %panic);

@@ -119,7 +119,7 @@ where
     let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
     let future = make(task.clone());
-    // SAFETY: the task has not been launched, so nobody else looks at the stage.
+    // SAFETY: the task has not been launched, so no other thread looks at the stage.
     let stage = unsafe { &cell.as_ref().stage };
     // SAFETY: as above.
     stage.with_mut(|stage| unsafe { *stage = Stage::Future(future) });
@@ -194,11 +194,11 @@ impl TaskRef {
         }
     }
 
-    /// Drops the future here and now. Called when the runtime ends: nobody runs a task any more, whatever queue it is in.
+    /// Drops the future here and now. Called when the runtime ends: no worker runs a task any more, whatever queue it is in.
     pub(crate) fn shut_down(&self) {
         if self.header().state.shut_down() {
             let run = self.header().vtable.run;
-            // SAFETY: the state word gave this call the exclusive access, which nobody else can get any more. The life
+            // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
             let again = unsafe { run(self.0, Start::DropFuture) };
             debug_assert!(!again, "dropping a future completes its task");
@@ -442,7 +442,7 @@ unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
     // SAFETY: by contract.
     let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
     let stage = cell.stage.with_mut(|stage| {
-        // SAFETY: the caller owns the output, nobody else looks at the stage.
+        // SAFETY: the caller owns the output, no other thread looks at the stage.
         let stage = unsafe { &mut *stage };
         std::mem::replace(stage, Stage::Taken)
     });

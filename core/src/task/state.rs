@@ -5,11 +5,11 @@
 
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// Somebody owes the task a run: it is in a queue, about to be, or will be put there when the present run ends.
+/// A thread is responsible for running the task: it is in a queue, about to be, or will be put there when the present run ends.
 const SCHEDULED: usize = 1;
 /// A worker has exclusive access to the future.
 const RUNNING: usize = 1 << 1;
-/// The future is gone and the output (if anybody wants it) is stored.
+/// The future is gone and the output (if it is wanted) is stored.
 const COMPLETE: usize = 1 << 2;
 /// The next run must drop the future instead of polling it.
 const CANCELLED: usize = 1 << 3;
@@ -29,7 +29,7 @@ pub(crate) struct State(AtomicUsize);
 pub(crate) enum Wake {
     /// The caller alone must put the task into a queue.
     Schedule,
-    /// Somebody else will run it, or nobody needs to.
+    /// Another thread will run it, or no run is needed.
     Nothing,
 }
 
@@ -96,10 +96,10 @@ impl State {
         if before & CANCELLED == 0 { Start::Poll } else { Start::DropFuture }
     }
 
-    /// Takes exclusive access to the future of a task that nobody will run any more, whether it is scheduled or asleep.
+    /// Takes exclusive access to the future of a task that no worker will run any more, whether it is scheduled or asleep.
     /// False if it has completed.
     ///
-    /// The caller knows that nobody takes a task from any queue. So the duty to run, wherever it is, is void.
+    /// The caller knows that no worker takes a task from any queue. So the duty to run, wherever it is, is void.
     pub(crate) fn shut_down(&self) -> bool {
         let take = |state| (state & (RUNNING | COMPLETE) == 0).then_some((state | RUNNING | CANCELLED) & !SCHEDULED);
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
@@ -128,7 +128,7 @@ impl State {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
-    /// Whether somebody owes the task a run.
+    /// Whether the task waits for a run.
     #[cfg(feature = "sim")]
     pub(crate) fn is_scheduled(&self) -> bool {
         self.0.load(Ordering::Acquire) & (SCHEDULED | COMPLETE) == SCHEDULED

@@ -6,7 +6,7 @@
 
 use crate::loom::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// Nobody is in the driver. Earlier than any deadline, so nobody is interrupted.
+/// No worker is in the driver. Earlier than any deadline, so none is interrupted.
 const NOBODY: u64 = 0;
 /// No deadline is known, or none is yet. Later than any.
 const NEVER: u64 = u64::MAX;
@@ -21,7 +21,7 @@ impl Attendance {
         Self { until: AtomicU64::new(NOBODY) }
     }
 
-    /// Somebody will sleep in the driver. The deadlines are read after this.
+    /// A worker will sleep in the driver. The deadlines are read after this.
     pub(super) fn arrive(&self) {
         self.until.store(NEVER, Ordering::Relaxed);
         // Partner: the fence in `sleeps_past`.
@@ -37,7 +37,7 @@ impl Attendance {
         self.until.store(NOBODY, Ordering::Relaxed);
     }
 
-    /// After a deadline was written: whether somebody may sleep past it, who must be interrupted.
+    /// After a deadline was written: whether a worker may sleep past it, and must be interrupted.
     pub(super) fn sleeps_past(&self, deadline: u64) -> bool {
         // Partner: the fence in `arrive`.
         fence(Ordering::SeqCst);

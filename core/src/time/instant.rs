@@ -10,7 +10,7 @@ use std::time::Duration;
 ///
 /// Instants of runtimes with real clocks can be compared with each other; those of a manual clock only with their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(pub(super) u64);
+pub struct Instant(pub(crate) u64);
 
 impl Instant {
     /// Returns the time on the current runtime's clock, or on the real clock outside of any runtime.

@@ -131,7 +131,7 @@ impl Future for Sleep {
             self.register(cx);
         }
         // Between the look and the registration a manual clock may have been turned, and its timers fired; and the runtime may
-        // have ended, after which nobody fires timers.
+        // have ended, after which no worker fires timers.
         if (self.handle.clock().is_manual() && self.is_elapsed()) || self.handle.shared().life.has_ended() {
             self.cancel();
             progress.made_progress();

@@ -1,7 +1,7 @@
 //! The timers of a runtime: one wheel per worker, each behind a lock that is nearly always uncontended.
 //!
 //! A timer lives in the shard of the worker that first polled it, but it belongs to the runtime: that worker fires it
-//! unless it is busy, and so does whoever sleeps in the driver, who sleeps no longer than the earliest deadline of all
+//! unless it is busy, and so does the worker that sleeps in the driver, which sleeps no longer than the earliest deadline of all
 //! shards. Wakers run outside of the lock.
 
 use super::Instant;
@@ -19,7 +19,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Timers {
     shards: Box<[Shard]>,
     attendance: Attendance,
-    /// Some shard is late and everybody is busy: the next worker that looks up fires all.
+    /// Some shard is late and all workers are busy. Set by the watchdog, taken by a worker: the next worker that looks up fires all.
     overdue: AtomicBool,
 }
 
@@ -84,7 +84,7 @@ impl Timers {
         drop(waker);
     }
 
-    /// Wakes everybody in the shard whose time has come. Returns how many.
+    /// Wakes all in the shard whose time has come. Returns how many.
     pub(crate) fn fire(&self, shard: usize, now: Instant) -> usize {
         let shard = &self.shards[shard];
         if shard.next.load(Ordering::Acquire) > now.0 {
@@ -101,7 +101,7 @@ impl Timers {
         count
     }
 
-    /// Wakes everybody, whatever the time: the runtime has ended.
+    /// Wakes all, whatever the time: the runtime has ended.
     pub(crate) fn end(&self) {
         self.fire_all(Instant(u64::MAX));
     }
@@ -112,7 +112,7 @@ impl Timers {
         (next != NEVER).then_some(Instant(next))
     }
 
-    /// Wakes everybody whose time has come. Returns how many.
+    /// Wakes all whose time has come. Returns how many.
     pub(crate) fn fire_all(&self, now: Instant) -> usize {
         (0..self.shards.len()).map(|shard| self.fire(shard, now)).sum()
     }
@@ -131,7 +131,7 @@ impl Timers {
         (attending, earliest)
     }
 
-    /// Whether somebody sleeps in the driver.
+    /// Whether a worker sleeps in the driver.
     pub(crate) fn is_attended(&self) -> bool {
         self.attendance.is_attended()
     }
@@ -156,13 +156,12 @@ impl Timers {
     }
 
     /// Number of timers that wait.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.wheel.lock().len()).sum()
     }
 }
 
-/// Somebody sleeps in the driver.
+/// The stay of a worker in the driver.
 pub(crate) struct Attending<'a>(&'a Attendance);
 
 impl Drop for Attending<'_> {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Gives hyper the time of a runtime: the real one, a hand-turned one, or that of a simulation.
+/// Gives hyper the time of a runtime: the real one, a manual one, or that of a simulation.
 ///
 /// hyper counts in instants of std. What it is given counts from the origin of the runtime's clock (see
 /// [`Instant::into_std`]), so it must not be compared with `std::time::Instant::now()`.

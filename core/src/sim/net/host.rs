@@ -5,7 +5,7 @@ use super::sockets::{SimListener, SimStream};
 use super::udp::SimUdp;
 use super::{HostId, Net, SocketId};
 use crate::context;
-use crate::io::Readiness;
+use crate::io::{Readiness, SocketCounts};
 use crate::sim::ChoiceKind;
 use crate::time::sleep;
 use std::fmt;
@@ -22,11 +22,12 @@ pub(crate) struct HostNet {
     net: Net,
     host: HostId,
     pending: Arc<AtomicUsize>,
+    counts: Arc<SocketCounts>,
 }
 
 impl HostNet {
     pub(super) fn new(net: Net, host: HostId, pending: Arc<AtomicUsize>) -> Self {
-        Self { net, host, pending }
+        Self { net, host, pending, counts: Arc::default() }
     }
 
     /// The port of the machine that this code runs on, if it is a simulated one.
@@ -53,8 +54,13 @@ impl HostNet {
             }
         }
         drop(state);
+        self.counts.add_ready(count);
         woken.into_iter().for_each(Waker::wake);
         count
+    }
+
+    pub(crate) fn counts(&self) -> &SocketCounts {
+        &self.counts
     }
 
     pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
@@ -63,10 +69,13 @@ impl HostNet {
             slot.readiness = Some(readiness);
             state.replay_readiness(id);
         }
+        drop(state);
+        self.counts.register();
     }
 
     pub(crate) fn close(&self, id: SocketId) {
         self.net.0.lock().close(id);
+        self.counts.deregister();
     }
 
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<SimListener> {

@@ -1,4 +1,4 @@
-//! What lies between two simulated machines: how long things take, what gets lost, what is cut.
+//! Links between two simulated machines: latency, loss, partitions.
 
 use super::{HostId, NetEvent};
 use crate::sim::{ChoiceKind, SimRng};
@@ -25,7 +25,7 @@ pub struct Network {
     pub rechunk: f64,
     /// How often a connection breaks with a reset as something is sent. Default 0.
     pub reset: f64,
-    /// How often a connection that is asked for is refused though somebody listens. Default 0.
+    /// How often a connection that is asked for is refused though a listener is there. Default 0.
     pub refuse: f64,
     /// How often the request for a connection gets lost; it is repeated as by a kernel, after 1 s, 2 s, 4 s .. Default 0.
     pub connect_loss: f64,

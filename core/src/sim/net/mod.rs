@@ -31,7 +31,7 @@ use std::time::Duration;
 use tcp::{Listener, Stream};
 use udp::Udp;
 
-/// Ports that are given out when nobody asks for one.
+/// Ports that are given out when the caller asks for none.
 const EPHEMERAL: std::ops::Range<u16> = 49_152..65_535;
 
 /// Events of a machine that are kept for a report.
@@ -53,7 +53,7 @@ pub(crate) enum HostState {
     Up,
     /// The process is gone, its kernel answers for it.
     ProcessDown,
-    /// The machine is gone: nobody answers.
+    /// The machine is gone: nothing answers.
     PoweredOff,
 }
 

@@ -166,7 +166,7 @@ impl State {
         let remote = self.host_at(to.ip(), host);
         let ip = if to.ip().is_loopback() && remote == Some(host) { to.ip() } else { self.hosts[host].ip.into() };
         let local = self.local_address(host, SocketAddr::new(ip, 0), false)?;
-        // An address that nobody has is a way into the dark: as if it were its own machine, cut off.
+        // An address that no machine has is a way into the dark: as if it were its own machine, cut off.
         let Some(remote) = remote else { return Err(ErrorKind::NetworkUnreachable.into()) };
         let network = self.links.get(host, remote);
         let id = self.open(host, Socket::Stream(Box::new(Stream::new(local, to, remote, network.window))))?;
@@ -390,7 +390,7 @@ impl State {
     /// The other end is gone: a kernel that is there says so.
     fn peer_gone(&mut self, from: SocketId, remote: HostId, host: HostId) {
         let sent = self.stream_mut(from).map(|stream| std::mem::take(&mut stream.out));
-        // An end without data behind it meets nobody who minds.
+        // An end without data behind it needs no answer.
         let data = sent.is_some_and(|pipe| pipe.chunks.iter().any(|(_, chunk)| matches!(chunk, Chunk::Bytes(_))));
         if data {
             let at = self.now() + self.links.get(remote, host).draw_latency(&self.rng);
@@ -493,7 +493,7 @@ impl State {
         if fin {
             self.push(id, Chunk::Fin);
         }
-        // Whoever waits on this very end sees it too.
+        // A task that waits on this very end sees it too.
         self.set_ready(id, read, read, write, write);
         Ok(())
     }

@@ -1,0 +1,49 @@
+//! An HTTP server, version 1 and 2, for any service of tower's kind: an axum router, a tonic service, a function.
+//!
+//! [`serve`] accepts connections and gives each a task of its own. Everything has a limit ([`Config`]): how many connections there are
+//! at once, how long a client may take to send the head of a request, how long the end waits for requests that are being answered. A
+//! handler that panics ends its connection (in HTTP/2 its request), is reported (`ERROR`, target `posse::http`), and disturbs nobody
+//! else. Time is the runtime's, so a server runs in a simulation as it is.
+//!
+//! ```
+//! use posse_net::http::{self, Request, Response};
+//! use posse_net::io::{AsyncReadExt, AsyncWriteExt};
+//! use posse_net::{TcpListener, TcpStream};
+//! use posse_core::sync::CancellationToken;
+//! use std::convert::Infallible;
+//!
+//! # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let mut client = TcpStream::connect(listener.local_addr()?).await?;
+//! let hello = http::service_fn(|request: Request<http::Incoming>| async move {
+//!     Ok::<_, Infallible>(Response::new(format!("hello {}", request.uri().path())))
+//! });
+//! let end = CancellationToken::new();
+//! let ended = end.clone();
+//! let server = posse_core::task::spawn(async move {
+//!     http::serve(listener, hello).with_graceful_shutdown(async move { ended.cancelled().await }).await
+//! });
+//!
+//! client.write_all(b"GET /you HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("hello /you"));
+//! end.cancel();
+//! server.await.unwrap()?;
+//! # std::io::Result::Ok(()) }).unwrap();
+//! ```
+
+mod config;
+mod connection;
+mod prefixed;
+mod server;
+mod service;
+
+pub use config::Config;
+pub use hyper::body::Incoming;
+pub use hyper::{Request, Response, StatusCode};
+pub use server::{Handshake, Plain, Serve, serve};
+pub use service::{HttpService, PeerAddr, ServiceFn, service_fn};
+
+/// Any error, as services and bodies have them.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,100 @@
+//! tonic: its services are tower's, so the HTTP server serves them; its clients want a channel, which is hyper's client in a dozen lines.
+
+use crate::http::serve;
+use futures_util::{Stream, StreamExt, stream};
+use hyper::client::conn::http2::{self, SendRequest};
+use posse::http::{Incoming, Request as HttpRequest, Response as HttpResponse};
+use posse::hyper::Executor;
+use posse::net::TcpStream;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::{Code, Request, Response, Status};
+
+#[allow(clippy::all, clippy::pedantic, missing_docs, unused_qualifications)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/posse.test.Greeter.rs"));
+}
+
+use generated::greeter_client::GreeterClient;
+use generated::greeter_server::{Greeter, GreeterServer};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Name {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Greeting {
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+struct Polite;
+
+#[tonic::async_trait]
+impl Greeter for Polite {
+    async fn greet(&self, request: Request<Name>) -> Result<Response<Greeting>, Status> {
+        match request.into_inner().name.as_str() {
+            "" => Err(Status::invalid_argument("who are you?")),
+            name => Ok(Response::new(Greeting { text: format!("hello {name}") })),
+        }
+    }
+
+    type RepeatStream = Pin<Box<dyn Stream<Item = Result<Greeting, Status>> + Send>>;
+
+    async fn repeat(&self, request: Request<Name>) -> Result<Response<Self::RepeatStream>, Status> {
+        let name = request.into_inner().name;
+        let greetings = stream::unfold(0, move |n| {
+            let text = format!("{n} times hello {name}");
+            async move {
+                posse::task::yield_now().await;
+                (n < 100).then_some((Ok(Greeting { text }), n + 1))
+            }
+        });
+        Ok(Response::new(Box::pin(greetings)))
+    }
+}
+
+/// A channel without reconnecting and balancing.
+#[derive(Clone)]
+struct Channel(SendRequest<Body>);
+
+impl Channel {
+    async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (client, connection) = http2::handshake(Executor::new(), stream).await.unwrap();
+        posse::task::spawn(connection);
+        Self(client)
+    }
+}
+
+impl tower::Service<HttpRequest<Body>> for Channel {
+    type Response = HttpResponse<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = hyper::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+#[posse::test]
+async fn a_client_and_a_server_of_tonic_talk_one_by_one_and_in_streams() {
+    let address = serve(GreeterServer::new(Polite)).await;
+    let origin = format!("http://{address}").parse().unwrap();
+    let mut client = GreeterClient::with_origin(Channel::connect(address).await, origin);
+
+    let greeting = client.greet(Name { name: "you".to_owned() }).await.unwrap();
+    assert_eq!(greeting.into_inner().text, "hello you");
+    assert_eq!(client.greet(Name::default()).await.unwrap_err().code(), Code::InvalidArgument);
+    let greetings = client.repeat(Name { name: "all".to_owned() }).await.unwrap().into_inner();
+    let texts: Vec<_> = greetings.map(|greeting| greeting.unwrap().text).collect().await;
+    assert_eq!((texts.len(), texts[99].as_str()), (100, "99 times hello all"));
+}
