@@ -431,6 +431,8 @@ pub enum FindError {
     NodeDown,
     /// Nobody who could be asked has published the name, and a node that this one joined refuses it; why.
     Refused(Goodbye),
+    /// Nobody who could be asked has published the name, and to some node 65,536 such questions are on their way already.
+    Overloaded,
     /// No answer before the deadline.
     Timeout,
 }
@@ -442,6 +444,7 @@ impl fmt::Display for FindError {
             Self::WrongProtocol => "the name belongs to an actor that speaks another protocol",
             Self::NodeDown => "a node that may know the name is down",
             Self::Refused(code) => return write!(f, "a node that may know the name refuses this one: {code}"),
+            Self::Overloaded => "too many names are being looked for",
             Self::Timeout => "no answer before the deadline",
         })
     }
@@ -449,45 +452,91 @@ impl fmt::Display for FindError {
 
 impl StdError for FindError {}
 
-/// Why a node did not start, or did not reach another one.
+/// Why a node did not start, or did not reach another one. What it says itself names the address; why is its
+/// [`source`](StdError::source).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The address could not be resolved or bound.
-    Bind(std::io::Error),
-    /// The other node could not be connected to.
-    Connect(std::io::Error),
+    /// The address is none, or its name could not be resolved.
+    Resolve(std::io::Error),
+    /// The addresses cannot be listened on.
+    Bind {
+        /// All that were tried.
+        at: Vec<SocketAddr>,
+        /// Why not on the last of them.
+        cause: std::io::Error,
+    },
+    /// No node can be connected to.
+    Connect {
+        /// All addresses that were tried.
+        to: Vec<SocketAddr>,
+        /// Why not to the last of them.
+        cause: std::io::Error,
+    },
     /// The address can be reached from other machines, and there are no credentials that keep strangers out.
     Open(SocketAddr),
-    /// The other node was reached but is not one to talk to; the text says why.
-    Handshake(Box<str>),
-    /// The other node refuses this one, or this one it; the code and the text say why.
-    Refused(Goodbye, Box<str>),
+    /// Whoever is there was reached but is not one to talk to.
+    Handshake {
+        /// Where it is.
+        with: Vec<SocketAddr>,
+        /// Why not.
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+    /// The other node refuses this one, or this one it.
+    Refused {
+        /// Where it is.
+        at: Vec<SocketAddr>,
+        /// Why.
+        code: Goodbye,
+        /// The same in words, perhaps none.
+        detail: Box<str>,
+    },
     /// The other node did not answer in time.
-    Timeout,
-    /// A published name is taken, by a living actor.
-    NameTaken,
+    Timeout {
+        /// Where it was looked for.
+        at: Vec<SocketAddr>,
+    },
+    /// A living actor has this published name.
+    NameTaken(Box<str>),
     /// A setting makes no sense; the text names it.
     Setting(Box<str>),
     /// This node has been shut down.
     Closed,
 }
 
+/// Addresses as a text names them.
+struct Addresses<'a>(&'a [SocketAddr]);
+
+impl fmt::Display for Addresses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("nowhere"),
+            [first, rest @ ..] => {
+                write!(f, "{first}")?;
+                rest.iter().try_for_each(|address| write!(f, " or {address}"))
+            }
+        }
+    }
+}
+
 impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind(_) => f.write_str("the address cannot be listened on"),
-            Self::Connect(_) => f.write_str("the node cannot be reached"),
+            Self::Resolve(_) => f.write_str("the address cannot be resolved"),
+            Self::Bind { at, .. } => write!(f, "{} cannot be listened on", Addresses(at)),
+            Self::Connect { to, .. } => write!(f, "no node can be reached at {}", Addresses(to)),
             Self::Open(address) => write!(
                 f,
                 "{address} can be reached from other machines, and without credentials anybody could command the actors; \
                  listen on a loopback address such as 127.0.0.1"
             ),
-            Self::Handshake(why) => write!(f, "the handshake failed: {why}"),
-            Self::Refused(code, why) if why.is_empty() => write!(f, "refused: {code}"),
-            Self::Refused(code, why) => write!(f, "refused: {code}: {why}"),
-            Self::Timeout => f.write_str("the node did not answer in time"),
-            Self::NameTaken => f.write_str("the name is taken"),
+            Self::Handshake { with, .. } => write!(f, "the handshake with {} failed", Addresses(with)),
+            Self::Refused { at, code, detail } => {
+                write!(f, "refused at {}: {code}", Addresses(at))?;
+                if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
+            }
+            Self::Timeout { at } => write!(f, "no node answered in time at {}", Addresses(at)),
+            Self::NameTaken(name) => write!(f, "the name `{name}` is taken"),
             Self::Setting(what) => write!(f, "the setting makes no sense: {what}"),
             Self::Closed => f.write_str("this node has been shut down"),
         }
@@ -497,7 +546,8 @@ impl fmt::Display for NodeError {
 impl StdError for NodeError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Bind(error) | Self::Connect(error) => Some(error),
+            Self::Resolve(cause) | Self::Bind { cause, .. } | Self::Connect { cause, .. } => Some(cause),
+            Self::Handshake { cause, .. } => Some(&**cause),
             _ => None,
         }
     }
@@ -528,9 +578,10 @@ mod tests {
 
     #[test]
     fn an_error_shows_its_causes_when_debugged_and_only_itself_when_displayed() {
-        let error = Error::from(NodeError::Bind(std::io::Error::other("no such device")));
-        assert_eq!(error.to_string(), "the address cannot be listened on");
-        assert_eq!(format!("{error:?}"), "the address cannot be listened on: no such device");
+        let at = vec![SocketAddr::from(([127, 0, 0, 1], 7)), SocketAddr::from(([127, 0, 0, 1], 8))];
+        let error = Error::from(NodeError::Bind { at, cause: std::io::Error::other("no such device") });
+        assert_eq!(error.to_string(), "127.0.0.1:7 or 127.0.0.1:8 cannot be listened on");
+        assert_eq!(format!("{error:?}"), "127.0.0.1:7 or 127.0.0.1:8 cannot be listened on: no such device");
         assert!(error.downcast_ref::<NodeError>().is_some());
     }
 
@@ -554,7 +605,7 @@ mod tests {
             AskError::Decode("depth".into()).to_string(),
             FindError::WrongProtocol.to_string(),
             SpawnError::NameTaken.to_string(),
-            NodeError::Handshake("another cluster".into()).to_string(),
+            NodeError::Handshake { with: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];
         for text in texts {
             assert!(text.starts_with(char::is_lowercase) && !text.ends_with('.'), "{text}");

@@ -23,7 +23,7 @@ mod imp {
         /// `std::cell::UnsafeCell` with loom's closure access, so that loom can watch every access.
         #[derive(Debug)]
         #[repr(transparent)]
-        pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+        pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
         impl<T> UnsafeCell<T> {
             #[inline(always)]
@@ -35,7 +35,9 @@ mod imp {
             pub(crate) fn into_inner(self) -> T {
                 self.0.into_inner()
             }
+        }
 
+        impl<T: ?Sized> UnsafeCell<T> {
             #[inline(always)]
             pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
                 f(self.0.get())

@@ -107,8 +107,9 @@ fn of_the_runtime() {
 
 #[test]
 fn of_synchronisation() {
-    use posse::sync::{Barrier, OnceCell, SetOnce, broadcast, watch};
+    use posse::sync::{Barrier, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard, SetOnce, broadcast, watch};
     use posse::sync::{CancellationToken, Mutex, MutexGuard, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
+    use posse::sync::{MappedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
     auto_traits! {
         watch::Sender<u8>: Send Sync Unpin;
         watch::Receiver<u8>: Send Sync Unpin;
@@ -140,6 +141,17 @@ fn of_synchronisation() {
         MutexGuard<'static, SendOnly>: Send Unpin;
         OwnedMutexGuard<SendOnly>: Send Unpin;
         OwnedMutexGuard<Neither>: Unpin;
+        MappedMutexGuard<'static, SendOnly>: Send Unpin;
+        RwLock<u8>: Send Sync Unpin;
+        RwLock<SendOnly>: Send Unpin;
+        RwLockReadGuard<'static, u8>: Send Sync Unpin;
+        RwLockReadGuard<'static, SendOnly>: Unpin;
+        RwLockWriteGuard<'static, SendOnly>: Send Unpin;
+        OwnedRwLockReadGuard<u8>: Send Sync Unpin;
+        OwnedRwLockReadGuard<SendOnly>: Unpin;
+        OwnedRwLockWriteGuard<SendOnly>: Unpin;
+        mpsc::OwnedPermit<u8>: Send Sync Unpin;
+        mpsc::WeakSender<SendOnly>: Send Sync Unpin;
         Semaphore: Send Sync Unpin;
         posse::sync::Permit<'static>: Send Sync Unpin;
         posse::sync::OwnedPermit: Send Sync Unpin;

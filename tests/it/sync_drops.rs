@@ -2,7 +2,7 @@
 
 use crate::common::settle;
 use crate::drops::{at_every_moment, now};
-use posse::sync::{Barrier, OnceCell, SetOnce, broadcast, oneshot, watch};
+use posse::sync::{Barrier, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -113,5 +113,124 @@ fn set_once_wait() {
         let mut again = pin!(place.wait());
         assert_eq!(now(&mut again).await, Some(&1), "{moment:?}");
         waited.is_some()
+    });
+}
+
+#[test]
+fn rwlock_read() {
+    at_every_moment(async |moment| {
+        let lock = Arc::new(RwLock::new(0));
+        let held = lock.clone().write_owned().await;
+        let read = moment.cut(lock.read(), || drop(held)).await;
+        assert!(lock.try_read().is_ok(), "{moment:?}");
+        assert_eq!(lock.try_write().is_err(), read.is_some(), "{moment:?}");
+        let ended = read.is_some();
+        drop(read);
+        assert!(lock.try_write().is_ok(), "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn rwlock_write_with_a_reader_behind() {
+    at_every_moment(async |moment| {
+        let lock = Arc::new(RwLock::new(0));
+        let held = lock.clone().read_owned().await;
+        let (behind, (done, mut reading)) = (lock.clone(), oneshot::channel());
+        let written = moment
+            .cut(lock.write(), || {
+                drop(posse::task::spawn(async move { done.send(*behind.read().await) }));
+                drop(held);
+            })
+            .await;
+        let ended = written.is_some();
+        written.into_iter().for_each(|mut value| *value = 1);
+        settle().await;
+        let read = now(&mut reading).await;
+        assert!(read.is_some(), "{moment:?}: the one behind waits for ever");
+        assert!(lock.try_write().is_ok(), "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn mpsc_recv_many() {
+    at_every_moment(async |moment| {
+        let (send, mut receive) = mpsc::channel(2);
+        let mut buffer = Vec::new();
+        let received = moment.cut(receive.recv_many(&mut buffer, 2), || {
+            assert!(send.try_send(1).is_ok() && send.try_send(2).is_ok());
+        });
+        let ended = received.await.is_some();
+        while let Ok(value) = receive.try_recv() {
+            buffer.push(value);
+        }
+        assert_eq!(buffer, [1, 2], "{moment:?}");
+        assert_eq!(send.capacity(), 2, "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn mpsc_reserve_many() {
+    at_every_moment(async |moment| {
+        let (send, mut receive) = mpsc::channel(2);
+        assert!(send.try_send(1).is_ok());
+        let reserved = moment.cut(send.reserve_many(2), || assert_eq!(receive.try_recv(), Ok(1))).await;
+        let ended = reserved.is_some();
+        assert_eq!(send.capacity(), if ended { 0 } else { 2 }, "{moment:?}");
+        drop(reserved);
+        assert_eq!(send.capacity(), 2, "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn mpsc_reserve_owned() {
+    at_every_moment(async |moment| {
+        let (send, mut receive) = mpsc::channel(1);
+        assert!(send.try_send(1).is_ok());
+        let reserved = moment.cut(send.clone().reserve_owned(), || assert_eq!(receive.try_recv(), Ok(1))).await;
+        let ended = reserved.is_some();
+        assert_eq!(send.capacity(), usize::from(!ended), "{moment:?}");
+        drop(reserved);
+        assert_eq!((send.capacity(), send.strong_count()), (1, 1), "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn mpsc_send_timeout() {
+    at_every_moment(async |moment| {
+        let (send, mut receive) = mpsc::channel(1);
+        assert!(send.try_send(1).is_ok());
+        let sent = moment.cut(send.send_timeout(2, posse::secs(9)), || assert_eq!(receive.try_recv(), Ok(1))).await;
+        assert_eq!(receive.try_recv().ok(), sent.map(|_| 2), "{moment:?}");
+        assert_eq!(send.capacity(), 1, "{moment:?}");
+        sent.is_some()
+    });
+}
+
+#[test]
+fn mpsc_closed() {
+    at_every_moment(async |moment| {
+        let (send, receive) = mpsc::channel::<()>(1);
+        let closed = moment.cut(send.closed(), || drop(receive)).await;
+        send.closed().await;
+        closed.is_some()
+    });
+}
+
+#[test]
+fn acquire_many_owned() {
+    at_every_moment(async |moment| {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let held = semaphore.clone().try_acquire_owned().unwrap();
+        let acquired = moment.cut(semaphore.clone().acquire_many_owned(2), || drop(held)).await;
+        let ended = acquired.is_some();
+        assert_eq!(semaphore.available_permits(), if ended { 0 } else { 2 }, "{moment:?}");
+        drop(acquired);
+        assert_eq!(semaphore.available_permits(), 2, "{moment:?}");
+        ended
     });
 }

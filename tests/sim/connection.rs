@@ -30,7 +30,9 @@ async fn refused_connection_is_reported_at_once(sim: Sim) {
     let (a, b) = (idle(&sim, "a").await, sim.node("b").await);
     let begun = sim.elapsed();
     let error = join(&b, &a).await.unwrap_err();
-    assert!(matches!(&error, NodeError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused), "{error}");
+    let NodeError::Connect { to, cause } = &error else { panic!("{error}") };
+    assert_eq!((to, cause.kind()), (&vec![a.address()], io::ErrorKind::ConnectionRefused));
+    assert_eq!(error.to_string(), format!("no node can be reached at {}", a.address()));
     assert!(sim.elapsed() - begun < ms(500));
 }
 
@@ -61,7 +63,7 @@ async fn black_hole_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let partition = sim.partition([&a], [&b]);
     let begun = sim.elapsed();
-    assert!(matches!(join(&b, &a).await, Err(NodeError::Timeout)));
+    assert!(matches!(join(&b, &a).await, Err(NodeError::Timeout { .. })));
     let took = sim.elapsed() - begun;
     assert!((secs(5)..ms(5100)).contains(&took), "{took:?}");
     partition.heal();
@@ -99,7 +101,7 @@ async fn mute_acceptor_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
     let (mute, b) = (mute.await, sim.node("b").await);
     sleep(ms(10)).await;
     let begun = sim.elapsed();
-    assert!(matches!(join(&b, &mute).await, Err(NodeError::Timeout)));
+    assert!(matches!(join(&b, &mute).await, Err(NodeError::Timeout { .. })));
     assert!(sim.elapsed() - begun < ms(5100));
     assert!(b.node().unwrap().peers().is_empty());
 }
@@ -151,7 +153,7 @@ async fn acceptor_that_introduces_itself_by_half_is_given_up(sim: Sim) {
     sleep(ms(10)).await;
     let begun = sim.elapsed();
     let error = join(&b, &half).await.unwrap_err();
-    assert_eq!(matches!(error, NodeError::Timeout), !leaves, "{error}");
+    assert_eq!(matches!(error, NodeError::Timeout { .. }), !leaves, "{error}");
     assert!(sim.elapsed() - begun < ms(5100));
     assert!(b.node().unwrap().peers().is_empty());
 }

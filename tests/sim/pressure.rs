@@ -1,17 +1,20 @@
 //! Two nodes under pressure: replies that are not read, actors that do not return, ways that are stuck or cut for any time.
 
 use crate::probe::{
-    Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled,
-    state,
+    Note, Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server,
+    settled, state,
 };
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::sync::CancellationToken;
+use posse::task::coop::poll_proceed;
 use posse::time::{sleep, timeout};
 use posse_wire::Event;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 /// A sixteenth of the usual bounds, so that what is large is quick to simulate.
 fn small() -> Limits {
@@ -336,4 +339,38 @@ async fn node_that_shuts_down_is_down_at_once(sim: Sim) {
     })
     .await;
     sim.until(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
+}
+
+/// Senders that wait for room at another node are served in the order they came, in whatever order they look, and nobody
+/// who comes later is before them.
+#[posse::test(sim, seeds = 10)]
+async fn senders_that_wait_for_room_are_served_in_their_order(sim: Sim) {
+    let mut limits = Limits::default();
+    limits.unsettled_max = 4;
+    let (a, b) = (server(&sim, "a").await, sim.node("b").limits(limits).await);
+    let probe = find(&b, &a).await;
+    let (told, mut joined) = (probe.clone(), 0);
+    b.run(async move {
+        let mut tells: Vec<_> = (0..40).map(|n| Some(told.note(n))).collect();
+        std::future::poll_fn(|cx| {
+            // Those that wait already are asked in the wrong order.
+            let waiting: Vec<_> = (0..joined).rev().filter(|at| tells[*at].is_some()).collect();
+            if !waiting.is_empty() {
+                assert!(matches!(told.try_tell(Note { n: 1000 }), Err(TellError::Full(_))), "it overtook");
+            }
+            for at in waiting {
+                tells[at].take_if(|tell| Pin::new(tell).poll(cx).is_ready());
+            }
+            // One whose poll is out of budget has not come yet.
+            while joined < tells.len() && poll_proceed(cx).is_ready() {
+                tells[joined].take_if(|tell| Pin::new(tell).poll(cx).is_ready());
+                joined += 1;
+            }
+            if tells.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    })
+    .await;
+    settled(&sim, &b, id_of(&a)).await;
+    assert_eq!(numbers(&seen(&b, &probe).await), (0..40).collect::<Vec<_>>());
 }

@@ -112,7 +112,7 @@ async fn wrong_address_of_a_third_node_bans_nobody(sim: Sim) {
         let mute = TcpListener::bind("host:9").await.unwrap();
         let mut liar = Member::enter(to, "liar", 1).await;
         let probe = liar.find("Probing", "probe").await;
-        liar.session.introduce(&Introduction { node: third, name: "c".into(), address });
+        liar.session.introduce(&Introduction { node: third, name: "c".into(), address }, Duration::ZERO);
         let body = [encoded(probe_at(third)), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
         liar.session.ask(probe, pass, &body, secs(60), ()).unwrap();
         liar.flush().await;
@@ -167,7 +167,7 @@ async fn references_keep_no_node_out(sim: Sim) {
             for n in 0..100 {
                 let name = format!("third-{n}");
                 let node = NodeId::new(&name, 1);
-                member.session.introduce(&Introduction { node, name, address: "host:1".into() });
+                member.session.introduce(&Introduction { node, name, address: "host:1".into() }, Duration::ZERO);
                 body.extend(encoded(probe_at(node)));
             }
             let hold = <Holding as posse::protocol::Protocol>::MESSAGES[0];

@@ -1,7 +1,7 @@
 //! Nodes: processes whose actors talk to each other over TCP.
 //!
 //! A [`Node`] listens, connects, publishes actors under names and finds those of others. Behind it: `core` is what a node
-//! knows, with `exports` (its own actors), `nodes` (the others) and `events`, `peer` the relation to one other node, `remote` a reference to an actor there, `connect` how connections come
+//! knows, with `exports` (its own actors), `nodes` (the others) and `events`, `peer` the relation to one other node, `room` who waits to send there, `remote` a reference to an actor there, `connect` how connections come
 //! about, `converse` what happens on one, `intake` what it reads. Only those last three touch sockets; the protocol itself is `posse-wire`.
 //!
 //! # Delivery
@@ -24,6 +24,7 @@ mod nodes;
 mod owed;
 mod peer;
 mod remote;
+mod room;
 mod wire_log;
 
 pub use events::{DownReason, NodeEvent, NodeEvents};

@@ -15,7 +15,7 @@ use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
     CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
-    Resolution,
+    Resolution, SendError,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -148,9 +148,12 @@ impl NodeBuilder {
     /// # Errors
     /// [`NodeError`]: a setting that makes no sense, an address that can be reached from other machines or is taken.
     pub async fn listen(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let addresses = connect::loopback(address).await.map_err(bind_error)?;
-        let listener = TcpListener::bind(&addresses[..]).await.map_err(NodeError::Bind)?;
-        let local_addr = listener.local_addr().map_err(NodeError::Bind)?;
+        let addresses = resolve(address).await?;
+        let bound = match TcpListener::bind(&addresses[..]).await {
+            Ok(listener) => listener.local_addr().map(|local_addr| (listener, local_addr)),
+            Err(cause) => Err(cause),
+        };
+        let (listener, local_addr) = bound.map_err(|cause| NodeError::Bind { at: addresses, cause })?;
         let core = self.core(&local_addr.to_string())?;
         core.handle.spawn(connect::accept(connect::Listening::new(core.clone(), listener)));
         Ok(Node(Arc::new(Inner { core, local_addr: Some(local_addr) })))
@@ -213,7 +216,7 @@ impl Node {
     /// A connection that has come about stays.
     pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
         let core = &self.0.core;
-        let addresses = connect::loopback(address).await.map_err(node_error)?;
+        let addresses = resolve(address).await?;
         let joining = async {
             let mut was_stale = false;
             loop {
@@ -228,11 +231,12 @@ impl Node {
                         }
                         race(joined, sleep(core.limits.redial_min)).await;
                     }
-                    result => return result.map_err(node_error),
+                    result => return result.map_err(|error| node_error(error, &addresses)),
                 }
             }
         };
-        let peer = timeout(JOIN_TIME, joining).await.unwrap_or(Err(NodeError::Timeout))?;
+        let joined = timeout(JOIN_TIME, joining).await;
+        let peer = joined.unwrap_or_else(|_| Err(node_error(ConnectError::Timeout, &addresses)))?;
         let id = peer.id();
         if core.note_joined(&addresses, Joined::There).is_none() {
             core.handle.spawn(keep(core.clone(), addresses, peer));
@@ -252,7 +256,7 @@ impl Node {
         let Repr::Local(endpoint) = actor.repr() else {
             return Err(NodeError::Setting("only an actor of this process can be published".into()));
         };
-        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken) }
+        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
     }
 
     /// Takes a name back. False if nobody had it.
@@ -275,8 +279,16 @@ impl Node {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer,
         };
-        let lookups: Vec<_> = core.peers().iter().filter_map(|peer| Lookup::begin(peer, protocol, name)).collect();
-        let found = match timeout(FIND_TIME, first_found(lookups, here)).await {
+        let peers = core.peers();
+        let (lookups, refused): (Vec<_>, Vec<_>) =
+            peers.iter().map(|peer| Lookup::begin(peer, protocol, name)).partition(Result::is_ok);
+        let failure = match here {
+            Resolution::WrongProtocol => FindError::WrongProtocol,
+            _ if refused.iter().any(|refused| matches!(refused, Err(SendError::Full))) => FindError::Overloaded,
+            _ => FindError::NotFound,
+        };
+        let lookups = lookups.into_iter().flatten().collect();
+        let found = match timeout(FIND_TIME, first_found(lookups, failure)).await {
             Ok(found) => found.map_err(|error| why_not_found(core, error))?,
             Err(_) => return Err(FindError::Timeout),
         };
@@ -432,22 +444,27 @@ fn peer_info(peer: &Peer) -> PeerInfo {
     }
 }
 
-fn bind_error(error: ConnectError) -> NodeError {
-    match error {
-        ConnectError::Io(error) => NodeError::Bind(error),
-        other => node_error(other),
-    }
+async fn resolve(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, NodeError> {
+    connect::loopback(address).await.map_err(|error| match error {
+        ConnectError::Io(cause) => NodeError::Resolve(cause),
+        other => node_error(other, &[]),
+    })
 }
 
-fn node_error(error: ConnectError) -> NodeError {
+fn node_error(error: ConnectError, at: &[SocketAddr]) -> NodeError {
+    let at = at.to_vec();
     match error {
-        ConnectError::Io(error) => NodeError::Connect(error),
+        ConnectError::Io(cause) => NodeError::Connect { to: at, cause },
         ConnectError::Open(address) => NodeError::Open(address),
-        ConnectError::Handshake(HandshakeError::Rejected { code, text, .. }) => NodeError::Refused(code, text.into()),
-        ConnectError::Handshake(error) => NodeError::Handshake(error.to_string().into()),
-        ConnectError::Refused(code, text) => NodeError::Refused(code, text.into()),
-        ConnectError::Renewed => NodeError::Handshake("this node has taken another incarnation".into()),
-        ConnectError::Timeout => NodeError::Timeout,
+        ConnectError::Handshake(HandshakeError::Rejected { code, text, .. }) => {
+            NodeError::Refused { at, code, detail: text.into() }
+        }
+        ConnectError::Handshake(cause) => NodeError::Handshake { with: at, cause: cause.into() },
+        ConnectError::Refused(code, text) => NodeError::Refused { at, code, detail: text.into() },
+        ConnectError::Renewed => {
+            NodeError::Handshake { with: at, cause: "this node has taken another incarnation".into() }
+        }
+        ConnectError::Timeout => NodeError::Timeout { at },
     }
 }
 
@@ -529,10 +546,11 @@ struct Lookup {
 }
 
 impl Lookup {
-    fn begin(peer: &Arc<Peer>, protocol: u64, name: &str) -> Option<Self> {
+    fn begin(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
         let (asker, answer) = oneshot::channel();
         let id = peer.with_session(|session| session.resolve(protocol, name, Answer::Resolve(asker)));
-        Some(Self { peer: peer.clone(), id: id.ok()?, answer, answered: false })
+        let id = id.map_err(|(error, _)| error)?;
+        Ok(Self { peer: peer.clone(), id, answer, answered: false })
     }
 }
 
@@ -545,8 +563,7 @@ impl Drop for Lookup {
 }
 
 /// The first who has the name. If nobody has it, why.
-async fn first_found(mut lookups: Vec<Lookup>, here: Resolution) -> Result<RemoteActor, FindError> {
-    let mut failure = if here == Resolution::WrongProtocol { FindError::WrongProtocol } else { FindError::NotFound };
+async fn first_found(mut lookups: Vec<Lookup>, mut failure: FindError) -> Result<RemoteActor, FindError> {
     poll_fn(|cx| {
         let mut found = None;
         lookups.retain_mut(|lookup| {

@@ -6,6 +6,7 @@
 
 use super::core::Core;
 use super::peer::Peer;
+use super::remote::introduce;
 use crate::error::AskError;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
@@ -62,8 +63,8 @@ struct Ready {
 }
 
 impl Ready {
-    fn send<T>(self, session: &mut Session<T>) {
-        self.mentioned.iter().for_each(|node| session.introduce(node));
+    fn send<T>(self, core: &Core, session: &mut Session<T>) {
+        introduce(core, session, &self.mentioned);
         match self.result {
             Ok(body) => {
                 let error = match session.reply(self.id, &body, self.expires) {
@@ -92,7 +93,7 @@ impl Peer {
     ) {
         let bell = Arc::new(Bell { id, peer: Arc::downgrade(self), rung: AtomicBool::new(false) });
         if let Some(ready) = self.collect(core, Debt { reply, expires, bell }) {
-            self.with_session(|session| ready.send(session));
+            self.with_session(|session| ready.send(core, session));
         }
     }
 
@@ -112,7 +113,7 @@ impl Peer {
             })
             .collect();
         if !ready.is_empty() {
-            self.on_session(|session| ready.into_iter().for_each(|ready| ready.send(session)));
+            self.on_session(|session| ready.into_iter().for_each(|ready| ready.send(core, session)));
             self.say_begin();
         }
     }

@@ -5,6 +5,7 @@ use super::converse::Connection;
 use super::core::Core;
 use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
+use super::room::Room;
 use crate::error::{AskError, FindError};
 use crate::id::ExitReason;
 use crate::refs::target::Place;
@@ -12,6 +13,7 @@ use crate::watch::monitor::{DownCallback, Monitors};
 use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::event;
+use posse_core::sync::wait_list::WakeList;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
 use posse_wire::{
     ActorKey, CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo,
@@ -20,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Who waits for an answer from the other node.
@@ -80,13 +82,6 @@ struct Status {
     down_since: Duration,
 }
 
-#[derive(Default)]
-struct Room {
-    next: u64,
-    /// By place: whom the message is for.
-    waiting: BTreeMap<u64, (ActorKey, Waker)>,
-}
-
 pub(crate) struct Peer {
     me: Weak<Peer>,
     core: Weak<Core>,
@@ -96,7 +91,8 @@ pub(crate) struct Peer {
     own: NodeId,
     session: Mutex<Session<Answer>>,
     status: Mutex<Status>,
-    room: Mutex<Room>,
+    /// Senders that wait for room.
+    room: Room,
     /// Asks of the other node that our actors work on.
     pub(super) owed: Owed,
     /// Monitors of the other node on our actors.
@@ -153,7 +149,7 @@ impl Peer {
             own,
             session: Mutex::new(session),
             status: Mutex::new(status),
-            room: Mutex::default(),
+            room: Room::default(),
             owed: Owed::default(),
             watchers: Mutex::default(),
             output: Notify::new(),
@@ -256,46 +252,35 @@ impl Peer {
         f(&mut lock(&self.session))
     }
 
-    /// Waits in line until a message would not be refused for want of room.
+    /// Returns true unless others wait for room for an actor before this sender.
+    #[inline]
+    pub(super) fn may_send(&self, place: &Place, to: ActorKey) -> bool {
+        self.room.is_free(place, to)
+    }
+
+    /// Waits in line until a message would not be refused for want of room. The place is kept until it has been sent.
     pub(super) fn poll_room(&self, place: &mut Place, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
-        let mut room = lock(&self.room);
-        let key = *place.0.get_or_insert_with(|| {
-            room.next += 1;
-            room.next
-        });
-        let former = room.waiting.insert(key, (to, cx.waker().clone()));
-        drop(room);
-        drop(former);
-
         // Looked at after joining the line: whoever makes room looks at the line afterwards.
-        let has_room = lock(&self.session).has_room(to);
-        if has_room {
-            self.leave_line(place);
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        if self.room.wait(place, to, cx) && lock(&self.session).has_room(to) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    pub(super) fn leave_line(&self, place: &mut Place) {
-        if let Some(key) = place.0.take() {
-            let waker = lock(&self.room).waiting.remove(&key);
-            drop(waker);
+    pub(super) fn leave_line(&self, place: &mut Place, to: ActorKey) {
+        if self.room.leave(place, to) && lock(&self.session).has_room(to) {
+            self.room.wake(to);
         }
     }
 
-    /// There may be room: wakes those for whose actors there is.
+    /// There may be room: wakes the first of those who wait for each actor for whom there is.
     pub(super) fn wake_line(&self) {
-        let session = lock(&self.session);
-        let mut room = lock(&self.room);
-        if room.waiting.is_empty() {
-            return;
+        let (mut after, mut is_over) = (None, self.room.is_empty());
+        while !is_over {
+            let mut woken = WakeList::default();
+            let session = lock(&self.session);
+            after = self.room.gather(after, &mut woken, |to| session.has_room(to));
+            drop(session);
+            woken.wake();
+            is_over = after.is_none();
         }
-        let waiting = std::mem::take(&mut room.waiting);
-        let (served, rest) = waiting.into_iter().partition(|(_, (to, _))| session.has_room(*to));
-        room.waiting = rest;
-        drop((room, session));
-        let served: BTreeMap<u64, (ActorKey, Waker)> = served;
-        served.into_values().for_each(|(_, waker)| waker.wake());
     }
 
     pub(crate) fn is_down(&self) -> bool {

@@ -34,13 +34,13 @@ pub(super) struct RemoteActor {
 
 /// Encodes a message into a buffer that is used again, and hands it to `send` with the nodes to introduce.
 fn encoded<R>(
-    core: Arc<Core>,
+    core: &Arc<Core>,
     message: &dyn Outgoing,
     send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = scope::within(core, || message.encode(&mut body));
+    let (result, mentioned) = scope::within(core.clone(), || message.encode(&mut body));
     let result = result.map(|()| send(&body, mentioned));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
@@ -48,23 +48,35 @@ fn encoded<R>(
     result
 }
 
+/// Says who the third nodes of a message are, before it.
+pub(super) fn introduce<T>(core: &Core, session: &mut Session<T>, mentioned: &[Introduction]) {
+    if !mentioned.is_empty() {
+        let now = core.now();
+        mentioned.iter().for_each(|node| session.introduce(node, now));
+    }
+}
+
 impl RemoteActor {
     pub(super) fn new(peer: Arc<Peer>, key: ActorKey, protocol: u64) -> Self {
         Self { peer, key, protocol }
     }
 
-    /// Encodes a message and hands it to the session.
+    /// Encodes a message and hands it to the session, unless others wait before this sender.
     fn send<R>(
         &self,
+        waiter: &mut Waiter,
         message: &dyn Outgoing,
         send: impl FnOnce(&mut Session<Answer>, TypeInfo, &[u8]) -> Result<R, SendError>,
     ) -> Result<R, SendReason> {
         let core = self.peer.core().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
+        if !self.peer.may_send(&waiter.remote, self.key) {
+            return Err(SendReason::Full);
+        }
         let log = WireLog::of(&core.handle);
-        let sent = encoded(core, message, |body, mentioned| {
+        let sent = encoded(&core, message, |body, mentioned| {
             let result = self.peer.with_session(|session| {
-                mentioned.iter().for_each(|node| session.introduce(node));
+                introduce(&core, session, &mentioned);
                 send(session, TypeInfo { id, schema }, body)
             });
             if result.is_ok() {
@@ -73,7 +85,11 @@ impl RemoteActor {
             result
         });
         match sent {
-            Ok(sent) => sent.map_err(send_reason),
+            Ok(Ok(sent)) => {
+                self.cancel_reserve(waiter);
+                Ok(sent)
+            }
+            Ok(Err(error)) => Err(send_reason(error)),
             Err(error) => Err(SendReason::Encode(error.to_string().into())),
         }
     }
@@ -89,12 +105,18 @@ impl Remote for RemoteActor {
         (wire, self.peer.introduction())
     }
 
-    fn tell(&self, message: &dyn Outgoing) -> Result<(), SendReason> {
-        self.send(message, |session, info, body| session.tell(self.key, info, body))
+    fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason> {
+        self.send(waiter, message, |session, info, body| session.tell(self.key, info, body))
     }
 
-    fn ask(&self, message: &dyn Outgoing, within: Duration, reply: ReplySink) -> Result<Request, SendReason> {
-        let id = self.send(message, |session, info, body| {
+    fn ask(
+        &self,
+        waiter: &mut Waiter,
+        message: &dyn Outgoing,
+        within: Duration,
+        reply: ReplySink,
+    ) -> Result<Request, SendReason> {
+        let id = self.send(waiter, message, |session, info, body| {
             let asked = session.ask(self.key, info, body, within, Answer::Ask(reply));
             asked.map_err(|(error, _)| error)
         })?;
@@ -130,7 +152,7 @@ impl Reserve for RemoteActor {
     }
 
     fn cancel_reserve(&self, waiter: &mut Waiter) {
-        self.peer.leave_line(&mut waiter.remote);
+        self.peer.leave_line(&mut waiter.remote, self.key);
     }
 
     /// The runtime of this process's node; `None` once that node is gone.
@@ -155,6 +177,8 @@ fn send_reason(error: SendError) -> SendReason {
 impl Requests for Peer {
     fn cancel(&self, id: CorrelationId) -> bool {
         let answer = self.with_session(|session| session.cancel(id));
+        // One request less: that may have been what others waited for.
+        self.wake_line();
         answer.is_some()
     }
 

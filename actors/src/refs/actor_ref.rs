@@ -241,7 +241,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         match self.repr() {
             Repr::Local(endpoint) => call_local::<P, M>(&**endpoint, waiter, message, false).map(drop),
-            Repr::Remote(remote) => remote.tell(&message).map_err(|reason| TellError::new(reason, message)),
+            Repr::Remote(remote) => remote.tell(waiter, &message).map_err(|reason| TellError::new(reason, message)),
             Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
@@ -257,7 +257,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
                 Some(reply) => Ok(Pending::Local(reply)),
                 None => unreachable!("invariant: what was not refused has a reply"),
             },
-            Repr::Remote(remote) => match RemoteReply::ask(&**remote, &message, within) {
+            Repr::Remote(remote) => match RemoteReply::ask(&**remote, waiter, &message, within) {
                 Ok(reply) => Ok(Pending::Remote(reply)),
                 Err(reason) => Err(TellError::new(reason, message)),
             },

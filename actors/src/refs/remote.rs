@@ -2,7 +2,7 @@
 //!
 //! Messages are encoded here, where their types are known; behind [`Remote`] all is bytes.
 
-use super::target::Reserve;
+use super::target::{Reserve, Waiter};
 use crate::error::{AskError, SendReason};
 use crate::id::ActorId;
 use crate::protocol::codec::{self, CodecError};
@@ -25,10 +25,16 @@ pub(crate) trait Remote: Send + Sync {
     fn id(&self) -> ActorId;
     /// Its address, and its node, which the other side may not have met.
     fn export(&self) -> (WireRef, Introduction);
-    /// Sends a message if there is room on the way.
-    fn tell(&self, message: &dyn Outgoing) -> Result<(), SendReason>;
-    /// Sends a message if there is room on the way. What comes of it goes into `reply`, once.
-    fn ask(&self, message: &dyn Outgoing, within: Duration, reply: ReplySink) -> Result<Request, SendReason>;
+    /// Sends a message if there is room on the way, and nobody else waits for it before this sender.
+    fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason>;
+    /// As `tell`. What comes of it goes into `reply`, once.
+    fn ask(
+        &self,
+        waiter: &mut Waiter,
+        message: &dyn Outgoing,
+        within: Duration,
+        reply: ReplySink,
+    ) -> Result<Request, SendReason>;
     fn reserve(&self) -> &dyn Reserve;
     /// Calls `notify` once when the actor, or its node, is down; after what it has sent to `watcher`, if that is an actor.
     fn monitor(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor;
@@ -88,9 +94,14 @@ pub struct RemoteReply<R> {
 
 impl<R: DeserializeOwned + 'static> RemoteReply<R> {
     /// Sends a message and returns its reply to be.
-    pub(super) fn ask(remote: &dyn Remote, message: &dyn Outgoing, within: Duration) -> Result<Self, SendReason> {
+    pub(super) fn ask(
+        remote: &dyn Remote,
+        waiter: &mut Waiter,
+        message: &dyn Outgoing,
+        within: Duration,
+    ) -> Result<Self, SendReason> {
         let (sink, reply) = oneshot::channel();
-        let request = remote.ask(message, within, sink)?;
+        let request = remote.ask(waiter, message, within, sink)?;
         Ok(Self { reply, request: Some(request), decode: decode::<R> })
     }
 }

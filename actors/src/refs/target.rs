@@ -5,6 +5,7 @@ use crate::actor::message::Message;
 use crate::error::{AskError, SendReason, TellError};
 use posse_core::mailbox::{ReplyError, ReplyReceiver, Reservation, TrySendError};
 use posse_core::runtime::Handle;
+use posse_core::sync::wait_list::WaiterKey;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -55,7 +56,7 @@ pub struct Waiter {
 
 /// A place in the line of a far side.
 #[derive(Debug, Default)]
-pub(crate) struct Place(pub(crate) Option<u64>);
+pub(crate) struct Place(pub(crate) WaiterKey);
 
 impl Waiter {
     pub(super) fn poll(&mut self, target: &dyn Reserve, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,4 +1,4 @@
-//! Each question has its kinds of answer.
+//! Each question has its kinds of answer; and how many there may be that wait for one.
 
 use super::*;
 use crate::handshake::{Greeting, Role};
@@ -58,4 +58,19 @@ fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
             }
         }
     }
+}
+
+#[test]
+fn questions_for_names_are_bounded_and_make_room_however_they_end() {
+    let (mut a, mut b) = joined();
+    let first = ask(&mut a, "resolve");
+    let second = ask(&mut a, "resolve");
+    (2..65_536).for_each(|_| drop(a.resolve(1, "name", "resolve")));
+    assert_eq!(a.resolve(1, "name", "late"), Err((SendError::Full, "late")));
+    assert_eq!(a.cancel(first), Some("resolve"));
+    assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
+    b.resolved(second, Resolution::NotFound);
+    let mut bytes = b.output(T0).unwrap();
+    assert!(matches!(a.next(&mut bytes, T0), Ok(Some(_))));
+    assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
 }

@@ -8,7 +8,7 @@ use std::fmt;
 /// |---|---|---|
 /// | 0 | 8 | `name_hash` |
 /// | 8 | 8 | `incarnation` |
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId {
     /// [`fnv1a64`] of the node's name.
     pub name_hash: u64,
@@ -43,6 +43,13 @@ impl NodeId {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}.{:x}", self.name_hash, self.incarnation)
+    }
+}
+
+/// As it is displayed: events, logs and texts show the same.
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

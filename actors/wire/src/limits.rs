@@ -21,6 +21,8 @@ pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
 pub const TYPES_PER_FRAME_MAX: usize = 4000;
 /// Entries of a HELD frame: 24 bytes each, so that it fits into the shortest maximum of frames.
 pub const HELD_PER_FRAME_MAX: usize = 2000;
+/// Questions for names to one node that wait for their answer. Guessed.
+pub const RESOLVES_MAX: usize = 65_536;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 

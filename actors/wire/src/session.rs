@@ -10,7 +10,7 @@ use crate::event::{SendError, Violation};
 use crate::frame::{Header, Kind};
 use crate::handshake::Connected;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::limits::Limits;
+use crate::limits::{Limits, RESOLVES_MAX};
 use crate::link::{Leaving, Link};
 use crate::loads::Load;
 use crate::outbox::{Counters, Outbox};
@@ -23,8 +23,11 @@ use std::time::Duration;
 
 mod receive;
 
-/// Third nodes that are introduced once per connection; beyond, again with every mention. Guessed.
+/// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
 const INTRODUCED_MAX: usize = 4096;
+
+/// For how long the other side is taken to remember a third node, of which it remembers only so many. Guessed.
+const INTRODUCED_TIME: Duration = Duration::from_secs(10);
 
 /// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
 #[derive(Debug)]
@@ -46,7 +49,10 @@ pub struct Session<T> {
     out: Outbox,
     pace: Pace,
     questions: Slab<(Question, T)>,
-    introduced: BTreeMap<NodeId, Introduction>,
+    /// With the time of the last introduction.
+    introduced: BTreeMap<NodeId, (Introduction, Duration)>,
+    /// Of the questions, those for names.
+    resolves: usize,
     overflown: bool,
     closed: bool,
 }
@@ -65,6 +71,7 @@ impl<T> Session<T> {
             out: Outbox::default(),
             questions: Slab::default(),
             introduced: BTreeMap::new(),
+            resolves: 0,
             overflown: false,
             closed: false,
         }
@@ -85,7 +92,7 @@ impl<T> Session<T> {
     fn repeat(&mut self) {
         let (mut frames, mut body) = (BytesMut::new(), Vec::new());
         if self.out.has_before(u64::MAX) {
-            for node in self.introduced.values() {
+            for (node, _) in self.introduced.values() {
                 body.clear();
                 node.write(&mut body);
                 Header::new(Kind::NodeInfo).write(&body, &mut frames);
@@ -251,7 +258,7 @@ impl<T> Session<T> {
             Question::Watch(to, _) => {
                 self.push_control(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
             }
-            Question::Resolve(..) => {}
+            Question::Resolve(..) => self.resolves -= 1,
         }
         Some(token)
     }
@@ -276,7 +283,8 @@ impl<T> Session<T> {
     /// Asks for a published name: the token comes back with the answer.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`] for a name of more than 255 bytes, [`SendError::Closed`].
+    /// [`SendError::TooLarge`] for a name of more than 255 bytes, [`SendError::Full`] beyond 65,536 such questions,
+    /// [`SendError::Closed`].
     pub fn resolve(&mut self, protocol: u64, name: &str, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
@@ -284,6 +292,10 @@ impl<T> Session<T> {
         if name.len() > crate::limits::NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
+        if self.resolves >= RESOLVES_MAX {
+            return Err((SendError::Full, token));
+        }
+        self.resolves += 1;
         let id = self.question(Question::Resolve(protocol, name.to_owned(), 0), token);
         let mut body = Vec::new();
         write_resolve(protocol, name, &mut body);
@@ -300,14 +312,15 @@ impl<T> Session<T> {
         }
     }
 
-    /// Introduces a third node, once per connection, before it is first mentioned.
-    pub fn introduce(&mut self, node: &Introduction) {
-        let known = self.introduced.contains_key(&node.node);
-        if known || self.closed {
+    /// Introduces a third node before it is mentioned: on each connection for the first time, and again after some time, in
+    /// case the other side has forgotten it.
+    pub fn introduce(&mut self, node: &Introduction, now: Duration) {
+        let is_fresh = |(_, at): &(Introduction, Duration)| now < *at + INTRODUCED_TIME;
+        if self.closed || self.introduced.get(&node.node).is_some_and(is_fresh) {
             return;
         }
-        if self.introduced.len() < INTRODUCED_MAX {
-            self.introduced.insert(node.node, node.clone());
+        if self.introduced.len() < INTRODUCED_MAX || self.introduced.contains_key(&node.node) {
+            self.introduced.insert(node.node, (node.clone(), now));
         }
         let mut body = Vec::new();
         node.write(&mut body);

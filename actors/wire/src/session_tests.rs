@@ -246,17 +246,23 @@ fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
 fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
     let third = Introduction { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
     let mut pair = joined(&Limits::default());
-    pair.0.introduce(&third);
-    pair.0.introduce(&third);
+    pair.0.introduce(&third, T0);
+    pair.0.introduce(&third, T0);
     assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
-    pair.0.introduce(&third);
+    pair.0.introduce(&third, T0);
     pair.0.tell(KEY, ADD, b"mentions it").unwrap();
     connect(&mut pair, T0);
     assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo, Kind::Tell]);
     // Nothing waits that mentions it: it is introduced when it is mentioned.
     connect(&mut pair, T0);
     assert_eq!(written(&mut pair.0, T0), []);
-    pair.0.introduce(&third);
+    pair.0.introduce(&third, T0);
+    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+    // The other side may have forgotten it by then.
+    pair.0.introduce(&third, Duration::from_millis(9_999));
+    assert_eq!(written(&mut pair.0, T0), []);
+    pair.0.introduce(&third, Duration::from_secs(10));
+    pair.0.introduce(&third, Duration::from_secs(10));
     assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
 }
 

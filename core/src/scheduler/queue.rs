@@ -196,7 +196,7 @@ mod imp {
         }
 
         pub(crate) fn len(&self) -> usize {
-            self.0.lock().unwrap().len()
+            self.0.lock().len()
         }
     }
 }

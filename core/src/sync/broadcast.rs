@@ -504,7 +504,6 @@ impl<T> fmt::Debug for Receiver<T> {
 mod loom_models {
     use super::*;
     use crate::testing::{counting_waker, poll_with};
-    use std::pin::pin;
 
     #[test]
     fn loom_a_receiver_that_waits_hears_of_a_value_and_of_the_end() {

@@ -6,9 +6,16 @@
 mod barrier;
 mod blocking;
 mod cancel;
+#[cfg(all(test, not(posse_loom)))]
+mod channel_tests;
+mod lock_guard;
+#[cfg(all(test, not(posse_loom)))]
+mod lock_tests;
 mod mutex;
 mod notify;
 mod once_cell;
+mod permit;
+mod rwlock;
 mod semaphore;
 mod set_once;
 #[cfg(all(test, not(posse_loom)))]
@@ -28,8 +35,14 @@ pub mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use cancel::{CancellationToken, Cancelled, DropGuard};
-pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
-pub use notify::{Notified, Notify};
+pub use lock_guard::{ExclusiveGuard, OwnedLease, Part, SharedGuard, Whole};
+pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
+pub use notify::{Notified, Notify, OwnedNotified};
 pub use once_cell::{OnceCell, SetError};
-pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};
+pub use permit::{OwnedPermit, Permit};
+pub use rwlock::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard,
+    RwLockReadGuard, RwLockWriteGuard, Write,
+};
+pub use semaphore::{AcquireError, Semaphore, TryAcquireError};
 pub use set_once::{SetOnce, SetOnceError};

@@ -3,11 +3,12 @@
 //! A semaphore with one permit says who may touch the value: a guard exists for each permit that was taken, and nobody
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
+use super::lock_guard::{ExclusiveGuard, OwnedLease, Part};
+use super::permit::Permit;
 use super::semaphore::Semaphore;
 use crate::loom::cell::UnsafeCell;
+use crate::loom::const_unless_loom;
 use std::fmt;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// A value that one task at a time may use; tasks get it in the order they asked.
@@ -16,22 +17,35 @@ use std::sync::Arc;
 /// ```
 /// use posse_core::sync::Mutex;
 ///
+/// static NAMES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+///
 /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let total = Mutex::new(1);
-/// *total.lock().await += 2;
-/// assert_eq!(*total.lock().await, 3);
+/// NAMES.lock().await.push("ada");
+/// assert_eq!(*NAMES.lock().await, ["ada"]);
 /// # });
 /// ```
-pub struct Mutex<T> {
+pub struct Mutex<T: ?Sized> {
     semaphore: Semaphore,
     /// Touched by the one guard alone, and by who owns the lock.
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the lock owns its value, and nothing in it is tied to a thread.
-unsafe impl<T: Send> Send for Mutex<T> {}
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: of all who share the lock one at a time reaches the value, so it only moves between threads.
-unsafe impl<T: Send> Sync for Mutex<T> {}
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+/// The right to the value of a [`Mutex`]; given back when dropped.
+pub type MutexGuard<'a, T> = ExclusiveGuard<Permit<'a>, T>;
+
+/// A [`MutexGuard`] of a part of the value; see [`ExclusiveGuard::map`].
+pub type MappedMutexGuard<'a, T> = ExclusiveGuard<Permit<'a>, T, Part>;
+
+/// As [`MutexGuard`], holding on to the lock.
+pub type OwnedMutexGuard<T> = ExclusiveGuard<OwnedLease<Mutex<T>>, T>;
+
+/// An [`OwnedMutexGuard`] of a part of the value; see [`ExclusiveGuard::map`].
+pub type OwnedMappedMutexGuard<T, U> = ExclusiveGuard<OwnedLease<Mutex<T>>, U, Part>;
 
 /// Another task holds the lock, or waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +60,11 @@ impl fmt::Display for TryLockError {
 impl std::error::Error for TryLockError {}
 
 impl<T> Mutex<T> {
-    /// A lock around a value.
-    pub fn new(value: T) -> Self {
-        Self { semaphore: Semaphore::new(1), value: UnsafeCell::new(value) }
-    }
-
-    /// Waits for the lock.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives up the place in the line.
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        // The semaphore is never closed.
-        let _ = self.semaphore.wait(1).await;
-        MutexGuard { mutex: self, value: PhantomData }
+    const_unless_loom! {
+        /// A lock around a value.
+        pub fn new(value: T) -> Self {
+            Self { semaphore: Semaphore::new(1), value: UnsafeCell::new(value) }
+        }
     }
 
     /// Waits for the lock; the guard holds on to it.
@@ -67,16 +73,33 @@ impl<T> Mutex<T> {
     /// Dropping the future gives up the place in the line.
     pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
         let _ = self.semaphore.wait(1).await;
-        OwnedMutexGuard { mutex: self, value: PhantomData }
+        self.owned_guard()
     }
 
-    /// Takes the lock if it is free.
+    /// Takes the lock if it is free; the guard holds on to it.
     ///
     /// # Errors
     /// [`TryLockError`].
-    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
+    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         self.semaphore.try_take(1).map_err(|_| TryLockError)?;
-        Ok(MutexGuard { mutex: self, value: PhantomData })
+        Ok(self.owned_guard())
+    }
+
+    /// Waits for the lock on a thread that may block; the guard holds on to it.
+    ///
+    /// # Panics
+    /// On a thread that drives a runtime: in a task, use [`lock_owned`](Self::lock_owned).
+    #[track_caller]
+    pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        super::blocking::block_on(self.lock_owned())
+    }
+
+    /// The permit was taken.
+    fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        let value = self.value.with_mut(|value| value);
+        let lease = OwnedLease::new(self, |mutex| &mutex.semaphore, 1);
+        // SAFETY: the lease holds the one permit, and the lock, in which the value lies.
+        unsafe { ExclusiveGuard::new(lease, value) }
     }
 
     /// Returns the value.
@@ -85,68 +108,70 @@ impl<T> Mutex<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
+impl<T: ?Sized> Mutex<T> {
+    /// Waits for the lock.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the line.
+    pub async fn lock(&self) -> MutexGuard<'_, T> {
+        // The semaphore is never closed.
+        let _ = self.semaphore.wait(1).await;
+        self.guard()
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// [`TryLockError`].
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
+        self.semaphore.try_take(1).map_err(|_| TryLockError)?;
+        Ok(self.guard())
+    }
+
+    /// Waits for the lock on a thread that may block.
+    ///
+    /// # Panics
+    /// On a thread that drives a runtime: in a task, use [`lock`](Self::lock).
+    #[track_caller]
+    pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
+        super::blocking::block_on(self.lock())
+    }
+
+    /// Returns the value of a lock that is borrowed exclusively: nobody holds it.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: a guard borrows the lock or holds on to it, so there is none.
+        self.value.with_mut(|value| unsafe { &mut *value })
+    }
+
+    /// The permit was taken.
+    fn guard(&self) -> MutexGuard<'_, T> {
+        let value = self.value.with_mut(|value| value);
+        // SAFETY: the lease holds the one permit, and borrows the lock, in which the value lies.
+        unsafe { ExclusiveGuard::new(self.semaphore.permit(1), value) }
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Mutex");
         match self.try_lock() {
-            Ok(value) => f.field("value", &*value).finish(),
+            Ok(value) => f.field("value", &&*value).finish(),
             Err(TryLockError) => f.finish_non_exhaustive(),
         }
     }
 }
-
-/// The right to the value of a [`Mutex`]; given back when dropped.
-#[must_use = "the lock is given back when the guard is dropped"]
-pub struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    /// The guard is shared between threads only if the value may be.
-    value: PhantomData<&'a mut T>,
-}
-
-/// As [`MutexGuard`], holding on to the lock.
-#[must_use = "the lock is given back when the guard is dropped"]
-pub struct OwnedMutexGuard<T> {
-    mutex: Arc<Mutex<T>>,
-    value: PhantomData<T>,
-}
-
-macro_rules! guard {
-    ($guard:ty, $($generics:tt)*) => {
-        impl<$($generics)*> Deref for $guard {
-            type Target = T;
-
-            fn deref(&self) -> &T {
-                // SAFETY: the guard holds the one permit, so no other task reaches the value while it is borrowed.
-                self.mutex.value.with(|value| unsafe { &*value })
-            }
-        }
-
-        impl<$($generics)*> DerefMut for $guard {
-            fn deref_mut(&mut self) -> &mut T {
-                // SAFETY: as in `deref`, and the guard is borrowed exclusively.
-                self.mutex.value.with_mut(|value| unsafe { &mut *value })
-            }
-        }
-
-        impl<$($generics)*> Drop for $guard {
-            fn drop(&mut self) {
-                self.mutex.semaphore.add_permits(1);
-            }
-        }
-
-        impl<$($generics)*> fmt::Debug for $guard
-        where
-            T: fmt::Debug,
-        {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-    };
-}
-
-guard!(MutexGuard<'_, T>, T);
-guard!(OwnedMutexGuard<T>, T);
 
 #[cfg(all(test, posse_loom))]
 mod loom_models {
@@ -186,7 +211,7 @@ mod loom_models {
         });
     }
 
-    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its previous
+    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its former
     /// holder wrote, or it waits on.
     #[test]
     fn loom_poll_without_a_wake_has_the_lock_or_waits_on() {

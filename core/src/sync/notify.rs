@@ -1,12 +1,15 @@
 //! Waking tasks without handing anything over.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use crate::loom::const_unless_loom;
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 /// Wakes tasks that wait. A notification that finds no waiter is kept for the next one to wait, at most one.
 ///
@@ -36,15 +39,27 @@ struct State {
 }
 
 impl Notify {
-    /// No notification is kept yet.
-    pub fn new() -> Self {
-        Self::default()
+    const_unless_loom! {
+        /// Nobody is notified yet.
+        pub fn new() -> Self {
+            let state = State { permit: false, waiters: WaitList::new(), notify_waiters_calls: 0 };
+            Self { state: Mutex::new(state) }
+        }
     }
 
     /// Wakes the first who waits, or keeps the notification.
     pub fn notify_one(&self) {
+        self.notify(WaitList::grant);
+    }
+
+    /// Wakes who began to wait last, or keeps the notification. If that one leaves, the notification goes to the first.
+    pub fn notify_last(&self) {
+        self.notify(WaitList::grant_last);
+    }
+
+    fn notify(&self, grant: impl FnOnce(&mut WaitList<()>) -> Option<Waker>) {
         let mut state = self.state.lock();
-        let woken = state.waiters.grant();
+        let woken = grant(&mut state.waiters);
         state.permit |= woken.is_none();
         drop(state);
         woken.into_iter().for_each(wake_catching);
@@ -72,66 +87,119 @@ impl Notify {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line; a notification it got goes to the next.
     pub fn notified(&self) -> Notified<'_> {
-        let notify_waiters_calls = self.state.lock().notify_waiters_calls;
-        Notified { notify: self, notify_waiters_calls, key: WaiterKey::default(), done: false }
+        Notified(Wait::new(self))
+    }
+
+    /// As [`notified`](Self::notified), holding on to this.
+    ///
+    /// # Cancel safety
+    /// As [`notified`](Self::notified).
+    pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
+        OwnedNotified(Wait::new(self))
     }
 }
 
 /// The future of [`Notify::notified`].
 #[derive(Debug)]
 #[must_use = "waits for nothing unless it is awaited"]
-pub struct Notified<'a> {
-    notify: &'a Notify,
+pub struct Notified<'a>(Wait<&'a Notify>);
+
+/// The future of [`Notify::notified_owned`].
+#[derive(Debug)]
+#[must_use = "waits for nothing unless it is awaited"]
+pub struct OwnedNotified(Wait<Arc<Notify>>);
+
+macro_rules! notified {
+    ($notified:ty) => {
+        impl $notified {
+            /// Takes the place in the line now, before the first poll, so that a notification to a single waiter counts from here
+            /// on. Returns true if it was notified already.
+            ///
+            /// # Examples
+            /// ```
+            /// use posse_core::sync::Notify;
+            /// use std::pin::pin;
+            ///
+            /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+            /// let notify = Notify::new();
+            /// let mut first = pin!(notify.notified());
+            /// assert!(!first.as_mut().enable());
+            /// notify.notify_one(); // is for `first`, and not kept for who comes next
+            /// first.await;
+            /// # });
+            /// ```
+            pub fn enable(self: Pin<&mut Self>) -> bool {
+                self.get_mut().0.poll(&Context::from_waker(Waker::noop())).is_ready()
+            }
+        }
+
+        impl Future for $notified {
+            type Output = ();
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+                let progress = ready!(coop::poll_proceed(cx));
+                ready!(self.0.poll(cx));
+                progress.made_progress();
+                Poll::Ready(())
+            }
+        }
+    };
+}
+
+notified!(Notified<'_>);
+notified!(OwnedNotified);
+
+/// A wait for a notification, however it reaches the [`Notify`].
+#[derive(Debug)]
+struct Wait<N: Deref<Target = Notify>> {
+    notify: N,
     notify_waiters_calls: u64,
     key: WaiterKey,
     done: bool,
 }
 
-impl Notified<'_> {
-    /// Leaves the line, and passes on a notification that was meant for one waiter.
-    fn leave(&mut self, mut state: MutexGuard<'_, State>) {
-        let left = state.waiters.remove(&mut self.key);
-        drop(state);
-        if let WaiterState::Granted = left {
-            self.notify.notify_one();
-        }
+impl<N: Deref<Target = Notify>> Wait<N> {
+    fn new(notify: N) -> Self {
+        let notify_waiters_calls = notify.state.lock().notify_waiters_calls;
+        Self { notify, notify_waiters_calls, key: WaiterKey::default(), done: false }
     }
-}
 
-impl Future for Notified<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let progress = ready!(coop::poll_proceed(cx));
-        let this = &mut *self;
-        let mut state = this.notify.state.lock();
-        if !this.done {
-            if state.notify_waiters_calls != this.notify_waiters_calls {
-                // All were notified: one that was meant for a single waiter is not needed here.
-                this.leave(state);
-            } else if this.key.is_idle() {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.notify.state.lock();
+        if !self.done {
+            if state.notify_waiters_calls != self.notify_waiters_calls {
+                // Everybody was notified: one that was meant for a single waiter is not needed here.
+                leave(&self.notify, state, &mut self.key);
+            } else if self.key.is_idle() {
                 if !std::mem::take(&mut state.permit) {
-                    state.waiters.push(&mut this.key, (), cx.waker().clone());
+                    state.waiters.push(&mut self.key, (), cx.waker().clone());
                     return Poll::Pending;
                 }
-            } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, cx.waker()) {
+            } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut self.key, cx.waker()) {
                 drop(state);
                 drop(prev);
                 return Poll::Pending;
             }
         }
-        this.done = true;
-        progress.made_progress();
+        self.done = true;
         Poll::Ready(())
     }
 }
 
-impl Drop for Notified<'_> {
+impl<N: Deref<Target = Notify>> Drop for Wait<N> {
     fn drop(&mut self) {
         if !self.key.is_idle() {
-            let state = self.notify.state.lock();
-            self.leave(state);
+            leave(&self.notify, self.notify.state.lock(), &mut self.key);
         }
+    }
+}
+
+/// Leaves the line, and passes on a notification that nobody else was meant to lose.
+fn leave(notify: &Notify, mut state: MutexGuard<'_, State>, key: &mut WaiterKey) {
+    let left = state.waiters.remove(key);
+    drop(state);
+    if let WaiterState::Granted = left {
+        notify.notify_one();
     }
 }
 

@@ -8,6 +8,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+/// The errors, where Tokio's users look for them.
+pub mod error {
+    pub use super::{RecvError, TryRecvError};
+}
+
 /// Makes a channel for one value.
 ///
 /// # Examples
@@ -42,8 +47,6 @@ impl<T> State<T> {
         Self { value: None, sender_gone: false, receiver_gone: false, receiver: None, sender: None }
     }
 }
-
-impl<T> Shared<T> {}
 
 /// The sending end.
 pub struct Sender<T> {
@@ -80,17 +83,21 @@ impl<T> Sender<T> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn closed(&mut self) {
-        poll_fn(|cx| {
-            let mut state = self.shared.state.lock();
-            if state.receiver_gone {
-                return Poll::Ready(());
-            }
-            let prev = state.sender.replace(cx.waker().clone());
-            drop(state);
-            drop(prev);
-            Poll::Pending
-        })
-        .await;
+        poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
+    /// Polls for the end of the receiver; see [`closed`](Self::closed).
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let progress = ready!(coop::poll_proceed(cx));
+        let mut state = self.shared.state.lock();
+        if state.receiver_gone {
+            progress.made_progress();
+            return Poll::Ready(());
+        }
+        let prev = state.sender.replace(cx.waker().clone());
+        drop(state);
+        drop(prev);
+        Poll::Pending
     }
 }
 
@@ -133,18 +140,62 @@ impl fmt::Display for RecvError {
 
 impl std::error::Error for RecvError {}
 
+/// Why there was no value at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// It was not sent yet.
+    Empty,
+    /// It will not come.
+    Closed,
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the value was not sent yet",
+            Self::Closed => "no value will come",
+        })
+    }
+}
+
+impl std::error::Error for TryRecvError {}
+
 impl<T> Receiver<T> {
-    /// Takes the value if it is there; `Ok(None)` if it may still come.
+    /// Takes the value if it is there.
     ///
     /// # Errors
-    /// [`RecvError`] if it can no longer come: the sender is gone, or this end was [closed](Self::close).
-    pub fn try_recv(&mut self) -> Result<Option<T>, RecvError> {
+    /// [`TryRecvError::Empty`] if it may still come, [`TryRecvError::Closed`] if not: the sender is gone, or this end was
+    /// [closed](Self::close), or the value was taken.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let mut state = self.shared.state.lock();
         match state.value.take() {
-            Some(value) => Ok(Some(value)),
-            None if state.sender_gone || state.receiver_gone => Err(RecvError),
-            None => Ok(None),
+            Some(value) => Ok(value),
+            None if state.sender_gone || state.receiver_gone => Err(TryRecvError::Closed),
+            None => Err(TryRecvError::Empty),
         }
+    }
+
+    /// Waits for the value on a thread that may block.
+    ///
+    /// # Errors
+    /// [`RecvError`] if the sender is gone.
+    ///
+    /// # Panics
+    /// On a thread that drives a runtime: in a task, await the receiver.
+    #[track_caller]
+    pub fn blocking_recv(self) -> Result<T, RecvError> {
+        super::blocking::block_on(self)
+    }
+
+    /// Returns true if the value is not there: it was not sent yet, or taken.
+    pub fn is_empty(&self) -> bool {
+        self.shared.state.lock().value.is_none()
+    }
+
+    /// Returns true once no value will come: it was taken, or the sender is gone, or this end closed.
+    pub fn is_terminated(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.value.is_none() && (state.sender_gone || state.receiver_gone)
     }
 
     /// Keeps the sender from sending; a value already sent can still be received.

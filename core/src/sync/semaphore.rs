@@ -1,5 +1,6 @@
 //! Permits, handed out in the order they were asked for.
 
+use super::permit::{OwnedPermit, Permit};
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
@@ -115,7 +116,7 @@ impl Semaphore {
         self.acquire_many(1).await
     }
 
-    /// Waits for several permits.
+    /// Waits for several permits, all at once. For more than there ever are it waits until the semaphore is closed.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -124,7 +125,7 @@ impl Semaphore {
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, AcquireError> {
         self.wait(count).await?;
-        Ok(Permit { semaphore: self, count })
+        Ok(self.permit(count))
     }
 
     /// Waits for a permit that holds on to the semaphore.
@@ -135,8 +136,19 @@ impl Semaphore {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, AcquireError> {
-        self.wait(1).await?;
-        Ok(OwnedPermit { semaphore: self, count: 1 })
+        self.acquire_many_owned(1).await
+    }
+
+    /// Waits for several permits that hold on to the semaphore; see [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedPermit, AcquireError> {
+        self.wait(count).await?;
+        Ok(OwnedPermit::new(self, count))
     }
 
     pub(super) async fn wait(&self, count: usize) -> Result<(), AcquireError> {
@@ -149,8 +161,38 @@ impl Semaphore {
     /// # Errors
     /// [`TryAcquireError`].
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
-        self.try_take(1)?;
-        Ok(Permit { semaphore: self, count: 1 })
+        self.try_acquire_many(1)
+    }
+
+    /// Takes several permits without waiting, all or none.
+    ///
+    /// # Errors
+    /// [`TryAcquireError`].
+    pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, TryAcquireError> {
+        self.try_take(count)?;
+        Ok(self.permit(count))
+    }
+
+    /// Takes a permit that holds on to the semaphore, without waiting.
+    ///
+    /// # Errors
+    /// [`TryAcquireError`].
+    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// Takes several permits that hold on to the semaphore, all or none, without waiting.
+    ///
+    /// # Errors
+    /// [`TryAcquireError`].
+    pub fn try_acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedPermit, TryAcquireError> {
+        self.try_take(count)?;
+        Ok(OwnedPermit::new(self, count))
+    }
+
+    /// Permits that were taken, as a value that gives them back.
+    pub(super) fn permit(&self, count: usize) -> Permit<'_> {
+        Permit::new(self, count)
     }
 
     pub(super) fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {
@@ -207,11 +249,19 @@ impl Semaphore {
         drop(prev);
     }
 
-    /// Adds permits.
+    /// Adds permits. Beyond `usize::MAX` they are not counted.
     pub fn add_permits(&self, count: usize) {
         let mut state = self.state.lock();
         state.permits = state.permits.saturating_add(count);
         self.grant(state);
+    }
+
+    /// Takes away up to so many free permits for good, and returns how many those were.
+    pub fn forget_permits(&self, count: usize) -> usize {
+        let mut state = self.state.lock();
+        let forgotten = count.min(state.permits);
+        state.permits -= forgotten;
+        forgotten
     }
 
     /// Serves the line while there are permits for its first.
@@ -264,52 +314,6 @@ impl State {
     /// move `granted_below` past those who were refused.
     fn can_grant(&self) -> bool {
         !self.closed && self.waiters.front().is_some_and(|count| count <= self.permits)
-    }
-}
-
-/// Permits that are given back when this is dropped.
-#[derive(Debug)]
-#[must_use = "a permit is given back when it is dropped"]
-pub struct Permit<'a> {
-    semaphore: &'a Semaphore,
-    count: usize,
-}
-
-impl Permit<'_> {
-    /// Keeps the permits from ever being given back.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.semaphore.add_permits(self.count);
-        }
-    }
-}
-
-/// Permits that hold on to their semaphore, and are given back when this is dropped.
-#[derive(Debug)]
-#[must_use = "a permit is given back when it is dropped"]
-pub struct OwnedPermit {
-    semaphore: Arc<Semaphore>,
-    count: usize,
-}
-
-impl OwnedPermit {
-    /// Keeps the permits from ever being given back.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-}
-
-impl Drop for OwnedPermit {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.semaphore.add_permits(self.count);
-        }
     }
 }
 

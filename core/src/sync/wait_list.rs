@@ -162,10 +162,13 @@ impl<T: Copy> WaitList<T> {
     /// Serves the first waiter, which finds [`WaiterState::Granted`] when it looks or leaves.
     pub fn grant(&mut self) -> Option<Waker> {
         let slab = self.0.as_mut()?;
-        let index = slab.front;
-        let waker = slab.slots.get_mut(index as usize)?.waker.take();
-        slab.unlink(index);
-        waker
+        slab.grant(slab.front)
+    }
+
+    /// Serves the waiter that came last, as [`grant`](Self::grant) does the first.
+    pub fn grant_last(&mut self) -> Option<Waker> {
+        let slab = self.0.as_mut()?;
+        slab.grant(slab.back)
     }
 
     /// Serves waiters that came before the one with this ticket, as many as `woken` takes. True if there are more.
@@ -179,19 +182,16 @@ impl<T: Copy> WaitList<T> {
         false
     }
 
-    /// Serves those for whom `serves` says so, in the order they came, whoever stands before them.
-    pub fn pop_where(&mut self, woken: &mut Vec<Waker>, mut serves: impl FnMut(T) -> bool) {
-        let Some(slab) = &mut self.0 else { return };
-        let mut index = slab.front;
-        while let Some(slot) = slab.slots.get_mut(index as usize) {
-            let (here, wants) = (index, slot.wants);
-            index = slot.next;
-            if serves(wants) {
-                woken.extend(slot.waker.take());
-                slab.unlink(here);
-                slab.vacate(here);
-            }
-        }
+    /// Returns the waker of the first waiter, which keeps its place: it looks whether what it waits for is there, and
+    /// leaves by [`remove`](Self::remove) once it has taken it.
+    pub fn front_waker(&self) -> Option<Waker> {
+        let slab = self.0.as_ref()?;
+        slab.slots.get(slab.front as usize)?.waker.clone()
+    }
+
+    /// Returns true if nobody waits before this waiter.
+    pub fn is_front(&self, key: &WaiterKey) -> bool {
+        key.ticket.is_some_and(|own| own.get() == self.front_ticket())
     }
 
     /// Returns how many wait.
@@ -240,6 +240,12 @@ impl<T: Copy> Slab<T> {
         self.set_next(self.back, index);
         self.back = index;
         WaiterKey { ticket: Some(ticket), index }
+    }
+
+    fn grant(&mut self, index: u32) -> Option<Waker> {
+        let waker = self.slots.get_mut(index as usize)?.waker.take();
+        self.unlink(index);
+        waker
     }
 
     /// Takes a waiter out of the order; its slot stays.
@@ -417,7 +423,7 @@ mod tests {
             let mut queue = VecDeque::new();
             // All keys, with the number of the waiter and whether it was granted.
             let mut keys: Vec<(WaiterKey, u32, bool)> = Vec::new();
-            let (mut next, mut out_of_order) = (0, false);
+            let mut next = 0;
             for (op, which) in ops {
                 match op {
                     0 | 1 => {
@@ -431,14 +437,7 @@ mod tests {
                         prop_assert_eq!(list.grant().is_some(), granted.is_some());
                         keys.iter_mut().filter(|key| Some(key.1) == granted).for_each(|key| key.2 = true);
                     }
-                    4 => {
-                        let mut woken = Vec::new();
-                        list.pop_where(&mut woken, |wants| wants % 3 == 0);
-                        let before = queue.len();
-                        queue.retain(|wants| wants % 3 != 0);
-                        prop_assert_eq!(woken.len(), before - queue.len());
-                        out_of_order |= !woken.is_empty();
-                    }
+                    4 => prop_assert_eq!(list.front_waker().is_some(), !queue.is_empty()),
                     _ if keys.is_empty() => {}
                     _ => {
                         let (mut key, number, granted) = keys.swap_remove(which.index(keys.len()));
@@ -455,9 +454,97 @@ mod tests {
                 prop_assert_eq!((list.front(), list.len()), (queue.front().copied(), queue.len()));
                 for (key, number, _) in &keys {
                     let served = key.is_before(list.front_ticket());
-                    prop_assert!(served != queue.contains(number) || out_of_order && !served);
+                    prop_assert!(served != queue.contains(number));
+                    prop_assert_eq!(list.is_front(key), queue.front() == Some(number));
                 }
             }
+        }
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::counting_waker;
+    use loom::sync::{Arc, Mutex};
+
+    /// A thing that is taken by the first waiter itself, which is woken for it and keeps its place.
+    #[derive(Default)]
+    struct Shelf {
+        things: usize,
+        waiters: WaitList<()>,
+        taken_by: Vec<u64>,
+    }
+
+    type Shared = Mutex<Shelf>;
+
+    fn wake_first(shelf: &Shared) {
+        let mut woken = WakeList::default();
+        let shelf = shelf.lock().unwrap();
+        if shelf.things > 0 {
+            shelf.waiters.front_waker().into_iter().for_each(|waker| woken.push(waker));
+        }
+        drop(shelf);
+        woken.wake();
+    }
+
+    /// True if it has taken something, and left.
+    fn look(shelf: &Shared, key: &mut WaiterKey, ticket: u64) -> bool {
+        let mut state = shelf.lock().unwrap();
+        if state.things == 0 || !state.waiters.is_front(key) {
+            return false;
+        }
+        state.things -= 1;
+        state.taken_by.push(ticket);
+        let former = state.waiters.remove(key);
+        drop(state);
+        drop(former);
+        wake_first(shelf);
+        true
+    }
+
+    /// Two wait; two things come, one by one, while the first looks or leaves without having looked. Nobody is overtaken,
+    /// and nobody who is first beside a thing was left asleep.
+    #[test]
+    fn loom_first_waiter_is_woken_keeps_its_place_and_leaves_it_to_the_next() {
+        for leaves in [false, true] {
+            loom::model(move || {
+                let shelf = Arc::new(Mutex::new(Shelf::default()));
+                let ((first_wakes, first), (second_wakes, second)) = (counting_waker(), counting_waker());
+                let (mut a, mut b) = (WaiterKey::default(), WaiterKey::default());
+                shelf.lock().unwrap().waiters.push(&mut a, (), first);
+                shelf.lock().unwrap().waiters.push(&mut b, (), second);
+                let giver = {
+                    let shelf = shelf.clone();
+                    loom::thread::spawn(move || {
+                        for _ in 0..2 {
+                            shelf.lock().unwrap().things += 1;
+                            wake_first(&shelf);
+                        }
+                    })
+                };
+
+                let mut a_has = false;
+                if leaves {
+                    let former = shelf.lock().unwrap().waiters.remove(&mut a);
+                    drop(former);
+                    wake_first(&shelf);
+                } else {
+                    a_has = look(&shelf, &mut a, 1);
+                }
+                let mut b_has = look(&shelf, &mut b, 2);
+                giver.join().unwrap();
+                if !leaves && !a_has {
+                    assert!(first_wakes.count() > 0 && !b_has);
+                    a_has = look(&shelf, &mut a, 1);
+                }
+                if !b_has {
+                    assert!(second_wakes.count() > 0);
+                    b_has = look(&shelf, &mut b, 2);
+                }
+                assert!(b_has && a_has != leaves);
+                assert!(shelf.lock().unwrap().taken_by.is_sorted() && shelf.lock().unwrap().waiters.is_empty());
+            });
         }
     }
 }

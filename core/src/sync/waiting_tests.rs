@@ -96,7 +96,7 @@ fn room_that_was_reserved_is_given_back_unless_it_is_used() {
     let Poll::Ready(Ok(permit)) = poll(pin!(send.reserve())) else { panic!("there is room again") };
     assert_eq!(permit.send(2), Ok(()));
     assert!(matches!(send.try_send(3), Err(TrySendError::Full(3))));
-    assert_eq!((receive.try_recv(), receive.try_recv()), (Some(2), None));
+    assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(2), Err(mpsc::TryRecvError::Empty)));
     assert!(send.try_send(4).is_ok());
 
     let Poll::Ready(Err(_)) = poll(pin!(async {
@@ -115,7 +115,7 @@ fn a_receiver_woken_under_no_lock_may_use_its_channel() {
     let waker = waker_that_wakes(move || assert!(again.try_send(2).is_ok()));
     assert!(poll_with(pin!(receive.recv()), &waker).is_pending());
     assert!(send.try_send(1).is_ok());
-    assert_eq!((receive.try_recv(), receive.try_recv()), (Some(1), Some(2)));
+    assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(1), Ok(2)));
 }
 
 #[test]
@@ -302,15 +302,15 @@ fn a_sender_that_waits_for_the_end_may_move_and_its_former_waker_may_cause_it() 
 #[test]
 fn a_receiver_that_is_closed_expects_nothing() {
     let (send, mut receive) = oneshot::channel();
-    assert_eq!(receive.try_recv(), Ok(None));
+    assert_eq!(receive.try_recv(), Err(oneshot::TryRecvError::Empty));
     receive.close();
-    assert_eq!(receive.try_recv(), Err(oneshot::RecvError));
+    assert_eq!(receive.try_recv(), Err(oneshot::TryRecvError::Closed));
     assert_eq!(send.send(1), Err(1));
 
     let (send, mut receive) = oneshot::channel();
     assert_eq!(send.send(2), Ok(()));
     receive.close();
-    assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(Some(2)), Err(oneshot::RecvError)));
+    assert_eq!((receive.try_recv(), receive.try_recv()), (Ok(2), Err(oneshot::TryRecvError::Closed)));
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_waker_that_panics_is_no_matter_of_who_wakes_it() {
     let (send, mut receive) = mpsc::channel(1);
     assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
     assert!(send.try_send(1).is_ok());
-    assert_eq!(receive.try_recv(), Some(1));
+    assert_eq!(receive.try_recv(), Ok(1));
     assert!(poll_with(pin!(receive.recv()), &panics).is_pending());
     drop(send);
     assert_eq!(poll(pin!(receive.recv())), Poll::Ready(None));

@@ -142,6 +142,9 @@ impl<T> Session<T> {
         if !fits {
             return Err(Violation::Answer);
         }
+        if matches!(question, Question::Resolve(..)) {
+            self.resolves -= 1;
+        }
         Ok(self.questions.remove(id.slot, id.generation).map(|(_, token)| token))
     }
 }

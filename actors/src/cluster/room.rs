@@ -1,0 +1,183 @@
+//! Who waits for room at one other node: a line for each actor there, endpoint in the order of coming.
+//!
+//! The first of a line looks for room itself when it is woken, and keeps its place until its message was taken. Meanwhile
+//! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever
+//! leaves a line has the next one look.
+
+use crate::refs::target::Place;
+use posse_core::lock::Mutex;
+use posse_core::sync::wait_list::{WaitList, WakeList};
+use posse_wire::ActorKey;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
+
+type Lines = BTreeMap<ActorKey, WaitList<()>>;
+
+#[derive(Default)]
+pub(super) struct Room {
+    /// None of them is empty.
+    lines: Mutex<Lines>,
+    /// How many there are, for those who need not wait: it is written under the lock. Who joins a line looks for room
+    /// afterwards, under the lock of the session; who makes room has held that lock before, so it sees the line.
+    count: AtomicUsize,
+}
+
+impl Room {
+    /// Returns true if nobody waits for room.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// Returns true if nobody waits before this sender, whether it waits itself or not.
+    pub(super) fn is_free(&self, place: &Place, to: ActorKey) -> bool {
+        self.is_empty() || self.lines.lock().get(&to).is_none_or(|line| line.is_front(&place.0))
+    }
+
+    /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
+    pub(super) fn wait(&self, place: &mut Place, to: ActorKey, cx: &Context<'_>) -> bool {
+        let newcomer = place.0.is_idle().then(|| cx.waker().clone());
+        let mut lines = self.lines.lock();
+        let line = lines.entry(to).or_default();
+        let former = match newcomer {
+            Some(waker) => {
+                line.push(&mut place.0, (), waker);
+                None
+            }
+            None => Some(line.poll(&mut place.0, cx.waker())),
+        };
+        let is_first = line.is_front(&place.0);
+        self.count.store(lines.len(), Ordering::Release);
+        drop(lines);
+        drop(former);
+        is_first
+    }
+
+    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for room.
+    pub(super) fn leave(&self, place: &mut Place, to: ActorKey) -> bool {
+        if place.0.is_idle() {
+            return false;
+        }
+        let mut lines = self.lines.lock();
+        let Some(line) = lines.get_mut(&to) else { return false };
+        let was_first = line.is_front(&place.0);
+        let former = line.remove(&mut place.0);
+        let others_wait = !line.is_empty();
+        if !others_wait {
+            lines.remove(&to);
+            self.count.store(lines.len(), Ordering::Release);
+        }
+        drop(lines);
+        drop(former);
+        was_first && others_wait
+    }
+
+    /// Has the first who waits for room for an actor look.
+    pub(super) fn wake(&self, to: ActorKey) {
+        let mut woken = WakeList::default();
+        let first = self.lines.lock().get(&to).and_then(WaitList::front_waker);
+        first.into_iter().for_each(|waker| woken.push(waker));
+    }
+
+    /// Gathers the first of each line whose actor `has_room`, from after one actor on. Returns the last actor it has come to
+    /// if there may be more. The caller holds the session's lock, and wakes them after it.
+    pub(super) fn gather(
+        &self,
+        after: Option<ActorKey>,
+        woken: &mut WakeList,
+        mut has_room: impl FnMut(ActorKey) -> bool,
+    ) -> Option<ActorKey> {
+        let lines = self.lines.lock();
+        for (to, line) in lines.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
+            if has_room(*to) {
+                line.front_waker().into_iter().for_each(|waker| woken.push(waker));
+                if woken.is_full() {
+                    return Some(*to);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Wake, Waker};
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    struct Sender {
+        place: Place,
+        flag: Arc<Flag>,
+    }
+
+    impl Sender {
+        fn join(room: &Room, to: ActorKey) -> (Self, bool) {
+            let (mut place, flag) = (Place::default(), Arc::new(Flag::default()));
+            let is_first = room.wait(&mut place, to, &Context::from_waker(&Waker::from(flag.clone())));
+            (Self { place, flag }, is_first)
+        }
+
+        fn was_woken(&self) -> bool {
+            self.flag.0.swap(false, Ordering::Relaxed)
+        }
+    }
+
+    fn wake_all(room: &Room, has_room: impl Fn(ActorKey) -> bool) {
+        let mut after = None;
+        loop {
+            after = room.gather(after, &mut WakeList::default(), &has_room);
+            if after.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn actor(slot: u32) -> ActorKey {
+        ActorKey { slot, generation: 1 }
+    }
+
+    #[test]
+    fn first_of_a_line_keeps_its_place_however_often_it_is_woken() {
+        let room = Room::default();
+        assert!(room.is_free(&Place::default(), actor(1)));
+        let ((mut a, a_first), (mut b, b_first)) = (Sender::join(&room, actor(1)), Sender::join(&room, actor(1)));
+        assert_eq!((a_first, b_first), (true, false));
+        for _ in 0..3 {
+            wake_all(&room, |_| true);
+            assert_eq!((a.was_woken(), b.was_woken()), (true, false));
+            assert!(room.is_free(&a.place, actor(1)));
+            assert!(!room.is_free(&b.place, actor(1)) && !room.is_free(&Place::default(), actor(1)));
+            assert!(room.wait(&mut a.place, actor(1), &Context::from_waker(&Waker::from(a.flag.clone()))));
+        }
+        // Others are not held up, and who is not the first leaves without a word.
+        assert!(room.is_free(&Place::default(), actor(2)));
+        let (mut c, _) = Sender::join(&room, actor(1));
+        assert!(!room.leave(&mut c.place, actor(1)) && !room.leave(&mut c.place, actor(1)));
+        assert!(room.leave(&mut a.place, actor(1)));
+        room.wake(actor(1));
+        assert!(b.was_woken() && room.is_free(&b.place, actor(1)));
+        assert!(!room.leave(&mut b.place, actor(1)));
+        assert!(room.is_empty() && room.is_free(&Place::default(), actor(1)));
+    }
+
+    #[test]
+    fn first_of_each_line_is_woken_for_whose_actor_there_is_room() {
+        let room = Room::default();
+        let senders: Vec<_> = (0..100).map(|n| Sender::join(&room, actor(n)).0).collect();
+        let behind: Vec<_> = (0..100).map(|n| Sender::join(&room, actor(n)).0).collect();
+        wake_all(&room, |to| to.slot % 3 == 0);
+        assert!(senders.iter().enumerate().all(|(n, sender)| sender.was_woken() == (n % 3 == 0)));
+        assert!(!behind.iter().any(Sender::was_woken));
+    }
+}

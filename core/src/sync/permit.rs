@@ -1,0 +1,97 @@
+//! Permits of a [`Semaphore`] as values: dropping one gives its permits back.
+
+use super::semaphore::Semaphore;
+use std::sync::Arc;
+
+/// Permits that are given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "a permit is given back when it is dropped"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: usize,
+}
+
+/// Permits that hold on to their semaphore, and are given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "a permit is given back when it is dropped"]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+    count: usize,
+}
+
+impl<'a> Permit<'a> {
+    /// The permits were taken.
+    pub(super) fn new(semaphore: &'a Semaphore, count: usize) -> Self {
+        Self { semaphore, count }
+    }
+
+    /// Gives back all permits but so many.
+    pub(super) fn shrink_to(&mut self, count: usize) {
+        drop(self.split(self.count.saturating_sub(count)));
+    }
+
+    fn same_semaphore(&self, other: &Self) -> bool {
+        std::ptr::eq(self.semaphore, other.semaphore)
+    }
+}
+
+impl OwnedPermit {
+    /// The permits were taken.
+    pub(super) fn new(semaphore: Arc<Semaphore>, count: usize) -> Self {
+        Self { semaphore, count }
+    }
+
+    /// Returns the semaphore.
+    pub fn semaphore(&self) -> &Arc<Semaphore> {
+        &self.semaphore
+    }
+
+    fn same_semaphore(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.semaphore, &other.semaphore)
+    }
+}
+
+macro_rules! permit {
+    ($permit:ty) => {
+        impl $permit {
+            /// Keeps the permits from ever being given back.
+            pub fn forget(mut self) {
+                self.count = 0;
+            }
+
+            /// Returns how many permits this holds.
+            pub fn num_permits(&self) -> usize {
+                self.count
+            }
+
+            /// Adds the permits of another one to this.
+            ///
+            /// # Errors
+            /// The other one, if it is of another semaphore.
+            pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
+                if !self.same_semaphore(&other) {
+                    return Err(other);
+                }
+                self.count += std::mem::take(&mut other.count);
+                Ok(())
+            }
+
+            /// Splits so many permits off; `None` if this holds fewer.
+            pub fn split(&mut self, count: usize) -> Option<Self> {
+                self.count = self.count.checked_sub(count)?;
+                Some(Self::new(self.semaphore.clone(), count))
+            }
+        }
+
+        impl Drop for $permit {
+            fn drop(&mut self) {
+                if self.count > 0 {
+                    self.semaphore.add_permits(self.count);
+                }
+            }
+        }
+    };
+}
+
+permit!(Permit<'_>);
+permit!(OwnedPermit);
