@@ -20,7 +20,7 @@ fn main() -> posse::Result {
         Listener::tcp(address).max_connections(10_000).on_bound(|address| println!("listening on {address}"));
 
     Supervisor::one_for_one()
-        .limit(5, secs(10))
+        .restart_limit(5, secs(10))
         .backoff(Backoff::exponential(ms(50)..secs(5)))
         .child(listener.serve(Echo).name("echo"))
         .main()

@@ -31,7 +31,7 @@ impl Handler<Divide> for Calculator {
 #[posse::main]
 async fn main() -> posse::Result {
     let supervisor =
-        Supervisor::one_for_one().limit(3, secs(10)).backoff(Backoff::exponential(ms(10)..secs(1))).spawn();
+        Supervisor::one_for_one().restart_limit(3, secs(10)).backoff(Backoff::exponential(ms(10)..secs(1))).spawn();
     let calculator = supervisor.start_child(Spec::new(|| Calculator { done: 0 }).name("calculator")).await?;
 
     for (a, b) in [(84, 2), (1, 0), (10, 5)] {

@@ -47,6 +47,21 @@ const ARROWS: [(&str, &[&str]); 3] = [
     ("actors/wire/src/", &["posse_core", "posse_net", "posse_macros", "posse::"]),
 ];
 
+/// The folders of a package, from the ground up: a file names its own folder and those below.
+const FLOORS: [(&str, &[&str]); 1] =
+    [("actors/src/", &["id", "error", "system", "watch", "actor", "protocol", "refs", "supervisor", "cluster", "sim"])];
+
+/// The files that name a folder above their own all the same: an actor's context makes references to it, and what is sent
+/// to an actor by its protocol goes through one.
+const BACK_ARROWS: [(&str, &str); 6] = [
+    ("actors/src/actor/children.rs", "refs"),
+    ("actors/src/actor/context.rs", "refs"),
+    ("actors/src/actor/lifecycle.rs", "refs"),
+    ("actors/src/protocol/dispatch.rs", "refs"),
+    ("actors/src/protocol/mod.rs", "refs"),
+    ("actors/src/protocol/scope.rs", "refs"),
+];
+
 /// A room of the core, by the start of its path, and the rooms that it must not name. From the ground up: locks and random
 /// numbers, tasks and synchronisation, time and sockets, the scheduler, the runtime; mailboxes stand on tasks alone.
 const CORE_ARROWS: [(&str, &[&str]); 12] = [
@@ -74,7 +89,20 @@ const WORDS: [(&str, &[&str]); 3] = [
         &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
     ),
     ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
-    ("actors/src/", &["RoomWaiter", "shim"]),
+    (
+        "actors/src/",
+        &[
+            "DeadLetterReason",
+            "Ledger",
+            "LocalOp",
+            "RemoteRef",
+            "RoomWaiter",
+            "ServedActor",
+            "Undelivered",
+            "Monitorable",
+            "shim",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {
@@ -222,6 +250,49 @@ fn every_rule_refuses_a_bad_sample() {
     ];
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {
         assert!(check(path, text).is_some(), "accepted: {rule}");
+    }
+}
+
+/// The folders above its own that a file names.
+fn named_above(path: &str, text: &str) -> Vec<&'static str> {
+    let Some((package, floors)) = FLOORS.iter().find(|(package, _)| path.starts_with(package)) else {
+        return Vec::new();
+    };
+    let own = path[package.len()..].split(['/', '.']).next().unwrap();
+    let Some(floor) = floors.iter().position(|floor| *floor == own) else { return Vec::new() };
+    let above = floors[floor + 1..].iter();
+    above.filter(|above| code(text).any(|line| names(line, &format!("crate::{above}")))).copied().collect()
+}
+
+#[test]
+fn no_folder_names_one_above_it() {
+    let mut back: Vec<_> = sources()
+        .iter()
+        .flat_map(|(path, text)| named_above(path, text).into_iter().map(|above| (path.clone(), above)))
+        .collect();
+    back.sort();
+    let known: Vec<_> = BACK_ARROWS.iter().map(|(path, above)| ((*path).to_owned(), *above)).collect();
+    assert_eq!(back, known);
+    assert_eq!(named_above("actors/src/watch/a.rs", "use crate::refs::LocalRef;\nuse crate::id::ActorId;"), ["refs"]);
+}
+
+#[test]
+fn every_folder_has_its_floor_and_its_place_on_the_map() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let map = architecture.split("\n## Code map").nth(1).unwrap().split("\n## ").next().unwrap();
+    for (path, _) in sources() {
+        for package in ["core/src/", "actors/src/"] {
+            let Some((folder, _)) = path.strip_prefix(package).and_then(|path| path.split_once('/')) else { continue };
+            assert!(map.contains(&format!("| `{package}{folder}`")), "{package}{folder} is not on the map");
+            let floors = FLOORS.iter().find(|(with_floors, _)| *with_floors == package);
+            assert!(floors.is_none_or(|(_, floors)| floors.contains(&folder)), "{package}{folder} has no floor");
+        }
+    }
+    let places = map.split('`').skip(1).step_by(2).filter(|place| place.contains('/') && !place.contains("::"));
+    for place in places {
+        let is_there =
+            ["", "core/src", "net/src", "actors/src"].iter().any(|from| root().join(from).join(place).exists());
+        assert!(is_there, "{place} is on the map and not in the tree");
     }
 }
 

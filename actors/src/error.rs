@@ -122,71 +122,32 @@ impl fmt::Debug for Error {
 /// })?;
 /// # posse::Result::Ok(())
 /// ```
-#[non_exhaustive]
-pub enum TellError<M> {
-    /// The mailbox is full: nothing waits for room in `try_tell`, nor does an actor that tells itself.
-    Full(M),
-    /// The actor has ended, or accepts nothing more.
-    Stopped(M),
-    /// Nobody is at the address: the actor ended long ago, or never was.
-    NoSuchActor(M),
-    /// The actor's node is down.
-    NodeDown(M),
-    /// Encoded, the message is longer than the nodes allow.
-    TooLarge(M),
-    /// The actor's node defines this type of message in another way, or does not know it.
-    Incompatible(M),
-    /// The message could not be encoded; the text says why.
-    Encode(M, Box<str>),
+pub struct TellError<M> {
+    /// Why it was not taken.
+    pub reason: SendReason,
+    /// The message.
+    pub message: M,
 }
 
 impl<M> TellError<M> {
+    pub(crate) fn new(reason: SendReason, message: M) -> Self {
+        Self { reason, message }
+    }
+
+    /// Returns true if there was no room: nothing waits for it in `try_tell`, nor does an actor that tells itself.
+    pub fn is_full(&self) -> bool {
+        matches!(self.reason, SendReason::Full)
+    }
+
     /// Returns the message.
     pub fn into_message(self) -> M {
-        match self {
-            Self::Full(message)
-            | Self::Stopped(message)
-            | Self::NoSuchActor(message)
-            | Self::NodeDown(message)
-            | Self::TooLarge(message)
-            | Self::Incompatible(message)
-            | Self::Encode(message, _) => message,
-        }
-    }
-
-    /// The same for an ask, and the message.
-    pub(crate) fn into_ask_error(self) -> (AskError, M) {
-        match self {
-            Self::Full(message) => (AskError::Full, message),
-            Self::Stopped(message) => (AskError::Stopped, message),
-            Self::NoSuchActor(message) => (AskError::NoSuchActor, message),
-            Self::NodeDown(message) => (AskError::NodeDown, message),
-            Self::TooLarge(message) => (AskError::TooLarge, message),
-            Self::Incompatible(message) => (AskError::Incompatible, message),
-            Self::Encode(message, why) => (AskError::Encode(why), message),
-        }
-    }
-
-    /// The same words as [`AskError`] has.
-    fn text(&self) -> &'static str {
-        match self {
-            Self::Full(_) => FULL,
-            Self::Stopped(_) => STOPPED,
-            Self::NoSuchActor(_) => NO_SUCH_ACTOR,
-            Self::NodeDown(_) => NODE_DOWN,
-            Self::TooLarge(_) => TOO_LARGE,
-            Self::Incompatible(_) => INCOMPATIBLE,
-            Self::Encode(..) => ENCODE,
-        }
+        self.message
     }
 }
 
 impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Encode(_, why) => write!(f, "{ENCODE}: {why}"),
-            _ => f.write_str(self.text()),
-        }
+        self.reason.fmt(f)
     }
 }
 
@@ -196,17 +157,54 @@ impl<M> fmt::Debug for TellError<M> {
     }
 }
 
+/// Reasons for which a message is not taken: of a [`TellError`], and some of those of an [`AskError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendReason {
+    /// The mailbox is full, or the way to the actor's node is: `try_tell` does not wait for room, nor does an actor that
+    /// tells itself.
+    Full,
+    /// The actor has ended, or accepts nothing more.
+    Stopped,
+    /// No actor is at the address: it ended long ago, or never was.
+    NoSuchActor,
+    /// The actor's node is down.
+    NodeDown,
+    /// Encoded, the message is longer than the nodes allow.
+    TooLarge,
+    /// The actor's node defines this type of message in another way, or does not know it.
+    Incompatible,
+    /// The message could not be encoded; the text says why.
+    Encode(Box<str>),
+}
+
+impl fmt::Display for SendReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the mailbox is full",
+            Self::Stopped => "the actor has stopped",
+            Self::NoSuchActor => "there is no such actor",
+            Self::NodeDown => "the actor's node is down",
+            Self::TooLarge => "encoded, the message is too large",
+            Self::Incompatible => "the actor's node defines the message in another way or not at all",
+            Self::Encode(why) => return write!(f, "could not be encoded: {why}"),
+        })
+    }
+}
+
+impl StdError for SendReason {}
+
 /// Drops the message. From here on [`Error`] follows.
 impl<M> From<TellError<M>> for Box<dyn StdError + Send + Sync> {
     fn from(error: TellError<M>) -> Self {
-        error.to_string().into()
+        error.reason.into()
     }
 }
 
 /// Drops the message.
 impl<M> From<TellError<M>> for Box<dyn StdError> {
     fn from(error: TellError<M>) -> Self {
-        error.to_string().into()
+        error.reason.into()
     }
 }
 
@@ -224,7 +222,7 @@ pub enum AskError {
     /// Nobody is at the address: the actor ended long ago, or never was.
     NoSuchActor,
     /// The actor failed, or was killed, while it handled the message.
-    Crashed,
+    Failed,
     /// The actor's node is down. The message may have been handled.
     NodeDown,
     /// The deadline passed. The message is not handled any more if work on it has not begun.
@@ -243,22 +241,36 @@ pub enum AskError {
     Decode(Box<str>),
 }
 
+impl From<SendReason> for AskError {
+    fn from(reason: SendReason) -> Self {
+        match reason {
+            SendReason::Full => Self::Full,
+            SendReason::Stopped => Self::Stopped,
+            SendReason::NoSuchActor => Self::NoSuchActor,
+            SendReason::NodeDown => Self::NodeDown,
+            SendReason::TooLarge => Self::TooLarge,
+            SendReason::Incompatible => Self::Incompatible,
+            SendReason::Encode(why) => Self::Encode(why),
+        }
+    }
+}
+
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => FULL,
-            Self::Stopped => STOPPED,
-            Self::NoSuchActor => NO_SUCH_ACTOR,
-            Self::Crashed => "the actor crashed while it handled the message",
-            Self::NodeDown => NODE_DOWN,
-            Self::Timeout => "no reply before the deadline",
-            Self::Deadlock => "an actor that asks itself waits for itself for ever",
-            Self::NoReply => "there will be no reply",
-            Self::Incompatible => INCOMPATIBLE,
-            Self::TooLarge => TOO_LARGE,
-            Self::Encode(why) => return write!(f, "{ENCODE}: {why}"),
-            Self::Decode(why) => return write!(f, "could not be decoded: {why}"),
-        })
+        match self {
+            Self::Full => SendReason::Full.fmt(f),
+            Self::Stopped => SendReason::Stopped.fmt(f),
+            Self::NoSuchActor => SendReason::NoSuchActor.fmt(f),
+            Self::NodeDown => SendReason::NodeDown.fmt(f),
+            Self::TooLarge => SendReason::TooLarge.fmt(f),
+            Self::Incompatible => SendReason::Incompatible.fmt(f),
+            Self::Encode(why) => SendReason::Encode(why.clone()).fmt(f),
+            Self::Failed => f.write_str("the actor failed while it handled the message"),
+            Self::Timeout => f.write_str("no reply before the deadline"),
+            Self::Deadlock => f.write_str("an actor that asks itself waits for itself for ever"),
+            Self::NoReply => f.write_str("there will be no reply"),
+            Self::Decode(why) => write!(f, "could not be decoded: {why}"),
+        }
     }
 }
 
@@ -335,14 +347,6 @@ impl<M> From<FailedAsk<M>> for Box<dyn StdError> {
     }
 }
 
-const FULL: &str = "the mailbox is full";
-const STOPPED: &str = "the actor has stopped";
-const NO_SUCH_ACTOR: &str = "there is no such actor";
-const NODE_DOWN: &str = "the actor's node is down";
-const TOO_LARGE: &str = "encoded, the message is too large";
-const INCOMPATIBLE: &str = "the actor's node defines the message in another way or not at all";
-const ENCODE: &str = "could not be encoded";
-
 /// Why an actor was not given a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -357,7 +361,7 @@ impl fmt::Display for RegisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(by) => write!(f, "the name is taken by actor {by}"),
-            Self::Stopped => f.write_str(STOPPED),
+            Self::Stopped => SendReason::Stopped.fmt(f),
         }
     }
 }
@@ -561,15 +565,15 @@ mod tests {
     #[test]
     fn a_tell_error_converts_with_any_message() {
         fn plain() -> Result {
-            Err(TellError::Full(Opaque(Rc::default())))?
+            Err(TellError::new(SendReason::Full, Opaque(Rc::default())))?
         }
         fn boxed() -> std::result::Result<(), Box<dyn StdError>> {
-            Err(TellError::Full(Opaque(Rc::default())))?
+            Err(TellError::new(SendReason::Full, Opaque(Rc::default())))?
         }
-        assert_eq!(plain().unwrap_err().to_string(), FULL);
-        assert_eq!(boxed().unwrap_err().to_string(), FULL);
-        let text = format!("{:?}", TellError::Stopped(Opaque(Rc::default())));
-        assert!(text.contains("Opaque") && text.contains(STOPPED), "{text}");
+        assert_eq!(plain().unwrap_err().to_string(), SendReason::Full.to_string());
+        assert_eq!(boxed().unwrap_err().to_string(), SendReason::Full.to_string());
+        let text = format!("{:?}", TellError::new(SendReason::Stopped, Opaque(Rc::default())));
+        assert!(text.contains("Opaque") && text.contains("the actor has stopped"), "{text}");
     }
 
     #[test]
@@ -595,8 +599,8 @@ mod tests {
     #[test]
     fn texts_are_lower_case_without_full_stop() {
         let texts = [
-            TellError::Incompatible(()).to_string(),
-            TellError::Encode((), "depth".into()).to_string(),
+            SendReason::Incompatible.to_string(),
+            SendReason::Encode("depth".into()).to_string(),
             AskError::Deadlock.to_string(),
             AskError::Decode("depth".into()).to_string(),
             FindError::WrongProtocol.to_string(),

@@ -23,13 +23,29 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # References
+//! [`spawn`] starts an actor and returns a [`LocalRef`]. It accepts every message that the actor handles, and stays in its
+//! process. [`LocalRef::share`] makes an [`ActorRef`] of a [protocol](macro@protocol) of it: that one accepts the protocol's
+//! messages alone, can be part of a message, and works from every node. A [`Recipient`] accepts one type of message.
+//!
+//! `spawn` starts actors. A future is a task: [`task::spawn`] starts it.
+//!
+//! # What is where
+//! - **Write actors:** [`Actor`], [`Handler`], [`Message`], [`Context`]; [`Spec`] says how one is started.
+//! - **Send:** [`tell`](LocalRef::tell) and [`ask`](LocalRef::ask) of a [`LocalRef`], an [`ActorRef`] or a [`Recipient`];
+//!   [`TellError`], [`AskError`].
+//! - **Supervise:** [`Supervisor`], [`Restart`], [`Backoff`], [`Listener`]; [`Context::monitor`] and [`Down`]; names, counts and
+//!   dead letters of all actors in [`System`].
+//! - **Network:** [`Node`] and [`cluster`] for actors; [`net`] and [`io`] for sockets; [`macro@protocol`] and [`mod@protocol`].
+//! - **Runtime:** [`run`], [`runtime`], [`task`], [`time`], [`sync`], [`signal`].
 #![forbid(unsafe_code)]
 
 mod actor;
 pub mod cluster;
 mod error;
 mod id;
-mod protocol;
+pub mod protocol;
 mod refs;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -39,27 +55,26 @@ mod watch;
 
 pub use actor::Actor;
 pub use actor::context::Context;
-pub use actor::lifecycle::{MAILBOX_CAPACITY, SHUTDOWN_TIME};
-pub use actor::message::{HandledBy, Handler, Message, Reader};
+pub use actor::lifecycle::{DEFAULT_CAPACITY, DEFAULT_SHUTDOWN};
+pub use actor::message::{Handler, Message, Reader};
 pub use actor::spec::{IntoSpec, Spec};
 pub use cluster::{Node, NodeId};
 pub use error::{
-    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SpawnError, TellError,
+    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SendReason, SpawnError,
+    TellError,
 };
 pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]
 pub use posse_macros::{Message, main, protocol, test};
-pub use protocol::{Accepts, MessageType, Portable, Protocol, ServedBy, Wire};
-pub use refs::actor_ref::{ActorRef, RawRef};
-pub use refs::ask::{ASK_DEADLINE, Ask, Recover};
-pub use refs::target::Target;
+pub use refs::actor_ref::ActorRef;
+pub use refs::ask::{Ask, DEFAULT_ASK_TIMEOUT, Recover};
 pub use refs::tell::Tell;
 pub use refs::{LocalRef, Recipient};
 pub use supervisor::listener::Listener;
 pub use supervisor::{Backoff, ChildInfo, ChildState, Restart, Supervisor, SupervisorRef};
 pub use system::System;
-pub use system::dead_letter::{DeadLetter, DeadLetters, DeadReason};
-pub use watch::monitor::{Down, Monitor, Watchable};
+pub use system::dead_letter::{DeadLetter, DeadLetterReason, DeadLetters};
+pub use watch::monitor::{Down, Monitor};
 
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
@@ -124,14 +139,15 @@ pub mod prelude {
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
         Actor, ActorId, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message,
-        Node, Reader, Recipient, Restart, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
+        Node, Reader, Recipient, Restart, SendReason, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
     };
 }
 
 /// What the macros write down.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::protocol::assert_distinct;
     pub use crate::protocol::codec::byte_list;
-    pub use crate::protocol::{Entry, assert_distinct};
+    pub use crate::protocol::dispatch::HandlerEntry;
     pub use serde;
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{Add, Break, Hang, Log, Worker, settle};
 use posse::prelude::*;
-use posse::{DeadReason, System};
+use posse::{DeadLetterReason, System};
 
 #[posse::test]
 async fn every_message_is_returned_handled_or_counted_as_dead() {
@@ -33,7 +33,7 @@ async fn every_message_is_returned_handled_or_counted_as_dead() {
     }
     assert_eq!(offered, returned + accepted);
     assert_eq!(accepted, system.handled() + system.dead_letters().total());
-    assert!(system.dead_letters().count(DeadReason::Crashed) == 5);
+    assert!(system.dead_letters().count(DeadLetterReason::Failed) == 5);
 }
 
 #[posse::test]
@@ -50,7 +50,7 @@ async fn what_was_queued_when_an_actor_ends_is_dead_with_its_type_and_reason() {
     worker.kill();
     worker.closed().await;
     let letters = system.dead_letters();
-    assert_eq!((letters.count(DeadReason::Stopped), letters.count(DeadReason::Crashed)), (11, 1));
+    assert_eq!((letters.count(DeadLetterReason::Stopped), letters.count(DeadLetterReason::Failed)), (11, 1));
     let recent = letters.recent();
     assert!(recent.iter().all(|letter| letter.to == worker.id() && letter.message.ends_with("Add")));
 }
@@ -139,7 +139,7 @@ fn the_sums_hold_when_a_runtime_is_dropped_half_way() {
             loop {
                 match worker.try_tell(Add(1)) {
                     Ok(()) => sent += 1,
-                    Err(TellError::Stopped(_)) => return sent,
+                    Err(TellError { reason: SendReason::Stopped, .. }) => return sent,
                     Err(_) => std::thread::yield_now(),
                 }
             }
@@ -150,7 +150,7 @@ fn the_sums_hold_when_a_runtime_is_dropped_half_way() {
         assert!(log.take().contains(&"dropped".to_owned()));
         let letters = system.dead_letters();
         assert_eq!(accepted, system.handled() + letters.total());
-        assert_eq!(letters.count(DeadReason::Expired), 0);
-        assert!(letters.recent().iter().all(|letter| letter.reason == DeadReason::Stopped));
+        assert_eq!(letters.count(DeadLetterReason::Expired), 0);
+        assert!(letters.recent().iter().all(|letter| letter.reason == DeadLetterReason::Stopped));
     }
 }

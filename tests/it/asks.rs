@@ -2,7 +2,8 @@
 
 use crate::common::{Add, Hang, Log, Worker, drive, elsewhere, join, manual, settle};
 use posse::prelude::*;
-use posse::{Ask, Message, Target};
+use posse::protocol::Target;
+use posse::{Ask, Message};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;

@@ -95,7 +95,10 @@ async fn an_actor_that_drains_itself_handles_what_is_queued_and_no_more() {
     puppet.try_tell(Drain).unwrap();
     puppet.try_tell(Say("queued")).unwrap();
     settle().await;
-    assert!(matches!(puppet.try_tell(Say("late")), Err(TellError::Stopped(Say("late")))));
+    assert!(matches!(
+        puppet.try_tell(Say("late")),
+        Err(TellError { reason: SendReason::Stopped, message: Say("late") })
+    ));
     assert_eq!(puppet.closed().await, ExitReason::Normal);
     assert_eq!(log.take(), ["queued", "it came to its end"]);
 }

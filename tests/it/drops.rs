@@ -102,7 +102,7 @@ async fn full() -> (LocalRef<Counter>, oneshot::Sender<()>) {
     counter.try_tell(Wait(until)).unwrap();
     settle().await;
     counter.try_tell(Add(1)).unwrap();
-    assert!(matches!(counter.try_tell(Add(1)), Err(TellError::Full(_))));
+    assert!(matches!(counter.try_tell(Add(1)), Err(TellError { reason: SendReason::Full, .. })));
     (counter, free)
 }
 

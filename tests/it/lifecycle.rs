@@ -14,7 +14,7 @@ async fn an_actor_lives_from_started_to_stopped() {
     assert_eq!(worker.closed().await, ExitReason::Normal);
     assert_eq!(log.take(), ["a started", "a stopped: it came to its end"]);
     assert_eq!(worker.ask(Add(1)).await, Err(AskError::Stopped));
-    assert!(matches!(worker.try_tell(Add(1)), Err(TellError::Stopped(Add(1)))));
+    assert!(matches!(worker.try_tell(Add(1)), Err(TellError { reason: SendReason::Stopped, message: Add(1) })));
 }
 
 #[posse::test]
@@ -40,7 +40,7 @@ async fn a_kill_drops_a_handler_that_waits_and_skips_stopped() {
     settle().await;
     worker.kill();
     assert_eq!(worker.closed().await, ExitReason::Killed);
-    assert_eq!(hanging.await.unwrap(), Err(AskError::Crashed));
+    assert_eq!(hanging.await.unwrap(), Err(AskError::Failed));
     assert_eq!(log.take(), ["a started", "a handler dropped"]);
 }
 
@@ -48,7 +48,7 @@ async fn a_kill_drops_a_handler_that_waits_and_skips_stopped() {
 async fn a_panic_ends_the_actor_and_tells_its_asker() {
     let log = Log::default();
     let worker = posse::spawn(Spec::once(Worker::new("a", &log)));
-    assert_eq!(worker.ask(Break).await, Err(AskError::Crashed));
+    assert_eq!(worker.ask(Break).await, Err(AskError::Failed));
     let reason = worker.closed().await;
     assert_eq!(reason, ExitReason::Failed("broken on purpose".into()));
     assert_eq!(log.take(), ["a started", "a stopped: it failed: broken on purpose"]);

@@ -11,7 +11,7 @@ use std::task::Poll;
 async fn a_full_mailbox_returns_the_message_or_makes_the_sender_wait() {
     let worker = posse::spawn(Spec::new(|| Worker::new("a", &Log::default())).capacity(1));
     worker.try_tell(Add(1)).unwrap();
-    assert!(matches!(worker.try_tell(Add(7)), Err(TellError::Full(Add(7)))));
+    assert!(matches!(worker.try_tell(Add(7)), Err(TellError { reason: SendReason::Full, message: Add(7) })));
     worker.tell(Add(2)).await.unwrap();
     assert_eq!(worker.ask(Add(0)).await, Ok(3));
 }
@@ -24,7 +24,10 @@ async fn leaves_no_place<F: Future + Unpin>(granted_first: bool, send: impl FnOn
     assert!(poll_once(&mut sending).await.is_pending());
     if granted_first {
         settle().await;
-        assert!(matches!(worker.try_tell(Add(2)), Err(TellError::Full(_))), "granted room was overtaken");
+        assert!(
+            matches!(worker.try_tell(Add(2)), Err(TellError { reason: SendReason::Full, .. })),
+            "granted room was overtaken"
+        );
     }
     drop(sending);
     settle().await;
@@ -61,7 +64,7 @@ impl Handler<TellYourself> for Selfish {
     async fn handle(&mut self, _: TellYourself, ctx: &mut Context<Self>) -> (bool, Result<u64, AskError>) {
         let me = ctx.me();
         while me.try_tell(Add(1)).is_ok() {}
-        let full = matches!(me.tell(Add(1)).await, Err(TellError::Full(_)));
+        let full = matches!(me.tell(Add(1)).await, Err(TellError { reason: SendReason::Full, .. }));
         (full, me.ask(Add(1)).await)
     }
 }

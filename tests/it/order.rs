@@ -1,6 +1,6 @@
 //! Order from one actor to another between nodes, when the mailbox of the second is full.
 
-use posse::DeadReason;
+use posse::DeadLetterReason;
 use posse::prelude::*;
 use posse::sync::oneshot;
 
@@ -136,7 +136,7 @@ async fn a_full_mailbox_changes_neither_the_order_of_messages_nor_that_down_come
     }
     let expected: Vec<_> = (0..NUMBERS).map(Some).chain([None]).collect();
     assert_eq!(heard, expected);
-    assert_eq!(posse::System::current().dead_letters().count(DeadReason::Stopped), 0);
+    assert_eq!(posse::System::current().dead_letters().count(DeadLetterReason::Stopped), 0);
 }
 
 #[posse::test]

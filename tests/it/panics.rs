@@ -110,7 +110,7 @@ impl Handler<Fetch> for Breaking {
 #[posse::test]
 async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() {
     let log = Log::default();
-    let supervisor = Supervisor::one_for_one().limit(10, secs(60)).spawn();
+    let supervisor = Supervisor::one_for_one().restart_limit(10, secs(60)).spawn();
     for at in ["recipe", "started", "handler", "stopped", "drop"] {
         let actor = supervisor.start_child(Spec::new(Breaking::recipe(at, &log)).name(at)).await.unwrap();
         match at {
@@ -118,7 +118,7 @@ async fn a_payload_that_panics_when_it_is_dropped_is_a_failure_like_any_other() 
                 let failed = supervisor.restart_child(at).await;
                 assert!(matches!(failed, Err(ChildError::Failed(ExitReason::Failed(_)))), "{failed:?}");
             }
-            "handler" => assert_eq!(actor.ask(Ping).await, Err(AskError::Crashed)),
+            "handler" => assert_eq!(actor.ask(Ping).await, Err(AskError::Failed)),
             "stopped" | "drop" => {
                 actor.ask(Ping).await.unwrap();
                 actor.stop();
@@ -142,7 +142,7 @@ async fn what_a_killed_handler_held_may_panic_and_the_supervisor_decides_all_the
     let waiting = posse::task::spawn(actor.ask(Wait));
     settle().await;
     actor.kill();
-    assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
+    assert_eq!(waiting.await.unwrap(), Err(AskError::Failed));
     assert_eq!(actor.ask(Ping).await, Ok(()));
     assert_eq!(log.take(), ["made to break nowhere", "dropped", "made to break nowhere"]);
     supervisor.shutdown().await;
@@ -169,13 +169,13 @@ async fn messages_and_replies_that_panic_when_they_are_dropped_harm_nobody() {
     }
     actor.kill();
     assert!(matches!(actor.closed().await, ExitReason::Killed | ExitReason::Failed(_)));
-    assert_eq!(waiting.await.unwrap(), Err(AskError::Crashed));
+    assert_eq!(waiting.await.unwrap(), Err(AskError::Failed));
     match actor.try_tell(Carry(Bomb("a late message"))) {
         Err(refused) => std::mem::forget(refused),
         Ok(()) => panic!("it has ended"),
     }
     let system = posse::System::current();
-    assert_eq!((system.alive(), system.dead_letters().count(posse::DeadReason::Stopped)), (0, 10));
+    assert_eq!((system.alive(), system.dead_letters().count(posse::DeadLetterReason::Stopped)), (0, 10));
 }
 
 /// A payload that is still somewhere keeps this alive.

@@ -217,7 +217,7 @@ async fn asks_end_with_the_reason_there_is_no_reply() {
     let crashing = posse::spawn(Tester::default);
     server.publish("crashing", crashing.share::<Testing>()).await.unwrap();
     let crashing: ActorRef<Testing> = _client.find("crashing").await.unwrap();
-    assert_eq!(crashing.crash().await.unwrap_err(), AskError::Crashed);
+    assert_eq!(crashing.crash().await.unwrap_err(), AskError::Failed);
 }
 
 #[posse::test]
@@ -232,7 +232,7 @@ async fn ask_that_timed_out_is_not_handled_any_more() {
     server.publish("second", second.share::<Testing>()).await.unwrap();
     let second: ActorRef<Testing> = _client.find("second").await.unwrap();
     assert_eq!(second.echo("fine".to_owned()).await.unwrap(), "fine");
-    assert_eq!(system.dead_letters().count(posse::DeadReason::Crashed), 0);
+    assert_eq!(system.dead_letters().count(posse::DeadLetterReason::Failed), 0);
 }
 
 #[posse::test]
@@ -270,7 +270,7 @@ async fn node_that_leaves_is_down_at_once() {
     assert_eq!(seen.recv().await.unwrap().reason, ExitReason::NodeDown);
     assert_eq!(waiting.await.unwrap().unwrap_err(), AskError::NodeDown);
     assert_eq!(tester.echo(String::new()).await.unwrap_err(), AskError::NodeDown);
-    assert!(matches!(tester.note(1).await, Err(TellError::NodeDown(Note { n: 1 }))));
+    assert!(matches!(tester.note(1).await, Err(TellError { reason: SendReason::NodeDown, message: Note { n: 1 } })));
     assert_eq!(client.peers()[0].state, PeerState::Down);
 }
 
@@ -339,7 +339,7 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
         accepted += 1;
         assert!(accepted < 10_000, "nothing holds the sender back");
     }
-    assert!(matches!(slow_ref.try_tell(Note { n: 0 }), Err(TellError::Full(_))));
+    assert!(matches!(slow_ref.try_tell(Note { n: 0 }), Err(TellError { reason: SendReason::Full, .. })));
     slow.kill();
     slow.closed().await;
     until(|| client.peers()[0].counters.unsettled == 0).await;

@@ -147,7 +147,8 @@ impl Rogue {
     }
 
     fn schema_of_echo() -> TypeInfo {
-        let echo = <Testing as posse::Protocol>::MESSAGES.iter().find(|message| message.id == ECHO.id).unwrap();
+        let echo =
+            <Testing as posse::protocol::Protocol>::MESSAGES.iter().find(|message| message.id == ECHO.id).unwrap();
         TypeInfo { id: echo.id, schema: echo.schema }
     }
 

@@ -39,7 +39,7 @@ async fn a_supervised_child_keeps_its_name_over_restarts_and_waits_for_it() {
     let system = System::current();
     let stranger = posse::spawn(Spec::new(worker).name("x"));
     let backoff = Backoff::exponential(ms(1)..ms(1));
-    let supervisor = Supervisor::one_for_one().limit(usize::MAX, secs(1)).backoff(backoff);
+    let supervisor = Supervisor::one_for_one().restart_limit(usize::MAX, secs(1)).backoff(backoff);
     let supervisor = supervisor.child(Spec::new(worker).name("x")).spawn();
     assert_eq!(supervisor.start_child(Spec::new(worker).name("x")).await, Err(SpawnError::NameTaken));
     stranger.stop();

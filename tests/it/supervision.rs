@@ -27,7 +27,7 @@ async fn a_reference_and_the_mailbox_survive_a_restart_and_the_poison_is_not_rep
 #[posse::test]
 async fn too_many_restarts_end_the_supervisor_and_all_its_children() {
     let log = Log::default();
-    let supervisor = Supervisor::one_for_one().limit(3, secs(60)).spawn();
+    let supervisor = Supervisor::one_for_one().restart_limit(3, secs(60)).spawn();
     let fragile =
         supervisor.start_child(Spec::new(|| Worker::new("f", &Log::default())).name("fragile")).await.unwrap();
     let recipe = log.clone();
@@ -48,7 +48,7 @@ fn restarts_back_off_on_a_hand_turned_clock() {
     runtime.block_on(async {
         let log = Log::default();
         let backoff = Backoff::exponential(secs(2)..secs(60));
-        let supervisor = Supervisor::one_for_one().limit(10, secs(3600)).backoff(backoff).spawn();
+        let supervisor = Supervisor::one_for_one().restart_limit(10, secs(3600)).backoff(backoff).spawn();
         let recipe = log.clone();
         let worker = supervisor.start_child(Spec::new(move || Worker::new("a", &recipe)).name("a")).await.unwrap();
         settle().await;
@@ -94,7 +94,7 @@ fn a_child_that_does_not_end_in_time_is_killed() {
         let stopping = posse::task::spawn(async move { supervisor.shutdown().await });
         settle().await;
         assert!(worker.is_alive());
-        Handle::current().advance(posse::SHUTDOWN_TIME);
+        Handle::current().advance(posse::DEFAULT_SHUTDOWN);
         stopping.await.unwrap();
         assert_eq!(worker.closed().await, ExitReason::Killed);
         assert!(log.take().contains(&"a handler dropped".to_owned()));
@@ -277,7 +277,7 @@ async fn a_start_that_fails_again_and_again_ends_the_supervisor() {
     let (opener, log) = (gate.clone(), Log::default());
     let recipe = log.clone();
     let supervisor = Supervisor::one_for_one()
-        .limit(2, secs(60))
+        .restart_limit(2, secs(60))
         .child(Spec::new(move || Slow { name: "a", log: recipe.clone(), gate: gate.clone(), well: false }).name("a"))
         .spawn();
     for _ in 0..3 {

@@ -251,7 +251,7 @@ async fn one_way_loss_breaks_the_connection_and_it_heals(sim: Sim) {
             sleep(ms(50)).await;
         }
     });
-    cut.for_(time).await;
+    cut.during(time).await;
     sim.until(secs(5), "they are together", || state(&b, id) == Some(PeerState::Connected)).await;
     telling.await.unwrap();
     numbers(&seen(&b, &probe).await);
@@ -284,7 +284,7 @@ async fn stall_and_burst_lose_nothing(sim: Sim) {
         }
     });
     for _ in 0..4 {
-        sim.hold(&a, &b).for_(ms(500)).await;
+        sim.hold(&a, &b).during(ms(500)).await;
         sleep(moment(&sim, 300)).await;
     }
     telling.await.unwrap();
@@ -315,9 +315,9 @@ async fn what_waits_behind_a_stuck_connection_arrives_over_the_next(sim: Sim) {
     sleep(moment(&sim, 300)).await;
     let time = ms(5000) + moment(&sim, 4000);
     if sim.random_below(2) == 0 {
-        sim.hold(&a, &b).for_(time).await
+        sim.hold(&a, &b).during(time).await
     } else {
-        sim.partition([&a], [&b]).for_(time).await
+        sim.partition([&a], [&b]).during(time).await
     }
     let together = || state(&b, id) == Some(PeerState::Connected);
     sim.until(secs(2), "they are together", together).await;

@@ -12,7 +12,7 @@ async fn echo_survives_a_partition(sim: Sim) {
     let near = tester.clone();
     assert_eq!(b.run(async move { near.echo("hello".into()).await }).await.unwrap(), "hello");
 
-    sim.partition([&a], [&b]).for_(secs(6)).await;
+    sim.partition([&a], [&b]).during(secs(6)).await;
     let late = b.run(async move { tester.echo("again".into()).within(secs(60)).await }).await;
     assert_eq!(late.unwrap(), "again");
 }

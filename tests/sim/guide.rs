@@ -69,7 +69,7 @@ async fn every_deposit_counts(sim: Sim, remembers: bool, faults: bool) {
     });
     for _ in 0..if faults { 3 } else { 0 } {
         posse::time::sleep(ms(sim.random_below(400) as u64)).await;
-        sim.partition([&server], [&client]).for_(ms(700)).await;
+        sim.partition([&server], [&client]).during(ms(700)).await;
     }
     assert_eq!(working.await.unwrap(), 2_000);
 }

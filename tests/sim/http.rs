@@ -91,7 +91,7 @@ async fn requests_to_an_axum_router_survive_a_partition(sim: Sim) {
         count
     });
     sleep(ms(sim.random_below(3000) as u64)).await;
-    sim.partition([&web], [&client]).for_(secs(6)).await;
+    sim.partition([&web], [&client]).during(secs(6)).await;
     assert_eq!(asking.await.unwrap(), 5);
     assert!(sim.elapsed() >= secs(6));
 }

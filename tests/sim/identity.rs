@@ -127,7 +127,7 @@ async fn old_reference_leads_nowhere_wherever_it_goes(sim: Sim) {
 
     let told = old.clone();
     let returned = c.run(async move { told.note(7).await }).await;
-    assert!(matches!(returned, Err(TellError::NodeDown(message)) if message.n == 7));
+    assert!(matches!(returned, Err(TellError { reason: SendReason::NodeDown, message }) if message.n == 7));
     for helper in [at_b, at_new.clone()] {
         let old = old.clone();
         let passed = c.run(async move { helper.pass(old, "anybody?".into()).within(secs(30)).await }).await;

@@ -124,7 +124,7 @@ impl Liar {
     /// An ask of the probe, with its type in the receiver's table guessed.
     fn ask(&self, name: &str, body: &[u8], correlation: u64) -> Frame {
         let info = message(name);
-        let at = <Probing as posse::Protocol>::MESSAGES.iter().position(|message| message.id == info.id);
+        let at = <Probing as posse::protocol::Protocol>::MESSAGES.iter().position(|message| message.id == info.id);
         let ask = Frame::new(Kind::Ask).to(self.probe).correlation(correlation).body(body);
         Frame { type_ix: at.unwrap_or(0) as u16, deadline_ms: Some(1000), ..ask }
     }

@@ -217,7 +217,7 @@ async fn messages_for_a_recipient_that_dies_with_a_full_mailbox_are_counted(sim:
     drop(first.await);
     let expected = |error: &AskError| match by_node {
         true => *error == AskError::NodeDown,
-        false => matches!(error, AskError::Stopped | AskError::NoSuchActor | AskError::NoReply | AskError::Crashed),
+        false => matches!(error, AskError::Stopped | AskError::NoSuchActor | AskError::NoReply | AskError::Failed),
     };
     for ask in asks {
         let error = ask.await.unwrap().unwrap_err();

@@ -248,10 +248,10 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
         let time = ms(100).mul_f64(600_f64.powf(sim.random_below(1000) as f64 / 1000.0));
         faults.fetch_add(1, Ordering::Relaxed);
         match sim.random_below(5) {
-            0 => sim.partition([&a], [&b]).for_(time).await,
-            1 => sim.hold(&a, &b).for_(time).await,
-            2 => sim.cut(&a, &b).for_(time).await,
-            3 => sim.cut(&b, &a).for_(time).await,
+            0 => sim.partition([&a], [&b]).during(time).await,
+            1 => sim.hold(&a, &b).during(time).await,
+            2 => sim.cut(&a, &b).during(time).await,
+            3 => sim.cut(&b, &a).during(time).await,
             _ => {
                 let machine = if sim.random_below(2) == 0 { &a } else { &b };
                 sim.pause(machine);
@@ -356,7 +356,10 @@ async fn senders_that_wait_for_room_are_served_in_their_order(sim: Sim) {
             // Those that wait already are asked in the wrong order.
             let waiting: Vec<_> = (0..joined).rev().filter(|at| tells[*at].is_some()).collect();
             if !waiting.is_empty() {
-                assert!(matches!(told.try_tell(Note { n: 1000 }), Err(TellError::Full(_))), "it overtook");
+                assert!(
+                    matches!(told.try_tell(Note { n: 1000 }), Err(TellError { reason: SendReason::Full, .. })),
+                    "it overtook"
+                );
             }
             for at in waiting {
                 tells[at].take_if(|tell| Pin::new(tell).poll(cx).is_ready());

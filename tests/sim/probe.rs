@@ -297,6 +297,6 @@ pub async fn until_closed(stream: &mut TcpStream, within: Duration) -> Vec<u8> {
 /// The type of a message of [`Probing`].
 pub fn message(name: &str) -> TypeInfo {
     let id = fnv1a64(format!("Probing/{name}").as_bytes());
-    let found = <Probing as posse::Protocol>::MESSAGES.iter().find(|message| message.id == id).unwrap();
+    let found = <Probing as posse::protocol::Protocol>::MESSAGES.iter().find(|message| message.id == id).unwrap();
     TypeInfo { id, schema: found.schema }
 }

@@ -44,9 +44,9 @@ async fn nodes_that_declared_each_other_down_meet_again(sim: Sim) {
     let watching = b.spawn(async move { watched.closed().await });
     let time = secs(17) + moment(&sim, 20_000);
     match sim.random_below(3) {
-        0 => sim.cut(&a, &b).for_(time).await,
-        1 => sim.cut(&b, &a).for_(time).await,
-        _ => sim.partition([&a], [&b]).for_(time).await,
+        0 => sim.cut(&a, &b).during(time).await,
+        1 => sim.cut(&b, &a).during(time).await,
+        _ => sim.partition([&a], [&b]).during(time).await,
     }
     assert_eq!(watching.await.unwrap(), ExitReason::NodeDown);
     sim.until(secs(5), "they are together again", || are_together(&[&a, &b])).await;
@@ -101,7 +101,7 @@ async fn few_begin_anew_and_many_go_on(sim: Sim) {
     let alone = sim.random_below(4);
     let rest: Vec<&SimMachine> = (0..4).filter(|n| *n != alone).map(|n| &nodes[n]).collect();
     let before: Vec<NodeId> = rest.iter().map(|node| id_of(node)).collect();
-    sim.partition([&nodes[alone]], rest.clone()).for_(secs(17) + moment(&sim, 10_000)).await;
+    sim.partition([&nodes[alone]], rest.clone()).during(secs(17) + moment(&sim, 10_000)).await;
     sim.until(secs(6), "all are together again", || are_together(&[a, b, c, d])).await;
     assert_eq!(rest.iter().map(|node| id_of(node)).collect::<Vec<_>>(), before);
     if alone != 1 && alone != 2 {

@@ -170,7 +170,7 @@ async fn references_keep_no_node_out(sim: Sim) {
                 member.session.introduce(&Introduction { node, name, address: "host:1".into() }, Duration::ZERO);
                 body.extend(encoded(probe_at(node)));
             }
-            let hold = <Holding as posse::Protocol>::MESSAGES[0];
+            let hold = <Holding as posse::protocol::Protocol>::MESSAGES[0];
             let hold = TypeInfo { id: hold.id, schema: hold.schema };
             member.session.ask(holder, hold, &body, secs(5), ()).unwrap();
             let Event::Reply((), held) = member.next().await else { panic!("no reply") };
@@ -294,7 +294,7 @@ async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
     host.run(async move {
         let mut member = Member::enter(to, "member", 1).await;
         let glancer = member.find("Glancing", "glancer").await;
-        let glance = <Glancing as posse::Protocol>::MESSAGES[0];
+        let glance = <Glancing as posse::protocol::Protocol>::MESSAGES[0];
         let glance = TypeInfo { id: glance.id, schema: glance.schema };
         let me = probe_at(NodeId::new("member", 1));
         member.session.ask(glancer, glance, &encoded(me), secs(5), ()).unwrap();

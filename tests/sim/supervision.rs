@@ -138,7 +138,7 @@ fn supervisor(sim: &Sim, limit: usize) -> Supervisor {
         1 => Backoff::exponential(ms(1)..ms(20)),
         _ => Backoff::exponential(ms(50)..secs(2)),
     };
-    supervisor.limit(limit, secs(1)).backoff(backoff)
+    supervisor.restart_limit(limit, secs(1)).backoff(backoff)
 }
 
 /// Children with a load on each of them.
@@ -202,7 +202,7 @@ async fn ask(worker: LocalRef<Worker>, over: CancellationToken) -> u64 {
                 answered += 1;
             }
             Err(AskError::Stopped) => break,
-            Err(AskError::Crashed | AskError::Timeout | AskError::NoReply) => {}
+            Err(AskError::Failed | AskError::Timeout | AskError::NoReply) => {}
             Err(error) => panic!("{error:?}"),
         }
     }
@@ -284,7 +284,7 @@ async fn shutdown_ends_the_children_in_reverse_order(sim: Sim) {
 async fn supervisor_that_gives_up_leaves_nobody_behind(sim: Sim) {
     let storm = {
         // In a period that no backoff outruns.
-        let supervisor = supervisor(&sim, 0).limit(sim.random_below(6), secs(600));
+        let supervisor = supervisor(&sim, 0).restart_limit(sim.random_below(6), secs(600));
         Storm::begin(supervisor, 2 + sim.random_below(8), 5).await
     };
     let reason = timeout(secs(60), storm.supervisor.closed()).await.expect("it does not give up");
@@ -312,7 +312,7 @@ async fn inner_supervisors_that_give_up_start_over(sim: Sim) {
                     supervisor =
                         supervisor.child(Spec::new(move || Worker::new(index, &book)).name(format!("worker {index}")));
                 }
-                supervisor.limit(limit, secs(1))
+                supervisor.restart_limit(limit, secs(1))
             })
             .name(format!("inner {inner}")),
         );

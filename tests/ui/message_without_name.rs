@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Message, Serialize, Deserialize)]
 struct Other;
 
-fn name<M: posse::Wire>() -> &'static str {
+fn name<M: posse::protocol::Wire>() -> &'static str {
     M::TYPE.name
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn assert_portable(krate: &Path, types: impl Iterator<Item = Type>) -
     let checks = types.map(|ty| quote_spanned!(ty.span()=> portable::<#ty>();));
     quote! {
         const _: fn() = || {
-            fn portable<T: #krate::Portable>() {}
+            fn portable<T: #krate::protocol::Portable>() {}
             #(#checks)*
         };
     }

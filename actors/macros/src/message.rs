@@ -83,8 +83,8 @@ fn wire(input: &DeriveInput, options: &Options) -> Result<TokenStream> {
     let whole = [syn::parse_quote!(#ident), syn::parse2(reply.clone())?];
     let portable = assert_portable(krate, fields.cloned().chain(whole));
     Ok(quote! {
-        impl #krate::Wire for #ident {
-            const TYPE: #krate::MessageType = #krate::MessageType::new(#name, #text, #version);
+        impl #krate::protocol::Wire for #ident {
+            const TYPE: #krate::protocol::MessageType = #krate::protocol::MessageType::new(#name, #text, #version);
         }
         #portable
     })

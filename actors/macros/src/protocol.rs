@@ -148,8 +148,8 @@ fn message(krate: &Path, protocol: &str, visibility: &Visibility, method: &Metho
         impl #krate::Message for #message {
             type Reply = #reply;
         }
-        impl #krate::Wire for #message {
-            const TYPE: #krate::MessageType = #krate::MessageType::new(#id, #text, 1);
+        impl #krate::protocol::Wire for #message {
+            const TYPE: #krate::protocol::MessageType = #krate::protocol::MessageType::new(#id, #text, 1);
         }
         #portable
     }
@@ -175,30 +175,30 @@ fn view(krate: &Path, name: &str, item: &ItemTrait, methods: &[Method]) -> Token
     quote! {
         #(#attributes)*
         #[derive(Debug)]
-        #visibility struct #view(#krate::RawRef);
+        #visibility struct #view(#krate::protocol::RawRef);
         impl #view {
             #(#calls)*
         }
-        impl #krate::Protocol for #view {
+        impl #krate::protocol::Protocol for #view {
             const NAME: &'static str = #name;
-            const MESSAGES: &'static [#krate::MessageType] = &[#(<#messages as #krate::Wire>::TYPE),*];
-            fn from_raw(raw: #krate::RawRef) -> Self {
+            const MESSAGES: &'static [#krate::protocol::MessageType] = &[#(<#messages as #krate::protocol::Wire>::TYPE),*];
+            fn from_raw(raw: #krate::protocol::RawRef) -> Self {
                 Self(raw)
             }
-            fn raw(&self) -> &#krate::RawRef {
+            fn raw(&self) -> &#krate::protocol::RawRef {
                 &self.0
             }
         }
-        #(impl #krate::Accepts<#messages> for #view {
+        #(impl #krate::protocol::Accepts<#messages> for #view {
             const INDEX: usize = #indexes;
         })*
-        impl<__A: #krate::Actor> #krate::ServedBy<__A> for #view
+        impl<__A: #krate::Actor> #krate::protocol::ServedBy<__A> for #view
         where
             #(__A: #krate::Handler<#messages>,)*
         {
-            const TABLE: &'static [#krate::__private::Entry<__A>] =
-                &[#(#krate::__private::Entry::<__A>::of::<#messages>()),*];
+            const HANDLERS: &'static [#krate::__private::HandlerEntry<__A>] =
+                &[#(#krate::__private::HandlerEntry::<__A>::of::<#messages>()),*];
         }
-        const _: () = #krate::__private::assert_distinct(<#view as #krate::Protocol>::MESSAGES);
+        const _: () = #krate::__private::assert_distinct(<#view as #krate::protocol::Protocol>::MESSAGES);
     }
 }

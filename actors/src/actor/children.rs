@@ -5,7 +5,7 @@
 use crate::actor::Actor;
 use crate::id::ActorId;
 use crate::refs::LocalRef;
-use crate::watch::shared::{Shared, Signal};
+use crate::watch::shared::{ActorShared, Command};
 use posse_core::time::{Instant, timeout};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,34 +15,34 @@ use std::time::Duration;
 const PRUNE_AT: usize = 16;
 
 /// An actor as its parent sees it, whatever its type.
-pub(crate) struct Child {
-    actor: Box<dyn Owned>,
+pub(crate) struct ChildRef {
+    actor: Box<dyn AnyActor>,
     /// How long it may take to stop before it is killed.
     stop_within: Duration,
 }
 
-trait Owned: Send + Sync {
+trait AnyActor: Send + Sync {
     fn id(&self) -> ActorId;
-    fn signal(&self, signal: Signal);
-    fn shared(&self) -> &Shared;
+    fn command(&self, command: Command);
+    fn shared(&self) -> &ActorShared;
 }
 
-impl<A: Actor> Owned for LocalRef<A> {
+impl<A: Actor> AnyActor for LocalRef<A> {
     fn id(&self) -> ActorId {
         self.0.id()
     }
 
-    fn signal(&self, signal: Signal) {
-        self.0.signal(signal);
+    fn command(&self, command: Command) {
+        self.0.command(command);
         self.0.wake();
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &ActorShared {
         &self.0
     }
 }
 
-impl Child {
+impl ChildRef {
     pub(crate) fn new<A: Actor>(actor: LocalRef<A>, stop_within: Duration) -> Self {
         Self { actor: Box::new(actor), stop_within }
     }
@@ -51,8 +51,8 @@ impl Child {
         self.actor.id()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.actor.signal(signal);
+    pub(crate) fn command(&self, command: Command) {
+        self.actor.command(command);
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -63,16 +63,16 @@ impl Child {
     async fn end(&self, asked: Instant) {
         let shared = self.actor.shared();
         let left = self.stop_within.saturating_sub(asked.elapsed());
-        if timeout(left, shared.until_ended()).await.is_err() {
-            self.signal(Signal::Kill);
-            shared.until_ended().await;
+        if timeout(left, shared.wait_exit()).await.is_err() {
+            self.command(Command::Kill);
+            shared.wait_exit().await;
         }
     }
 }
 
-impl fmt::Debug for Child {
+impl fmt::Debug for ChildRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Child({})", self.id())
+        write!(f, "ChildRef({})", self.id())
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Children(Option<Box<List>>);
 #[derive(Debug)]
 struct List {
     /// In the order of start.
-    children: BTreeMap<u64, Child>,
+    children: BTreeMap<u64, ChildRef>,
     /// No key is used twice, also not by another incarnation of the parent.
     next_key: u64,
     prune_at: usize,
@@ -111,12 +111,12 @@ impl Children {
     }
 
     /// Takes a child over that its parent forgets by itself.
-    pub(crate) fn insert(&mut self, key: u64, child: Child) {
+    pub(crate) fn insert(&mut self, key: u64, child: ChildRef) {
         self.list().children.insert(key, child);
     }
 
     /// Takes a child over. Those that ended are forgotten now and then, so that the list stays in proportion.
-    pub(crate) fn adopt(&mut self, child: Child) {
+    pub(crate) fn adopt(&mut self, child: ChildRef) {
         let key = self.next_key();
         let list = self.list();
         if list.children.len() >= list.prune_at {
@@ -126,7 +126,7 @@ impl Children {
         list.children.insert(key, child);
     }
 
-    pub(crate) fn get(&self, key: u64) -> Option<&Child> {
+    pub(crate) fn get(&self, key: u64) -> Option<&ChildRef> {
         self.0.as_ref()?.children.get(&key)
     }
 
@@ -147,11 +147,11 @@ impl Children {
         let (children, ordered) = (std::mem::take(&mut list.children), list.ordered);
         let mut asked = Instant::now();
         if !ordered {
-            children.values().rev().for_each(|child| child.signal(Signal::Shutdown));
+            children.values().rev().for_each(|child| child.command(Command::Shutdown));
         }
         for child in children.values().rev() {
             if ordered {
-                child.signal(Signal::Shutdown);
+                child.command(Command::Shutdown);
                 asked = Instant::now();
             }
             child.end(asked).await;
@@ -161,6 +161,6 @@ impl Children {
     /// Kills all children, for a parent that has no time to wait.
     pub(crate) fn kill(&self) {
         let children = self.0.iter().flat_map(|list| list.children.values());
-        children.for_each(|child| child.signal(Signal::Kill));
+        children.for_each(|child| child.command(Command::Kill));
     }
 }

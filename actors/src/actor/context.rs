@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::id::{ActorId, ExitReason};
 use crate::refs::LocalRef;
 use crate::system::System;
-use crate::watch::monitor::{Down, Monitor, Watchable};
-use crate::watch::shared::Signal;
+use crate::watch::monitor::{Down, Monitor, Monitorable};
+use crate::watch::shared::Command;
 use crate::watch::tracker::Tracker;
 use posse_core::event;
 use posse_core::mailbox::Inbox;
@@ -54,7 +54,7 @@ impl<A: Actor> Context<A> {
     /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
-            lifecycle::bury(&mut self.inbox, self.tells_itself);
+            lifecycle::drain_to_dead_letters(&mut self.inbox, self.tells_itself);
             // Those it watches need not keep its memory until they end.
             for monitor in self.monitors.take() {
                 monitor.cancel();
@@ -70,11 +70,11 @@ impl<A: Actor> Context<A> {
         match reason {
             ExitReason::Failed(text) => event!(
                 ERROR, "posse::actor", "an actor failed",
-                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %text,
+                actor.id = %cell.id(), actor.type = %std::any::type_name::<A>(), actor.name = %cell.name(), reason = %text,
             ),
             _ => event!(
                 DEBUG, "posse::actor", "an actor ended",
-                actor.id = %cell.id(), actor.type = %lifecycle::name_of::<A>(), actor.name = %cell.name(), reason = %reason,
+                actor.id = %cell.id(), actor.type = %std::any::type_name::<A>(), actor.name = %cell.name(), reason = %reason,
             ),
         }
     }
@@ -101,7 +101,7 @@ impl<A: Actor> Context<A> {
 
     /// Ends the actor after the message it handles now.
     pub fn stop(&mut self) {
-        self.inbox.cell().signal(Signal::Stop);
+        self.inbox.cell().command(Command::Stop);
     }
 
     /// Ends the actor once it has handled what is queued; later messages are refused.
@@ -116,7 +116,7 @@ impl<A: Actor> Context<A> {
 
     /// Handles messages until the actor is told to end. This is what `run` does by default.
     pub fn serve<'a>(&'a mut self, actor: &'a mut A) -> impl Future<Output = Result> + Send + 'a {
-        self.inbox.cell().cooperate();
+        self.inbox.cell().set_handles_stop();
         let serve = Inbox::<Local<A>>::serve(actor, self);
         async move {
             serve.await;
@@ -131,12 +131,12 @@ impl<A: Actor> Context<A> {
     /// Dropping the future loses nothing.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         let cell = self.inbox.cell().clone();
-        cell.cooperate();
+        cell.set_handles_stop();
         // A signal wakes the actor's own task, in which this is awaited.
         poll_fn(move |_| if cell.has_any() || cell.is_closed() { Poll::Ready(()) } else { Poll::Pending })
     }
 
-    pub(crate) fn must_leave(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.leaving.is_some() || self.inbox.cell().has_any()
     }
 
@@ -158,31 +158,22 @@ impl<A: Actor> Context<A> {
     /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
     ///
     /// An actor of another node is down with its node as well, after the messages of it that have arrived.
-    pub fn monitor(&self, other: &impl Watchable) -> Monitor
+    pub fn monitor(&self, other: &impl Monitorable) -> Monitor
     where
         A: Handler<Down>,
     {
         let reserved = self.inbox.cell().reserve_unbounded::<Down>();
         let actor = other.watched();
-        #[cfg(feature = "sim")]
-        let (system, record) = (self.system().clone(), Arc::new(self.system().ledger.monitor(other.is_over())));
-        #[cfg(feature = "sim")]
-        let kept = record.clone();
+        let tracked = self.system().audit.monitor(|| other.is_over());
+        let record = tracked.clone();
         self.monitors.add(|token| {
             let told = move |reason: &ExitReason| {
                 // A watcher that has ended has no use for it.
                 let accepted = reserved.tell(Down { actor, reason: reason.clone() }).is_ok();
-                #[cfg(feature = "sim")]
-                system.ledger.offer(accepted);
-                #[cfg(feature = "sim")]
-                record.settle();
-                let _ = accepted;
+                record.fired(accepted);
                 drop(token);
             };
-            let monitor = other.watch(Some(self.id()), Box::new(told));
-            #[cfg(feature = "sim")]
-            let monitor = monitor.recorded(kept);
-            monitor
+            other.watch(Some(self.id()), Box::new(told)).tracked(tracked)
         })
     }
 
@@ -232,14 +223,14 @@ impl<A: Actor> Context<A> {
         })
     }
 
-    pub(crate) fn end_timers(&mut self) {
+    pub(crate) fn cancel_timers(&mut self) {
         self.timers.take().into_iter().for_each(|timer| timer.abort());
     }
 }
 
 impl<A: Actor> Drop for Context<A> {
     fn drop(&mut self) {
-        self.end_timers();
+        self.cancel_timers();
         self.children.kill();
         self.end(&ExitReason::Shutdown);
     }
@@ -247,7 +238,7 @@ impl<A: Actor> Drop for Context<A> {
 
 impl<A: Actor> fmt::Debug for Context<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context<{}>({})", lifecycle::name_of::<A>(), self.id())
+        write!(f, "Context<{}>({})", std::any::type_name::<A>(), self.id())
     }
 }
 

@@ -10,9 +10,9 @@ use crate::actor::spec::Spec;
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
 use crate::system::System;
-use crate::system::dead_letter::{DeadLetter, DeadReason, Unheard};
+use crate::system::dead_letter::{DeadLetter, DeadLetterReason, Unreported};
 use crate::watch::monitor::Down;
-use crate::watch::shared::{Shared, Signal};
+use crate::watch::shared::{ActorShared, Command};
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
 use posse_core::task::panic_message;
@@ -26,10 +26,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// Messages a mailbox holds unless it is said otherwise. Specified.
-pub const MAILBOX_CAPACITY: usize = 1024;
+pub const DEFAULT_CAPACITY: usize = 1024;
 
 /// How long an actor that is asked to stop may take before it is killed. Specified; OTP's default too.
-pub const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
+pub const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Names actor `A` to the mailbox. Never a value.
 pub(crate) struct Local<A>(PhantomData<fn(A)>);
@@ -37,10 +37,10 @@ pub(crate) struct Local<A>(PhantomData<fn(A)>);
 impl<A: Actor> Receiver for Local<A> {
     type State = A;
     type Context = Context<A>;
-    type Shared = Shared;
+    type Shared = ActorShared;
 
     fn interrupted(ctx: &Context<A>) -> bool {
-        ctx.must_leave()
+        ctx.is_interrupted()
     }
 
     fn inbox(ctx: &mut Context<A>) -> &mut Inbox<Self> {
@@ -52,7 +52,7 @@ impl<A: Actor> Receiver for Local<A> {
             target: "posse::actor",
             "handle",
             actor.id = %ctx.id(),
-            actor.type = %name_of::<A>(),
+            actor.type = %type_name::<A>(),
             actor.name = %ctx.inbox.cell().name(),
             message.type = %message,
         )
@@ -87,7 +87,7 @@ impl<A> Recipe<A> {
         match made {
             Ok(Some(actor)) => Ok(actor),
             Ok(None) => Err(ExitReason::failed("a value of `Spec::once` cannot be made again")),
-            Err(panic) => Err(ExitReason::Failed(text_of(panic))),
+            Err(panic) => Err(ExitReason::Failed(panic_text(panic))),
         }
     }
 }
@@ -120,30 +120,34 @@ pub(crate) fn try_start<A: Actor>(
     spec: Spec<A>,
     supervisor: Option<Arc<dyn Supervise>>,
 ) -> (LocalRef<A>, bool) {
-    let shared = Shared::new(System::of(handle));
+    let shared = ActorShared::new(System::of(handle));
     let (runtime, mut is_named) = (handle.clone(), true);
     let cell = mailbox::spawn::<Local<A>, _>(handle, spec.capacity, shared, |cell, inbox| {
         // Before it runs, so that it finds itself by its name.
-        let unnamed = spec.name.filter(|name| take_name(&LocalRef(cell), name).is_err());
-        is_named = unnamed.is_none();
-        life(Context::new(inbox, runtime), spec.recipe, unnamed, supervisor)
+        let pending_name = spec.name.filter(|name| take_name(&LocalRef(cell), name).is_err());
+        is_named = pending_name.is_none();
+        run_actor(Context::new(inbox, runtime), spec.recipe, pending_name, supervisor)
     });
     (LocalRef(cell), is_named)
 }
 
 fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason> {
-    let taken = actor.0.system().registry.register(name, actor);
+    let taken = actor.0.system().register(name, actor);
     taken.map_err(|error| ExitReason::failed(format!("{name:?}: {error}")))
 }
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
-async fn life<A: Actor>(
+async fn run_actor<A: Actor>(
     mut ctx: Context<A>,
     mut recipe: Recipe<A>,
-    mut unnamed: Option<Arc<str>>,
+    mut pending_name: Option<Arc<str>>,
     supervisor: Option<Arc<dyn Supervise>>,
 ) {
-    let ended = caught(pin!(Some(live(&mut ctx, &mut recipe, &mut unnamed, supervisor.as_deref()))), || None).await;
+    let ended = catch_unwind_in(
+        pin!(Some(run_incarnations(&mut ctx, &mut recipe, &mut pending_name, supervisor.as_deref()))),
+        || None,
+    )
+    .await;
     let (Ok(reason) | Err(reason)) = ended;
     ctx.children.end().await;
     ctx.end(&reason);
@@ -158,52 +162,52 @@ async fn life<A: Actor>(
 /// One incarnation after the other, as the supervisor says; without one there is no second.
 ///
 /// An actor that has not got its name cannot start. It asks for it again at each start.
-async fn live<A: Actor>(
+async fn run_incarnations<A: Actor>(
     ctx: &mut Context<A>,
     recipe: &mut Recipe<A>,
-    unnamed: &mut Option<Arc<str>>,
+    pending_name: &mut Option<Arc<str>>,
     supervisor: Option<&dyn Supervise>,
 ) -> ExitReason {
     loop {
-        let named = unnamed.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
+        let named = pending_name.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
         let reason = match named {
             Ok(()) => {
-                *unnamed = None;
-                incarnation(ctx, recipe, supervisor).await
+                *pending_name = None;
+                run_incarnation(ctx, recipe, supervisor).await
             }
             Err(taken) => taken,
         };
         ctx.children.end().await;
 
         let shared = ctx.inbox.cell().clone();
-        if shared.has(Signal::Shutdown) {
+        if shared.has(Command::Shutdown) {
             return if reason == ExitReason::Normal { ExitReason::Shutdown } else { reason };
         }
         let Some(supervisor) = supervisor else { return reason };
         supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
         match next_order(&shared).await {
-            Signal::Start => shared.system().count_restart(),
-            Signal::Release => return reason,
+            Command::Start => shared.system().count_restart(),
+            Command::Release => return reason,
             _ => return ExitReason::Shutdown,
         }
     }
 }
 
 /// What the supervisor wants next. A `Stop` or `Kill` is for the incarnation after a `Start`, or too late.
-async fn next_order(shared: &Shared) -> Signal {
-    let orders = [Signal::Shutdown, Signal::Release, Signal::Start];
+async fn next_order(shared: &ActorShared) -> Command {
+    let orders = [Command::Shutdown, Command::Release, Command::Start];
     let order = poll_fn(|_| {
         let order = orders.into_iter().find(|&order| shared.has(order));
         order.map_or(Poll::Pending, Poll::Ready)
     })
     .await;
-    if order == Signal::Start {
-        shared.clear(Signal::Start);
+    if order == Command::Start {
+        shared.clear(Command::Start);
     }
     order
 }
 
-async fn incarnation<A: Actor>(
+async fn run_incarnation<A: Actor>(
     ctx: &mut Context<A>,
     recipe: &mut Recipe<A>,
     supervisor: Option<&dyn Supervise>,
@@ -214,12 +218,12 @@ async fn incarnation<A: Actor>(
         Err(reason) => return reason,
     };
 
-    let mut reason = guarded(&cell, false, pin!(Some(actor.started(ctx)))).await;
+    let mut reason = run_callback(&cell, false, pin!(Some(actor.started(ctx)))).await;
     if reason == ExitReason::Normal && ctx.leaving.is_none() {
         if let Some(supervisor) = supervisor {
             supervisor.report(LifeEvent::Started);
         }
-        reason = guarded(&cell, true, pin!(Some(actor.run(ctx)))).await;
+        reason = run_callback(&cell, true, pin!(Some(actor.run(ctx)))).await;
     }
     if let Some(failure) = ctx.leaving.take() {
         reason = failure;
@@ -230,39 +234,39 @@ async fn incarnation<A: Actor>(
             actor.stopped(&why, ctx).await;
             Ok(())
         };
-        let last = guarded(&cell, false, pin!(Some(stopped))).await;
+        let last = run_callback(&cell, false, pin!(Some(stopped))).await;
         if last.is_abnormal() {
             reason = last;
         }
     }
-    ctx.end_timers();
+    ctx.cancel_timers();
 
     match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
         Ok(()) => reason,
-        Err(panic) => ExitReason::Failed(text_of(panic)),
+        Err(panic) => ExitReason::Failed(panic_text(panic)),
     }
 }
 
 /// The text of a panic, whose payload is dropped.
-fn text_of(panic: Box<dyn Any + Send>) -> Arc<str> {
+fn panic_text(panic: Box<dyn Any + Send>) -> Arc<str> {
     panic_message(panic).into()
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
 /// unless the actor looks after that itself.
-async fn guarded<A: Actor>(
+async fn run_callback<A: Actor>(
     cell: &CellRef<Local<A>>,
     stoppable: bool,
     callback: Pin<&mut Option<impl Future<Output = crate::Result>>>,
 ) -> ExitReason {
     let interrupted = || {
-        if cell.has(Signal::Kill) {
+        if cell.has(Command::Kill) {
             return Some(ExitReason::Killed);
         }
-        let stop = stoppable && cell.has_any() && !cell.is_cooperative();
+        let stop = stoppable && cell.has_any() && !cell.handles_stop();
         stop.then_some(ExitReason::Normal)
     };
-    match caught(callback, interrupted).await {
+    match catch_unwind_in(callback, interrupted).await {
         Ok(Ok(())) => ExitReason::Normal,
         Ok(Err(error)) => ExitReason::failed(error.full_text()),
         Err(reason) => reason,
@@ -271,7 +275,7 @@ async fn guarded<A: Actor>(
 
 /// Polls a future until it is ready, panics, or is interrupted, and drops it there; a panic becomes a reason. It stays where
 /// the caller has it: as the argument of an async function it would take its memory twice, and once more for each layer.
-async fn caught<F: Future>(
+async fn catch_unwind_in<F: Future>(
     mut future: Pin<&mut Option<F>>,
     interrupted: impl Fn() -> Option<ExitReason>,
 ) -> Result<F::Output, ExitReason> {
@@ -288,7 +292,7 @@ async fn caught<F: Future>(
             polled
         }));
         polled.unwrap_or_else(|panic| {
-            let text = text_of(panic);
+            let text = panic_text(panic);
             // What the panic has left of it.
             let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
             drop(dropped.map_err(panic_message));
@@ -299,27 +303,22 @@ async fn caught<F: Future>(
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.
-pub(crate) fn bury<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
+pub(crate) fn drain_to_dead_letters<A: Actor>(inbox: &mut Inbox<Local<A>>, tells_itself: bool) {
     let cell = inbox.cell().clone();
     let (system, taken) = (cell.system(), inbox.taken());
     system.add_handled(inbox.handled());
-    system.dead_letters.add(DeadReason::Expired, inbox.expired());
-    system.dead_letters.add(DeadReason::Crashed, taken - inbox.handled() - inbox.expired());
-    let mut unheard = Unheard::default();
+    system.dead_letters.add(DeadLetterReason::Expired, inbox.expired());
+    system.dead_letters.add(DeadLetterReason::Failed, taken - inbox.handled() - inbox.expired());
+    let mut unreported = Unreported::default();
     inbox.drain(|envelope| {
         let message = envelope.type_name();
-        system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadReason::Stopped });
+        system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadLetterReason::Stopped });
         // Who asked is told; who told is not. Nobody told a `Down`.
         if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
-            unheard.add(message);
+            unreported.add(message);
         }
     });
-    if unheard.count > 0 {
-        system.dead_letters.say(&unheard, cell.id(), name_of::<A>());
+    if unreported.count > 0 {
+        system.dead_letters.say(&unreported, cell.id(), type_name::<A>());
     }
-}
-
-/// The name of an actor's type, for people.
-pub(crate) fn name_of<A>() -> &'static str {
-    type_name::<A>()
 }

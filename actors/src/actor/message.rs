@@ -5,6 +5,7 @@
 
 use crate::actor::Actor;
 use crate::actor::context::Context;
+use crate::watch::monitor::Down;
 use std::future::Future;
 
 /// Something that can be sent to an actor. The reply belongs to the message.
@@ -24,7 +25,7 @@ use std::future::Future;
 /// }
 /// ```
 ///
-/// A message that may leave the process is [`Wire`](crate::Wire) as well: a stable name makes it so.
+/// A message that may leave the process is [`Wire`](crate::protocol::Wire) as well: a stable name makes it so.
 /// ```
 /// use posse::Message;
 /// use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ pub trait Message: Send + 'static {
     type Reply: Send + 'static;
 }
 
+impl Message for Down {
+    type Reply = ();
+}
+
 /// Handles one type of message, one at a time: until the future is done no other message is begun.
 ///
 /// # Ordering
@@ -58,7 +63,7 @@ pub trait Message: Send + 'static {
     note = "write `impl Handler<{M}> for {Self} {{ async fn handle(&mut self, message: {M}, ctx: &mut Context<Self>) -> .. }}`"
 )]
 pub trait Handler<M: Message>: Actor {
-    /// Handles a message. A panic fails the actor, and the asker gets [`AskError::Crashed`](crate::AskError::Crashed);
+    /// Handles a message. A panic fails the actor, and the asker gets [`AskError::Failed`](crate::AskError::Failed);
     /// a reply that is an error does neither.
     fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> impl Future<Output = M::Reply> + Send;
 }

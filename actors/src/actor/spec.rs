@@ -1,7 +1,7 @@
 //! How an actor is started: what makes it, and its settings. One [`Spec`] for every way to start one.
 
 use crate::actor::Actor;
-use crate::actor::lifecycle::{MAILBOX_CAPACITY, Recipe, SHUTDOWN_TIME};
+use crate::actor::lifecycle::{DEFAULT_CAPACITY, DEFAULT_SHUTDOWN, Recipe};
 use posse_core::mailbox::Capacity;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -52,8 +52,8 @@ impl<A: Actor> Spec<A> {
     }
 
     fn from_recipe(recipe: Recipe<A>) -> Self {
-        let capacity = Capacity::Bounded(NonZeroUsize::new(MAILBOX_CAPACITY).unwrap_or(NonZeroUsize::MIN));
-        Self { recipe, name: None, capacity, restart: Restart::default(), stop_within: SHUTDOWN_TIME }
+        let capacity = Capacity::Bounded(NonZeroUsize::new(DEFAULT_CAPACITY).unwrap_or(NonZeroUsize::MIN));
+        Self { recipe, name: None, capacity, restart: Restart::default(), stop_within: DEFAULT_SHUTDOWN }
     }
 
     /// Sets the actor's name, under which [`System::whereis`](crate::System::whereis) finds it until it has ended for good. By

@@ -30,7 +30,7 @@ fn every_error_of_an_ask_comes_back_as_itself() {
         AskError::Full,
         AskError::Stopped,
         AskError::NoSuchActor,
-        AskError::Crashed,
+        AskError::Failed,
         AskError::Timeout,
         AskError::Deadlock,
         AskError::Incompatible,

@@ -5,6 +5,7 @@ use super::core::{Admission, Core};
 use super::events::DownReason;
 use super::peer::Peer;
 use super::{First, race};
+use crate::system::System;
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::time::{Instant, sleep, timeout};
@@ -302,8 +303,7 @@ async fn more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), Connec
 
 /// Starts the life of a relation: connection after connection, until the node is down.
 pub(super) fn begin(core: Arc<Core>, peer: Arc<Peer>) {
-    #[cfg(feature = "sim")]
-    crate::system::System::of(&core.handle).ledger.add_peer(&peer);
+    System::of(&core.handle).audit.add_peer(&peer);
     let handle = core.handle.clone();
     let relation = Relation(peer);
     handle.spawn(async move {

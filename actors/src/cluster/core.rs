@@ -7,7 +7,10 @@ use super::exports::Exports;
 use super::intake::LongFrames;
 use super::nodes::{Known, Met, Nodes};
 use super::peer::{Peer, Turn};
-use crate::protocol::Served;
+use super::remote::RemoteActor;
+use crate::protocol::dispatch::Endpoint;
+use crate::protocol::scope::RefScope;
+use crate::refs::actor_ref::Repr;
 use posse_core::event;
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
@@ -205,13 +208,13 @@ impl Core {
     }
 
     /// Gives an actor an address, the same one each time.
-    pub(crate) fn export(&self, served: &Arc<dyn Served>) -> WireRef {
-        let (number, protocol) = (served.shared().id().number(), served.protocol());
-        let (key, is_new) = self.exports.export(served);
+    pub(super) fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef {
+        let (number, protocol) = (endpoint.shared().id().number(), endpoint.protocol());
+        let (key, is_new) = self.exports.export(endpoint);
         if is_new {
-            self.learn_types(served);
+            self.learn_types(endpoint);
             let core = self.me.clone();
-            served.shared().monitors.add(Box::new(move |_| {
+            endpoint.shared().monitors.add(Box::new(move |_| {
                 if let Some(core) = core.upgrade() {
                     core.exports.withdraw(key, number, protocol);
                 }
@@ -221,9 +224,9 @@ impl Core {
     }
 
     /// Tells all nodes the numbers of the messages of an actor's protocol.
-    fn learn_types(&self, served: &Arc<dyn Served>) {
+    fn learn_types(&self, endpoint: &Arc<dyn Endpoint>) {
         let mut types = self.types.lock();
-        let new: Vec<_> = served
+        let new: Vec<_> = endpoint
             .messages()
             .iter()
             .filter(|message| types.known.insert(message.id))
@@ -240,18 +243,18 @@ impl Core {
         self.types.lock().list.clone()
     }
 
-    pub(crate) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
+    pub(super) fn exported(&self, key: ActorKey) -> Option<Arc<dyn Endpoint>> {
         self.exports.get(key)
     }
 
     /// Gives a name to an actor of this node. False if a living actor has it.
-    pub(super) fn publish(&self, name: &str, served: &Arc<dyn Served>) -> bool {
-        let key = self.export(served).key;
+    pub(super) fn publish(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
+        let key = self.export(endpoint).key;
         self.exports.publish(name, key)
     }
 
     /// Looks for a name among the actors of this node.
-    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Served>, ActorKey), Resolution> {
+    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
         self.exports.find(name, protocol)
     }
 
@@ -393,6 +396,26 @@ impl Core {
         let half_open = std::mem::take(&mut *self.half_open.lock());
         half_open.into_iter().for_each(|handshake| handshake.abort());
         self.events.wake();
+    }
+}
+
+impl RefScope for Core {
+    fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef {
+        self.export(endpoint)
+    }
+
+    fn decoded_bytes_max(&self) -> usize {
+        self.limits.decoded_bytes_max
+    }
+
+    fn import(&self, wire: WireRef) -> Repr {
+        if wire.node != self.id() {
+            return Repr::Remote(Arc::new(RemoteActor::new(self.peer(wire.node), wire.key, wire.protocol)));
+        }
+        match self.exported(wire.key) {
+            Some(endpoint) if endpoint.protocol() == wire.protocol => Repr::Local(endpoint),
+            _ => Repr::Stale(wire),
+        }
     }
 }
 

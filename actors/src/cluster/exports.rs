@@ -4,7 +4,7 @@
 //! their own, and an actor knows its own, so that its end costs the same however many others there are. No guard of a
 //! table leaves this file, and none is held while an actor is dropped.
 
-use crate::protocol::Served;
+use crate::protocol::dispatch::Endpoint;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use posse_core::lock::{Mutex, MutexGuard};
@@ -21,7 +21,7 @@ const SHARDS: usize = 16;
 type Table<K, V, H> = DashMap<K, V, BuildHasherDefault<H>>;
 
 pub(super) struct Exports {
-    actors: Table<ActorKey, Arc<dyn Served>, KeyHasher>,
+    actors: Table<ActorKey, Arc<dyn Endpoint>, KeyHasher>,
     /// By the number of the actor and the protocol.
     keys: Table<(u64, u64), ActorKey, DefaultHasher>,
     names: Mutex<Names>,
@@ -100,13 +100,13 @@ impl Exports {
     }
 
     /// Gives an actor an address, the same one each time. True if it is new.
-    pub(super) fn export(&self, served: &Arc<dyn Served>) -> (ActorKey, bool) {
-        let by = (served.shared().id().number(), served.protocol());
+    pub(super) fn export(&self, endpoint: &Arc<dyn Endpoint>) -> (ActorKey, bool) {
+        let by = (endpoint.shared().id().number(), endpoint.protocol());
         match self.keys.entry(by) {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(new) => {
                 let key = self.new_key();
-                self.actors.insert(key, served.clone());
+                self.actors.insert(key, endpoint.clone());
                 new.insert(key);
                 (key, true)
             }
@@ -135,8 +135,8 @@ impl Exports {
         drop(ended);
     }
 
-    pub(super) fn get(&self, key: ActorKey) -> Option<Arc<dyn Served>> {
-        self.actors.get(&key).map(|served| served.clone())
+    pub(super) fn get(&self, key: ActorKey) -> Option<Arc<dyn Endpoint>> {
+        self.actors.get(&key).map(|endpoint| endpoint.clone())
     }
 
     /// Gives a name to an exported actor. False if a living actor has it. An actor that has ended keeps no name.
@@ -150,10 +150,10 @@ impl Exports {
     }
 
     /// Looks for a name.
-    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Served>, ActorKey), Resolution> {
+    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
         let key = self.names().keys.get(name).copied().ok_or(Resolution::NotFound)?;
         match self.get(key) {
-            Some(served) if served.protocol() == protocol => Ok((served, key)),
+            Some(endpoint) if endpoint.protocol() == protocol => Ok((endpoint, key)),
             Some(_) => Err(Resolution::WrongProtocol),
             None => Err(Resolution::NotFound),
         }
@@ -167,13 +167,22 @@ impl Exports {
 /// A number that nobody can know from what a program shows. In a simulation it follows from the seed.
 fn secret(handle: &Handle) -> u64 {
     let drawn = handle.random_u64();
-    #[cfg(feature = "sim")]
-    if handle.simulation().is_some() {
+    if is_simulated(handle) {
         return drawn;
     }
     #[expect(clippy::disallowed_methods, reason = "one random number that was shown gives all later ones away")]
     let state = std::hash::RandomState::new();
     state.hash_one(drawn)
+}
+
+#[cfg(feature = "sim")]
+fn is_simulated(handle: &Handle) -> bool {
+    handle.simulation().is_some()
+}
+
+#[cfg(not(feature = "sim"))]
+fn is_simulated(_: &Handle) -> bool {
+    false
 }
 
 #[cfg(test)]

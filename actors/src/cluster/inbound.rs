@@ -5,13 +5,14 @@
 use super::converse::End;
 use super::core::Core;
 use super::peer::{Answer, Peer};
+use super::wire_log::WireLog;
 use crate::error::AskError;
 use crate::id::ExitReason;
-use crate::protocol::codec;
-use crate::protocol::{Served, Undelivered};
-use crate::watch::monitor::Notify as Told;
+use crate::protocol::dispatch::{DeliveryError, Endpoint};
+use crate::protocol::scope;
+use crate::refs::target::Waiter;
+use crate::watch::monitor::DownCallback;
 use posse_core::event;
-use posse_core::mailbox::Reservation;
 use posse_core::time::Instant;
 use posse_wire::{
     ActorKey, CorrelationId, DownBody, DownCode, Event, Goodbye, Inbound as Message, Limits, Refused, ReplyCode,
@@ -24,7 +25,7 @@ use std::task::Context;
 /// A message on its way into a mailbox.
 struct Arrival {
     /// Whom it is for, by the protocol it came with.
-    served: Arc<dyn Served>,
+    endpoint: Arc<dyn Endpoint>,
     to: ActorKey,
     type_key: TypeKey,
     body: Vec<u8>,
@@ -34,15 +35,15 @@ struct Arrival {
 
 /// What waits because the mailbox of one actor is full.
 struct Held {
-    served: Arc<dyn Served>,
-    waiter: Reservation,
+    endpoint: Arc<dyn Endpoint>,
+    waiter: Waiter,
     line: VecDeque<Item>,
 }
 
 enum Item {
     Message(Arrival),
     /// What the actor monitored has ended, after the messages before.
-    Down(Told, ExitReason),
+    Down(DownCallback, ExitReason),
 }
 
 impl Held {
@@ -59,7 +60,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.served.leave_line(&mut self.waiter);
+        self.endpoint.reserve().cancel_reserve(&mut self.waiter);
         // The connection is gone, and with it the messages; a monitor fires all the same.
         for item in self.line.drain(..) {
             if let Item::Down(notify, reason) = item {
@@ -205,7 +206,7 @@ impl Inbound {
             return Err((Goodbye::Overloaded, "too many monitors".to_owned()));
         }
         match self.core.exported(to) {
-            Some(served) => self.peer.watched_by(id, served.shared()),
+            Some(endpoint) => self.peer.watched_by(id, endpoint.shared()),
             None => self.peer.with_session(|session| session.down(id, DownCode::NoSuchActor, "")),
         }
         Ok(())
@@ -214,30 +215,31 @@ impl Inbound {
     fn arrive(&mut self, message: Message, ask: Option<(CorrelationId, Option<Instant>)>) {
         let Message { to, type_key, body, frame_bytes } = message;
         let id = ask.map(|(id, _)| id);
-        let Some(served) = self.core.exported(to) else {
+        let Some(endpoint) = self.core.exported(to) else {
             self.refuse(frame_bytes, id, Refused::Stopped, ReplyCode::NoSuchActor, "");
             return;
         };
-        let actor = served.shared().id().number();
-        let mut waiter = Reservation::default();
+        let actor = endpoint.shared().id().number();
+        let mut waiter = Waiter::default();
         let may_not_begin = ask.is_some() && self.allowance == 0;
         self.asks_wait |= may_not_begin;
         let fate = match may_not_begin || self.held.contains_key(&actor) {
             true => Fate::Wait,
-            false => self.deliver(&served, &mut waiter, type_key, &body, ask),
+            false => self.deliver(&endpoint, &mut waiter, type_key, &body, ask),
         };
         match fate {
             Fate::Taken => self.news.push(News::Settled(frame_bytes, None)),
             Fate::Wait if is_too_much(self.held_count, self.held_bytes, &self.core.limits) => {
-                served.leave_line(&mut waiter);
+                endpoint.reserve().cancel_reserve(&mut waiter);
                 self.refuse(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
             }
             Fate::Wait => {
                 self.held_count += 1;
                 self.held_bytes += frame_bytes as usize;
                 self.news.push(News::Held(to, frame_bytes));
-                let arrival = Arrival { served: served.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
-                let held = self.held.entry(actor).or_insert_with(|| Held { served, waiter, line: VecDeque::new() });
+                let arrival =
+                    Arrival { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
+                let held = self.held.entry(actor).or_insert_with(|| Held { endpoint, waiter, line: VecDeque::new() });
                 held.line.push_back(Item::Message(arrival));
             }
             Fate::Refused(refused, code, text) => self.refuse(frame_bytes, id, refused, code, &text),
@@ -254,13 +256,13 @@ impl Inbound {
     /// Puts a message into the actor's mailbox, if there is room.
     fn deliver(
         &mut self,
-        served: &Arc<dyn Served>,
-        waiter: &mut Reservation,
+        endpoint: &Arc<dyn Endpoint>,
+        waiter: &mut Waiter,
         type_key: TypeKey,
         body: &[u8],
         ask: Option<(CorrelationId, Option<Instant>)>,
     ) -> Fate {
-        let known = served.messages().iter().enumerate().find(|(_, message)| message.id == type_key.id);
+        let known = endpoint.messages().iter().enumerate().find(|(_, message)| message.id == type_key.id);
         let Some((index, _)) =
             known.filter(|(_, message)| type_key.schema.is_none_or(|theirs| theirs == message.schema))
         else {
@@ -270,13 +272,13 @@ impl Inbound {
             return Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new());
         }
 
-        let (delivered, _) = codec::within(&self.core, || match ask {
-            Some((id, _)) => served.ask(index, waiter, body).map(|reply| Some((id, reply))),
-            None => served.tell(index, waiter, body).map(|()| None),
+        let (delivered, _) = scope::within(self.core.clone(), || match ask {
+            Some((id, _)) => endpoint.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
+            None => endpoint.tell(index, &mut waiter.local, body).map(|()| None),
         });
-        #[cfg(feature = "sim")]
         if delivered.is_ok() {
-            self.check(served, type_key.id, body);
+            let between = (self.peer.id(), self.peer.own());
+            WireLog::of(&self.core.handle).taken(between, || self.core.export(endpoint).key, type_key.id, body);
         }
         match delivered {
             Ok(None) => Fate::Taken,
@@ -286,22 +288,9 @@ impl Inbound {
                 self.peer.owe(&self.core, id, expires, reply);
                 Fate::Taken
             }
-            Err(Undelivered::Full) => Fate::Wait,
-            Err(Undelivered::Stopped) => Fate::Refused(Refused::Stopped, ReplyCode::Stopped, String::new()),
-            Err(Undelivered::Decode(text)) => Fate::Refused(Refused::Unreadable, ReplyCode::Decode, text),
-        }
-    }
-
-    /// In a simulation what gets into a mailbox is compared with what was sent.
-    #[cfg(feature = "sim")]
-    fn check(&self, served: &Arc<dyn Served>, message_type: u64, body: &[u8]) {
-        let Some(simulation) = self.core.handle.simulation() else { return };
-        let Some(log) = crate::sim::WireLog::of(&self.core.handle) else { return };
-        let (from, to, actor) = (self.peer.id(), self.peer.own(), self.core.export(served).key);
-        if !log.taken(from, to, actor, message_type, body) {
-            simulation.report(format!(
-                "a message from {from} to {to} came twice, out of order, or to another incarnation than it was sent to"
-            ));
+            Err(DeliveryError::Full) => Fate::Wait,
+            Err(DeliveryError::Stopped) => Fate::Refused(Refused::Stopped, ReplyCode::Stopped, String::new()),
+            Err(DeliveryError::Decode(text)) => Fate::Refused(Refused::Unreadable, ReplyCode::Decode, text),
         }
     }
 
@@ -328,21 +317,21 @@ impl Inbound {
             // An ask that may not be begun yet takes no place in the mailbox from anybody.
             let front = held.line.front();
             if self.allowance == 0 && matches!(front, Some(Item::Message(arrival)) if arrival.ask.is_some()) {
-                held.served.leave_line(&mut held.waiter);
+                held.endpoint.reserve().cancel_reserve(&mut held.waiter);
                 self.asks_wait = true;
                 return true;
             }
-            if held.served.poll_room(&mut held.waiter, cx).is_pending() {
+            if held.endpoint.reserve().poll_reserve(&mut held.waiter, cx).is_pending() {
                 return true;
             }
             // `tell_ends` leaves a message at the front, or the line is gone.
             let Some(Item::Message(arrival)) = held.line.pop_front() else { return false };
-            let Arrival { served, to, type_key, body, frame_bytes, ask } = &arrival;
+            let Arrival { endpoint, to, type_key, body, frame_bytes, ask } = &arrival;
             let fate = match ask {
                 Some((id, _)) if self.cancelled.remove(id) => {
                     Fate::Refused(Refused::Expired, ReplyCode::Expired, String::new())
                 }
-                _ => self.deliver(served, &mut held.waiter, *type_key, body, *ask),
+                _ => self.deliver(endpoint, &mut held.waiter, *type_key, body, *ask),
             };
             if !matches!(fate, Fate::Wait) {
                 self.news.push(News::Released(*to, *frame_bytes));
@@ -399,7 +388,7 @@ pub(super) fn ask_error(code: ReplyCode, text: String) -> AskError {
         ReplyCode::Full => AskError::Full,
         ReplyCode::Stopped => AskError::Stopped,
         ReplyCode::NoSuchActor => AskError::NoSuchActor,
-        ReplyCode::Crashed => AskError::Crashed,
+        ReplyCode::Crashed => AskError::Failed,
         ReplyCode::Expired => AskError::Timeout,
         ReplyCode::Incompatible => AskError::Incompatible,
         ReplyCode::Decode => AskError::Decode(text.into()),

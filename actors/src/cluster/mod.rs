@@ -14,7 +14,7 @@
 mod codes_tests;
 mod connect;
 mod converse;
-pub(crate) mod core;
+mod core;
 mod events;
 mod exports;
 mod inbound;
@@ -25,15 +25,11 @@ mod owed;
 mod peer;
 mod remote;
 mod room;
+mod wire_log;
 
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
-#[cfg(feature = "sim")]
-pub(crate) use peer::Peer;
 pub use posse_wire::{Counters, Goodbye, Limits, NodeId};
-pub(crate) use remote::RemoteRef;
-pub use remote::{RemoteMonitor, RemoteReply};
-pub(crate) use room::Place;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -4,7 +4,7 @@ use super::connect::{self, ConnectError};
 use super::core::{Core, Joined};
 use super::events::{NodeEvent, NodeEvents};
 use super::peer::{Answer, Peer};
-use super::remote::RemoteRef;
+use super::remote::RemoteActor;
 use super::{First, race};
 use crate::error::{FindError, NodeError};
 use crate::protocol::{Protocol, protocol_id};
@@ -253,10 +253,10 @@ impl Node {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
         }
-        let Repr::Local(served) = actor.repr() else {
+        let Repr::Local(endpoint) = actor.repr() else {
             return Err(NodeError::Setting("only an actor of this process can be published".into()));
         };
-        if self.0.core.publish(name, served) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
+        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
     }
 
     /// Takes a name back. False if nobody had it.
@@ -276,7 +276,7 @@ impl Node {
         let protocol = protocol_id::<P>();
         let core = &self.0.core;
         let here = match core.find(name, protocol) {
-            Ok((served, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(served)))),
+            Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer,
         };
         let peers = core.peers();
@@ -292,7 +292,7 @@ impl Node {
             Ok(found) => found.map_err(|error| why_not_found(core, error))?,
             Err(_) => return Err(FindError::Timeout),
         };
-        Ok(ActorRef::from_raw(RawRef(Repr::Remote(found))))
+        Ok(ActorRef::from_raw(RawRef(Repr::Remote(Arc::new(found)))))
     }
 
     /// Returns the id of this incarnation of the node.
@@ -564,7 +564,7 @@ impl Drop for Lookup {
 }
 
 /// The first who has the name. If nobody has it, why.
-async fn first_found(mut lookups: Vec<Lookup>, mut failure: FindError) -> Result<RemoteRef, FindError> {
+async fn first_found(mut lookups: Vec<Lookup>, mut failure: FindError) -> Result<RemoteActor, FindError> {
     poll_fn(|cx| {
         let mut found = None;
         lookups.retain_mut(|lookup| {
@@ -572,7 +572,7 @@ async fn first_found(mut lookups: Vec<Lookup>, mut failure: FindError) -> Result
             lookup.answered = true;
             match answer {
                 Ok(Ok(Resolution::Found(wire))) if wire.node == lookup.peer.id() => {
-                    found = Some(RemoteRef::new(lookup.peer.clone(), wire.key, wire.protocol));
+                    found = Some(RemoteActor::new(lookup.peer.clone(), wire.key, wire.protocol));
                 }
                 Ok(Ok(Resolution::WrongProtocol)) => failure = FindError::WrongProtocol,
                 Ok(Err(_)) if failure == FindError::NotFound => failure = FindError::NodeDown,

@@ -8,8 +8,8 @@ use super::core::Core;
 use super::peer::Peer;
 use super::remote::introduce;
 use crate::error::AskError;
-use crate::protocol::EncodedReply;
-use crate::protocol::codec;
+use crate::protocol::dispatch::EncodedReply;
+use crate::protocol::scope;
 use posse_core::lock::Mutex;
 use posse_core::task::panic_message;
 use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
@@ -143,7 +143,7 @@ impl Peer {
         let waker = Waker::from(debt.bell.clone());
         let mut cx = Context::from_waker(&waker);
         let poll = || catch_unwind(AssertUnwindSafe(|| debt.reply.as_mut().poll(&mut cx)));
-        let (polled, mentioned) = codec::within(core, poll);
+        let (polled, mentioned) = scope::within(core.clone(), poll);
         let result = match polled {
             Ok(Poll::Ready(result)) => result,
             Ok(Poll::Pending) => {
@@ -153,7 +153,7 @@ impl Peer {
             Err(panic) => {
                 // Only its payload is left, and that must go without harm.
                 panic_message(panic);
-                Err(AskError::Crashed)
+                Err(AskError::Failed)
             }
         };
         Some(Ready { id: debt.bell.id, expires: debt.expires, result, mentioned })
@@ -190,7 +190,7 @@ pub(super) fn reply_code(error: &AskError) -> (ReplyCode, &str) {
         AskError::Full => (ReplyCode::Full, ""),
         AskError::Stopped => (ReplyCode::Stopped, ""),
         AskError::NoSuchActor => (ReplyCode::NoSuchActor, ""),
-        AskError::Crashed => (ReplyCode::Crashed, ""),
+        AskError::Failed => (ReplyCode::Crashed, ""),
         AskError::Timeout => (ReplyCode::Expired, ""),
         AskError::Deadlock => (ReplyCode::Deadlock, ""),
         AskError::Incompatible => (ReplyCode::Incompatible, ""),

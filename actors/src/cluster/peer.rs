@@ -5,11 +5,12 @@ use super::converse::Connection;
 use super::core::Core;
 use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
-use super::room::{Place, Room};
+use super::room::Room;
 use crate::error::{AskError, FindError};
 use crate::id::ExitReason;
-use crate::watch::monitor::{Monitors, Notify as Told};
-use crate::watch::shared::Shared;
+use crate::refs::target::Place;
+use crate::watch::monitor::{DownCallback, Monitors};
+use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::sync::wait_list::WakeList;
@@ -28,7 +29,7 @@ use std::time::Duration;
 pub(super) enum Answer {
     Ask(oneshot::Sender<Result<BytesMut, AskError>>),
     /// With the number of the actor that is to be told, if it is one.
-    Watch(Told, Option<u64>),
+    Watch(DownCallback, Option<u64>),
     Resolve(oneshot::Sender<Result<Resolution, FindError>>),
 }
 
@@ -87,7 +88,6 @@ pub(crate) struct Peer {
     node: NodeId,
     name: Arc<str>,
     /// Which incarnation of this node the relation is with.
-    #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "the books of the simulation ask for it"))]
     own: NodeId,
     session: Mutex<Session<Answer>>,
     status: Mutex<Status>,
@@ -221,24 +221,7 @@ impl Peer {
         self.core.upgrade()
     }
 
-    /// What is wrong with the sums of this relation, if anything.
-    #[cfg(feature = "sim")]
-    pub(crate) fn audit(&self) -> Option<String> {
-        let core = self.core()?;
-        let log = crate::sim::WireLog::of(&core.handle)?;
-        let (counters, down) = (self.counters(), self.is_down());
-        if counters.unsettled > core.limits.unsettled_max as u64 {
-            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
-        }
-        let waiting = lock(&self.session).waiting_bytes();
-        if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
-            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
-        }
-        log.check(self.own, self.id(), &counters, down)
-    }
-
     /// Which incarnation of this node the relation is with.
-    #[cfg(feature = "sim")]
     pub(super) fn own(&self) -> NodeId {
         self.own
     }
@@ -443,7 +426,7 @@ impl Peer {
     }
 
     /// Says that the other node monitors one of our actors. It is told once.
-    pub(super) fn watched_by(self: &Arc<Self>, id: CorrelationId, shared: &Shared) {
+    pub(super) fn watched_by(self: &Arc<Self>, id: CorrelationId, shared: &ActorShared) {
         let peer = Arc::downgrade(self);
         let monitors = shared.monitors.clone();
         let key = monitors.add(Box::new(move |reason| {
@@ -514,6 +497,24 @@ impl Peer {
         if let Some(core) = self.core().filter(|_| is_met) {
             core.is_told_down();
         }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl crate::system::audit::Audited for Peer {
+    /// What is wrong with the sums of this relation, if anything.
+    fn audit(&self) -> Option<String> {
+        let core = self.core()?;
+        let log = super::wire_log::WireLog::of(&core.handle);
+        let (counters, down) = (self.counters(), self.is_down());
+        if counters.unsettled > core.limits.unsettled_max as u64 {
+            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
+        }
+        let waiting = lock(&self.session).waiting_bytes();
+        if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
+            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
+        log.check(self.own, self.id(), &counters, down)
     }
 }
 

@@ -145,7 +145,7 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
         let (sender, answer) = oneshot::channel();
         let told = Arc::new(Mutex::new(0));
         let count = told.clone();
-        let notify: Told = Box::new(move |reason| {
+        let notify: DownCallback = Box::new(move |reason| {
             assert_eq!(*reason, ExitReason::NodeDown);
             *lock(&count) += 1;
         });

@@ -1,24 +1,21 @@
-//! References to actors of other nodes: what they send is encoded here and queued in the session.
+//! Actors of other nodes: what is sent to them is encoded here and queued in the session.
 
 use super::core::Core;
 use super::peer::{Answer, Peer};
-use super::room::Place;
-use crate::error::{AskError, TellError};
+use super::wire_log::WireLog;
+use crate::error::SendReason;
 use crate::id::{ActorId, ExitReason};
-use crate::protocol::Wire;
-use crate::protocol::codec;
-use crate::watch::monitor::{Monitor, Notify};
-use bytes::BytesMut;
+use crate::protocol::MessageType;
+use crate::protocol::codec::CodecError;
+use crate::protocol::scope::{self, RefScope};
+use crate::refs::remote::{Outgoing, Remote, ReplySink, Request, Requests};
+use crate::refs::target::{Reserve, Waiter};
+use crate::watch::monitor::{Demonitor, DownCallback, Monitor};
 use posse_core::runtime::Handle;
-use posse_core::sync::oneshot;
 use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, Session, TypeInfo, WireRef};
-use serde::Serialize;
 use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Buffers up to this size are kept for the next message. Guessed.
@@ -29,26 +26,21 @@ thread_local! {
 }
 
 /// An actor of another node.
-#[derive(Clone)]
-pub(crate) struct RemoteRef {
+pub(super) struct RemoteActor {
     peer: Arc<Peer>,
     key: ActorKey,
     protocol: u64,
 }
 
-fn type_info<M: Wire>() -> TypeInfo {
-    TypeInfo { id: M::TYPE.id, schema: M::TYPE.schema }
-}
-
-/// Encodes a value into a buffer that is used again, and hands it to `send` with the nodes to introduce.
-pub(super) fn encoded<T: Serialize + 'static, R>(
+/// Encodes a message into a buffer that is used again, and hands it to `send` with the nodes to introduce.
+fn encoded<R>(
     core: &Arc<Core>,
-    value: &T,
+    message: &dyn Outgoing,
     send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
-) -> Result<R, codec::CodecError> {
+) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = codec::within(core, || codec::encode(value, &mut body));
+    let (result, mentioned) = scope::within(core.clone(), || message.encode(&mut body));
     let result = result.map(|()| send(&body, mentioned));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
@@ -64,105 +56,81 @@ pub(super) fn introduce<T>(core: &Core, session: &mut Session<T>, mentioned: &[I
     }
 }
 
-impl RemoteRef {
-    pub(crate) fn new(peer: Arc<Peer>, key: ActorKey, protocol: u64) -> Self {
+impl RemoteActor {
+    pub(super) fn new(peer: Arc<Peer>, key: ActorKey, protocol: u64) -> Self {
         Self { peer, key, protocol }
     }
 
-    pub(crate) fn peer(&self) -> &Arc<Peer> {
-        &self.peer
+    /// Encodes a message and hands it to the session, unless others wait before this sender.
+    fn send<R>(
+        &self,
+        waiter: &mut Waiter,
+        message: &dyn Outgoing,
+        send: impl FnOnce(&mut Session<Answer>, TypeInfo, &[u8]) -> Result<R, SendError>,
+    ) -> Result<R, SendReason> {
+        let core = self.peer.core().ok_or(SendReason::NodeDown)?;
+        let MessageType { id, schema, .. } = message.message_type();
+        if !self.peer.may_send(&waiter.remote, self.key) {
+            return Err(SendReason::Full);
+        }
+        let log = WireLog::of(&core.handle);
+        let sent = encoded(&core, message, |body, mentioned| {
+            let result = self.peer.with_session(|session| {
+                introduce(&core, session, &mentioned);
+                send(session, TypeInfo { id, schema }, body)
+            });
+            if result.is_ok() {
+                log.sent((self.peer.own(), self.peer.id()), self.key, id, body);
+            }
+            result
+        });
+        match sent {
+            Ok(Ok(sent)) => {
+                self.cancel_reserve(waiter);
+                Ok(sent)
+            }
+            Ok(Err(error)) => Err(send_reason(error)),
+            Err(error) => Err(SendReason::Encode(error.to_string().into())),
+        }
     }
+}
 
-    /// The runtime of this process's node; `None` once that node is gone.
-    pub(crate) fn runtime(&self) -> Option<Handle> {
-        self.peer.core().map(|core| core.handle.clone())
-    }
-
-    pub(crate) fn wire(&self) -> WireRef {
-        WireRef { node: self.peer.id(), key: self.key, protocol: self.protocol }
-    }
-
-    pub(crate) fn id(&self) -> ActorId {
+impl Remote for RemoteActor {
+    fn id(&self) -> ActorId {
         ActorId::remote(self.peer.id(), self.key)
     }
 
-    pub(crate) fn tell<M: Wire>(&self, place: &mut Place, message: M) -> Result<(), TellError<M>> {
-        let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
-        if !self.peer.may_send(place, self.key) {
-            return Err(TellError::Full(message));
-        }
-        let sent = encoded(&core, &message, |body, mentioned| {
-            let result = self.peer.with_session(|session| {
-                introduce(&core, session, &mentioned);
-                session.tell(self.key, type_info::<M>(), body)
-            });
-            #[cfg(feature = "sim")]
-            self.log::<M>(&core, result.is_ok(), body);
-            result
-        });
-        match sent {
-            Ok(Ok(())) => {
-                self.leave_line(place);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(refused(error, message)),
-            Err(error) => Err(TellError::Encode(message, error.to_string().into())),
-        }
+    fn export(&self) -> (WireRef, Introduction) {
+        let wire = WireRef { node: self.peer.id(), key: self.key, protocol: self.protocol };
+        (wire, self.peer.introduction())
     }
 
-    pub(crate) fn ask<M: Wire>(
+    fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason> {
+        self.send(waiter, message, |session, info, body| session.tell(self.key, info, body))
+    }
+
+    fn ask(
         &self,
-        place: &mut Place,
-        message: M,
+        waiter: &mut Waiter,
+        message: &dyn Outgoing,
         within: Duration,
-    ) -> Result<RemoteReply<M::Reply>, TellError<M>> {
-        let Some(core) = self.peer.core() else { return Err(TellError::NodeDown(message)) };
-        if !self.peer.may_send(place, self.key) {
-            return Err(TellError::Full(message));
-        }
-        let (answer, reply) = oneshot::channel();
-        let sent = encoded(&core, &message, |body, mentioned| {
-            let result = self.peer.with_session(|session| {
-                introduce(&core, session, &mentioned);
-                session.ask(self.key, type_info::<M>(), body, within, Answer::Ask(answer))
-            });
-            #[cfg(feature = "sim")]
-            self.log::<M>(&core, result.is_ok(), body);
-            result
-        });
-        match sent {
-            Ok(Ok(id)) => {
-                self.leave_line(place);
-                Ok(RemoteReply {
-                    reply,
-                    question: Some(Question { peer: self.peer.clone(), id }),
-                    decode: decode_reply::<M::Reply>,
-                })
-            }
-            Ok(Err((error, _))) => Err(refused(error, message)),
-            Err(error) => Err(TellError::Encode(message, error.to_string().into())),
-        }
+        reply: ReplySink,
+    ) -> Result<Request, SendReason> {
+        let id = self.send(waiter, message, |session, info, body| {
+            let asked = session.ask(self.key, info, body, within, Answer::Ask(reply));
+            asked.map_err(|(error, _)| error)
+        })?;
+        Ok(Request { of: self.peer.clone(), id })
     }
 
-    #[cfg(feature = "sim")]
-    fn log<M: Wire>(&self, core: &Core, accepted: bool, body: &[u8]) {
-        if let Some(log) = crate::sim::WireLog::of(&core.handle).filter(|_| accepted) {
-            log.sent(self.peer.own(), self.peer.id(), self.key, M::TYPE.id, body);
-        }
+    fn reserve(&self) -> &dyn Reserve {
+        self
     }
 
-    pub(crate) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<()> {
-        self.peer.poll_room(place, self.key, cx)
-    }
-
-    pub(crate) fn leave_line(&self, place: &mut Place) {
-        self.peer.leave_line(place, self.key);
-    }
-
-    pub(crate) fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+    fn monitor(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor {
         let watcher = watcher.map(|watcher| watcher.number());
         match self.peer.with_session(|session| session.watch(self.key, Answer::Watch(notify, watcher))) {
-            Ok(id) => Monitor::remote(self.id(), RemoteMonitor(Question { peer: self.peer.clone(), id })),
+            Ok(id) => Monitor::remote(self.id(), self.peer.clone(), id),
             Err((_, answer)) => {
                 if let Answer::Watch(notify, _) = answer {
                     notify(&ExitReason::NodeDown);
@@ -171,95 +139,57 @@ impl RemoteRef {
             }
         }
     }
-}
 
-fn refused<M>(error: SendError, message: M) -> TellError<M> {
-    match error {
-        SendError::Full => TellError::Full(message),
-        SendError::TooLarge => TellError::TooLarge(message),
-        SendError::Incompatible => TellError::Incompatible(message),
-        SendError::Closed => TellError::NodeDown(message),
+    fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
+        let peer = self.peer.clone();
+        Box::new(move || peer.is_down())
     }
 }
 
-/// Something asked of another node.
-#[derive(Clone)]
-struct Question {
-    peer: Arc<Peer>,
-    id: CorrelationId,
+impl Reserve for RemoteActor {
+    fn poll_reserve(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+        self.peer.poll_room(&mut waiter.remote, self.key, cx)
+    }
+
+    fn cancel_reserve(&self, waiter: &mut Waiter) {
+        self.peer.leave_line(&mut waiter.remote, self.key);
+    }
+
+    /// The runtime of this process's node; `None` once that node is gone.
+    fn runtime(&self) -> Option<Handle> {
+        self.peer.core().map(|core| core.handle.clone())
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
 }
 
-impl Question {
-    /// False if it was answered, or the answer is being given.
-    fn cancel(&self) -> bool {
-        let answer = self.peer.with_session(|session| session.cancel(self.id));
-        // One question less: that may have been what others waited for.
-        self.peer.wake_line();
+fn send_reason(error: SendError) -> SendReason {
+    match error {
+        SendError::Full => SendReason::Full,
+        SendError::TooLarge => SendReason::TooLarge,
+        SendError::Incompatible => SendReason::Incompatible,
+        SendError::Closed => SendReason::NodeDown,
+    }
+}
+
+impl Requests for Peer {
+    fn cancel(&self, id: CorrelationId) -> bool {
+        let answer = self.with_session(|session| session.cancel(id));
+        // One request less: that may have been what others waited for.
+        self.wake_line();
         answer.is_some()
     }
-}
 
-type Decode<R> = fn(&Arc<Core>, &[u8]) -> Result<R, AskError>;
-
-fn decode_reply<R: serde::de::DeserializeOwned + 'static>(core: &Arc<Core>, body: &[u8]) -> Result<R, AskError> {
-    let (reply, _) = codec::within(core, || codec::decode(body));
-    reply.map_err(|error| AskError::Decode(error.to_string().into()))
-}
-
-/// The reply of an actor of another node. Dropping it tells that node that nobody waits.
-#[doc(hidden)]
-pub struct RemoteReply<R> {
-    reply: oneshot::Receiver<Result<BytesMut, AskError>>,
-    question: Option<Question>,
-    decode: Decode<R>,
-}
-
-impl<R> Future for RemoteReply<R> {
-    type Output = Result<R, AskError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let answer = ready!(Pin::new(&mut this.reply).poll(cx));
-        let question = this.question.take();
-        let body = match answer {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => return Poll::Ready(Err(error)),
-            Err(_) => return Poll::Ready(Err(AskError::NodeDown)),
-        };
-        Poll::Ready(match question.and_then(|question| question.peer.core()) {
-            Some(core) => (this.decode)(&core, &body),
-            None => Err(AskError::NodeDown),
-        })
+    fn scope(&self) -> Option<Arc<dyn RefScope>> {
+        let core = self.core()?;
+        Some(core)
     }
 }
 
-impl<R> Drop for RemoteReply<R> {
-    fn drop(&mut self) {
-        if let Some(question) = self.question.take() {
-            question.cancel();
-        }
-    }
-}
-
-impl<R> fmt::Debug for RemoteReply<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RemoteReply")
-    }
-}
-
-/// A monitor on an actor of another node.
-#[doc(hidden)]
-#[derive(Clone)]
-pub struct RemoteMonitor(Question);
-
-impl RemoteMonitor {
-    pub(crate) fn cancel(&self) -> bool {
-        self.0.cancel()
-    }
-}
-
-impl fmt::Debug for RemoteMonitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RemoteMonitor")
+impl Demonitor for Peer {
+    fn demonitor(&self, id: CorrelationId) -> bool {
+        self.cancel(id)
     }
 }

@@ -1,20 +1,17 @@
-//! Who waits for room at one other node: a line for each actor there, served in the order of coming.
+//! Who waits for room at one other node: a line for each actor there, endpoint in the order of coming.
 //!
 //! The first of a line looks for room itself when it is woken, and keeps its place until its message was taken. Meanwhile
 //! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever
 //! leaves a line has the next one look.
 
+use crate::refs::target::Place;
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{WaitList, WaiterKey, WakeList};
+use posse_core::sync::wait_list::{WaitList, WakeList};
 use posse_wire::ActorKey;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
-
-/// A sender's place among those who wait for room for one actor.
-#[derive(Debug, Default)]
-pub(crate) struct Place(WaiterKey);
 
 type Lines = BTreeMap<ActorKey, WaitList<()>>;
 

@@ -1,22 +1,17 @@
 //! User data as bytes: serde and bincode, integers of fixed size, little-endian. No other file names the codec.
 //!
 //! Decoding is bounded in bytes, depth, elements and memory, takes the input to its end, and survives a panic of user code.
-//! References to actors are written and read inside of a *scope*, which knows the node and whom it talks to.
 
 use super::decode_limits::{Budget, Guarded};
-use crate::cluster::RemoteRef;
-use crate::cluster::core::Core;
-use crate::refs::actor_ref::Repr;
+use super::scope;
 use posse_core::task::panic_message;
-use posse_wire::{Introduction, MESSAGE_BYTES_CEILING, WireRef};
+use posse_wire::MESSAGE_BYTES_CEILING;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use std::any::Any;
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 type Config = bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -37,6 +32,7 @@ impl fmt::Display for CodecError {
 }
 
 /// Appends the bytes of a value.
+#[inline]
 pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     match (value as &dyn Any).downcast_ref::<Vec<u8>>() {
         Some(list) => encode_any(&Bulk(list), out),
@@ -54,6 +50,7 @@ fn encode_any<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 }
 
 /// Reads a value, which takes all of the bytes.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
     let mut list = None::<T>;
     if let Some(list) = (&mut list as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
@@ -66,7 +63,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, C
 }
 
 fn decode_any<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let memory_max = SCOPE.with_borrow(|scope| scope.as_ref().map(|scope| scope.core.limits.decoded_bytes_max));
+    let memory_max = scope::decoded_bytes_max();
     let budget = Budget::new(bytes.len(), size_of::<T>(), memory_max.unwrap_or(usize::MAX));
     let seed = Seed::<T> { budget: &budget, value: PhantomData };
     let decoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)));
@@ -165,67 +162,6 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Seed<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         T::deserialize(Guarded::new(deserializer, self.budget))
     }
-}
-
-struct Scope {
-    core: Arc<Core>,
-    /// Third nodes that were mentioned and may have to be introduced.
-    mentioned: Vec<Introduction>,
-}
-
-thread_local! {
-    static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
-}
-
-/// Puts the former scope back, also when user code panics.
-struct Restore(Option<Scope>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        SCOPE.set(self.0.take());
-    }
-}
-
-/// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
-pub(crate) fn within<R>(core: &Arc<Core>, f: impl FnOnce() -> R) -> (R, Vec<Introduction>) {
-    let _restore = Restore(SCOPE.replace(Some(Scope { core: core.clone(), mentioned: Vec::new() })));
-    let result = f();
-    let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));
-    (result, mentioned.unwrap_or_default())
-}
-
-const OUTSIDE: &str = "an `ActorRef` travels only in a message to another node";
-
-/// A reference as it is written.
-pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
-    SCOPE.with_borrow_mut(|scope| {
-        let scope = scope.as_mut().ok_or(OUTSIDE)?;
-        match repr {
-            Repr::Local(served) => Ok(scope.core.export(served)),
-            Repr::Remote(remote) => {
-                scope.mentioned.push(remote.peer().introduction());
-                Ok(remote.wire())
-            }
-            Repr::Gone(wire) => Ok(*wire),
-        }
-    })
-}
-
-/// A reference as it was read.
-pub(crate) fn import(wire: WireRef, protocol: u64) -> Result<Repr, &'static str> {
-    SCOPE.with_borrow(|scope| {
-        let scope = scope.as_ref().ok_or(OUTSIDE)?;
-        if wire.protocol != protocol {
-            return Err("a reference of another protocol");
-        }
-        if wire.node != scope.core.id() {
-            return Ok(Repr::Remote(RemoteRef::new(scope.core.peer(wire.node), wire.key, protocol)));
-        }
-        Ok(match scope.core.exported(wire.key) {
-            Some(served) if served.protocol() == protocol => Repr::Local(served),
-            _ => Repr::Gone(wire),
-        })
-    })
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! References that work from anywhere: to an actor of this process without encoding a byte, to any other over its node.
 
+use super::remote::{Remote, RemoteReply};
+use super::target::{Nowhere, Pending, Reserve, Target, Waiter};
 use crate::actor::Actor;
-use crate::cluster::RemoteRef;
-use crate::error::TellError;
+use crate::error::{SendReason, TellError};
 use crate::id::{ActorId, ExitReason};
-use crate::protocol::{Accepts, LocalOp, Protocol, Served, ServedActor, ServedBy, Wire, protocol_id};
+use crate::protocol::dispatch::{Endpoint, LocalCall, LocalEndpoint};
+use crate::protocol::scope;
+use crate::protocol::{Accepts, Protocol, ServedBy, Wire, protocol_id};
 use crate::refs::ask::Ask;
-use crate::refs::target::{Pending, Target, Waiter};
 use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
-use crate::watch::monitor::{Monitor, Notify, Watchable};
+use crate::watch::monitor::{DownCallback, Monitor, Monitorable};
 use posse_core::mailbox::ReplyReceiver;
-use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,7 +21,6 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// What an [`ActorRef`] is inside; a protocol's type is made of it.
@@ -29,18 +29,18 @@ pub struct RawRef(pub(crate) Repr);
 
 #[derive(Clone)]
 pub(crate) enum Repr {
-    Local(Arc<dyn Served>),
-    Remote(RemoteRef),
+    Local(Arc<dyn Endpoint>),
+    Remote(Arc<dyn Remote>),
     /// An actor of this process that ended before the reference came back.
-    Gone(WireRef),
+    Stale(WireRef),
 }
 
 impl RawRef {
     fn id(&self) -> ActorId {
         match &self.0 {
-            Repr::Local(served) => served.shared().id(),
+            Repr::Local(endpoint) => endpoint.shared().id(),
             Repr::Remote(remote) => remote.id(),
-            Repr::Gone(wire) => ActorId::remote(wire.node, wire.key),
+            Repr::Stale(wire) => ActorId::remote(wire.node, wire.key),
         }
     }
 }
@@ -187,17 +187,17 @@ impl Drop for CancelOnDrop {
 impl<A: Actor> LocalRef<A> {
     /// Returns a reference under a protocol, which may leave the process and accepts the protocol's messages alone.
     pub fn share<P: ServedBy<A>>(&self) -> ActorRef<P> {
-        let served = ServedActor::<A, P> { actor: self.clone(), protocol: PhantomData };
-        ActorRef::from_raw(RawRef(Repr::Local(Arc::new(served))))
+        let endpoint = LocalEndpoint::<A, P> { actor: self.clone(), protocol: PhantomData };
+        ActorRef::from_raw(RawRef(Repr::Local(Arc::new(endpoint))))
     }
 }
 
-impl<P: Protocol> Watchable for ActorRef<P> {
-    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor {
+impl<P: Protocol> Monitorable for ActorRef<P> {
+    fn watch(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor {
         match self.repr() {
-            Repr::Local(served) => Monitor::local(served.shared(), notify),
-            Repr::Remote(remote) => remote.watch(watcher, notify),
-            Repr::Gone(wire) => {
+            Repr::Local(endpoint) => Monitor::local(endpoint.shared(), notify),
+            Repr::Remote(remote) => remote.monitor(watcher, notify),
+            Repr::Stale(wire) => {
                 notify(&ExitReason::NoSuchActor);
                 Monitor::ended(ActorId::remote(wire.node, wire.key))
             }
@@ -208,32 +208,28 @@ impl<P: Protocol> Watchable for ActorRef<P> {
         self.id()
     }
 
-    #[cfg(feature = "sim")]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
         match self.repr() {
-            Repr::Local(served) => {
-                let served = served.clone();
-                Box::new(move || served.shared().ended().is_some())
+            Repr::Local(endpoint) => {
+                let endpoint = endpoint.clone();
+                Box::new(move || endpoint.shared().ended().is_some())
             }
-            Repr::Remote(remote) => {
-                let peer = remote.peer().clone();
-                Box::new(move || peer.is_down())
-            }
-            Repr::Gone(_) => Box::new(|| true),
+            Repr::Remote(remote) => remote.is_over(),
+            Repr::Stale(_) => Box::new(|| true),
         }
     }
 }
 
 /// Hands a message to an actor of this process; nothing is encoded or allocated on the way.
-fn hand_over<P: Accepts<M>, M: Wire>(
-    served: &dyn Served,
+fn call_local<P: Accepts<M>, M: Wire>(
+    endpoint: &dyn Endpoint,
     waiter: &mut Waiter,
     message: M,
     wants_reply: bool,
 ) -> Result<Option<ReplyReceiver<M::Reply>>, TellError<M>> {
     let place = std::mem::take(&mut waiter.local);
-    let mut op = LocalOp { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
-    served.local(P::INDEX, &mut op);
+    let mut op = LocalCall { message: Some(message), wants_reply, waiter: place, refused: None, reply: None };
+    endpoint.local(P::INDEX, &mut op);
     waiter.local = op.waiter;
     match op.refused {
         Some(refused) => Err(refused),
@@ -244,9 +240,9 @@ fn hand_over<P: Accepts<M>, M: Wire>(
 impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         match self.repr() {
-            Repr::Local(served) => hand_over::<P, M>(&**served, waiter, message, false).map(drop),
-            Repr::Remote(remote) => remote.tell(&mut waiter.remote, message),
-            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+            Repr::Local(endpoint) => call_local::<P, M>(&**endpoint, waiter, message, false).map(drop),
+            Repr::Remote(remote) => remote.tell(waiter, &message).map_err(|reason| TellError::new(reason, message)),
+            Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
@@ -257,41 +253,24 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
         within: Duration,
     ) -> Result<Pending<M::Reply>, TellError<M>> {
         match self.repr() {
-            Repr::Local(served) => match hand_over::<P, M>(&**served, waiter, message, true)? {
+            Repr::Local(endpoint) => match call_local::<P, M>(&**endpoint, waiter, message, true)? {
                 Some(reply) => Ok(Pending::Local(reply)),
                 None => unreachable!("invariant: what was not refused has a reply"),
             },
-            Repr::Remote(remote) => remote.ask(&mut waiter.remote, message, within).map(Pending::Remote),
-            Repr::Gone(_) => Err(TellError::NoSuchActor(message)),
+            Repr::Remote(remote) => match RemoteReply::ask(&**remote, waiter, &message, within) {
+                Ok(reply) => Ok(Pending::Remote(reply)),
+                Err(reason) => Err(TellError::new(reason, message)),
+            },
+            Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
         }
     }
 
-    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+    fn reserve(&self) -> &dyn Reserve {
         match self.repr() {
-            Repr::Local(served) => served.poll_room(&mut waiter.local, cx).map(drop),
-            Repr::Remote(remote) => remote.poll_room(&mut waiter.remote, cx),
-            Repr::Gone(_) => Poll::Ready(()),
+            Repr::Local(endpoint) => endpoint.reserve(),
+            Repr::Remote(remote) => remote.reserve(),
+            Repr::Stale(_) => &Nowhere,
         }
-    }
-
-    fn leave_line(&self, waiter: &mut Waiter) {
-        match self.repr() {
-            Repr::Local(served) => served.leave_line(&mut waiter.local),
-            Repr::Remote(remote) => remote.leave_line(&mut waiter.remote),
-            Repr::Gone(_) => {}
-        }
-    }
-
-    fn runtime(&self) -> Option<Handle> {
-        match self.repr() {
-            Repr::Local(served) => Some(served.runtime()),
-            Repr::Remote(remote) => remote.runtime(),
-            Repr::Gone(_) => None,
-        }
-    }
-
-    fn is_current(&self) -> bool {
-        matches!(self.repr(), Repr::Local(served) if served.is_current())
     }
 }
 
@@ -332,7 +311,7 @@ impl<P: Protocol> fmt::Debug for ActorRef<P> {
 /// Only as part of a message that goes to another node; anywhere else it is an error that says so.
 impl<P: Protocol> Serialize for ActorRef<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let wire = crate::protocol::codec::export(self.repr()).map_err(serde::ser::Error::custom)?;
+        let wire = scope::export(self.repr()).map_err(serde::ser::Error::custom)?;
         wire.to_words().serialize(serializer)
     }
 }
@@ -341,8 +320,7 @@ impl<P: Protocol> Serialize for ActorRef<P> {
 impl<'de, P: Protocol> Deserialize<'de> for ActorRef<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = <[u64; 4]>::deserialize(deserializer)?;
-        let repr = crate::protocol::codec::import(WireRef::from_words(words), protocol_id::<P>())
-            .map_err(serde::de::Error::custom)?;
+        let repr = scope::import(WireRef::from_words(words), protocol_id::<P>()).map_err(serde::de::Error::custom)?;
         Ok(Self::from_raw(RawRef(repr)))
     }
 }

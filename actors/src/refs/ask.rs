@@ -3,8 +3,7 @@
 use crate::actor::message::Message;
 use crate::error::{AskError, FailedAsk, TellError};
 use crate::refs::target::{Pending, Target, Waiter};
-#[cfg(feature = "sim")]
-use crate::system::System;
+use crate::system::audit::TrackedAsk;
 use posse_core::runtime::Handle;
 use posse_core::time::Sleep;
 use std::fmt;
@@ -14,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long an ask waits unless it says otherwise. Specified; Erlang's default too.
-pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
+pub const DEFAULT_ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A question on its way; see [`LocalRef::ask`](crate::LocalRef::ask).
 ///
@@ -72,9 +71,8 @@ pub struct Ask<M: Message, T: Target<M>> {
     waiter: Waiter,
     within: Duration,
     deadline: Option<Sleep>,
-    /// The books of the simulation; kept until the ask is dropped, or ends.
-    #[cfg(feature = "sim")]
-    entry: Option<crate::sim::AskGuard>,
+    /// Begun with the first poll; ends with the ask.
+    tracked: TrackedAsk,
 }
 
 enum Stage<M: Message> {
@@ -91,10 +89,9 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
             target,
             stage: Stage::Unsent(message),
             waiter: Waiter::default(),
-            within: ASK_DEADLINE,
+            within: DEFAULT_ASK_TIMEOUT,
             deadline: None,
-            #[cfg(feature = "sim")]
-            entry: None,
+            tracked: TrackedAsk::default(),
         }
     }
 
@@ -141,7 +138,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     }
 
     /// What is left of the time: the wait for room counts as well.
-    fn left(&self) -> Duration {
+    fn remaining(&self) -> Duration {
         self.deadline.as_ref().map_or(self.within, Sleep::remaining)
     }
 
@@ -149,24 +146,24 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Reply, AskError>> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::Unsent(message) if self.target.is_current() => {
+                Stage::Unsent(message) if self.target.reserve().is_current() => {
                     self.stage = Stage::NotTaken(message);
                     return Poll::Ready(Err(AskError::Deadlock));
                 }
                 Stage::Unsent(message) => {
-                    let left = self.left();
-                    match self.target.try_ask_with(&mut self.waiter, message, left) {
+                    let remaining = self.remaining();
+                    match self.target.try_ask_with(&mut self.waiter, message, remaining) {
                         Ok(reply) => self.stage = Stage::Sent(reply),
-                        Err(TellError::Full(message)) => {
-                            self.stage = Stage::Unsent(message);
-                            if self.target.poll_room(&mut self.waiter, cx).is_pending() {
+                        Err(error) if error.is_full() => {
+                            self.stage = Stage::Unsent(error.into_message());
+                            if self.waiter.poll(self.target.reserve(), cx).is_pending() {
                                 return Poll::Pending;
                             }
                         }
-                        Err(refused) => {
-                            let (error, message) = refused.into_ask_error();
+                        Err(error) => {
+                            let TellError { reason, message } = error;
                             self.stage = Stage::NotTaken(message);
-                            return Poll::Ready(Err(error));
+                            return Poll::Ready(Err(reason.into()));
                         }
                     }
                 }
@@ -195,13 +192,13 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
 
     /// Whose timers end it. The asker's own, if it has some: they run as long as it does, whatever became of the actor's.
     fn clock(&self) -> Option<Handle> {
-        Handle::try_current().ok().or_else(|| self.target.runtime())
+        Handle::try_current().ok().or_else(|| self.target.reserve().runtime())
     }
 
     /// There will be no reply: what it held goes at once, however long the future is kept.
     #[cold]
     fn give_up(&mut self) {
-        self.target.leave_line(&mut self.waiter);
+        self.waiter.cancel(|| self.target.reserve());
         self.deadline = None;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Unsent(message) | Stage::NotTaken(message) => Stage::NotTaken(message),
@@ -218,11 +215,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        #[cfg(feature = "sim")]
-        if this.entry.is_none() {
-            let ledger = posse_core::runtime::Handle::try_current().map(|handle| System::of(&handle).ledger.clone());
-            this.entry = ledger.ok().map(|ledger| ledger.ask(this.within, std::any::type_name::<M>()));
-        }
+        this.tracked.begin(this.within, std::any::type_name::<M>);
         let mut result = this.poll_reply(cx);
         if result.is_pending() && this.poll_deadline(cx).is_ready() {
             result = Poll::Ready(Err(AskError::Timeout));
@@ -230,9 +223,8 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
         if let Poll::Ready(Err(_)) = &result {
             this.give_up();
         }
-        #[cfg(feature = "sim")]
         if result.is_ready() {
-            drop(this.entry.take());
+            this.tracked.end();
         }
         result
     }
@@ -240,7 +232,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
 
 impl<M: Message, T: Target<M>> Drop for Ask<M, T> {
     fn drop(&mut self) {
-        self.target.leave_line(&mut self.waiter);
+        self.waiter.cancel(|| self.target.reserve());
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::recipient::Recipient;
 use crate::actor::Actor;
-use crate::actor::children::Child;
+use crate::actor::children::ChildRef;
 use crate::actor::lifecycle::Local;
 use crate::actor::message::{HandledBy, Handler, Message};
 use crate::error::TellError;
 use crate::id::{ActorId, ExitReason};
 use crate::refs::ask::Ask;
-use crate::refs::target::{Pending, Target, Waiter};
+use crate::refs::target::{Pending, Reserve, Target, Waiter};
 use crate::refs::tell::Tell;
-use crate::watch::monitor::{Monitor, Notify, Watchable};
-use crate::watch::shared::Signal;
+use crate::watch::monitor::{DownCallback, Monitor, Monitorable};
+use crate::watch::shared::Command;
 use posse_core::mailbox::{CellRef, ReplyReceiver, Reservation, TrySendError};
 use posse_core::runtime::Handle;
 use std::fmt;
@@ -53,7 +53,7 @@ impl<A: Actor> LocalRef<A> {
     where
         A: Handler<M>,
     {
-        self.put(&mut Reservation::default(), message).map_err(TellError::from)
+        self.try_send(&mut Reservation::default(), message).map_err(TellError::from)
     }
 
     /// Sends a message and waits for the reply, at most 5 seconds unless [`Ask::within`] says otherwise.
@@ -85,7 +85,7 @@ impl<A: Actor> LocalRef<A> {
 
     /// Asks the actor to end after the message it handles now. What is queued becomes dead letters.
     pub fn stop(&self) {
-        self.0.signal(Signal::Stop);
+        self.0.command(Command::Stop);
         self.0.wake();
     }
 
@@ -96,7 +96,7 @@ impl<A: Actor> LocalRef<A> {
 
     /// Ends the actor at its next await. Its handler's future is dropped, and `stopped` does not run.
     pub fn kill(&self) {
-        self.0.signal(Signal::Kill);
+        self.0.command(Command::Kill);
         self.0.wake();
     }
 
@@ -110,7 +110,7 @@ impl<A: Actor> LocalRef<A> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn closed(&self) -> ExitReason {
-        self.0.until_ended().await
+        self.0.wait_exit().await
     }
 
     /// Returns how many messages wait in the mailbox, give or take a batch.
@@ -120,19 +120,18 @@ impl<A: Actor> LocalRef<A> {
 
     /// Puts a message into the mailbox, if there is room. All that is told goes through here.
     #[inline]
-    pub(crate) fn put<M: Message>(&self, waiter: &mut Reservation, message: M) -> Result<(), TrySendError<M>>
+    pub(crate) fn try_send<M: Message>(&self, waiter: &mut Reservation, message: M) -> Result<(), TrySendError<M>>
     where
         A: Handler<M>,
     {
         let result = self.0.try_tell_with(waiter, message);
-        #[cfg(feature = "sim")]
-        self.0.system().ledger.offer(result.is_ok());
+        self.0.system().audit.record_send(result.is_ok());
         result
     }
 
     /// Puts a message that wants a reply into the mailbox, if there is room. All that is asked goes through here.
     #[inline]
-    pub(crate) fn put_ask<M: Message>(
+    pub(crate) fn try_send_ask<M: Message>(
         &self,
         waiter: &mut Reservation,
         message: M,
@@ -141,30 +140,35 @@ impl<A: Actor> LocalRef<A> {
         A: Handler<M>,
     {
         let result = self.0.try_ask_with(waiter, message);
-        #[cfg(feature = "sim")]
-        self.0.system().ledger.offer(result.is_ok());
+        self.0.system().audit.record_send(result.is_ok());
         result
     }
 
-    pub(crate) fn child(&self, stop_within: Duration) -> Child {
-        Child::new(self.clone(), stop_within)
+    pub(crate) fn child(&self, stop_within: Duration) -> ChildRef {
+        ChildRef::new(self.clone(), stop_within)
     }
 }
 
 impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
-        Ok(self.put(&mut waiter.local, message)?)
+        Ok(self.try_send(&mut waiter.local, message)?)
     }
 
     fn try_ask_with(&self, waiter: &mut Waiter, message: M, _: Duration) -> Result<Pending<M::Reply>, TellError<M>> {
-        Ok(Pending::Local(self.put_ask(&mut waiter.local, message)?))
+        Ok(Pending::Local(self.try_send_ask(&mut waiter.local, message)?))
     }
 
-    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+    fn reserve(&self) -> &dyn Reserve {
+        self
+    }
+}
+
+impl<A: Actor> Reserve for LocalRef<A> {
+    fn poll_reserve(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_reserve(&mut waiter.local, cx).map(drop)
     }
 
-    fn leave_line(&self, waiter: &mut Waiter) {
+    fn cancel_reserve(&self, waiter: &mut Waiter) {
         self.0.cancel_reserve(&mut waiter.local);
     }
 
@@ -177,8 +181,8 @@ impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
     }
 }
 
-impl<A: Actor> Watchable for LocalRef<A> {
-    fn watch(&self, _: Option<ActorId>, notify: Notify) -> Monitor {
+impl<A: Actor> Monitorable for LocalRef<A> {
+    fn watch(&self, _: Option<ActorId>, notify: DownCallback) -> Monitor {
         Monitor::local(&self.0, notify)
     }
 
@@ -186,7 +190,6 @@ impl<A: Actor> Watchable for LocalRef<A> {
         self.id()
     }
 
-    #[cfg(feature = "sim")]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send> {
         let actor = self.clone();
         Box::new(move || !actor.is_alive())

@@ -3,7 +3,9 @@
 pub(crate) mod actor_ref;
 pub(crate) mod ask;
 pub(crate) mod local;
+mod names;
 pub(crate) mod recipient;
+pub(crate) mod remote;
 pub(crate) mod target;
 pub(crate) mod tell;
 

@@ -1,14 +1,12 @@
 //! References that know one type of message alone.
 
 use super::ask::Ask;
-use super::target::{Pending, Target, Waiter};
+use super::target::{Pending, Reserve, Target, Waiter};
 use super::tell::Tell;
 use crate::actor::message::Message;
 use crate::error::TellError;
-use posse_core::runtime::Handle;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A reference to any actor, here or at another node, that handles `M`.
@@ -52,20 +50,8 @@ impl<M: Message> Target<M> for Recipient<M> {
         self.0.try_ask_with(waiter, message, within)
     }
 
-    fn poll_room(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_room(waiter, cx)
-    }
-
-    fn leave_line(&self, waiter: &mut Waiter) {
-        self.0.leave_line(waiter);
-    }
-
-    fn runtime(&self) -> Option<Handle> {
-        self.0.runtime()
-    }
-
-    fn is_current(&self) -> bool {
-        self.0.is_current()
+    fn reserve(&self) -> &dyn Reserve {
+        self.0.reserve()
     }
 }
 

@@ -35,15 +35,17 @@ impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
         let this = &mut *self;
         let mut message = this.message.take().expect("invariant: a tell is not polled after it was ready");
         loop {
-            message = match this.target.try_tell_with(&mut this.waiter, message) {
+            let error = match this.target.try_tell_with(&mut this.waiter, message) {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(TellError::Full(message)) if !this.target.is_current() => message,
-                Err(refused) => {
-                    this.target.leave_line(&mut this.waiter);
-                    return Poll::Ready(Err(refused));
-                }
+                Err(error) => error,
             };
-            if this.target.poll_room(&mut this.waiter, cx).is_pending() {
+            // An actor that waited for room in its own mailbox would wait for itself.
+            if !error.is_full() || this.target.reserve().is_current() {
+                this.waiter.cancel(|| this.target.reserve());
+                return Poll::Ready(Err(error));
+            }
+            message = error.into_message();
+            if this.waiter.poll(this.target.reserve(), cx).is_pending() {
                 this.message = Some(message);
                 return Poll::Pending;
             }
@@ -53,7 +55,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Tell<M, T> {
 
 impl<M: Message, T: Target<M>> Drop for Tell<M, T> {
     fn drop(&mut self) {
-        self.target.leave_line(&mut self.waiter);
+        self.waiter.cancel(|| self.target.reserve());
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Fault {
 
 impl Fault {
     /// Lets the fault last for a while, then heals it.
-    pub async fn for_(self, time: Duration) {
+    pub async fn during(self, time: Duration) {
         sleep(time).await;
         self.heal();
     }

@@ -97,7 +97,7 @@ impl MachineBuilder {
     }
 
     async fn start(self) -> SimMachine {
-        let inside = Arc::new(Inside::default());
+        let inside = Arc::new(MachineState::default());
         let (name, control) = (self.name.clone(), self.control.clone());
         let (workers, skew) = (self.workers, self.skew);
         let (boots, this) = (inside.clone(), Arc::new(self));
@@ -122,7 +122,7 @@ impl MachineBuilder {
     }
 
     /// Everything a machine does from its start to its orderly end.
-    fn program(&self, inside: Arc<Inside>) -> impl Future<Output = crate::Result> + Send + 'static {
+    fn program(&self, inside: Arc<MachineState>) -> impl Future<Output = crate::Result> + Send + 'static {
         let (name, cluster, limits) = (self.name.clone(), self.cluster.clone(), self.limits.clone());
         let node = self.node.as_ref().map(|program| program.0.clone());
         let bare = self.bare.clone();
@@ -138,7 +138,7 @@ impl MachineBuilder {
             let address = format!("{name}:{NODE_PORT}");
             let node = Node::builder().name(&name).cluster(&cluster).limits(limits).listen(address).await?;
             // Whatever ends the machine, what the test may still hold of the node goes with it.
-            let _end = EndOfNode(inside.clone());
+            let _end = ClearNodeOnDrop(inside.clone());
             inside.set_started(Some(node.clone()));
             program(node.clone()).await?;
             terminated.await?;
@@ -175,7 +175,7 @@ impl fmt::Debug for MachineBuilder {
 
 /// What the test sees of what runs inside.
 #[derive(Default)]
-struct Inside {
+struct MachineState {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -186,7 +186,7 @@ struct State {
     started: bool,
 }
 
-impl Inside {
+impl MachineState {
     fn set_node(&self, node: Option<Node>) {
         let former = std::mem::replace(&mut self.state.lock().node, node);
         // Outside of the lock: it may be the last one, and the node leaves.
@@ -200,9 +200,9 @@ impl Inside {
     }
 }
 
-struct EndOfNode(Arc<Inside>);
+struct ClearNodeOnDrop(Arc<MachineState>);
 
-impl Drop for EndOfNode {
+impl Drop for ClearNodeOnDrop {
     fn drop(&mut self) {
         self.0.set_node(None);
     }
@@ -214,7 +214,7 @@ pub struct SimMachine {
     control: WorldHandle,
     id: MachineId,
     name: Arc<str>,
-    inside: Arc<Inside>,
+    inside: Arc<MachineState>,
 }
 
 impl SimMachine {

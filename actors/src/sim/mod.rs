@@ -37,7 +37,7 @@
 //!         node.find::<Counting>("tally").await.unwrap()
 //!     });
 //!     let tally = tally.await;
-//!     sim.partition([&server], [&client]).for_(secs(6)).await;
+//!     sim.partition([&server], [&client]).during(secs(6)).await;
 //!     let sum = client.run(async move { tally.add(5).within(secs(60)).await });
 //!     assert_eq!(sum.await.unwrap(), 5);
 //! }
@@ -53,18 +53,13 @@
 
 mod audit;
 mod faults;
-mod ledger;
 mod machine;
 mod run;
-mod wire_log;
 
 pub use faults::Fault;
 pub use machine::{MachineBuilder, SimMachine};
 pub use posse_core::sim::{ChoiceKind, Divergence, Network, Options, Policy, SimRng, Skew, Stepper, Trace};
-pub use run::{Outcome, Report, Test, run, run_seed};
-
-pub(crate) use ledger::{AskGuard, Ledger, MonitorRecord};
-pub(crate) use wire_log::WireLog;
+pub use run::{Report, Test, TestResult, run, run_seed};
 
 use machine::Program;
 use posse_core::sim::{Crash, WorldHandle};

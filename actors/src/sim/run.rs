@@ -27,18 +27,18 @@ pub struct Test {
 }
 
 /// What a simulated test returns: nothing, or a result.
-pub trait Outcome: Send + 'static {
+pub trait TestResult: Send + 'static {
     /// Why it failed, if it did.
     fn failure(self) -> Option<String>;
 }
 
-impl Outcome for () {
+impl TestResult for () {
     fn failure(self) -> Option<String> {
         None
     }
 }
 
-impl<T: Send + 'static, E: fmt::Debug + Send + 'static> Outcome for Result<T, E> {
+impl<T: Send + 'static, E: fmt::Debug + Send + 'static> TestResult for Result<T, E> {
     fn failure(self) -> Option<String> {
         self.err().map(|error| format!("{error:?}"))
     }
@@ -66,7 +66,7 @@ pub struct Report {
 pub fn run<F, Fut>(test: Test, body: F)
 where
     F: Fn(Sim) -> Fut,
-    Fut: Future<Output: Outcome> + Send + 'static,
+    Fut: Future<Output: TestResult> + Send + 'static,
 {
     let count = match number(SEEDS_VARIABLE) {
         Some(count) => count,
@@ -96,7 +96,7 @@ where
 pub fn run_seed<F, Fut>(options: Options, body: &F) -> Report
 where
     F: Fn(Sim) -> Fut,
-    Fut: Future<Output: Outcome> + Send + 'static,
+    Fut: Future<Output: TestResult> + Send + 'static,
 {
     let seed = options.seed;
     let mut world = World::new(options, Box::new(audit::machine));

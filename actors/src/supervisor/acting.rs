@@ -6,14 +6,14 @@
 use super::plan::{Decision, Key, Phase, Settings, Step};
 use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
-use crate::actor::children::Child;
+use crate::actor::children::ChildRef;
 use crate::actor::context::Context;
 use crate::actor::lifecycle::{LifeEvent, Supervise};
 use crate::actor::message::{Handler, Message};
 use crate::error::SpawnError;
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
-use crate::watch::shared::Signal;
+use crate::watch::shared::Command;
 use posse_core::event;
 use posse_core::sync::oneshot;
 use posse_core::time::Instant;
@@ -88,9 +88,7 @@ impl Supervise for Reporter {
         // Never refused for want of room. A supervisor that takes no more messages ends its children itself.
         let accepted =
             self.supervisor.0.reserve_unbounded::<Report>().tell(Report { child: self.child, event }).is_ok();
-        #[cfg(feature = "sim")]
-        self.supervisor.0.system().ledger.offer(accepted);
-        let _ = accepted;
+        self.supervisor.0.system().audit.record_send(accepted);
     }
 }
 
@@ -178,7 +176,7 @@ impl Handler<WhichChildren> for Supervisor {
             name: entry.spec.name.clone(),
             type_name: entry.spec.type_name,
             restart: entry.spec.restart,
-            actor: ctx.children.get(key).map(Child::id),
+            actor: ctx.children.get(key).map(ChildRef::id),
             state: self.plan.phase(key).map_or(ChildState::Terminated, ChildState::from),
         });
         info.collect()
@@ -216,11 +214,11 @@ impl Supervisor {
         while let Some(step) = self.plan.next_step(now) {
             match step {
                 Step::Start(key) => self.start(key, ctx),
-                Step::Stop(key) => signal(key, Signal::Stop, ctx),
-                Step::Kill(key) => signal(key, Signal::Kill, ctx),
+                Step::Stop(key) => command(key, Command::Stop, ctx),
+                Step::Kill(key) => command(key, Command::Kill, ctx),
                 Step::Shutdown(key) if ctx.children.get(key).is_none() => self.child_exited(key, ctx),
-                Step::Shutdown(key) => signal(key, Signal::Shutdown, ctx),
-                Step::Release(key) => signal(key, Signal::Release, ctx),
+                Step::Shutdown(key) => command(key, Command::Shutdown, ctx),
+                Step::Release(key) => command(key, Command::Release, ctx),
                 Step::Forget(key) => self.forget(key),
             }
         }
@@ -235,7 +233,7 @@ impl Supervisor {
 
     fn start(&mut self, key: Key, ctx: &mut Context<Self>) {
         if ctx.children.get(key).is_some() {
-            signal(key, Signal::Start, ctx);
+            command(key, Command::Start, ctx);
             return;
         }
         let Some(entry) = self.children.get_mut(&key) else { return };
@@ -334,8 +332,8 @@ impl Supervisor {
     }
 }
 
-fn signal(key: Key, signal: Signal, ctx: &Context<Supervisor>) {
+fn command(key: Key, command: Command, ctx: &Context<Supervisor>) {
     if let Some(child) = ctx.children.get(key) {
-        child.signal(signal);
+        child.command(command);
     }
 }

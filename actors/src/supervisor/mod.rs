@@ -14,13 +14,13 @@ pub use crate::actor::spec::Restart;
 pub use policy::Backoff;
 
 use crate::actor::Actor;
-use crate::actor::children::Child;
+use crate::actor::children::ChildRef;
 use crate::actor::lifecycle::{self, Recipe, Supervise};
 use crate::actor::spec::{IntoSpec, Spec};
 use crate::error::{ChildError, Error, Result, SpawnError};
 use crate::id::ActorId;
 use crate::refs::LocalRef;
-use crate::watch::shared::Signal;
+use crate::watch::shared::Command;
 use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
@@ -99,7 +99,7 @@ struct ChildSpec {
 }
 
 /// Starts a cell for the child: the first one, or another one after it was terminated.
-type StartCell = Box<dyn FnMut(&Handle, Arc<dyn Supervise>) -> Child + Send>;
+type StartCell = Box<dyn FnMut(&Handle, Arc<dyn Supervise>) -> ChildRef + Send>;
 
 impl ChildSpec {
     /// Hands `started` each cell that it starts.
@@ -114,7 +114,7 @@ impl ChildSpec {
             started(actor.clone());
             actor.child(stop_within)
         };
-        Self { name, restart, stop_within, type_name: lifecycle::name_of::<A>(), start: Box::new(start) }
+        Self { name, restart, stop_within, type_name: std::any::type_name::<A>(), start: Box::new(start) }
     }
 }
 
@@ -178,7 +178,7 @@ impl Supervisor {
 
     /// Sets how many restarts there may be within a period; with one more the supervisor gives up. Default: 5 in 5 s.
     /// `usize::MAX` is no limit. The times of the last restarts are kept, 16 bytes each, never more than the limit.
-    pub fn limit(mut self, restarts: usize, period: Duration) -> Self {
+    pub fn restart_limit(mut self, restarts: usize, period: Duration) -> Self {
         (self.plan.policy.limit, self.plan.policy.period) = (restarts, period);
         self
     }
@@ -336,7 +336,7 @@ impl LocalRef<Supervisor> {
     /// # Cancel safety
     /// If this is dropped half-way everything ends all the same.
     pub async fn shutdown(&self) {
-        self.0.signal(Signal::Shutdown);
+        self.0.command(Command::Shutdown);
         self.0.wake();
         self.closed().await;
     }

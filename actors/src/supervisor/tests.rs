@@ -60,7 +60,7 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
     let runtime = Builder::new_current_thread().build().unwrap();
     tracing::subscriber::with_default(lines.clone(), || {
         runtime.block_on(async {
-            let supervisor = Supervisor::one_for_one().limit(1, secs(60)).spawn();
+            let supervisor = Supervisor::one_for_one().restart_limit(1, secs(60)).spawn();
             let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
             child.ask(Break).await.unwrap();
             child.ask(Break).await.unwrap();

@@ -17,11 +17,11 @@ const RECENT_MAX: usize = 1024;
 /// Why a message was accepted and not handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum DeadReason {
+pub enum DeadLetterReason {
     /// The actor ended before it began with the message.
     Stopped,
     /// The actor failed or was killed while it handled the message.
-    Crashed,
+    Failed,
     /// It was an ask, and nobody waited for the reply any more.
     Expired,
 }
@@ -34,7 +34,7 @@ pub struct DeadLetter {
     /// The name of the message's type, for people.
     pub message: &'static str,
     /// Why it was not handled.
-    pub reason: DeadReason,
+    pub reason: DeadLetterReason,
 }
 
 /// Counts of dead letters, and the latest of them.
@@ -47,7 +47,7 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Returns how many there were for a reason.
-    pub fn count(&self, reason: DeadReason) -> u64 {
+    pub fn count(&self, reason: DeadLetterReason) -> u64 {
         self.counts[reason as usize].load(Ordering::Acquire)
     }
 
@@ -56,12 +56,12 @@ impl DeadLetters {
         self.counts.iter().map(|count| count.load(Ordering::Acquire)).sum()
     }
 
-    /// Returns the latest ones, oldest first, at most 1,024. Crashed and expired ones are only counted.
+    /// Returns the latest ones, oldest first, at most 1,024. Failed and expired ones are only counted.
     pub fn recent(&self) -> Vec<DeadLetter> {
         self.recent.lock().iter().cloned().collect()
     }
 
-    pub(crate) fn add(&self, reason: DeadReason, count: u64) {
+    pub(crate) fn add(&self, reason: DeadLetterReason, count: u64) {
         self.counts[reason as usize].fetch_add(count, Ordering::AcqRel);
     }
 
@@ -75,13 +75,13 @@ impl DeadLetters {
     }
 
     /// Says that a stop has dropped messages whose senders are not told: at once, or together with others.
-    pub(crate) fn say(&self, unheard: &Unheard, to: ActorId, actor: &'static str) {
-        let admitted = self.throttle.lock().admit(Instant::now(), unheard.count);
+    pub(crate) fn say(&self, unreported: &Unreported, to: ActorId, actor: &'static str) {
+        let admitted = self.throttle.lock().admit(Instant::now(), unreported.count);
         if let Some(unsaid) = admitted {
             event!(
                 WARN, "posse::deadletter", "a stop dropped messages",
-                actor.id = %to, actor.type = %actor, message.type = %unheard.message;
-                count = unheard.count, unsaid = unsaid,
+                actor.id = %to, actor.type = %actor, message.type = %unreported.message;
+                count = unreported.count, unsaid = unsaid,
             );
         }
     }
@@ -99,13 +99,13 @@ impl Drop for DeadLetters {
 
 /// Messages that one stop dropped and nobody is told about.
 #[derive(Debug, Default)]
-pub(crate) struct Unheard {
+pub(crate) struct Unreported {
     pub(crate) count: u64,
     /// The type of the first.
     message: &'static str,
 }
 
-impl Unheard {
+impl Unreported {
     pub(crate) fn add(&mut self, message: &'static str) {
         if self.count == 0 {
             self.message = message;

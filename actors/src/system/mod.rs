@@ -1,12 +1,10 @@
 //! What the actors of one runtime share: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
 
+pub(crate) mod audit;
 pub(crate) mod dead_letter;
 pub(crate) mod registry;
 
-use crate::actor::Actor;
-use crate::error::RegisterError;
 use crate::id::ActorId;
-use crate::refs::LocalRef;
 use crate::system::dead_letter::DeadLetters;
 use crate::system::registry::Registry;
 use posse_core::runtime::Handle;
@@ -22,8 +20,7 @@ pub struct System {
     restarts: AtomicU64,
     pub(crate) registry: Registry,
     pub(crate) dead_letters: DeadLetters,
-    #[cfg(feature = "sim")]
-    pub(crate) ledger: Arc<crate::sim::Ledger>,
+    pub(crate) audit: audit::Audit,
 }
 
 impl System {
@@ -61,36 +58,17 @@ impl System {
         &self.dead_letters
     }
 
-    /// Gives a name to a living actor of this runtime. [`Spec::name`](crate::Spec::name) does so from the start. The names of
-    /// an actor end with it.
-    ///
-    /// # Errors
-    /// [`RegisterError`] if another living actor has the name, or this one has ended.
-    pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
-        self.registry.register(name, actor)
-    }
-
-    /// Returns the actor of a name; `None` if there is none, or it is not of type `A`.
-    pub fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
-        self.registry.whereis(name)
-    }
-
-    /// Takes a name from an actor. False if it did not have it.
-    pub fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
-        self.registry.unregister(name, actor)
-    }
-
     /// Returns how many names there are.
     pub fn names(&self) -> usize {
         self.registry.len()
     }
 
-    pub(crate) fn begin_actor(&self) -> ActorId {
+    pub(crate) fn actor_started(&self) -> ActorId {
         self.alive.fetch_add(1, Ordering::AcqRel);
         ActorId::local(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub(crate) fn end_actor(&self) {
+    pub(crate) fn actor_exited(&self) {
         self.alive.fetch_sub(1, Ordering::AcqRel);
     }
 

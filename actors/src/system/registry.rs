@@ -1,9 +1,7 @@
 //! Names of actors within one runtime. No guard of the table ever leaves this file.
 
-use crate::actor::Actor;
 use crate::error::RegisterError;
 use crate::id::ActorId;
-use crate::refs::LocalRef;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use std::any::Any;
@@ -32,37 +30,33 @@ impl Default for Registry {
 }
 
 impl Registry {
-    pub(crate) fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
-        let name: Arc<str> = name.into();
+    /// Gives a name to an actor. `note` notes it with the actor, and returns false if that has ended already.
+    pub(crate) fn register(
+        &self,
+        name: Arc<str>,
+        id: ActorId,
+        actor: Box<dyn Any + Send + Sync>,
+        note: impl FnOnce(Arc<str>) -> bool,
+    ) -> Result<(), RegisterError> {
         match self.names.entry(name.clone()) {
-            Entry::Occupied(taken) if taken.get().id != actor.id() => {
-                return Err(RegisterError::Taken(taken.get().id));
-            }
+            Entry::Occupied(taken) if taken.get().id != id => return Err(RegisterError::Taken(taken.get().id)),
             Entry::Occupied(_) => return Ok(()),
             Entry::Vacant(free) => {
-                free.insert(Named { id: actor.id(), actor: Box::new(actor.clone()) });
+                free.insert(Named { id, actor });
             }
         }
 
         // The actor removes its names when it ends; if it has ended already, this does.
-        if !actor.0.remember_name(name.clone()) {
-            self.remove(&name, actor.id());
+        if !note(name.clone()) {
+            self.remove(&name, id);
             return Err(RegisterError::Stopped);
         }
         Ok(())
     }
 
-    pub(crate) fn whereis<A: Actor>(&self, name: &str) -> Option<LocalRef<A>> {
-        self.names.get(name)?.actor.downcast_ref::<LocalRef<A>>().cloned()
-    }
-
-    /// Takes a name from an actor. False if it did not have it.
-    pub(crate) fn unregister<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> bool {
-        let had = self.remove(name, actor.id());
-        if had {
-            actor.0.forget_name(name);
-        }
-        had
+    /// Returns the reference under a name, if it is of this type.
+    pub(crate) fn get<T: Clone + 'static>(&self, name: &str) -> Option<T> {
+        self.names.get(name)?.actor.downcast_ref::<T>().cloned()
     }
 
     pub(crate) fn is_taken(&self, name: &str) -> bool {

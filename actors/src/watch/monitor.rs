@@ -1,10 +1,10 @@
 //! Death watch: a monitor tells its owner once that an actor has ended.
 
-use crate::actor::message::Message;
-use crate::cluster::RemoteMonitor;
 use crate::id::{ActorId, ExitReason};
-use crate::watch::shared::Shared;
+use crate::system::audit::TrackedMonitor;
+use crate::watch::shared::ActorShared;
 use posse_core::lock::Mutex;
+use posse_wire::CorrelationId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,7 @@ pub struct Down {
     pub reason: ExitReason,
 }
 
-impl Message for Down {
-    type Reply = ();
-}
-
-pub(crate) type Notify = Box<dyn FnOnce(&ExitReason) + Send>;
+pub(crate) type DownCallback = Box<dyn FnOnce(&ExitReason) + Send>;
 
 /// Those who want to know when an actor ends.
 #[derive(Default)]
@@ -31,13 +27,13 @@ pub(crate) struct Monitors(Mutex<State>);
 #[derive(Default)]
 struct State {
     next: u64,
-    waiting: BTreeMap<u64, Notify>,
+    waiting: BTreeMap<u64, DownCallback>,
     ended: Option<ExitReason>,
 }
 
 impl Monitors {
     /// Adds somebody. If the actor has ended they are told at once.
-    pub(crate) fn add(&self, notify: Notify) -> u64 {
+    pub(crate) fn add(&self, notify: DownCallback) -> u64 {
         let mut state = self.0.lock();
         let key = state.next;
         state.next += 1;
@@ -86,14 +82,13 @@ impl fmt::Debug for Monitors {
 }
 
 /// What can be monitored: [`LocalRef`](crate::LocalRef) and [`ActorRef`](crate::ActorRef).
-pub trait Watchable {
+pub trait Monitorable {
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn watch(&self, watcher: Option<ActorId>, notify: Notify) -> Monitor;
+    fn watch(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor;
     #[doc(hidden)]
     fn watched(&self) -> ActorId;
     /// Tells later whether the actor, or its node, has ended.
-    #[cfg(feature = "sim")]
     #[doc(hidden)]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
 }
@@ -102,45 +97,45 @@ pub trait Watchable {
 #[derive(Clone, Debug)]
 pub struct Monitor {
     actor: ActorId,
-    set: Set,
-    #[cfg(feature = "sim")]
-    record: Option<Arc<crate::sim::MonitorRecord>>,
+    set: Registration,
+    /// Registration by the actor that monitors, if it is one; the simulation checks that each monitor fires once.
+    record: TrackedMonitor,
+}
+
+/// What keeps the monitors of this process on actors of a far side.
+pub(crate) trait Demonitor: fmt::Debug + Send + Sync {
+    /// False if it has fired, or is about to.
+    fn demonitor(&self, id: CorrelationId) -> bool;
 }
 
 #[derive(Clone, Debug)]
-enum Set {
+enum Registration {
     Local(Arc<Monitors>, u64),
-    Remote(RemoteMonitor),
+    Remote(Arc<dyn Demonitor>, CorrelationId),
     Ended,
 }
 
 impl Monitor {
-    fn new(actor: ActorId, set: Set) -> Self {
-        Self {
-            actor,
-            set,
-            #[cfg(feature = "sim")]
-            record: None,
-        }
+    fn new(actor: ActorId, set: Registration) -> Self {
+        Self { actor, set, record: TrackedMonitor::default() }
     }
 
-    #[cfg(feature = "sim")]
-    pub(crate) fn recorded(self, record: Arc<crate::sim::MonitorRecord>) -> Self {
-        Self { record: Some(record), ..self }
+    pub(crate) fn tracked(self, record: TrackedMonitor) -> Self {
+        Self { record, ..self }
     }
 
-    pub(crate) fn local(shared: &Shared, notify: Notify) -> Self {
+    pub(crate) fn local(shared: &ActorShared, notify: DownCallback) -> Self {
         let watched = shared.monitors.clone();
         let key = watched.add(notify);
-        Self::new(shared.id(), Set::Local(watched, key))
+        Self::new(shared.id(), Registration::Local(watched, key))
     }
 
-    pub(crate) fn remote(actor: ActorId, monitor: RemoteMonitor) -> Self {
-        Self::new(actor, Set::Remote(monitor))
+    pub(crate) fn remote(actor: ActorId, at: Arc<dyn Demonitor>, id: CorrelationId) -> Self {
+        Self::new(actor, Registration::Remote(at, id))
     }
 
     pub(crate) fn ended(actor: ActorId) -> Self {
-        Self::new(actor, Set::Ended)
+        Self::new(actor, Registration::Ended)
     }
 
     /// Returns whom it watches.
@@ -151,13 +146,12 @@ impl Monitor {
     /// Ends the monitor: no `Down` comes if this returns true; if false it is on its way or was handled.
     pub fn cancel(self) -> bool {
         let cancelled = match self.set {
-            Set::Local(watched, key) => watched.remove(key),
-            Set::Remote(monitor) => monitor.cancel(),
-            Set::Ended => false,
+            Registration::Local(watched, key) => watched.remove(key),
+            Registration::Remote(at, id) => at.demonitor(id),
+            Registration::Ended => false,
         };
-        #[cfg(feature = "sim")]
-        if let Some(record) = self.record.filter(|_| cancelled) {
-            record.settle();
+        if cancelled {
+            self.record.cancelled();
         }
         cancelled
     }

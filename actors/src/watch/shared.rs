@@ -1,4 +1,4 @@
-//! What all references to an actor share: its identity, its signals, its names, and its end.
+//! What all references to an actor share: its identity, its commands, its names, and its end.
 
 use crate::id::{ActorId, ExitReason};
 use crate::system::System;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 /// What is asked of an actor besides its messages. Never refused, seen before the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Signal {
+pub(crate) enum Command {
     Stop = 1,
     /// As `Stop`, by a parent: there will be no restart.
     Shutdown = 2,
@@ -24,28 +24,28 @@ pub(crate) enum Signal {
 
 /// What all references to an actor share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ActorShared {
     id: ActorId,
     system: Arc<System>,
-    signals: AtomicU8,
+    commands: AtomicU8,
     /// The actor looks at `Stop` itself: it serves its mailbox, or asked for `stopping`.
-    cooperative: AtomicBool,
+    handles_stop: AtomicBool,
     pub(crate) monitors: Arc<Monitors>,
-    closers: Notify,
+    exited: Notify,
     /// `None` once the actor has ended.
     names: Mutex<Option<Vec<Arc<str>>>>,
 }
 
-impl Shared {
+impl ActorShared {
     /// Of a new actor.
     pub(crate) fn new(system: Arc<System>) -> Self {
         Self {
-            id: system.begin_actor(),
+            id: system.actor_started(),
             system,
-            signals: AtomicU8::new(0),
-            cooperative: AtomicBool::new(false),
+            commands: AtomicU8::new(0),
+            handles_stop: AtomicBool::new(false),
             monitors: Arc::default(),
-            closers: Notify::new(),
+            exited: Notify::new(),
             names: Mutex::new(Some(Vec::new())),
         }
     }
@@ -59,35 +59,35 @@ impl Shared {
     }
 
     /// Release: partner is `has`. The caller wakes the cell.
-    pub(crate) fn signal(&self, signal: Signal) {
-        if signal == Signal::Start {
+    pub(crate) fn command(&self, command: Command) {
+        if command == Command::Start {
             // What came before it was for the last incarnation, what comes after it is for the next.
-            self.clear(Signal::Stop);
-            self.clear(Signal::Kill);
+            self.clear(Command::Stop);
+            self.clear(Command::Kill);
         }
-        self.signals.fetch_or(signal as u8, Ordering::Release);
+        self.commands.fetch_or(command as u8, Ordering::Release);
     }
 
-    pub(crate) fn has(&self, signal: Signal) -> bool {
-        self.signals.load(Ordering::Acquire) & signal as u8 != 0
+    pub(crate) fn has(&self, command: Command) -> bool {
+        self.commands.load(Ordering::Acquire) & command as u8 != 0
     }
 
     /// Any signal that ends the serving of messages.
     #[inline]
     pub(crate) fn has_any(&self) -> bool {
-        self.signals.load(Ordering::Acquire) != 0
+        self.commands.load(Ordering::Acquire) != 0
     }
 
-    pub(crate) fn clear(&self, signal: Signal) {
-        self.signals.fetch_and(!(signal as u8), Ordering::AcqRel);
+    pub(crate) fn clear(&self, command: Command) {
+        self.commands.fetch_and(!(command as u8), Ordering::AcqRel);
     }
 
-    pub(crate) fn cooperate(&self) {
-        self.cooperative.store(true, Ordering::Release);
+    pub(crate) fn set_handles_stop(&self) {
+        self.handles_stop.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_cooperative(&self) -> bool {
-        self.cooperative.load(Ordering::Acquire)
+    pub(crate) fn handles_stop(&self) -> bool {
+        self.handles_stop.load(Ordering::Acquire)
     }
 
     pub(crate) fn ended(&self) -> Option<ExitReason> {
@@ -95,9 +95,9 @@ impl Shared {
     }
 
     /// Waits for the end. Who gives up waiting leaves nothing behind.
-    pub(crate) async fn until_ended(&self) -> ExitReason {
+    pub(crate) async fn wait_exit(&self) -> ExitReason {
         loop {
-            let finished = self.closers.notified();
+            let finished = self.exited.notified();
             if let Some(reason) = self.ended() {
                 return reason;
             }
@@ -106,7 +106,7 @@ impl Shared {
     }
 
     /// Notes a name, to be given up at the end. False if that has come already.
-    pub(crate) fn remember_name(&self, name: Arc<str>) -> bool {
+    pub(crate) fn add_name(&self, name: Arc<str>) -> bool {
         match &mut *self.names.lock() {
             Some(names) => {
                 names.push(name);
@@ -117,7 +117,7 @@ impl Shared {
     }
 
     /// The actor has given a name up.
-    pub(crate) fn forget_name(&self, name: &str) {
+    pub(crate) fn remove_name(&self, name: &str) {
         if let Some(names) = &mut *self.names.lock() {
             names.retain(|kept| **kept != *name);
         }
@@ -140,8 +140,8 @@ impl Shared {
         for name in names.iter().flatten() {
             self.system.registry.remove(name, self.id);
         }
-        self.system.end_actor();
+        self.system.actor_exited();
         self.monitors.fire(reason);
-        self.closers.notify_waiters();
+        self.exited.notify_waiters();
     }
 }

@@ -2,9 +2,9 @@
 
 use super::links::Links;
 use super::nemesis::Nemesis;
-use posse::Protocol;
 use posse::cluster::Limits;
 use posse::prelude::*;
+use posse::protocol::Protocol;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{Instant, sleep};
 use std::future::Future;

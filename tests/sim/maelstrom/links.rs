@@ -1,8 +1,8 @@
 //! Ways to the actors of a service at all servers, opened again whenever they break.
 
 use super::cluster::{published, server_name};
-use posse::Protocol;
 use posse::prelude::*;
+use posse::protocol::Protocol;
 use posse::sim::NODE_PORT;
 use posse::time::sleep;
 use std::sync::{Arc, Mutex, MutexGuard};

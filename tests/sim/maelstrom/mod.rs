@@ -14,7 +14,7 @@ mod nemesis;
 mod register;
 mod unique_ids;
 
-use posse::sim::{Options, Outcome, Sim};
+use posse::sim::{Options, Sim, TestResult};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -46,7 +46,7 @@ impl<T> Clone for Disk<T> {
 fn is_found<F, Fut>(mistake: &str, within_seeds: u64, says: &str, body: F)
 where
     F: Fn(Sim) -> Fut,
-    Fut: Future<Output: Outcome> + Send + 'static,
+    Fut: Future<Output: TestResult> + Send + 'static,
 {
     for seed in 0..within_seeds {
         let Some(failure) = posse::sim::run_seed(Options::new(seed), &body).failure else { continue };

@@ -1,15 +1,18 @@
-//! What nodes of a simulation sent to each other, so that what arrives can be compared: in order, once, and only at the
-//! incarnation it was meant for.
+//! The log of one simulation.
 
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
+use posse_core::sim::SimContext;
 use posse_wire::{ActorKey, Counters, NodeId, fnv1a64};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// The log of the simulation that a runtime is part of, if it is part of one.
+pub(crate) struct WireLog(Option<(Arc<SimContext>, Arc<Log>)>);
+
 /// All messages between nodes of one simulation.
 #[derive(Debug, Default)]
-pub(crate) struct WireLog(Mutex<BTreeMap<(NodeId, NodeId), Way>>);
+struct Log(Mutex<BTreeMap<(NodeId, NodeId), Way>>);
 
 /// From one incarnation of a node to one of another.
 #[derive(Debug, Default)]
@@ -21,14 +24,42 @@ struct Way {
 }
 
 impl WireLog {
-    /// The log of the simulation that a runtime is part of.
-    pub(crate) fn of(handle: &Handle) -> Option<Arc<Self>> {
-        handle.simulation().map(|simulation| simulation.extension(Self::default))
+    pub(crate) fn of(handle: &Handle) -> Self {
+        Self(handle.simulation().map(|simulation| (simulation.clone(), simulation.extension(Log::default))))
     }
 
-    pub(crate) fn sent(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) {
+    pub(crate) fn sent(&self, between: (NodeId, NodeId), actor: ActorKey, message_type: u64, body: &[u8]) {
+        if let Some((_, log)) = &self.0 {
+            log.sent(between, actor, message_type, body);
+        }
+    }
+
+    /// A message got into a mailbox.
+    pub(crate) fn taken(
+        &self,
+        (from, to): (NodeId, NodeId),
+        actor: impl FnOnce() -> ActorKey,
+        message_type: u64,
+        body: &[u8],
+    ) {
+        let Some((simulation, log)) = &self.0 else { return };
+        if !log.taken((from, to), actor(), message_type, body) {
+            simulation.report(format!(
+                "a message from {from} to {to} came twice, out of order, or to another incarnation than it was sent to"
+            ));
+        }
+    }
+
+    /// What is wrong with a sender's sum, if anything.
+    pub(crate) fn check(&self, from: NodeId, to: NodeId, counters: &Counters, down: bool) -> Option<String> {
+        self.0.as_ref().and_then(|(_, log)| log.check(from, to, counters, down))
+    }
+}
+
+impl Log {
+    fn sent(&self, between: (NodeId, NodeId), actor: ActorKey, message_type: u64, body: &[u8]) {
         let mut ways = self.0.lock();
-        let way = ways.entry((from, to)).or_default();
+        let way = ways.entry(between).or_default();
         way.is_used = true;
         let line = way.sent.entry(actor).or_default();
         line.push_back(hash(message_type, body));
@@ -36,7 +67,7 @@ impl WireLog {
 
     /// A message gets into a mailbox: it was sent to this incarnation, after those that got there before. What was sent in
     /// between is lost and cannot come any more. A node made by hand sends what it likes.
-    pub(crate) fn taken(&self, from: NodeId, to: NodeId, actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
+    fn taken(&self, (from, to): (NodeId, NodeId), actor: ActorKey, message_type: u64, body: &[u8]) -> bool {
         let mut ways = self.0.lock();
         let way = ways.entry((from, to)).or_default();
         way.taken += 1;
@@ -52,7 +83,7 @@ impl WireLog {
     }
 
     /// What is wrong with a sender's sum, if anything.
-    pub(crate) fn check(&self, from: NodeId, to: NodeId, counters: &Counters, down: bool) -> Option<String> {
+    fn check(&self, from: NodeId, to: NodeId, counters: &Counters, down: bool) -> Option<String> {
         let Counters { accepted, acked, lost, unsettled, .. } = *counters;
         if accepted != acked + counters.dead() + unsettled {
             return Some(format!("the sums of what was sent to {to} do not add up: {counters:?}"));
