@@ -132,13 +132,13 @@ impl<T: 'static> LocalKey<T> {
     fn swapped<R>(&'static self, value: &mut Option<T>, f: impl FnOnce() -> R) -> R {
         struct SwapBack<'a, T: 'static>(&'static LocalKey<T>, &'a mut Option<T>);
 
-        impl<T> SwapBack<'_, T> {
+        impl<T: 'static> SwapBack<'_, T> {
             fn swap(&mut self) {
                 self.0.value.with(|value| mem::swap(&mut *value.borrow_mut(), self.1));
             }
         }
 
-        impl<T> Drop for SwapBack<'_, T> {
+        impl<T: 'static> Drop for SwapBack<'_, T> {
             fn drop(&mut self) {
                 self.swap();
             }
@@ -152,7 +152,7 @@ impl<T: 'static> LocalKey<T> {
     }
 }
 
-impl<T> fmt::Debug for LocalKey<T> {
+impl<T: 'static> fmt::Debug for LocalKey<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("task::LocalKey")
     }
