@@ -79,6 +79,7 @@ pub use watch::monitor::{Down, Monitor};
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
 pub use bytes;
+pub use posse_core::{join, pin, select, task_local, try_join};
 pub use posse_core::{runtime, signal, sync, task, time};
 pub use posse_net as net;
 #[cfg(feature = "http")]

@@ -9,6 +9,7 @@ pub mod io;
 #[doc(hidden)]
 pub mod lock;
 mod loom;
+mod macros;
 pub mod mailbox;
 mod rng;
 pub mod runtime;
@@ -37,6 +38,12 @@ pub fn buggify(probability: f64) -> bool {
         let _ = probability;
         false
     }
+}
+
+/// What the macros write down.
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::macros::{Selected, random_below};
 }
 
 /// The program of the package's README, compiled as a test.

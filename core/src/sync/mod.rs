@@ -22,7 +22,7 @@ mod set_once;
 mod tests;
 #[cfg(all(test, not(posse_loom)))]
 mod value_tests;
-mod wait_set;
+pub(crate) mod wait_set;
 #[cfg(all(test, not(posse_loom)))]
 mod waiting_tests;
 

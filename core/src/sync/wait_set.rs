@@ -14,11 +14,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 #[derive(Debug)]
-pub(super) struct WaitSet(Mutex<WaitList<()>>);
+pub(crate) struct WaitSet(Mutex<WaitList<()>>);
 
 impl WaitSet {
     const_unless_loom! {
-        pub(super) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self(Mutex::new(WaitList::new()))
         }
     }
@@ -26,12 +26,12 @@ impl WaitSet {
     /// Waits until `condition` gives something. The condition runs under a lock: it is a look at an atomic or the like.
     ///
     /// The future leaves nothing behind when it is dropped.
-    pub(super) fn until<R, C: FnMut() -> Option<R> + Unpin>(&self, condition: C) -> Until<'_, C> {
+    pub(crate) fn until<R, C: FnMut() -> Option<R> + Unpin>(&self, condition: C) -> Until<'_, C> {
         Until { set: self, key: WaiterKey::default(), condition }
     }
 
     /// As [`until`](Self::until), with a key that its owner keeps; who drops the key calls [`leave`](Self::leave).
-    pub(super) fn poll_until<R>(
+    pub(crate) fn poll_until<R>(
         &self,
         key: &mut WaiterKey,
         cx: &Context<'_>,
@@ -56,7 +56,7 @@ impl WaitSet {
     }
 
     /// Takes a waiter out, if it still waits.
-    pub(super) fn leave(&self, key: &mut WaiterKey) {
+    pub(crate) fn leave(&self, key: &mut WaiterKey) {
         if !key.is_idle() {
             let left = self.0.lock().remove(key);
             drop(left);
@@ -64,7 +64,7 @@ impl WaitSet {
     }
 
     /// Wakes all who wait now. Who comes while this lasts has seen the condition as it is.
-    pub(super) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let newcomer = self.0.lock().next_ticket();
         let mut more = true;
         while more {
@@ -83,7 +83,7 @@ impl Default for WaitSet {
 
 /// The future of [`WaitSet::until`]. It takes a unit of the budget when it is ready.
 #[must_use = "waits for nothing unless it is awaited"]
-pub(super) struct Until<'a, C> {
+pub(crate) struct Until<'a, C> {
     set: &'a WaitSet,
     key: WaiterKey,
     condition: C,

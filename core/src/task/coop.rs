@@ -5,7 +5,9 @@
 
 use crate::context;
 use std::cell::Cell;
-use std::task::{Context, Poll};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 
 /// Units a task gets for one poll. Guessed; in the range where neither fairness nor throughput was measured to suffer.
 const UNITS_PER_POLL: u8 = 128;
@@ -73,6 +75,36 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
         }
         None => Poll::Ready(Progress { refund: None }),
     }
+}
+
+/// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
+///
+/// # Cancel safety
+/// As the future.
+pub async fn cooperative<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let progress = ready!(poll_proceed(cx));
+        let output = ready!(future.as_mut().poll(cx));
+        progress.made_progress();
+        Poll::Ready(output)
+    })
+    .await
+}
+
+/// Runs a future without any budget: what it uses is always ready if it can be, however often. Other tasks wait for as long as it does
+/// not wait itself.
+///
+/// # Cancel safety
+/// As the future.
+pub async fn unconstrained<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| unlimited(|| future.as_mut().poll(cx))).await
+}
+
+/// Returns true if the task has units of its budget left in this poll; true outside of a task.
+pub fn has_budget_remaining() -> bool {
+    BUDGET.get() != Some(0)
 }
 
 /// Takes one unit for good; see [`poll_proceed`].

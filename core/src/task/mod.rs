@@ -14,23 +14,38 @@
 //! `JoinHandle` if there is one when the task completes, else to the worker; everything else is atomic or locked.
 //! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
 
+mod abort_on_drop;
 mod builder;
 pub mod coop;
+#[cfg(all(test, not(posse_loom)))]
+mod group_tests;
 mod info;
 #[cfg(all(test, not(posse_loom)))]
 mod info_tests;
 mod join;
+mod join_map;
+mod join_set;
+mod local_key;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod panic;
 pub(crate) mod poll_record;
 pub(crate) mod raw;
+mod scope;
 mod state;
+mod tracker;
 
+pub use abort_on_drop::AbortOnDropHandle;
 pub use builder::Builder;
+pub use coop::unconstrained;
 pub use info::{TaskInfo, TaskState, WaitsFor};
 pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use join_map::JoinMap;
+pub use join_set::JoinSet;
+pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
 pub use panic::{panic_message, panic_text};
+pub use scope::{ScopeEnd, TaskScope};
+pub use tracker::{TaskTracker, TaskTrackerToken};
 
 use crate::context;
 use crate::runtime::Handle;
@@ -105,6 +120,15 @@ where
 /// Returns the id of the task that runs this code, if a task does.
 pub fn try_id() -> Option<Id> {
     context::current_task_id()
+}
+
+/// Returns the id of the task that runs this code.
+///
+/// # Panics
+/// Outside of a task; see [`try_id`].
+#[track_caller]
+pub fn id() -> Id {
+    try_id().expect("no task runs this code")
 }
 
 /// Lets the other ready tasks run first, then goes on.

@@ -102,6 +102,26 @@ impl Interval {
         self.missed = behavior;
     }
 
+    /// Returns what happens after missed ticks.
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.missed
+    }
+
+    /// Starts over: the next tick is due now.
+    pub fn reset_immediately(&mut self) {
+        self.sleep.reset(Instant::now());
+    }
+
+    /// Starts over: the next tick is due after so long.
+    pub fn reset_after(&mut self, after: Duration) {
+        self.sleep.reset(Instant::now() + after);
+    }
+
+    /// Starts over: the next tick is due at a point in time.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.sleep.reset(deadline);
+    }
+
     /// Starts over: the next tick is one period from now.
     pub fn reset(&mut self) {
         self.sleep.reset(Instant::now() + self.period);

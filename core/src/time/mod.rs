@@ -5,6 +5,7 @@
 
 mod attendance;
 mod clock;
+mod delay_queue;
 mod instant;
 mod interval;
 mod sleep;
@@ -13,6 +14,7 @@ mod timers;
 mod wheel;
 
 pub use clock::Clock;
+pub use delay_queue::{DelayKey, DelayQueue, Expired};
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
@@ -103,6 +105,31 @@ mod tests {
                 let hours = if behavior == MissedTickBehavior::Delay { HOUR * 4 + HOUR / 2 } else { HOUR * expected };
                 assert_eq!(next - start, hours);
             }
+        });
+    }
+
+    #[test]
+    fn an_interval_starts_over_and_a_timeout_gives_its_future_back() {
+        let runtime = Builder::new_current_thread().manual_clock().build().expect("a runtime");
+        runtime.block_on(async {
+            let start = Instant::now();
+            let mut ticks = interval_at(start + HOUR, HOUR);
+            assert_eq!(ticks.missed_tick_behavior(), MissedTickBehavior::Burst);
+            ticks.reset_immediately();
+            assert_eq!(ticks.tick().await, start);
+            for due in [start + HOUR * 2, start + HOUR * 5] {
+                ticks.reset_at(due);
+                Handle::current().advance(due - Instant::now());
+                assert_eq!(ticks.tick().await, due);
+            }
+            ticks.reset_after(HOUR * 3);
+            Handle::current().advance(HOUR * 3);
+            assert_eq!(ticks.tick().await, start + HOUR * 8);
+
+            let mut limited = timeout(HOUR, std::future::ready(5));
+            assert!(format!("{:?}", limited.get_ref()).contains('5'));
+            *limited.get_mut() = std::future::ready(6);
+            assert_eq!(limited.into_inner().await, 6);
         });
     }
 

@@ -63,6 +63,29 @@ pub struct Timeout<F> {
     sleep: Sleep,
 }
 
+impl<F> Timeout<F> {
+    /// Returns the future.
+    pub fn get_ref(&self) -> &F {
+        &self.future
+    }
+
+    /// Returns the future for changing it.
+    pub fn get_mut(&mut self) -> &mut F
+    where
+        F: Unpin,
+    {
+        &mut self.future
+    }
+
+    /// Returns the future, without its limit.
+    pub fn into_inner(self) -> F
+    where
+        F: Unpin,
+    {
+        *Pin::into_inner(self.future)
+    }
+}
+
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
