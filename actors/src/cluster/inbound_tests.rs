@@ -4,13 +4,16 @@ use super::*;
 use crate::actor::Actor;
 use crate::cluster::events::DownReason;
 use crate::cluster::peer::tests::{in_runtime, other_with, question};
-use crate::cluster::room::Place;
-use crate::protocol::{EncodedReply, MessageType};
+use crate::protocol::MessageType;
+use crate::protocol::dispatch::EncodedReply;
+use crate::protocol::scope;
 use crate::refs::LocalRef;
 use crate::refs::actor_ref::Repr;
-use crate::watch::shared::Shared;
+use crate::refs::target::{Place, Reserve, Waiter};
+use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::lock::Mutex;
+use posse_core::mailbox::Reservation;
 use posse_core::runtime::Handle;
 use posse_core::sync::oneshot;
 use posse_wire::TypeInfo;
@@ -39,17 +42,17 @@ fn take_one(count: &AtomicUsize) -> bool {
 }
 
 impl Door {
-    fn take(&self, body: &[u8]) -> Result<(), Undelivered> {
+    fn take(&self, body: &[u8]) -> Result<(), DeliveryError> {
         if !take_one(&self.room) {
-            return Err(Undelivered::Full);
+            return Err(DeliveryError::Full);
         }
         self.taken.lock().extend(body);
         Ok(())
     }
 }
 
-impl Served for Door {
-    fn shared(&self) -> &Shared {
+impl Endpoint for Door {
+    fn shared(&self) -> &ActorShared {
         &self.actor.0
     }
 
@@ -61,31 +64,37 @@ impl Served for Door {
         &[MESSAGE]
     }
 
-    fn runtime(&self) -> Handle {
-        Handle::current()
+    fn reserve(&self) -> &dyn Reserve {
+        self
+    }
+
+    fn local(&self, _: usize, _: &mut dyn Any) {}
+
+    fn tell(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError> {
+        self.take(body)
+    }
+
+    fn ask(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<EncodedReply, DeliveryError> {
+        self.take(body)?;
+        Ok(Box::pin(pending()))
+    }
+}
+
+impl Reserve for Door {
+    fn poll_reserve(&self, _: &mut Waiter, _: &mut Context<'_>) -> Poll<()> {
+        let has_room = self.room.load(Ordering::Relaxed) > 0 || take_one(&self.lies);
+        if has_room { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn cancel_reserve(&self, _: &mut Waiter) {}
+
+    fn runtime(&self) -> Option<Handle> {
+        Some(Handle::current())
     }
 
     fn is_current(&self) -> bool {
         false
     }
-
-    fn local(&self, _: usize, _: &mut dyn Any) {}
-
-    fn tell(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<(), Undelivered> {
-        self.take(body)
-    }
-
-    fn ask(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<EncodedReply, Undelivered> {
-        self.take(body)?;
-        Ok(Box::pin(pending()))
-    }
-
-    fn poll_room(&self, _: &mut Reservation, _: &mut Context<'_>) -> Poll<bool> {
-        let has_room = self.room.load(Ordering::Relaxed) > 0 || take_one(&self.lies);
-        if has_room { Poll::Ready(true) } else { Poll::Pending }
-    }
-
-    fn leave_line(&self, _: &mut Reservation) {}
 }
 
 struct Stage {
@@ -102,7 +111,7 @@ impl Stage {
         inbound.allow(10);
         let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, taken: Mutex::default() });
-        let served: Arc<dyn Served> = door.clone();
+        let served: Arc<dyn Endpoint> = door.clone();
         let key = core.export(&served).key;
         Self { peer, inbound, door, key }
     }
@@ -192,13 +201,13 @@ fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
         let (core, key) = (&stage.inbound.core, stage.key);
         let import = |protocol, expected| {
             let wire = WireRef { node: core.id(), key, protocol };
-            codec::within(core, || codec::import(wire, expected)).0
+            scope::within(core.clone(), || scope::import(wire, expected)).0
         };
         assert!(matches!(import(7, 7), Ok(Repr::Local(_))));
-        assert!(matches!(import(8, 8), Ok(Repr::Gone(_))), "the actor does not speak it");
+        assert!(matches!(import(8, 8), Ok(Repr::Stale(_))), "the actor does not speak it");
         assert!(import(7, 8).is_err() && import(8, 7).is_err());
         let wire = WireRef { node: core.id(), key, protocol: 7 };
-        assert!(codec::import(wire, 7).is_err(), "outside of a message");
+        assert!(scope::import(wire, 7).is_err(), "outside of a message");
     });
 }
 
@@ -206,7 +215,7 @@ fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
 fn messages_of_an_exported_actor_are_numbered_once() {
     in_runtime(async {
         let stage = Stage::new(Limits::default());
-        let served: Arc<dyn Served> = stage.door.clone();
+        let served: Arc<dyn Endpoint> = stage.door.clone();
         assert_eq!(stage.inbound.core.export(&served).key, stage.key);
         let types = stage.inbound.core.types();
         assert_eq!(types, [TypeInfo { id: MESSAGE.id, schema: MESSAGE.schema }]);

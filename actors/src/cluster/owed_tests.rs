@@ -3,8 +3,10 @@
 use super::*;
 use crate::cluster::events::DownReason;
 use crate::cluster::peer::tests::{in_runtime, other, question};
-use crate::cluster::remote::RemoteRef;
+use crate::cluster::remote::RemoteActor;
+use crate::protocol::scope;
 use crate::refs::actor_ref::Repr;
+use crate::refs::remote::Remote;
 use posse_core::sync::oneshot;
 use posse_wire::{ActorKey, NodeId};
 use std::future::{Future, pending, poll_fn};
@@ -152,9 +154,10 @@ fn third_node_that_a_reply_mentions_is_introduced_before_it() {
     in_runtime(async {
         let (core, peer) = other();
         let node = Introduction { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
-        let third = RemoteRef::new(Peer::new(&core, node, &[]), ActorKey { slot: 1, generation: 1 }, 7);
-        let mentions = |third: RemoteRef| async move {
-            codec::export(&Repr::Remote(third)).map_err(|error| AskError::Encode(error.into()))?;
+        let third: Arc<dyn Remote> =
+            Arc::new(RemoteActor::new(Peer::new(&core, node, &[]), ActorKey { slot: 1, generation: 1 }, 7));
+        let mentions = |third: Arc<dyn Remote>| async move {
+            scope::export(&Repr::Remote(third)).map_err(|error| AskError::Encode(error.into()))?;
             Ok(vec![1])
         };
         owe(&core, &peer, 1, mentions(third.clone()));

@@ -1,4 +1,4 @@
-//! Who waits for room at one other node: a line for each actor there, endpoint in the order of coming.
+//! Who waits for room at one other node: a line for each actor there, served in the order of coming.
 //!
 //! The first of a line looks for room itself when it is woken, and keeps its place until its message was taken. Meanwhile
 //! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever

@@ -88,7 +88,7 @@ macro_rules! __join {
         ::core::future::poll_fn(|cx| {
             let mut waits = false;
             for step in 0..__FUTURES {
-                match (start + step) % __FUTURES {
+                match $crate::__macros::rotated(start + step, __FUTURES) {
                     $($index => {
                         let ::core::option::Option::Some(future) = $future.as_mut().as_pin_mut() else { continue };
                         match ::core::future::Future::poll(future, cx) {
@@ -103,7 +103,7 @@ macro_rules! __join {
                 }
             }
             if waits {
-                start = (start + $turn) % __FUTURES;
+                start = $crate::__macros::rotated(start + $turn, __FUTURES);
                 return ::core::task::Poll::Pending;
             }
             ::core::task::Poll::Ready($crate::__join!(@value $kind (

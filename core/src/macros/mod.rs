@@ -80,6 +80,13 @@ pub enum Selected<
     Disabled,
 }
 
+/// Counts round the branches of a macro. A function: of one branch the remainder is a constant, which lints of the caller find.
+#[doc(hidden)]
+#[inline]
+pub const fn rotated(position: usize, branches: usize) -> usize {
+    position % branches
+}
+
 /// Draws a number below `bound` from the runtime's seeded generator; 0 outside of a runtime.
 #[doc(hidden)]
 pub fn random_below(bound: usize) -> usize {

@@ -133,8 +133,10 @@ macro_rules! __select {
         $otherwise:expr
     ) => {{
         let selected: $crate::__macros::Selected<$($infer,)* $($nothing,)*> = {
+            // All conditions before the first future, which may borrow what a later condition looks at.
+            let conditions = [$($condition),*];
             $(
-                let mut $future = ::core::pin::pin!(if $condition {
+                let mut $future = ::core::pin::pin!(if conditions[$index] {
                     ::core::option::Option::Some(::core::future::IntoFuture::into_future($make))
                 } else {
                     ::core::option::Option::None
@@ -145,7 +147,7 @@ macro_rules! __select {
                 let start: usize = $crate::__select!(@start $order __BRANCHES);
                 let mut waits = false;
                 for step in 0..__BRANCHES {
-                    match (start + step) % __BRANCHES {
+                    match $crate::__macros::rotated(start + step, __BRANCHES) {
                         $($index => {
                             let ::core::option::Option::Some(future) = $future.as_mut().as_pin_mut() else { continue };
                             let ::core::task::Poll::Ready(output) = ::core::future::Future::poll(future, cx) else {

@@ -33,6 +33,19 @@ fn the_first_that_is_ready_gives_the_value() {
 }
 
 #[test]
+fn a_condition_may_look_at_what_an_earlier_branch_borrows() {
+    block_on(async {
+        let mut values = vec![1];
+        let taken = select! {
+            biased;
+            value = async { values.pop() }, if !values.is_empty() => value,
+            _ = pending::<()>(), if values.len() < 10 => None,
+        };
+        assert_eq!((taken, values.len()), (Some(1), 0));
+    });
+}
+
+#[test]
 fn a_branch_whose_pattern_does_not_match_is_disabled() {
     block_on(async {
         let value = select! {

@@ -32,7 +32,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> Result<()> {
-        self.watched.try_io(Interest::Writable, |_| self.state.send((&self.used).into(), transmit))
+        self.watched.try_io(Interest::WRITABLE, |_| self.state.send((&self.used).into(), transmit))
     }
 
     fn poll_recv(
@@ -70,8 +70,9 @@ struct Writable {
 impl UdpPoller for Writable {
     fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let socket = self.socket.clone();
-        let waiting =
-            self.waiting.get_or_insert_with(|| Box::pin(async move { socket.watched.ready(Interest::Writable).await }));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(async move { socket.watched.ready(Interest::WRITABLE).await.map(drop) }));
         let polled = waiting.as_mut().poll(cx);
         if polled.is_ready() {
             self.waiting = None;
