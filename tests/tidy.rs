@@ -92,14 +92,14 @@ const WORDS: [(&str, &[&str]); 3] = [
     (
         "actors/src/",
         &[
-            "DeadLetterReason",
+            "DeadReason",
             "Ledger",
             "LocalOp",
             "RemoteRef",
             "RoomWaiter",
             "ServedActor",
             "Undelivered",
-            "Monitorable",
+            "Watchable",
             "shim",
         ],
     ),
