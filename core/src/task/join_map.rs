@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// let mut tasks = JoinMap::new();
 /// tasks.spawn("answer", async { 42 });
 /// tasks.spawn("never", std::future::pending());
-/// assert!(tasks.abort("never"));
+/// assert!(tasks.abort(&"never"));
 /// let mut ended = vec![tasks.join_next().await.unwrap(), tasks.join_next().await.unwrap()];
 /// ended.sort_by_key(|(key, _)| *key);
 /// assert!(matches!(ended[0], ("answer", Ok(42))));
