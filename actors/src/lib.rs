@@ -26,7 +26,7 @@
 //!
 //! # References
 //! [`spawn`] starts an actor and returns a [`LocalRef`]. It accepts every message that the actor handles, and stays in its
-//! process. [`LocalRef::share`] makes an [`ActorRef`] of a [protocol](macro@protocol) of it: that one accepts the protocol's
+//! process. [`LocalRef::share`] makes an [`ActorRef`] of a [protocol](mod@protocol) of it: that one accepts the protocol's
 //! messages alone, can be part of a message, and works from every node. A [`Recipient`] accepts one type of message.
 //!
 //! `spawn` starts actors. A future is a task: [`task::spawn`] starts it.
@@ -37,7 +37,7 @@
 //!   [`TellError`], [`AskError`].
 //! - **Supervise:** [`Supervisor`], [`Restart`], [`Backoff`], [`Listener`]; [`Context::monitor`] and [`Down`]; names, counts and
 //!   dead letters of all actors in [`System`].
-//! - **Network:** [`Node`] and [`cluster`] for actors; [`net`] and [`io`] for sockets; [`macro@protocol`] and [`mod@protocol`].
+//! - **Network:** [`Node`] and [`cluster`] for actors; [`net`] and [`io`] for sockets; `#[posse::protocol]` and [`mod@protocol`].
 //! - **Runtime:** [`run`], [`runtime`], [`task`], [`time`], [`sync`], [`signal`].
 #![forbid(unsafe_code)]
 
