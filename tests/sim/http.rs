@@ -96,13 +96,23 @@ async fn requests_to_an_axum_router_survive_a_partition(sim: Sim) {
     assert!(sim.elapsed() >= secs(6));
 }
 
+/// Connects as soon as the service listens.
+async fn connected(web: SocketAddr) -> TcpStream {
+    loop {
+        match TcpStream::connect(web).await {
+            Ok(stream) => return stream,
+            Err(_) => sleep(ms(10)).await,
+        }
+    }
+}
+
 #[posse::test(sim, seeds = 5)]
 async fn the_times_of_hyper_are_those_of_the_simulation(sim: Sim) {
     let (web, client) = (web(&sim).await, sim.host("client", || async { Ok(()) }).await);
     let address = SocketAddr::new(web.ip().into(), 80);
     let begun = sim.elapsed();
     let silence = client.spawn(async move {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = connected(address).await;
         stream.write_all(b"GET /note/1 HTTP/1.1\r\n").await.unwrap();
         stream.read(&mut [0]).await.unwrap()
     });
