@@ -4,10 +4,10 @@ use super::converse::{self, Connection, End};
 use super::core::{Admission, Core};
 use super::events::DownReason;
 use super::peer::Peer;
-use super::{First, race};
 use crate::system::System;
 use bytes::BytesMut;
 use posse_core::event;
+use posse_core::select;
 use posse_core::time::{Instant, sleep, timeout};
 use posse_net::io::AsyncWriteExt;
 use posse_net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
@@ -105,13 +105,17 @@ pub(super) async fn accept(listening: Listening) {
     let core = &listening.core;
     let Some(listener) = &listening.listener else { return };
     loop {
-        let stream = match race(core.closing.cancelled(), listener.accept()).await {
-            First::Left(()) => return,
-            First::Right(Ok((stream, _))) => stream,
-            First::Right(Err(error)) => {
+        let accepted = select! {
+            biased;
+            () = core.closing.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
                 event!(WARN, "posse::node", "a connection could not be accepted", reason = %error);
-                race(core.closing.cancelled(), sleep(ACCEPT_PAUSE)).await;
+                core.closing.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
         };
@@ -361,15 +365,15 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Re
                 return Ok(None);
             }
             // It is at the door; the handshake has a time of its own.
-            race(core.closing.cancelled(), peer.until(|peer| !peer.is_accepting())).await;
+            core.closing.run_until_cancelled(peer.until(|peer| !peer.is_accepting())).await;
             continue;
         }
         if !pause.is_zero() {
             // Half of a pause is left to chance, so that many nodes do not dial at once.
             let jittered = pause / 2 + pause.mul_f64((core.handle.random_u64() % 1024) as f64 / 2048.0);
             let left = give_up.saturating_duration_since(Instant::now());
-            let rest = race(peer.until_offered(), sleep(jittered.min(left)));
-            race(core.closing.cancelled(), rest).await;
+            let rest = timeout(jittered.min(left), peer.until_offered());
+            core.closing.run_until_cancelled(rest).await;
         }
         pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
 
@@ -377,10 +381,11 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Re
             continue;
         }
         // Whoever dials us meanwhile is not kept waiting.
-        match race(core.closing.cancelled(), race(peer.until_offered(), reach(core, peer))).await {
-            First::Left(()) => return Err(DownReason::Closed),
-            First::Right(First::Left(())) => {}
-            First::Right(First::Right(reached)) => match redial(core, peer, reached).await {
+        select! {
+            biased;
+            () = core.closing.cancelled() => return Err(DownReason::Closed),
+            () = peer.until_offered() => {}
+            reached = reach(core, peer) => match redial(core, peer, reached).await {
                 Redial::Offered => {}
                 Redial::Failed => peer.stop_dialling(),
                 Redial::Gone(reason) => return Err(reason),
@@ -416,14 +421,14 @@ async fn redial(core: &Arc<Core>, peer: &Arc<Peer>, reached: Result<TcpStream, C
         let shaking = shake_hands(core, stream, Role::Initiator, false);
         timeout(core.limits.handshake, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
     };
-    let shaken = match race(core.closing.cancelled(), shaking).await {
-        First::Left(()) => return Redial::Gone(DownReason::Closed),
-        First::Right(Ok(None)) => return Redial::Offered,
-        First::Right(Ok(Some(reached))) => Ok(reached),
-        First::Right(Err(error)) => Err(error),
+    let shaken = select! {
+        biased;
+        () = core.closing.cancelled() => return Redial::Gone(DownReason::Closed),
+        shaken = shaking => shaken,
     };
     match shaken {
-        Ok(reached) if reached.id() == peer.id() => Redial::Offered,
+        Ok(None) => Redial::Offered,
+        Ok(Some(reached)) if reached.id() == peer.id() => Redial::Offered,
         Ok(_) => Redial::Gone(DownReason::Gone),
         Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Redial::Gone(DownReason::Gone)

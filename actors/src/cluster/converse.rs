@@ -4,9 +4,9 @@ use super::core::Core;
 use super::inbound::Inbound;
 use super::intake::Intake;
 use super::peer::Peer;
-use super::{First, race};
 use bytes::BytesMut;
 use posse_core::event;
+use posse_core::select;
 use posse_core::task::{JoinHandle, yield_now};
 use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::io::AsyncWriteExt;
@@ -145,10 +145,11 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: Owne
             let Some(bytes) = peer.on_session(|session| session.output(core.now())) else { break };
             let mut in_flight = InFlight { peer: &peer, epoch, bytes, written: 0 };
             let written = loop {
-                match race(in_flight.write(&mut write), peer.output.notified()).await {
-                    First::Left(written) => break written,
+                select! {
+                    biased;
+                    written = in_flight.write(&mut write) => break written,
                     // Replies that become ready meanwhile are counted, however long this takes.
-                    First::Right(()) => peer.pay(&core),
+                    () = peer.output.notified() => peer.pay(&core),
                 }
             };
             if written.is_err() {

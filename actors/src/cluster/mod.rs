@@ -30,25 +30,3 @@ mod wire_log;
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
 pub use posse_wire::{Counters, Goodbye, Limits, NodeId};
-
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
-
-/// Which of two futures was ready first.
-enum First<A, B> {
-    Left(A),
-    Right(B),
-}
-
-/// Waits for the first of two futures and drops the other. If both are ready it is the left one.
-async fn race<A: Future, B: Future>(left: A, right: B) -> First<A::Output, B::Output> {
-    let (mut left, mut right) = (pin!(left), pin!(right));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = left.as_mut().poll(cx) {
-            return Poll::Ready(First::Left(output));
-        }
-        right.as_mut().poll(cx).map(First::Right)
-    })
-    .await
-}

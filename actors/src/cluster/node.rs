@@ -5,11 +5,11 @@ use super::core::{Core, Joined};
 use super::events::{NodeEvent, NodeEvents};
 use super::peer::{Answer, Peer};
 use super::remote::RemoteActor;
-use super::{First, race};
 use crate::error::{FindError, NodeError};
 use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
 use posse_core::runtime::Handle;
+use posse_core::select;
 use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
@@ -229,7 +229,7 @@ impl Node {
                         if let Some(peer) = together_at(core, &addresses) {
                             return Ok(peer);
                         }
-                        race(joined, sleep(core.limits.redial_min)).await;
+                        let _ = timeout(core.limits.redial_min, joined).await;
                     }
                     result => return result.map_err(|error| node_error(error, &addresses)),
                 }
@@ -486,7 +486,7 @@ fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
 /// Joins whoever comes after a node that went down.
 async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
     loop {
-        race(core.closing.cancelled(), peer.until(Peer::is_down)).await;
+        core.closing.run_until_cancelled(peer.until(Peer::is_down)).await;
         core.note_joined(&addresses, Joined::Away);
         let mut pause = core.limits.redial_min;
         peer = loop {
@@ -497,16 +497,20 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
             if let Some(next) = together_at(&core, &addresses) {
                 break next;
             }
-            pause = match race(core.closing.cancelled(), connect::dial(&core, &addresses)).await {
-                First::Left(()) => return,
-                First::Right(Ok(next)) => break next,
-                First::Right(Err(ConnectError::Renewed)) => core.limits.redial_min,
-                First::Right(Err(error)) => {
+            let dialled = select! {
+                biased;
+                () = core.closing.cancelled() => return,
+                dialled = connect::dial(&core, &addresses) => dialled,
+            };
+            pause = match dialled {
+                Ok(next) => break next,
+                Err(ConnectError::Renewed) => core.limits.redial_min,
+                Err(error) => {
                     note_refusal(&core, &addresses, &error);
                     pause
                 }
             };
-            race(core.closing.cancelled(), sleep(pause)).await;
+            core.closing.run_until_cancelled(sleep(pause)).await;
             pause = (pause * 2).min(core.limits.redial_max);
         };
         core.note_joined(&addresses, Joined::There);

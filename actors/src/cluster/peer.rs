@@ -13,7 +13,8 @@ use crate::watch::monitor::{DownCallback, Monitors};
 use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::event;
-use posse_core::sync::wait_list::WakeList;
+use posse_core::lock::Mutex;
+use posse_core::sync::wait_list::wake_in_rounds;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
 use posse_wire::{
     ActorKey, CorrelationId, Counters, DownCode, Goodbye, Introduction, NodeId, Resolution, Session, TypeInfo,
@@ -21,7 +22,7 @@ use posse_wire::{
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -109,10 +110,6 @@ pub(crate) struct Peer {
     pub(super) closing: CancellationToken,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
 impl Peer {
     /// A node that was not met yet.
     pub(super) fn new(core: &Arc<Core>, introduction: Introduction, types: &[TypeInfo]) -> Arc<Self> {
@@ -177,12 +174,12 @@ impl Peer {
     }
 
     pub(super) fn address(&self) -> String {
-        lock(&self.status).address.clone()
+        self.status.lock().address.clone()
     }
 
     /// The other node was met, and says where it listens. False if it is down.
     pub(super) fn is_at(&self, address: &str) -> bool {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         let lives = status.phase != Phase::Down;
         if lives {
             status.is_met = true;
@@ -192,20 +189,20 @@ impl Peer {
     }
 
     pub(super) fn is_met(&self) -> bool {
-        lock(&self.status).is_met
+        self.status.lock().is_met
     }
 
     pub(super) fn has_begun(&self) -> bool {
-        lock(&self.status).has_begun
+        self.status.lock().has_begun
     }
 
     pub(super) fn down_since(&self) -> Duration {
-        lock(&self.status).down_since
+        self.status.lock().down_since
     }
 
     /// Sees to it that there is a connection, from now on until the node is down.
     pub(super) fn begin(&self) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         if status.has_begun || status.phase == Phase::Down {
             return;
         }
@@ -227,12 +224,12 @@ impl Peer {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        lock(&self.session).counters()
+        self.session.lock().counters()
     }
 
     /// Works on the session, then wakes the writer if there is something new to write.
     pub(super) fn with_session<R>(&self, f: impl FnOnce(&mut Session<Answer>) -> R) -> R {
-        let mut session = lock(&self.session);
+        let mut session = self.session.lock();
         let had_output = session.has_output();
         let result = f(&mut session);
         let wake = !had_output && session.has_output();
@@ -249,7 +246,7 @@ impl Peer {
 
     /// As [`with_session`](Self::with_session) for the two ends of a connection, which wake nobody.
     pub(super) fn on_session<R>(&self, f: impl FnOnce(&mut Session<Answer>) -> R) -> R {
-        f(&mut lock(&self.session))
+        f(&mut self.session.lock())
     }
 
     /// Returns true unless others wait for room for an actor before this sender.
@@ -261,34 +258,34 @@ impl Peer {
     /// Waits in line until a message would not be refused for want of room. The place is kept until it has been sent.
     pub(super) fn poll_room(&self, place: &mut Place, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
         // Looked at after joining the line: whoever makes room looks at the line afterwards.
-        if self.room.wait(place, to, cx) && lock(&self.session).has_room(to) { Poll::Ready(()) } else { Poll::Pending }
+        if self.room.wait(place, to, cx) && self.session.lock().has_room(to) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     pub(super) fn leave_line(&self, place: &mut Place, to: ActorKey) {
-        if self.room.leave(place, to) && lock(&self.session).has_room(to) {
+        if self.room.leave(place, to) && self.session.lock().has_room(to) {
             self.room.wake(to);
         }
     }
 
     /// There may be room: wakes the first of those who wait for each actor for whom there is.
     pub(super) fn wake_line(&self) {
-        let (mut after, mut is_over) = (None, self.room.is_empty());
-        while !is_over {
-            let mut woken = WakeList::default();
-            let session = lock(&self.session);
-            after = self.room.gather(after, &mut woken, |to| session.has_room(to));
-            drop(session);
-            woken.wake();
-            is_over = after.is_none();
+        if self.room.is_empty() {
+            return;
         }
+        let mut after = None;
+        wake_in_rounds(|woken| {
+            let session = self.session.lock();
+            after = self.room.gather(after, woken, |to| session.has_room(to));
+            after.is_some()
+        });
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        lock(&self.status).phase == Phase::Down
+        self.status.lock().phase == Phase::Down
     }
 
     pub(super) fn is_together(&self) -> bool {
-        lock(&self.status).phase == Phase::Together
+        self.status.lock().phase == Phase::Together
     }
 
     /// Waits until something is so that goes with the phase.
@@ -304,16 +301,16 @@ impl Peer {
 
     /// A handshake is going on.
     pub(super) fn is_reserved(&self) -> bool {
-        matches!(lock(&self.status).phase, Phase::Accepting | Phase::Welcomed)
+        matches!(self.status.lock().phase, Phase::Accepting | Phase::Welcomed)
     }
 
     pub(super) fn is_accepting(&self) -> bool {
-        lock(&self.status).phase == Phase::Accepting
+        self.status.lock().phase == Phase::Accepting
     }
 
     /// Reserves the relation for dialling. False if there is a connection, or one is being made.
     pub(super) fn begin_dialling(&self) -> bool {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         let apart = status.phase == Phase::Apart;
         // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
         if apart && status.is_met {
@@ -325,7 +322,7 @@ impl Peer {
     /// Decides about a connection whose other side has introduced itself. Of two nodes that connect to each other at
     /// once the smaller one's connection stays, unless the other one is further.
     pub(super) fn turn(&self, accepted: bool, we_are_smaller: bool) -> Turn {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         let welcome = match (status.phase, accepted) {
             (Phase::Apart, _) | (Phase::Dialling, false) => true,
             (Phase::Dialling, true) if !we_are_smaller => true,
@@ -353,7 +350,7 @@ impl Peer {
     }
 
     fn free(&self, reserved: Phase) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         if status.phase == reserved {
             status.phase = Phase::Apart;
         }
@@ -371,7 +368,7 @@ impl Peer {
 
     /// A connection has come about.
     pub(super) fn offer(&self, connection: Connection) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         let is_down = status.phase == Phase::Down;
         if !is_down {
             status.phase = Phase::Together;
@@ -391,7 +388,7 @@ impl Peer {
     }
 
     pub(super) fn has_offer(&self) -> bool {
-        lock(&self.status).offered.is_some()
+        self.status.lock().offered.is_some()
     }
 
     /// Waits until a connection is offered, or the node is down. It looks at what is so, so nothing that was over long ago
@@ -401,12 +398,12 @@ impl Peer {
     }
 
     pub(super) fn take_offer(&self) -> Option<Connection> {
-        lock(&self.status).offered.take()
+        self.status.lock().offered.take()
     }
 
     /// The connection is gone.
     pub(super) fn part(&self) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         let was_together = status.phase == Phase::Together;
         if was_together {
             status.phase = Phase::Apart;
@@ -431,17 +428,17 @@ impl Peer {
         let monitors = shared.monitors.clone();
         let key = monitors.add(Box::new(move |reason| {
             let Some(peer) = peer.upgrade() else { return };
-            lock(&peer.watchers).remove(&id);
+            peer.watchers.lock().remove(&id);
             peer.say_down(id, reason);
         }));
         if shared.ended().is_none() {
-            let former = lock(&self.watchers).insert(id, (monitors, key));
+            let former = self.watchers.lock().insert(id, (monitors, key));
             if let Some((monitors, key)) = former {
                 monitors.remove(key);
             }
             // It may have ended in between, and was looked for in the list before it was there.
             if shared.ended().is_some() {
-                lock(&self.watchers).remove(&id);
+                self.watchers.lock().remove(&id);
             }
         }
     }
@@ -452,11 +449,11 @@ impl Peer {
     }
 
     pub(super) fn watcher_count(&self) -> usize {
-        lock(&self.watchers).len()
+        self.watchers.lock().len()
     }
 
     pub(super) fn unwatch(&self, id: CorrelationId) {
-        let watcher = lock(&self.watchers).remove(&id);
+        let watcher = self.watchers.lock().remove(&id);
         if let Some((monitors, key)) = watcher {
             monitors.remove(key);
         }
@@ -464,7 +461,7 @@ impl Peer {
 
     /// After a reconnect the other node monitors anew.
     fn forget_watchers(&self) {
-        let watchers = std::mem::take(&mut *lock(&self.watchers));
+        let watchers = std::mem::take(&mut *self.watchers.lock());
         for (monitors, key) in watchers.into_values() {
             monitors.remove(key);
         }
@@ -472,7 +469,7 @@ impl Peer {
 
     /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
     pub(super) fn down(&self, reason: DownReason) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         if status.phase == Phase::Down {
             return;
         }
@@ -510,7 +507,7 @@ impl crate::system::audit::Audited for Peer {
         if counters.unsettled > core.limits.unsettled_max as u64 {
             return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
         }
-        let waiting = lock(&self.session).waiting_bytes();
+        let waiting = self.session.lock().waiting_bytes();
         if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
             return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
         }

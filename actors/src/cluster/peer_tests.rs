@@ -56,9 +56,9 @@ fn of_two_connections_that_meet_one_stays() {
                     (Down, refuse(Goodbye::Quarantined), Down),
                 ];
                 for (before, turn, after) in expected {
-                    lock(&peer.status).phase = before;
+                    peer.status.lock().phase = before;
                     assert_eq!(peer.turn(accepted, smaller), turn, "{before:?}, {accepted}, {smaller}");
-                    assert_eq!(lock(&peer.status).phase, after, "{before:?}, {accepted}, {smaller}");
+                    assert_eq!(peer.status.lock().phase, after, "{before:?}, {accepted}, {smaller}");
                 }
             }
         }
@@ -70,9 +70,9 @@ fn handshake_that_fails_frees_what_it_reserved_and_nothing_else() {
     in_runtime(async {
         let (_core, peer) = other();
         let after = |phase, free: &dyn Fn(&Peer)| {
-            lock(&peer.status).phase = phase;
+            peer.status.lock().phase = phase;
             free(&peer);
-            lock(&peer.status).phase
+            peer.status.lock().phase
         };
         assert_eq!(after(Phase::Accepting, &|peer| peer.abandon(true)), Phase::Apart);
         assert_eq!(after(Phase::Welcomed, &|peer| peer.abandon(false)), Phase::Apart);
@@ -89,11 +89,11 @@ fn whoever_was_not_met_is_not_reserved_by_dialling() {
     in_runtime(async {
         let (_core, peer) = other();
         assert!(peer.begin_dialling());
-        assert_eq!(lock(&peer.status).phase, Phase::Apart);
+        assert_eq!(peer.status.lock().phase, Phase::Apart);
         assert!(peer.is_at("b:2"));
         assert_eq!(peer.address(), "b:2");
         assert!(peer.begin_dialling());
-        assert_eq!(lock(&peer.status).phase, Phase::Dialling);
+        assert_eq!(peer.status.lock().phase, Phase::Dialling);
         assert!(!peer.begin_dialling());
         peer.down(DownReason::Gone);
         assert!(!peer.is_at("c:3"));
@@ -147,14 +147,14 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
         let count = told.clone();
         let notify: DownCallback = Box::new(move |reason| {
             assert_eq!(*reason, ExitReason::NodeDown);
-            *lock(&count) += 1;
+            *count.lock() += 1;
         });
         let to = posse_wire::ActorKey { slot: 1, generation: 1 };
         peer.on_session(|session| session.watch(to, Answer::Watch(notify, None)).map_err(|_| ()).unwrap());
         peer.on_session(|session| session.resolve(1, "name", Answer::Resolve(sender)).map_err(|_| ()).unwrap());
         peer.down(DownReason::Left);
         peer.down(DownReason::Gone);
-        assert_eq!(*lock(&told), 1);
+        assert_eq!(*told.lock(), 1);
         assert_eq!(answer.await.unwrap(), Err(FindError::NodeDown));
         assert!(peer.closing.is_cancelled());
     });

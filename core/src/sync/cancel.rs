@@ -1,6 +1,6 @@
 //! A wish to end, shared by many.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::task::coop;
 use std::future::{Future, poll_fn};
@@ -41,12 +41,7 @@ struct State {
 
 impl Node {
     fn wake_all(&self) {
-        let mut more = true;
-        while more {
-            let mut woken = WakeList::default();
-            more = self.state.lock().waiters.pop_before(u64::MAX, &mut woken);
-            woken.wake();
-        }
+        wake_in_rounds(|woken| self.state.lock().waiters.pop_before(u64::MAX, woken));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Permits, handed out in the order they were asked for.
 
 use super::permit::{OwnedPermit, Permit};
-use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::loom::sync::{Mutex, MutexGuard};
@@ -292,15 +292,11 @@ impl Semaphore {
 
     /// Refuses everybody from now on, those who wait included.
     pub fn close(&self) {
-        let mut more = true;
-        while more {
-            let mut woken = WakeList::default();
+        wake_in_rounds(|woken| {
             let mut state = self.state.lock();
             state.closed = true;
-            more = state.waiters.pop_before(u64::MAX, &mut woken);
-            drop(state);
-            woken.wake();
-        }
+            state.waiters.pop_before(u64::MAX, woken)
+        });
     }
 
     /// Returns true once it was closed.

@@ -349,6 +349,17 @@ impl Drop for WakeList {
     }
 }
 
+/// Wakes many in rounds: `take` moves some wakers out of a list, under the lock of its owner, and says whether there may be
+/// more; they are woken after the lock.
+pub fn wake_in_rounds(mut take: impl FnMut(&mut WakeList) -> bool) {
+    let mut more = true;
+    while more {
+        let mut woken = WakeList::default();
+        more = take(&mut woken);
+        woken.wake();
+    }
+}
+
 #[cfg(all(test, not(posse_loom)))]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! [`WaitSet::wake_all`] then. A waiter looks at the condition under the lock of the list, so it either sees that it
 //! holds or stands in the list when `wake_all` takes the lock.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::task::coop;
@@ -66,12 +66,7 @@ impl WaitSet {
     /// Wakes all who wait now. Who comes while this lasts has seen the condition as it is.
     pub(crate) fn wake_all(&self) {
         let newcomer = self.0.lock().next_ticket();
-        let mut more = true;
-        while more {
-            let mut woken = WakeList::default();
-            more = self.0.lock().pop_before(newcomer, &mut woken);
-            woken.wake();
-        }
+        wake_in_rounds(|woken| self.0.lock().pop_before(newcomer, woken));
     }
 }
 
