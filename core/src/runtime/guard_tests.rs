@@ -1,6 +1,6 @@
 //! Foreign code that panics where a worker or a thread of the pool runs it: each door is tried, and the runtime goes on.
 
-use super::{Builder, Handle, Runtime};
+use super::{Builder, Runtime};
 use crate::io::UdpSocket;
 use crate::task::{self, JoinHandle};
 use crate::time::sleep;
@@ -9,11 +9,9 @@ use std::future::{Future, pending, poll_fn};
 use std::panic::panic_any;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber, span};
 
 fn runtimes() -> [Runtime; 3] {
     [
@@ -175,70 +173,4 @@ fn a_closure_that_leaves_bombs_behind_ends_no_thread_of_the_pool() {
     runtime.block_on(until_woken(&bad));
     assert_eq!(runtime.block_on(runtime.spawn_blocking(|| 7)).expect("no panic"), 7);
     assert_eq!(runtime.shutdown_timeout(Duration::from_secs(60)), 0);
-}
-
-/// Keeps what is reported as an error, and panics at that, as any foreign code may.
-#[derive(Clone, Default)]
-struct BadSubscriber(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for BadSubscriber {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::ERROR && metadata.target() == "posse::task"
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                self.0 += &format!("{}={value:?} ", field.name());
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().expect("no panic under the lock").push(text.0);
-        panic_any("a subscriber that panics");
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-/// Panics of all kinds that are caught.
-fn panic_in_many_ways() {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
-        let mut joined = task::spawn(async {});
-        poll_badly(Pin::new(&mut joined));
-        drop(task::spawn(async { Bomb }));
-        drop(task::spawn(async { panic!("detached {}", 1) }));
-        let unread = task::spawn(async { panic!("unread {}", 2) });
-        while Handle::current().alive_tasks() > 0 {
-            task::yield_now().await;
-        }
-        drop(unread);
-        assert!(task::spawn(async { panic!("awaited {}", 3) }).await.is_err());
-    });
-}
-
-#[test]
-fn what_is_caught_is_reported() {
-    // An event that is said for the first time, perhaps by another test, is off for good if nobody listens on that thread. A
-    // subscriber that comes later turns it on. So all are said once before.
-    panic_in_many_ways();
-    let seen = BadSubscriber::default();
-    tracing::subscriber::with_default(seen.clone(), panic_in_many_ways);
-    let seen = seen.0.lock().expect("no panic under the lock").join("\n");
-    for text in ["a waker that panics", "a bomb", "detached 1", "unread 2"] {
-        assert_eq!(seen.matches(text).count(), 1, "{text} in:\n{seen}");
-    }
-    assert!(!seen.contains("awaited"), "{seen}");
 }
