@@ -22,7 +22,7 @@ pub mod io;
 #[cfg(unix)]
 pub mod process;
 mod readiness;
-mod tcp;
+pub mod tcp;
 mod udp;
 #[cfg(unix)]
 pub mod unix;
@@ -30,9 +30,9 @@ pub mod unix;
 pub use addr::{ToSocketAddrs, lookup_host};
 /// Buffers that are cheap to share.
 pub use bytes;
-pub use tcp::{
-    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream, WriteHalf,
-};
+pub use tcp::listener::{Incoming, TcpListener};
+pub use tcp::socket::TcpSocket;
+pub use tcp::stream::TcpStream;
 pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -127,7 +127,7 @@ fn another_codec_goes_on_with_what_was_received() {
         let mut lines = Framed::new(ours, LinesCodec::new(80));
         assert_eq!(lines.next().await.unwrap().unwrap(), "HELLO");
         assert_eq!(lines.read_buffer(), &b"\0\x02ab"[..]);
-        let codec = LengthDelimitedCodec::builder(80).length_field_length(2).new_codec();
+        let codec = LengthDelimitedCodec::builder().max_frame_length(80).length_field_length(2).new_codec();
         let mut frames = lines.map_codec(|_| codec);
         assert_eq!(frames.next().await.unwrap().unwrap(), b"ab"[..]);
 
@@ -146,7 +146,7 @@ fn another_codec_goes_on_with_what_was_received() {
 #[test]
 fn an_end_within_a_frame_is_the_last_word() {
     block_on(async {
-        let mut read = LengthDelimitedCodec::builder(80).new_read(&b"\0\0\0\x02a"[..]);
+        let mut read = LengthDelimitedCodec::builder().max_frame_length(80).new_read(&b"\0\0\0\x02a"[..]);
         assert!(matches!(read.next().await, Some(Err(CodecError::Truncated))));
         assert!(read.next().await.is_none());
         let mut read = BytesCodec::new().framed(&b"some"[..]);

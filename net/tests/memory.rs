@@ -110,7 +110,10 @@ fn every_loop_over_a_stream_that_is_always_ready_yields_in_the_end() {
         assert!(lines.next().await.is_none());
     });
     lets_others_run("send of a Framed", async {
-        Framed::new(Ready(0), LengthDelimitedCodec::new(STEPS)).send([0; STEPS]).await.unwrap();
+        Framed::new(Ready(0), LengthDelimitedCodec::builder().max_frame_length(STEPS).new_codec())
+            .send([0; STEPS])
+            .await
+            .unwrap();
     });
 }
 

@@ -153,8 +153,8 @@ fn of_synchronisation() {
         mpsc::OwnedPermit<u8>: Send Sync Unpin;
         mpsc::WeakSender<SendOnly>: Send Sync Unpin;
         Semaphore: Send Sync Unpin;
-        posse::sync::Permit<'static>: Send Sync Unpin;
-        posse::sync::OwnedPermit: Send Sync Unpin;
+        posse::sync::SemaphorePermit<'static>: Send Sync Unpin;
+        posse::sync::OwnedSemaphorePermit: Send Sync Unpin;
         Notify: Send Sync Unpin;
         CancellationToken: Send Sync Unpin;
         posse::sync::DropGuard: Send Sync Unpin;
@@ -165,7 +165,8 @@ fn of_synchronisation() {
 fn of_sockets_and_streams() {
     use posse::io::{BufReader, BufWriter};
     use posse::net::codec::{CodecError, Framed, LinesCodec};
-    use posse::net::{OwnedReadHalf, OwnedWriteHalf, UnixListener, UnixStream};
+    use posse::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+    use posse::net::{UnixListener, UnixStream};
     auto_traits! {
         TcpListener: Send Sync Unpin;
         TcpStream: Send Sync Unpin;

@@ -2,6 +2,7 @@
 //~ this function takes no arguments
 //~ `message` knows `reply = Type`, `name = "area/what"`, `version = 1` and `crate = path`
 //~ a version needs a name: `name = "area/what"`
+//~ time stands still in a runtime of `runtime::Builder::manual_clock`
 mod a {
     #[posse::main]
     fn main() {}
@@ -19,6 +20,10 @@ mod d {
     #[derive(posse::Message)]
     #[message(version = 2)]
     struct Add;
+}
+mod e {
+    #[posse::test(start_paused = true)]
+    async fn test() {}
 }
 
 fn main() {}

@@ -71,6 +71,20 @@ fn simulated(args: &Args, seeds: Option<&LitInt>, function: &ItemFn) -> Result<T
     })
 }
 
+/// What takes the place of an argument of Tokio's macros that these do not have.
+fn instead_of(argument: &str) -> Option<&'static str> {
+    Some(match argument {
+        "start_paused" => {
+            "time stands still in a runtime of `runtime::Builder::manual_clock`, whose `Handle::advance` turns it, \
+             and passes by itself in a simulation: `#[posse::test(sim)]`"
+        }
+        "unhandled_panic" => "a task that panics ends alone: its `JoinHandle` has the panic, else it is an event",
+        "core_threads" | "max_threads" => "it is `workers = N`",
+        "name" => "a runtime is named by `runtime::Builder::thread_name`",
+        _ => return None,
+    })
+}
+
 fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
     let krate = format_ident!("{krate}");
     let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::#krate) };
@@ -80,6 +94,9 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
             parsed.current_thread = match flavor.value().as_str() {
                 "current_thread" => true,
                 "multi_thread" => false,
+                "local" => {
+                    return Err(Error::new(flavor.span(), "futures are `Send`: the flavor is `current_thread`"));
+                }
                 _ => return Err(Error::new(flavor.span(), "the flavor is `current_thread` or `multi_thread`")),
             };
             Ok(())
@@ -96,6 +113,8 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
         } else if meta.path.is_ident("crate") {
             parsed.krate = meta.value()?.parse()?;
             Ok(())
+        } else if let Some(instead) = meta.path.get_ident().and_then(|name| instead_of(&name.to_string())) {
+            Err(meta.error(instead))
         } else {
             Err(meta.error(
                 "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `sim` and `seeds = N`",

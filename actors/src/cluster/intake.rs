@@ -9,8 +9,8 @@
 
 use super::converse::LastWords;
 use bytes::{BufMut, BytesMut};
-use posse_core::sync::{Permit, Semaphore};
-use posse_net::OwnedReadHalf;
+use posse_core::sync::{Semaphore, SemaphorePermit};
+use posse_net::tcp::OwnedReadHalf;
 use posse_wire::{Goodbye, Limits, announced_bytes};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -60,7 +60,7 @@ impl Drop for Waits<'_> {
     }
 }
 
-type Place<'a> = Pin<Box<dyn Future<Output = Option<Permit<'a>>> + Send + 'a>>;
+type Place<'a> = Pin<Box<dyn Future<Output = Option<SemaphorePermit<'a>>> + Send + 'a>>;
 
 /// The frame that is being received.
 enum Frame<'a> {
@@ -71,7 +71,7 @@ enum Frame<'a> {
     Long {
         bytes: usize,
         since: Duration,
-        _room: Option<Permit<'a>>,
+        _room: Option<SemaphorePermit<'a>>,
     },
 }
 

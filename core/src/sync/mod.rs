@@ -29,6 +29,10 @@ mod waiting_tests;
 pub mod broadcast;
 pub mod mpsc;
 pub mod oneshot;
+/// The futures that have a name.
+pub mod futures {
+    pub use super::notify::{Notified, OwnedNotified};
+}
 #[doc(hidden)]
 pub mod wait_list;
 pub mod watch;
@@ -37,9 +41,9 @@ pub use barrier::{Barrier, BarrierWaitResult};
 pub use cancel::{CancellationToken, Cancelled, DropGuard};
 pub use lock_guard::{ExclusiveGuard, OwnedLease, Part, SharedGuard, Whole};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
-pub use notify::{Notified, Notify, OwnedNotified};
+pub use notify::Notify;
 pub use once_cell::{OnceCell, SetError};
-pub use permit::{OwnedPermit, Permit};
+pub use permit::{OwnedSemaphorePermit, SemaphorePermit};
 pub use rwlock::{
     OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard,
     RwLockReadGuard, RwLockWriteGuard, Write,

@@ -4,7 +4,7 @@
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::lock_guard::{ExclusiveGuard, OwnedLease, Part};
-use super::permit::Permit;
+use super::permit::SemaphorePermit;
 use super::semaphore::Semaphore;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::const_unless_loom;
@@ -36,10 +36,10 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 /// The right to the value of a [`Mutex`]; given back when dropped.
-pub type MutexGuard<'a, T> = ExclusiveGuard<Permit<'a>, T>;
+pub type MutexGuard<'a, T> = ExclusiveGuard<SemaphorePermit<'a>, T>;
 
 /// A [`MutexGuard`] of a part of the value; see [`ExclusiveGuard::map`].
-pub type MappedMutexGuard<'a, T> = ExclusiveGuard<Permit<'a>, T, Part>;
+pub type MappedMutexGuard<'a, T> = ExclusiveGuard<SemaphorePermit<'a>, T, Part>;
 
 /// As [`MutexGuard`], holding on to the lock.
 pub type OwnedMutexGuard<T> = ExclusiveGuard<OwnedLease<Mutex<T>>, T>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Permits that are given back when this is dropped.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
-pub struct Permit<'a> {
+pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
     count: usize,
 }
@@ -14,12 +14,12 @@ pub struct Permit<'a> {
 /// Permits that hold on to their semaphore, and are given back when this is dropped.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
-pub struct OwnedPermit {
+pub struct OwnedSemaphorePermit {
     semaphore: Arc<Semaphore>,
     count: usize,
 }
 
-impl<'a> Permit<'a> {
+impl<'a> SemaphorePermit<'a> {
     /// The permits were taken.
     pub(super) fn new(semaphore: &'a Semaphore, count: usize) -> Self {
         Self { semaphore, count }
@@ -35,7 +35,7 @@ impl<'a> Permit<'a> {
     }
 }
 
-impl OwnedPermit {
+impl OwnedSemaphorePermit {
     /// The permits were taken.
     pub(super) fn new(semaphore: Arc<Semaphore>, count: usize) -> Self {
         Self { semaphore, count }
@@ -93,5 +93,5 @@ macro_rules! permit {
     };
 }
 
-permit!(Permit<'_>);
-permit!(OwnedPermit);
+permit!(SemaphorePermit<'_>);
+permit!(OwnedSemaphorePermit);

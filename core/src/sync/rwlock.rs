@@ -5,7 +5,7 @@
 
 use super::lock_guard::{ExclusiveGuard, OwnedLease, Part, SharedGuard};
 use super::mutex::TryLockError;
-use super::permit::Permit;
+use super::permit::SemaphorePermit;
 use super::semaphore::Semaphore;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::const_unless_loom;
@@ -50,16 +50,16 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 pub struct Write<L>(L);
 
 /// The right to read the value of an [`RwLock`]; given back when dropped.
-pub type RwLockReadGuard<'a, T> = SharedGuard<Permit<'a>, T>;
+pub type RwLockReadGuard<'a, T> = SharedGuard<SemaphorePermit<'a>, T>;
 
 /// As [`RwLockReadGuard`], holding on to the lock. `U` is the value, or the part that the guard was narrowed down to.
 pub type OwnedRwLockReadGuard<T, U = T> = SharedGuard<OwnedLease<RwLock<T>>, U>;
 
 /// The right to change the value of an [`RwLock`]; given back when dropped.
-pub type RwLockWriteGuard<'a, T> = ExclusiveGuard<Write<Permit<'a>>, T>;
+pub type RwLockWriteGuard<'a, T> = ExclusiveGuard<Write<SemaphorePermit<'a>>, T>;
 
 /// An [`RwLockWriteGuard`] of a part of the value; see [`ExclusiveGuard::map`].
-pub type RwLockMappedWriteGuard<'a, T> = ExclusiveGuard<Write<Permit<'a>>, T, Part>;
+pub type RwLockMappedWriteGuard<'a, T> = ExclusiveGuard<Write<SemaphorePermit<'a>>, T, Part>;
 
 /// As [`RwLockWriteGuard`], holding on to the lock.
 pub type OwnedRwLockWriteGuard<T> = ExclusiveGuard<Write<OwnedLease<RwLock<T>>>, T>;

@@ -1,6 +1,6 @@
 //! Permits, handed out in the order they were asked for.
 
-use super::permit::{OwnedPermit, Permit};
+use super::permit::{OwnedSemaphorePermit, SemaphorePermit};
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
@@ -112,7 +112,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line, and what was granted goes to the next.
-    pub async fn acquire(&self) -> Result<Permit<'_>, AcquireError> {
+    pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         self.acquire_many(1).await
     }
 
@@ -123,7 +123,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, AcquireError> {
+    pub async fn acquire_many(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
         self.wait(count).await?;
         Ok(self.permit(count))
     }
@@ -135,7 +135,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, AcquireError> {
+    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
         self.acquire_many_owned(1).await
     }
 
@@ -146,9 +146,9 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedPermit, AcquireError> {
+    pub async fn acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
         self.wait(count).await?;
-        Ok(OwnedPermit::new(self, count))
+        Ok(OwnedSemaphorePermit::new(self, count))
     }
 
     pub(super) async fn wait(&self, count: usize) -> Result<(), AcquireError> {
@@ -160,7 +160,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError`].
-    pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
+    pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
 
@@ -168,7 +168,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError`].
-    pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, TryAcquireError> {
+    pub fn try_acquire_many(&self, count: usize) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.try_take(count)?;
         Ok(self.permit(count))
     }
@@ -177,7 +177,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError`].
-    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
+    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.try_acquire_many_owned(1)
     }
 
@@ -185,14 +185,14 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError`].
-    pub fn try_acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedPermit, TryAcquireError> {
+    pub fn try_acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.try_take(count)?;
-        Ok(OwnedPermit::new(self, count))
+        Ok(OwnedSemaphorePermit::new(self, count))
     }
 
     /// Permits that were taken, as a value that gives them back.
-    pub(super) fn permit(&self, count: usize) -> Permit<'_> {
-        Permit::new(self, count)
+    pub(super) fn permit(&self, count: usize) -> SemaphorePermit<'_> {
+        SemaphorePermit::new(self, count)
     }
 
     pub(super) fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {

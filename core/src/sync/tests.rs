@@ -75,12 +75,12 @@ fn permits_go_to_who_asked_first_and_a_dropped_wait_passes_them_on() {
         let held = semaphore.acquire().await.expect("open");
         let many = {
             let semaphore = semaphore.clone();
-            task::spawn(async move { semaphore.acquire_many(2).await.map(Permit::forget) })
+            task::spawn(async move { semaphore.acquire_many(2).await.map(SemaphorePermit::forget) })
         };
         task::yield_now().await;
         let one = {
             let semaphore = semaphore.clone();
-            task::spawn(async move { semaphore.acquire().await.map(Permit::forget) })
+            task::spawn(async move { semaphore.acquire().await.map(SemaphorePermit::forget) })
         };
         task::yield_now().await;
         drop(held);

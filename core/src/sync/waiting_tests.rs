@@ -237,7 +237,7 @@ fn permits_that_come_while_those_who_wait_are_sent_away_go_to_none_of_them() {
         Poll::Ready(result) => result.ok(),
         Poll::Pending => panic!("it waits for a closed semaphore"),
     });
-    assert_eq!(granted.map(Permit::forget).count(), 0);
+    assert_eq!(granted.map(SemaphorePermit::forget).count(), 0);
     assert_eq!(semaphore.available_permits(), 1);
 }
 

@@ -184,3 +184,10 @@ impl fmt::Debug for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+/// For a function that returns `io::Result` and awaits a task: of kind `Other`, with the [`JoinError`] inside.
+impl From<JoinError> for std::io::Error {
+    fn from(error: JoinError) -> Self {
+        Self::other(error)
+    }
+}

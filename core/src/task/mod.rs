@@ -35,6 +35,11 @@ mod scope;
 mod state;
 mod tracker;
 
+/// The futures that have a name.
+pub mod futures {
+    pub use super::local_key::TaskLocalFuture;
+}
+
 pub use abort_on_drop::AbortOnDropHandle;
 pub use builder::Builder;
 pub use coop::unconstrained;
@@ -42,7 +47,7 @@ pub use info::{TaskInfo, TaskState, WaitsFor};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use join_map::JoinMap;
 pub use join_set::JoinSet;
-pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
+pub use local_key::{AccessError, LocalKey};
 pub use panic::{panic_message, panic_text};
 pub use scope::{ScopeEnd, TaskScope};
 pub use tracker::{TaskTracker, TaskTrackerToken};

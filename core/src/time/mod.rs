@@ -13,13 +13,18 @@ mod timeout;
 mod timers;
 mod wheel;
 
+/// Why a wait ended without what it waited for.
+pub mod error {
+    pub use super::timeout::Elapsed;
+}
+
 pub use clock::Clock;
 pub use delay_queue::{DelayKey, DelayQueue, Expired};
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::Duration;
-pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
+pub use timeout::{Timeout, timeout, timeout_at};
 
 pub(crate) use timers::Timers;
 
@@ -87,7 +92,7 @@ mod tests {
             let task = task::spawn(timeout(HOUR, std::future::pending::<()>()));
             task::yield_now().await;
             Handle::current().advance(HOUR + Duration::from_millis(1));
-            assert_eq!(task.await.unwrap(), Err(Elapsed));
+            assert_eq!(task.await.unwrap(), Err(error::Elapsed));
         });
     }
 

@@ -32,7 +32,7 @@ pub struct FramedRead<T, C> {
 /// use posse_net::codec::{FramedWrite, LengthDelimitedCodec};
 ///
 /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let mut frames = FramedWrite::new(Vec::new(), LengthDelimitedCodec::new(80));
+/// let mut frames = FramedWrite::new(Vec::new(), LengthDelimitedCodec::builder().max_frame_length(80).new_codec());
 /// frames.feed("a").await?;
 /// frames.send("bc").await?;
 /// assert_eq!(frames.get_ref(), b"\0\0\0\x01a\0\0\0\x02bc");

@@ -6,15 +6,18 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Bytes of the widest length there is.
 const WIDTH_MAX: usize = 8;
 
-/// Frames behind their length: four bytes, big-endian, not counting themselves, unless a [builder](Self::builder) says
-/// otherwise.
+/// The longest frame unless it is said otherwise, as in `tokio_util`.
+const FRAME_MAX: usize = 8 << 20;
+
+/// Frames behind their length: four bytes, big-endian, not counting themselves, and at most 8 MiB of frame, unless a
+/// [builder](Self::builder) says otherwise.
 ///
 /// # Examples
 /// ```
 /// use posse_net::bytes::BytesMut;
 /// use posse_net::codec::{Decoder, Encoder, LengthDelimitedCodec};
 ///
-/// let mut codec = LengthDelimitedCodec::new(1024);
+/// let mut codec = LengthDelimitedCodec::new();
 /// let mut wire = BytesMut::new();
 /// codec.encode("hello", &mut wire)?;
 /// assert_eq!(wire, b"\0\0\0\x05hello"[..]);
@@ -34,7 +37,7 @@ pub struct LengthDelimitedCodec {
 /// use posse_net::bytes::BytesMut;
 /// use posse_net::codec::{Decoder, LengthDelimitedCodec};
 ///
-/// let mut codec = LengthDelimitedCodec::builder(1024)
+/// let mut codec = LengthDelimitedCodec::builder().max_frame_length(1024)
 ///     .length_field_offset(1)
 ///     .length_field_length(2)
 ///     .little_endian()
@@ -56,6 +59,12 @@ pub struct LengthDelimitedBuilder {
 }
 
 impl LengthDelimitedBuilder {
+    /// Sets the most bytes that a frame may have as it comes out. Default: 8 MiB.
+    pub fn max_frame_length(mut self, bytes: usize) -> Self {
+        self.max = bytes;
+        self
+    }
+
     /// Sets how many bytes lie in front of the length. Default: 0. Frames with such a head can be read, not written.
     pub fn length_field_offset(mut self, bytes: usize) -> Self {
         self.offset = bytes;
@@ -158,14 +167,21 @@ impl LengthDelimitedBuilder {
 }
 
 impl LengthDelimitedCodec {
-    /// Frames of at most `max` bytes.
-    pub fn new(max: usize) -> Self {
-        Self::builder(max).new_codec()
+    /// Frames of at most 8 MiB.
+    pub fn new() -> Self {
+        Self::builder().new_codec()
     }
 
-    /// Says how the length lies on the wire, for frames of at most `max` bytes as they come out.
-    pub fn builder(max: usize) -> LengthDelimitedBuilder {
-        LengthDelimitedBuilder { max, offset: 0, width: 4, is_little_endian: false, adjustment: 0, skip: None }
+    /// Says how the length lies on the wire, and how long a frame may be.
+    pub fn builder() -> LengthDelimitedBuilder {
+        LengthDelimitedBuilder {
+            max: FRAME_MAX,
+            offset: 0,
+            width: 4,
+            is_little_endian: false,
+            adjustment: 0,
+            skip: None,
+        }
     }
 
     /// Returns the most bytes that a frame may have as it comes out.
@@ -176,6 +192,12 @@ impl LengthDelimitedCodec {
     /// Sets the most bytes that a frame may have as it comes out, from the next one on.
     pub fn set_max_frame_length(&mut self, max: usize) {
         self.options.max = max;
+    }
+}
+
+impl Default for LengthDelimitedCodec {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -47,7 +47,7 @@ proptest! {
         frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..20),
         cut in 1usize..50,
     ) {
-        let mut codec = LengthDelimitedCodec::new(100);
+        let mut codec = LengthDelimitedCodec::builder().max_frame_length(100).new_codec();
         let mut wire = BytesMut::new();
         for frame in &frames {
             codec.encode(frame, &mut wire).unwrap();
@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), cut in 1usize..50) {
-        let _ = decode_all(LengthDelimitedCodec::new(64), &bytes, cut);
+        let _ = decode_all(LengthDelimitedCodec::builder().max_frame_length(64).new_codec(), &bytes, cut);
         let _ = decode_all(LinesCodec::new(16), &bytes, cut);
         let _ = decode_all(AnyDelimiterCodec::new(b"\0a", b"", 16), &bytes, cut);
     }
@@ -80,7 +80,7 @@ proptest! {
         (offset, width, adjustment, skip) in (0usize..6, 1usize..9, -12isize..12, proptest::option::of(0usize..12)),
         is_little in any::<bool>(),
     ) {
-        let mut options = LengthDelimitedCodec::builder(64)
+        let mut options = LengthDelimitedCodec::builder().max_frame_length(64)
             .length_field_offset(offset)
             .length_field_length(width)
             .length_adjustment(adjustment);
@@ -101,20 +101,29 @@ proptest! {
 #[test]
 fn a_frame_over_the_maximum_is_refused_before_its_bytes_come() {
     let announced = [0xff, 0xff, 0xff, 0xff];
-    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &announced, 4), Err(CodecError::TooLong { max: 10 })));
+    assert!(matches!(
+        decode_all(LengthDelimitedCodec::builder().max_frame_length(10).new_codec(), &announced, 4),
+        Err(CodecError::TooLong { max: 10 })
+    ));
     assert!(matches!(decode_all(LinesCodec::new(4), b"abcdef", 6), Err(CodecError::TooLong { max: 4 })));
+    let longer_by_one = (8u32 << 20) + 1;
+    let by_default = decode_all(LengthDelimitedCodec::new(), &longer_by_one.to_be_bytes(), 4);
+    assert!(matches!(by_default, Err(CodecError::TooLong { max }) if max == 8 << 20));
 }
 
 #[test]
 fn an_end_within_a_frame_is_an_error() {
-    assert!(matches!(decode_all(LengthDelimitedCodec::new(10), &[0, 0, 0, 3, 1], 9), Err(CodecError::Truncated)));
+    assert!(matches!(
+        decode_all(LengthDelimitedCodec::builder().max_frame_length(10).new_codec(), &[0, 0, 0, 3, 1], 9),
+        Err(CodecError::Truncated)
+    ));
     assert_eq!(decode_all(LinesCodec::new(10), b"a\r\nb", 9).unwrap(), ["a", "b"]);
 }
 
 #[test]
 fn what_is_exactly_as_long_as_the_maximum_passes_and_one_byte_more_does_not() {
     let mut out = BytesMut::new();
-    let mut codec = LengthDelimitedCodec::new(4);
+    let mut codec = LengthDelimitedCodec::builder().max_frame_length(4).new_codec();
     codec.encode("abcd", &mut out).unwrap();
     assert_eq!(decode_all(codec.clone(), &out, 9).unwrap(), ["abcd"]);
     assert!(matches!(codec.encode("abcde", &mut out), Err(CodecError::TooLong { max: 4 })));
@@ -138,7 +147,7 @@ fn what_is_exactly_as_long_as_the_maximum_passes_and_one_byte_more_does_not() {
 #[test]
 fn what_is_whole_at_the_end_comes_out_one_by_one() {
     let mut wire = BytesMut::from(&[0, 0, 0, 1, b'a', 0, 0, 0, 1, b'b'][..]);
-    let mut codec = LengthDelimitedCodec::new(4);
+    let mut codec = LengthDelimitedCodec::builder().max_frame_length(4).new_codec();
     assert_eq!(codec.decode_eof(&mut wire).unwrap().unwrap(), "a");
     assert_eq!(codec.decode_eof(&mut wire).unwrap().unwrap(), "b");
     assert_eq!(codec.decode_eof(&mut wire).unwrap(), None);
@@ -168,7 +177,7 @@ fn frames(mut codec: LengthDelimitedCodec, wire: &[u8]) -> Result<Vec<Bytes>, Co
 
 #[test]
 fn a_length_lies_where_the_options_say() {
-    let builder = || LengthDelimitedCodec::builder(100);
+    let builder = || LengthDelimitedCodec::builder().max_frame_length(100);
     // The length alone is left out, or comes along.
     assert_eq!(frames(builder().length_field_type::<u16>().new_codec(), b"\0\x02ab").unwrap(), ["ab"]);
     let whole = builder().length_field_length(2).length_adjustment(2).num_skip(0).new_codec();
@@ -191,13 +200,13 @@ fn a_length_lies_where_the_options_say() {
 
 #[test]
 fn a_length_that_does_not_fit_is_refused() {
-    let mut codec = LengthDelimitedCodec::builder(1000).length_field_length(1).new_codec();
+    let mut codec = LengthDelimitedCodec::builder().max_frame_length(1000).length_field_length(1).new_codec();
     let mut wire = BytesMut::new();
     codec.encode([0; 255], &mut wire).unwrap();
     assert_eq!(wire.len(), 256);
     assert!(matches!(codec.encode([0; 256], &mut wire), Err(CodecError::BadLength)));
     assert_eq!(wire.len(), 256, "nothing was appended");
-    let eight = LengthDelimitedCodec::builder(1000).length_field_length(8).new_codec();
+    let eight = LengthDelimitedCodec::builder().max_frame_length(1000).length_field_length(8).new_codec();
     assert!(matches!(frames(eight, &[0xFF; 8]), Err(CodecError::TooLong { max: 1000 })));
     codec.set_max_frame_length(3);
     assert!(matches!(frames(codec, &[4]), Err(CodecError::TooLong { max: 3 })));

@@ -30,6 +30,8 @@ pub struct Split<R> {
     reader: R,
     delimiter: u8,
     max: usize,
+    /// Bytes of a piece that do not count: the `\r` of the end of a line.
+    uncounted: usize,
     /// The start of the next piece, which has no delimiter in it.
     partial: Vec<u8>,
     /// A piece was too long: where the next one begins is not known.
@@ -38,7 +40,7 @@ pub struct Split<R> {
 
 impl<R> Split<R> {
     pub(super) fn new(reader: R, delimiter: u8, max: usize) -> Self {
-        Self { reader, delimiter, max, partial: Vec::new(), failed: false }
+        Self { reader, delimiter, max, uncounted: 0, partial: Vec::new(), failed: false }
     }
 
     /// Returns the source.
@@ -88,7 +90,7 @@ impl<R: AsyncBufRead + Unpin> Split<R> {
 
             let found = available.iter().position(|&byte| byte == self.delimiter);
             let len = found.unwrap_or(available.len());
-            if self.partial.len() + len > self.max {
+            if self.partial.len() + len > self.max.saturating_add(self.uncounted) {
                 self.failed = true;
                 self.partial = Vec::new();
                 return Poll::Ready(Err(no_delimiter(self.max)));
@@ -127,14 +129,12 @@ impl<R: AsyncBufRead + Unpin> Stream for Split<R> {
 /// ```
 #[derive(Debug)]
 pub struct Lines<R> {
-    /// Its pieces may be a byte longer: the `\r` of an end does not count.
     split: Split<R>,
-    max: usize,
 }
 
 impl<R> Lines<R> {
     pub(super) fn new(reader: R, max: usize) -> Self {
-        Self { split: Split::new(reader, b'\n', max.saturating_add(1)), max }
+        Self { split: Split { uncounted: 1, ..Split::new(reader, b'\n', max) } }
     }
 
     /// Returns the source.
@@ -175,9 +175,9 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        if line.len() > self.max {
+        if line.len() > self.split.max {
             self.split.failed = true;
-            return Poll::Ready(Err(no_delimiter(self.max)));
+            return Poll::Ready(Err(no_delimiter(self.split.max)));
         }
         let text = String::from_utf8(line).map_err(|error| Error::new(ErrorKind::InvalidData, error));
         Poll::Ready(text.map(Some))

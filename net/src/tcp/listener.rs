@@ -1,6 +1,6 @@
 //! A TCP socket that accepts connections.
 
-use super::TcpStream;
+use crate::TcpStream;
 use crate::accept_backoff::AcceptBackoff;
 use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io;

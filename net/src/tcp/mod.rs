@@ -1,15 +1,12 @@
-//! TCP: listener, stream and its halves.
+//! The halves of a TCP stream. Listener, socket and stream themselves are one level up.
 
 mod connect;
-mod listener;
-mod socket;
+pub(crate) mod listener;
+pub(crate) mod socket;
 mod split;
-mod stream;
+pub(crate) mod stream;
 
-pub use listener::{Incoming, TcpListener};
-pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
-pub use stream::TcpStream;
 
 /// Implements the futures-io traits for a type, by its field that is a reference to, or holds, a stream.
 macro_rules! delegate_read {

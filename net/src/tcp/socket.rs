@@ -1,6 +1,6 @@
 //! A TCP socket before it connects or listens.
 
-use super::{TcpListener, TcpStream};
+use crate::{TcpListener, TcpStream};
 use posse_core::io;
 use std::net::SocketAddr;
 use std::ops::Deref;

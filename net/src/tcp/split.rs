@@ -1,5 +1,5 @@
 //! The two directions of a TCP connection, apart.
 
-use super::TcpStream;
+use crate::TcpStream;
 
 crate::halves::halves!(TcpStream, std::net::SocketAddr);
