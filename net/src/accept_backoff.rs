@@ -123,14 +123,22 @@ impl State {
     }
 }
 
-/// Out of descriptors or memory: ENFILE 23, EMFILE 24, ENOBUFS 105 (55 on BSD), ENOMEM 12.
+/// Out of descriptors or memory: ENFILE 23, EMFILE 24, ENOBUFS 105 (55 on BSD), ENOMEM 12. EPERM 1 as well: a firewall forbids one connection
+/// so, and a sandbox all of them, which must not spin.
 fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 55 | 12))
+    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 55 | 12 | 1))
 }
 
+/// What is wrong with the one connection that was to be accepted, and with no other. Linux tells here what the network said of it (accept(2)): EPROTO 71, ENETDOWN, EHOSTDOWN 112, ENONET 64, EHOSTUNREACH, ENETUNREACH.
 fn is_connection_error(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+        TimedOut,
+    };
+    let of_network = matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable | TimedOut)
+        || matches!(error.raw_os_error(), Some(71 | 112 | 64));
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+        || cfg!(target_os = "linux") && of_network
 }
 
 #[cfg(test)]
@@ -214,6 +222,8 @@ mod tests {
     fn a_connection_that_broke_before_it_was_taken_is_skipped_and_other_errors_are_told() {
         let backoff = AcceptBackoff::default();
         let mut results = vec![io::ErrorKind::InvalidInput, io::ErrorKind::ConnectionAborted];
+        #[cfg(target_os = "linux")]
+        results.extend([io::ErrorKind::NetworkDown, io::ErrorKind::HostUnreachable]);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let told = backoff.poll(&mut cx, |_| {
             Poll::Ready(Err::<(), _>(
