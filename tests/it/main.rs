@@ -16,6 +16,7 @@ mod panics;
 mod real_cluster;
 mod real_hostile;
 mod real_http;
+mod real_http_hostile;
 mod real_nodes;
 mod real_reconnect;
 mod real_stuck;

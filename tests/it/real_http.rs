@@ -3,9 +3,9 @@
 use crate::common::{manual, settle};
 use crate::events::heard;
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::Extension;
-use axum::routing::get;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Extension, Path};
+use axum::routing::{get, post};
 use hyper::client::conn::http2;
 use posse::http::{self, Config, Incoming, PeerAddr, Request, Response, StatusCode};
 use posse::hyper::{Executor, Io};
@@ -17,10 +17,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tracing::Level;
 
+/// Bytes that no buffer of the system takes.
+pub const LARGE: usize = 32 << 20;
+
 /// A server with a few ways to behave, and what opens the gate that `/wait` waits at.
-struct Server {
-    address: SocketAddr,
-    gate: Arc<Notify>,
+pub struct Server {
+    pub address: SocketAddr,
+    pub gate: Arc<Notify>,
     end: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -38,12 +41,15 @@ fn router(gate: &Arc<Notify>) -> Router {
     Router::new()
         .route("/hello", get(|| async { "hello" }))
         .route("/panic", get(panics))
+        .route("/number/{n}", get(|Path(n): Path<usize>| async move { format!("number {n}") }))
+        .route("/echo", post(|body: Bytes| async { body }))
+        .route("/large", get(|| async { vec![0; LARGE] }))
         .route("/peer", get(|Extension(PeerAddr(peer)): Extension<PeerAddr>| async move { peer.to_string() }))
         .route("/wait", get(wait))
 }
 
 impl Server {
-    async fn start(config: Config) -> Self {
+    pub async fn start(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, gate) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
         let (end, ended) = oneshot::channel();
@@ -52,7 +58,7 @@ impl Server {
         Self { address, gate, end: Some(end), task: task::spawn(server.into_future()) }
     }
 
-    async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
@@ -64,20 +70,20 @@ impl Server {
 }
 
 /// A client that writes its requests by hand.
-struct Client(TcpStream);
+pub struct Client(pub TcpStream);
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    async fn send(&mut self, path: &str) {
+    pub async fn send(&mut self, path: &str) {
         let head = format!("GET {path} HTTP/1.1\r\nhost: here\r\n\r\n");
         self.0.write_all(head.as_bytes()).await.unwrap();
     }
 
     /// The body of the next answer; `None` if the connection ends instead.
-    async fn answer(&mut self) -> Option<String> {
+    pub async fn answer(&mut self) -> Option<String> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             head.push(char::from(self.0.read_u8().await.ok()?));
@@ -89,7 +95,7 @@ impl Client {
         Some(String::from_utf8(body).unwrap())
     }
 
-    async fn get(&mut self, path: &str) -> Option<String> {
+    pub async fn get(&mut self, path: &str) -> Option<String> {
         self.send(path).await;
         self.answer().await
     }
@@ -99,14 +105,14 @@ impl Client {
     }
 }
 
-async fn client_of_version_2(address: SocketAddr) -> http2::SendRequest<Body> {
+pub async fn client_of_version_2(address: SocketAddr) -> http2::SendRequest<Body> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (client, connection) = http2::handshake(Executor::new(), stream).await.unwrap();
     task::spawn(connection);
     client
 }
 
-async fn get_by_version_2(client: &mut http2::SendRequest<Body>, path: &str) -> hyper::Result<String> {
+pub async fn get_by_version_2(client: &mut http2::SendRequest<Body>, path: &str) -> hyper::Result<String> {
     let request = Request::get(format!("http://here{path}")).body(Body::empty()).unwrap();
     let response = client.send_request(request).await?;
     assert_eq!(response.status(), StatusCode::OK);
@@ -134,12 +140,15 @@ async fn requests_of_both_versions_are_answered_on_one_port() {
 }
 
 #[test]
-fn a_handler_that_panics_ends_its_connection_alone_and_is_said() {
+fn a_handler_that_panics_answers_500_and_is_said() {
     let said = heard(Level::ERROR, "posse::http", async {
         let server = Server::start(Config::new()).await;
         let (mut broken, mut whole) = (server.client().await, server.client().await);
         assert_eq!(whole.get("/hello").await.unwrap(), "hello");
-        assert_eq!(broken.get("/panic").await, None);
+        broken.send("/panic").await;
+        let mut status = [0; 12];
+        broken.0.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 500");
         assert_eq!(whole.get("/hello").await.unwrap(), "hello");
         assert_eq!(server.client().await.get("/hello").await.unwrap(), "hello");
     });
@@ -169,7 +178,8 @@ fn a_panic_in_version_2_ends_its_request_alone() {
     let said = heard(Level::ERROR, "posse::", async {
         let server = Server::start(Config::new()).await;
         let mut client = client_of_version_2(server.address).await;
-        assert!(get_by_version_2(&mut client, "/panic").await.is_err());
+        let request = Request::get("http://here/panic").body(Body::empty()).unwrap();
+        assert_eq!(client.send_request(request).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(get_by_version_2(&mut client, "/hello").await.unwrap(), "hello");
     });
     assert_eq!(said.len(), 1, "{said:?}");

@@ -1,9 +1,10 @@
 //! An HTTP server, version 1 and 2, for any service of tower's kind: an axum router, a tonic service, a function.
 //!
-//! [`serve`] accepts connections and gives each a task of its own. Everything has a limit ([`Config`]): how many connections there are
-//! at once, how long a client may take to send the head of a request, how long the end waits for requests that are being answered. A
-//! handler that panics ends its connection (in HTTP/2 its request), is reported (`ERROR`, target `posse::http`), and disturbs nobody
-//! else. Time is the runtime's, so a server runs in a simulation as it is.
+//! [`serve`] accepts connections and gives each a task of its own. Everything that a client decides has a limit ([`Config`]): how many
+//! connections there are at once, how large a head is, how long the next head, the next byte of a body and the next byte taken of an
+//! answer may be waited for, and how long the end waits for requests that are being answered. How long a handler may take is said by
+//! [`TimeoutLayer`]. A service that panics answers 500; whatever panics is reported (`ERROR`, target `posse::http`), ends no more than
+//! its connection, and disturbs nobody else. Time is the runtime's, so a server runs in a simulation as it is.
 //!
 //! ```
 //! use posse_net::http::{self, Request, Response};
@@ -33,17 +34,23 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 
+mod answer;
 mod config;
 mod connection;
+mod incoming;
 mod prefixed;
 mod server;
 mod service;
+mod standstill;
+mod timeout;
+mod traffic;
 
 pub use config::Config;
-pub use hyper::body::Incoming;
 pub use hyper::{Request, Response, StatusCode};
+pub use incoming::Incoming;
 pub use server::{Handshake, Plain, Serve, serve};
 pub use service::{HttpService, PeerAddr, ServiceFn, service_fn};
+pub use timeout::{ResponseFuture, Timeout, TimeoutLayer};
 
 /// Any error, as services and bodies have them.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

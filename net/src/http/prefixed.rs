@@ -1,11 +1,13 @@
 //! A connection whose first bytes were read already, to see which version of HTTP it speaks.
 
+use super::standstill::Standstill;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use posse_core::sync::OwnedPermit;
+use posse_core::sync::OwnedSemaphorePermit;
 use std::future::poll_fn;
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,7 +19,9 @@ pub(super) struct Prefixed<I> {
     prefix: [u8; PREFACE.len()],
     read: usize,
     given: usize,
-    _permit: OwnedPermit,
+    /// The client takes nothing of what is written.
+    writing: Standstill,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What the first bytes tell.
@@ -30,8 +34,9 @@ pub(super) enum Version {
 }
 
 impl<I: Read + Unpin> Prefixed<I> {
-    pub(super) fn new(stream: I, permit: OwnedPermit) -> Self {
-        Self { stream, prefix: [0; PREFACE.len()], read: 0, given: 0, _permit: permit }
+    pub(super) fn new(stream: I, permit: OwnedSemaphorePermit, write_timeout: Duration) -> Self {
+        let writing = Standstill::new(write_timeout);
+        Self { stream, prefix: [0; PREFACE.len()], read: 0, given: 0, writing, _permit: permit }
     }
 
     /// Reads until it is clear which version the client speaks.
@@ -70,17 +75,33 @@ impl<I: Read + Unpin> Read for Prefixed<I> {
     }
 }
 
+impl<I: Write + Unpin> Prefixed<I> {
+    /// Writes, and ends the wait for a client that takes nothing.
+    fn write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut I>, &mut Context<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        let written = write(Pin::new(&mut self.stream), cx);
+        if written.is_ready() {
+            self.writing.moved();
+            return written;
+        }
+        self.writing.poll(cx).map(|()| Err(Error::new(ErrorKind::TimedOut, "the client reads nothing")))
+    }
+}
+
 impl<I: Write + Unpin> Write for Prefixed<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.write(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.write(cx, Write::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.write(cx, Write::poll_shutdown)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -92,6 +113,6 @@ impl<I: Write + Unpin> Write for Prefixed<I> {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+        self.write(cx, |stream, cx| stream.poll_write_vectored(cx, buffers))
     }
 }

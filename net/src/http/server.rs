@@ -1,17 +1,18 @@
 //! Accepting connections, and the end of all of them.
 
+use super::answer::catch;
 use super::connection::Shared;
 use super::service::Handlers;
 use super::{Config, HttpService};
 use crate::{TcpListener, TcpStream};
 use hyper::rt::{Read, Write};
 use posse_core::sync::Semaphore;
-use posse_core::task::{self, panic_message};
+use posse_core::task;
 use posse_core::time::timeout;
 use std::fmt;
 use std::future::{Future, IntoFuture, Ready, pending, poll_fn, ready};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -121,20 +122,32 @@ async fn accept<S: HttpService, H: Handshake>(
         // A part of an answer must not wait until the client has acknowledged the one before. Without it it is only slower.
         let _ = stream.set_nodelay(true);
         // Code of the program, whose panic must not end the listener.
-        let begun = catch_unwind(AssertUnwindSafe(|| (service.clone(), handshake.begin(stream))));
-        let (service, stream) = match begun {
+        let (service, stream) = match catch(|| (service.clone(), handshake.begin(stream))) {
             Ok(begun) => begun,
-            Err(payload) => {
-                let panic = panic_message(payload);
+            Err(panic) => {
                 posse_core::event!(
                     ERROR, "posse::http", "a connection could not be begun", net.peer = %peer, reason = %panic,
                 );
                 continue;
             }
         };
-        let handlers = Handlers { service, peer, tells_peer: shared.config.tells_peer };
+        let Config { tells_peer, body_timeout, .. } = shared.config;
+        let handlers = Handlers { service, peer, tells_peer, body_timeout, traffic: None };
         let shared = shared.clone();
-        task::spawn(async move { shared.converse(stream, handlers, place).await });
+        task::spawn(guarded(peer, async move { shared.converse(stream, handlers, place).await }));
+    }
+}
+
+/// Runs a connection. What panics in it outside of a request is the handshake, or a destructor of what the service made.
+async fn guarded(peer: SocketAddr, connection: impl Future<Output = ()>) {
+    let mut connection = Box::pin(connection);
+    let result = poll_fn(|cx| match catch(|| connection.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    let ended = result.await.and_then(|()| catch(|| drop(connection)));
+    if let Err(panic) = ended {
+        posse_core::event!(ERROR, "posse::http", "a connection panicked", net.peer = %peer, reason = %panic);
     }
 }
 

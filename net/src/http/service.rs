@@ -1,16 +1,18 @@
 //! From tower's services to hyper's, with what must not get out of a handler: its panic.
 
-use super::{BoxError, Incoming, Request, Response};
-use hyper::body::Body;
+use super::answer::{Answer, catch};
+use super::traffic::{Open, Traffic};
+use super::{BoxError, Incoming, Request, Response, StatusCode};
+use hyper::body::{Body, Incoming as Received};
 use hyper::service::Service as HyperService;
 use pin_project_lite::pin_project;
-use posse_core::task::panic_message;
-use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tower_service::Service;
 
 /// What serves HTTP: a service of tower's kind that takes a request and answers with a response, an axum router for one. Every such
@@ -82,22 +84,26 @@ pub(super) struct Handlers<S> {
     pub(super) service: S,
     pub(super) peer: SocketAddr,
     pub(super) tells_peer: bool,
+    pub(super) body_timeout: Duration,
+    /// Of a connection of HTTP/2.
+    pub(super) traffic: Option<Arc<Traffic>>,
 }
 
-impl<S> HyperService<Request<Incoming>> for Handlers<S>
-where
-    S: Service<Request<Incoming>, Error: Into<BoxError>> + Clone,
-{
-    type Response = S::Response;
+impl<S: HttpService> HyperService<Request<Received>> for Handlers<S> {
+    type Response = Response<Answer<S::Body>>;
     type Error = BoxError;
     type Future = Handling<S, S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Received>) -> Self::Future {
+        let mut request = request.map(|body| Incoming::new(body, self.body_timeout));
         if self.tells_peer {
             request.extensions_mut().insert(PeerAddr(self.peer));
         }
-        let state = State::Waiting { service: self.service.clone(), request: Some(request) };
-        Handling { state, peer: self.peer }
+        let state = match catch(|| self.service.clone()) {
+            Ok(service) => State::Waiting { service, request: Some(request) },
+            Err(panic) => State::Panicked { panic },
+        };
+        Handling { state, peer: self.peer, open: self.traffic.as_ref().map(Open::new) }
     }
 }
 
@@ -107,6 +113,7 @@ pin_project! {
         #[pin]
         state: State<S, F>,
         peer: SocketAddr,
+        open: Option<Open>,
     }
 }
 
@@ -115,33 +122,43 @@ pin_project! {
     enum State<S, F> {
         Waiting { service: S, request: Option<Request<Incoming>> },
         Called { #[pin] future: F },
+        Panicked { panic: String },
+        Done,
     }
 }
 
-impl<S> Future for Handling<S, S::Future>
-where
-    S: Service<Request<Incoming>, Error: Into<BoxError>>,
-{
-    type Output = Result<S::Response, BoxError>;
+impl<S: HttpService> Future for Handling<S, S::Future> {
+    type Output = Result<Response<Answer<S::Body>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // After a panic the connection drops this without polling it again.
-        match catch_unwind(AssertUnwindSafe(|| this.state.as_mut().poll(cx))) {
-            Ok(polled) => polled.map_err(Into::into),
-            Err(payload) => {
-                let panic = panic_message(payload);
+        let polled = match catch(|| this.state.as_mut().poll(cx)) {
+            Ok(polled) => ready!(polled),
+            Err(panic) => {
+                // What is left of it may panic in its drop as well; one of them is enough to tell.
+                let _ = catch(|| this.state.set(State::Done));
+                Ok(Err(panic))
+            }
+        };
+        Poll::Ready(match polled.map_err(Into::into)? {
+            Ok(response) => Ok(response.map(|body| Answer::new(Some(body), *this.peer, this.open.take()))),
+            Err(panic) => {
                 posse_core::event!(
                     ERROR, "posse::http", "a handler panicked", net.peer = %this.peer, reason = %panic,
                 );
-                Poll::Ready(Err(Box::new(Panicked)))
+                let mut response = Response::new(Answer::new(None, *this.peer, this.open.take()));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                Ok(response)
             }
-        }
+        })
     }
 }
 
-impl<S: Service<Request<Incoming>>> State<S, S::Future> {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+/// A response, or the text of a panic.
+type Outcome<R> = Result<R, String>;
+
+impl<S: HttpService> State<S, S::Future> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Outcome<S::Response>, S::Error>> {
         loop {
             match self.as_mut().project() {
                 Projected::Waiting { service, request } => {
@@ -151,20 +168,15 @@ impl<S: Service<Request<Incoming>>> State<S, S::Future> {
                     let future = service.call(request);
                     self.set(State::Called { future });
                 }
-                Projected::Called { future } => return future.poll(cx),
+                Projected::Called { future } => {
+                    let result = ready!(future.poll(cx));
+                    // Here, where the panic of its drop is caught.
+                    self.set(State::Done);
+                    return Poll::Ready(result.map(Ok));
+                }
+                Projected::Panicked { panic } => return Poll::Ready(Ok(Err(mem::take(panic)))),
+                Projected::Done => return Poll::Pending,
             }
         }
     }
 }
-
-/// Why a connection ends whose handler panicked.
-#[derive(Debug)]
-struct Panicked;
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the handler panicked")
-    }
-}
-
-impl std::error::Error for Panicked {}
