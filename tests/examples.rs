@@ -115,12 +115,14 @@ fn tcp_servers_echo_a_thousand_connections_at_once_and_end_with_zero() {
 
 #[test]
 fn servers_that_run_out_of_descriptors_recover_without_spinning() {
-    for example in ["tcp_echo", "echo_service"] {
+    for (example, request) in
+        [("tcp_echo", &b"x"[..]), ("echo_service", b"x"), ("http_service", b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")]
+    {
         let limited = format!("ulimit -n 40; exec {} 127.0.0.1:0", binary(example).display());
         let server = Server::spawn(Command::new("sh").args(["-c", &limited]));
         // More than it can take: the rest waits in the backlog.
         let mut clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
-        clients.iter_mut().for_each(|client| client.write_all(b"x").unwrap());
+        clients.iter_mut().for_each(|client| client.write_all(request).unwrap());
         let mut back = [0; 1];
         for client in &mut clients[..20] {
             client.read_exact(&mut back).unwrap();
@@ -167,7 +169,12 @@ fn the_web_service_asks_its_actor_and_ends_with_zero() {
     };
     assert!(answer("/add/5").ends_with("\r\n\r\n5\n"));
     assert!(answer("/add/37").ends_with("\r\n\r\n42\n"));
+    // Connections that are idle do not hold up the end.
+    let fresh = server.connect();
     server.terminate();
+    for mut client in [client, fresh] {
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
 }
 
 #[test]

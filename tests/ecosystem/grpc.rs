@@ -2,13 +2,18 @@
 
 use crate::http::serve;
 use futures_util::{Stream, StreamExt, stream};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use posse::http::{Incoming, Request as HttpRequest, Response as HttpResponse};
+use posse::http::{Request as HttpRequest, Response as HttpResponse};
 use posse::hyper::Executor;
-use posse::net::TcpStream;
+use posse::net::{TcpListener, TcpStream};
+use posse::secs;
+use posse::sim::Sim;
+use posse::time::{sleep, timeout};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status};
 
@@ -49,8 +54,9 @@ impl Greeter for Polite {
         let name = request.into_inner().name;
         let greetings = stream::unfold(0, move |n| {
             let text = format!("{n} times hello {name}");
+            let pause = if name == "slow" { posse::ms(20) } else { Duration::ZERO };
             async move {
-                posse::task::yield_now().await;
+                posse::time::sleep(pause).await;
                 (n < 100).then_some((Ok(Greeting { text }), n + 1))
             }
         });
@@ -63,11 +69,11 @@ impl Greeter for Polite {
 struct Channel(SendRequest<Body>);
 
 impl Channel {
-    async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (client, connection) = http2::handshake(Executor::new(), stream).await.unwrap();
+    async fn connect(address: SocketAddr) -> posse::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let (client, connection) = http2::handshake(Executor::new(), stream).await?;
         posse::task::spawn(connection);
-        Self(client)
+        Ok(Self(client))
     }
 }
 
@@ -85,11 +91,15 @@ impl tower::Service<HttpRequest<Body>> for Channel {
     }
 }
 
+async fn client(address: SocketAddr) -> posse::Result<GreeterClient<Channel>> {
+    let origin = format!("http://{address}").parse()?;
+    Ok(GreeterClient::with_origin(Channel::connect(address).await?, origin))
+}
+
 #[posse::test]
 async fn a_client_and_a_server_of_tonic_talk_one_by_one_and_in_streams() {
     let address = serve(GreeterServer::new(Polite)).await;
-    let origin = format!("http://{address}").parse().unwrap();
-    let mut client = GreeterClient::with_origin(Channel::connect(address).await, origin);
+    let mut client = client(address).await.unwrap();
 
     let greeting = client.greet(Name { name: "you".to_owned() }).await.unwrap();
     assert_eq!(greeting.into_inner().text, "hello you");
@@ -97,4 +107,44 @@ async fn a_client_and_a_server_of_tonic_talk_one_by_one_and_in_streams() {
     let greetings = client.repeat(Name { name: "all".to_owned() }).await.unwrap().into_inner();
     let texts: Vec<_> = greetings.map(|greeting| greeting.unwrap().text).collect().await;
     assert_eq!((texts.len(), texts[99].as_str()), (100, "99 times hello all"));
+}
+
+/// One attempt, on a channel of its own: a call, then a stream that takes two seconds.
+async fn attempt(address: SocketAddr) -> posse::Result<Vec<String>> {
+    let mut client = client(address).await?;
+    let greeting = client.greet(Name { name: "you".to_owned() }).await?.into_inner();
+    let mut greetings = client.repeat(Name { name: "slow".to_owned() }).await?.into_inner();
+    let mut texts = vec![greeting.text];
+    while let Some(greeting) = greetings.message().await? {
+        texts.push(greeting.text);
+    }
+    Ok(texts)
+}
+
+/// As it is deployed, on machines that lose each other.
+#[posse::test(sim, seeds = 20)]
+async fn calls_and_streams_survive_a_partition(sim: Sim) {
+    let serve = || async {
+        let listener = TcpListener::bind("server:50051").await?;
+        posse::http::serve(listener, GreeterServer::new(Polite)).await?;
+        Ok(())
+    };
+    let (server, client) = (sim.host("server", serve).await, sim.host("client", || async { Ok(()) }).await);
+    let address = SocketAddr::new(server.ip().into(), 50051);
+    let asking = client.spawn(async move {
+        for attempts in 1.. {
+            if let Ok(Ok(texts)) = timeout(secs(5), attempt(address)).await {
+                return (attempts, texts);
+            }
+            sleep(posse::ms(100)).await;
+        }
+        unreachable!()
+    });
+    // While it connects, calls, or reads the stream.
+    sleep(posse::ms(sim.random_below(2_000) as u64)).await;
+    sim.partition([&server], [&client]).during(secs(20)).await;
+    let (attempts, texts) = asking.await.unwrap();
+    assert!(attempts > 1, "the partition came too late");
+    let expected = (0..100).map(|n| format!("{n} times hello slow"));
+    assert!(texts.into_iter().eq(std::iter::once("hello you".to_owned()).chain(expected)));
 }
