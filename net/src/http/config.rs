@@ -74,7 +74,7 @@ impl Config {
     }
 
     /// Sets how long a client may take nothing of what it is sent; its connection is then cut. In HTTP/2 it counts while none of the
-    /// streams moves. It holds for a connection that a handler has taken over too. Default: 30 s.
+    /// streams moves. It holds for a connection that a handler has taken over too. Default: 60 s.
     pub const fn write_timeout(mut self, time: Duration) -> Self {
         self.write_timeout = time;
         self
@@ -140,7 +140,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// As long as for a head.
 const BODY_TIMEOUT: Duration = HEADER_TIMEOUT;
-const WRITE_TIMEOUT: Duration = HEADER_TIMEOUT;
+
+/// What nginx takes: the system asks for more only when a good part of its buffer is free, which takes a slow client its time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Guessed; between the seconds of servers of pages and the minutes of proxies.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
