@@ -11,7 +11,8 @@ use std::time::Duration;
 pub(super) struct Standstill {
     limit: Duration,
     since: Option<Instant>,
-    sleep: Option<Sleep>,
+    /// Behind a pointer, as every request has one and hardly any needs it.
+    sleep: Option<Box<Sleep>>,
 }
 
 impl Standstill {
@@ -34,7 +35,7 @@ impl Standstill {
             Some(sleep) => sleep,
             empty => {
                 let Ok(handle) = Handle::try_current() else { return Poll::Pending };
-                empty.insert(Sleep::on(handle, self.limit))
+                empty.insert(Box::new(Sleep::on(handle, self.limit)))
             }
         };
         let since = match self.since {
@@ -46,7 +47,7 @@ impl Standstill {
         };
         let deadline = since.saturating_add(self.limit);
         loop {
-            ready!(Pin::new(&mut *sleep).poll(cx));
+            ready!(Pin::new(&mut **sleep).poll(cx));
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
