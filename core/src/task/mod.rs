@@ -28,8 +28,10 @@ mod join_set;
 mod local_key;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+mod nested;
 pub(crate) mod panic;
 pub(crate) mod poll_record;
+pub(crate) mod poll_waker;
 pub(crate) mod raw;
 mod scope;
 mod state;
