@@ -1,0 +1,6 @@
+//! The behaviours that Tokio's public tests pin down, asked of this crate by its public names alone. `tests/README.md` of the repository
+//! says which file of Tokio's is covered where.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+mod sync_oneshot;
