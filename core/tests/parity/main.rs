@@ -3,4 +3,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
+mod sync_mpsc;
+mod sync_mpsc_counts;
 mod sync_oneshot;
