@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
+mod sync_locks;
 mod sync_mpsc;
 mod sync_mpsc_counts;
 mod sync_oneshot;
