@@ -3,7 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
+mod sync_broadcast;
+mod sync_cancel;
+mod sync_cells;
 mod sync_locks;
 mod sync_mpsc;
 mod sync_mpsc_counts;
+mod sync_notify;
 mod sync_oneshot;
+mod sync_semaphore;
+mod sync_watch;
