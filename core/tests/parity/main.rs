@@ -13,3 +13,4 @@ mod sync_notify;
 mod sync_oneshot;
 mod sync_semaphore;
 mod sync_watch;
+mod time_delay_queue;
