@@ -14,3 +14,5 @@ mod sync_oneshot;
 mod sync_semaphore;
 mod sync_watch;
 mod time_delay_queue;
+mod time_interval;
+mod time_sleep;
