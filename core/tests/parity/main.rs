@@ -2,6 +2,7 @@
 //! says which file of Tokio's is covered where.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod macros_select;
 mod support;
 mod sync_broadcast;
 mod sync_cancel;
