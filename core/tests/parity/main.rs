@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod macros_select;
+mod runtime;
 mod support;
 mod sync_broadcast;
 mod sync_cancel;
