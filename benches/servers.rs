@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -71,7 +71,7 @@ fn posse_runtime() -> posse::runtime::Runtime {
 }
 
 /// Answers with a word, after the whole body has been read and dropped.
-async fn hello(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hello<B: Body + Unpin>(mut request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     while let Some(Ok(_)) = request.body_mut().frame().await {}
     Ok(Response::new(Full::new(Bytes::from_static(b"Hello, world!"))))
 }
@@ -81,7 +81,9 @@ async fn hyper_on_posse() {
     announce(listener.local_addr().unwrap());
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        posse::task::spawn(async move { http1::Builder::new().serve_connection(stream, service_fn(hello)).await });
+        posse::task::spawn(async move {
+            http1::Builder::new().serve_connection(stream, service_fn(hello::<Incoming>)).await
+        });
     }
 }
 
@@ -96,7 +98,9 @@ async fn hyper_on_tokio() {
     announce(listener.local_addr().unwrap());
     loop {
         let stream = hyper_util::rt::TokioIo::new(listener.accept().await.unwrap().0);
-        tokio::spawn(async move { http1::Builder::new().serve_connection(stream, service_fn(hello)).await });
+        tokio::spawn(
+            async move { http1::Builder::new().serve_connection(stream, service_fn(hello::<Incoming>)).await },
+        );
     }
 }
 

@@ -18,6 +18,7 @@ pub mod error {
     pub use super::timeout::Elapsed;
 }
 
+pub use crate::util::backoff::Backoff;
 pub use clock::Clock;
 pub use delay_queue::{DelayKey, DelayQueue, Expired};
 pub use instant::Instant;
