@@ -104,6 +104,8 @@ pub(crate) struct Peer {
     pub(super) asks_wait: AtomicBool,
     /// More of them may be begun.
     pub(super) begin: Notify,
+    /// Its last long frame came too slowly. Written and read by its connection alone.
+    pub(super) dawdled: AtomicBool,
     /// The phase has changed.
     moved: Notify,
     /// The node is down, or this one closes: its connection ends.
@@ -151,6 +153,7 @@ impl Peer {
             watchers: Mutex::default(),
             output: Notify::new(),
             asks_wait: AtomicBool::new(false),
+            dawdled: AtomicBool::new(false),
             begin: Notify::new(),
             moved: Notify::new(),
             closing,

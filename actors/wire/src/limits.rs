@@ -41,8 +41,8 @@ pub struct Limits {
     /// ones: 32 times their bytes and 16 MiB. At least `message_bytes_max`. Default 128 MiB.
     pub decoded_bytes_max: usize,
     /// Bytes of long frames, those beyond 128 KiB, that are being received, from all nodes together. A long frame counts in
-    /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s. At
-    /// least `message_bytes_max`. Default 64 MiB.
+    /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s and
+    /// without a pause of a second; the more wait the quicker, up to 16 times. At least `message_bytes_max`. Default 64 MiB.
     pub receiving_bytes_max: usize,
     /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way. One
     /// actor takes as much of it as stays free for all others, half at most. Default 8 MiB.
