@@ -60,6 +60,12 @@ impl LongFrames {
         (1 + self.waiting.load(Ordering::Relaxed)).min(SHARES_MAX)
     }
 
+    /// True unless all of the room is free.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_taken(&self) -> bool {
+        self.room.available_permits() < self.bytes_max
+    }
+
     async fn until_nobody_waits(&self) {
         loop {
             let free = self.free.notified();
