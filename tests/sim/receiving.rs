@@ -1,6 +1,7 @@
 //! Long frames that arrive in part, and short ones that are long once they are decoded: what a peer can make a node hold.
 
-use crate::probe::{Probing, Rogue, find, id_of, idle, message, moment, peer, probe_of, server, settled, state};
+use crate::probe::{Probing, find, id_of, idle, message, moment, peer, probe_of, server, settled, state};
+use crate::rogue::Rogue;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
