@@ -3,6 +3,7 @@
 //!
 //! One test, so that nothing else allocates in the process.
 #![allow(missing_docs, clippy::unwrap_used)]
+#![expect(clippy::disallowed_types, reason = "messages of programs have them")]
 
 #[path = "../actors/src/protocol/decode_limits.rs"]
 mod decode_limits;
