@@ -419,38 +419,90 @@ impl fmt::Display for ChildError {
 
 impl StdError for ChildError {}
 
-/// Why a name did not lead to an actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a name did not lead to an actor. It says which name, and of the node that is the reason its name and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindError {
     /// Nobody has published the name.
-    NotFound,
+    NotFound {
+        /// What was looked for.
+        name: Box<str>,
+    },
     /// The name belongs to an actor that speaks another protocol.
-    WrongProtocol,
+    WrongProtocol {
+        /// What was looked for.
+        name: Box<str>,
+        /// The name of the node that has it.
+        node: Box<str>,
+    },
     /// Nobody who could be asked has published the name, and a node that was asked, or that this one joined, is down.
-    NodeDown,
-    /// Nobody who could be asked has published the name, and a node that this one joined refuses it; why.
-    Refused(Goodbye),
+    NodeDown {
+        /// What was looked for.
+        name: Box<str>,
+        /// The name of the node that is down.
+        node: Box<str>,
+        /// Where it was; empty if it did not listen.
+        at: Vec<SocketAddr>,
+    },
+    /// Nobody who could be asked has published the name, and a node that this one joined refuses it.
+    Refused {
+        /// What was looked for.
+        name: Box<str>,
+        /// Where the node is.
+        at: Vec<SocketAddr>,
+        /// Why.
+        code: Goodbye,
+    },
     /// Nobody who could be asked has published the name, and to some node 65,536 such questions are on their way already.
-    Overloaded,
+    Overloaded {
+        /// What was looked for.
+        name: Box<str>,
+        /// The name of that node.
+        node: Box<str>,
+    },
     /// No answer before the deadline.
-    Timeout,
+    Timeout {
+        /// What was looked for.
+        name: Box<str>,
+        /// The names of the nodes that did not answer.
+        nodes: Vec<Box<str>>,
+    },
 }
 
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "nobody has published the name",
-            Self::WrongProtocol => "the name belongs to an actor that speaks another protocol",
-            Self::NodeDown => "a node that may know the name is down",
-            Self::Refused(code) => return write!(f, "a node that may know the name refuses this one: {code}"),
-            Self::Overloaded => "too many names are being looked for",
-            Self::Timeout => "no answer before the deadline",
-        })
+        match self {
+            Self::NotFound { name } => write!(f, "nobody has published the name `{name}`"),
+            Self::WrongProtocol { name, node } => {
+                write!(f, "the name `{name}` belongs to an actor of node `{node}` that speaks another protocol")
+            }
+            Self::NodeDown { name, node, at } if at.is_empty() => {
+                write!(f, "node `{node}`, which may know the name `{name}`, is down")
+            }
+            Self::NodeDown { name, node, at } => {
+                write!(f, "node `{node}` at {}, which may know the name `{name}`, is down", Addresses(at))
+            }
+            Self::Refused { name, at, .. } => {
+                write!(f, "the node at {}, which may know the name `{name}`, refuses this one", Addresses(at))
+            }
+            Self::Overloaded { name, node } => {
+                write!(f, "node `{node}` is asked for too many names to be asked for `{name}`")
+            }
+            Self::Timeout { name, nodes } => {
+                write!(f, "no answer before the deadline about the name `{name}` from {}", nodes.join(", "))
+            }
+        }
     }
 }
 
-impl StdError for FindError {}
+impl StdError for FindError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
 
 /// Why a node did not start, or did not reach another one. What it says itself names the address; why is its
 /// [`source`](StdError::source).
@@ -603,7 +655,7 @@ mod tests {
             SendReason::Encode("depth".into()).to_string(),
             AskError::Deadlock.to_string(),
             AskError::Decode("depth".into()).to_string(),
-            FindError::WrongProtocol.to_string(),
+            FindError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
             SpawnError::NameTaken.to_string(),
             NodeError::Handshake { with: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];

@@ -189,9 +189,10 @@ async fn names_that_lead_nowhere_say_why() {
     }
     let (server, tester) = server("a").await;
     let (client, _) = client(&server).await;
-    assert_eq!(client.find::<Testing>("nobody").await.unwrap_err(), FindError::NotFound);
-    assert_eq!(client.find::<Other>("tester").await.unwrap_err(), FindError::WrongProtocol);
-    assert_eq!(server.find::<Other>("tester").await.unwrap_err(), FindError::WrongProtocol);
+    assert_eq!(client.find::<Testing>("nobody").await.unwrap_err(), FindError::NotFound { name: "nobody".into() });
+    let other = FindError::WrongProtocol { name: "tester".into(), node: server.name().into() };
+    assert_eq!(client.find::<Other>("tester").await.unwrap_err(), other);
+    assert_eq!(server.find::<Other>("tester").await.unwrap_err(), other);
     let second = posse::spawn(Tester::default);
     let taken = server.publish("tester", second.share::<Testing>()).await.unwrap_err();
     assert_eq!(taken.to_string(), "the name `tester` is taken");
@@ -199,7 +200,7 @@ async fn names_that_lead_nowhere_say_why() {
     // The name ends with its actor.
     tester.kill();
     tester.closed().await;
-    assert_eq!(client.find::<Testing>("tester").await.unwrap_err(), FindError::NotFound);
+    assert_eq!(client.find::<Testing>("tester").await.unwrap_err(), FindError::NotFound { name: "tester".into() });
     server.publish("tester", second.share::<Testing>()).await.unwrap();
     assert_eq!(client.find::<Testing>("tester").await.unwrap().echo("2".to_owned()).await.unwrap(), "2");
 }

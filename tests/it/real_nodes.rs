@@ -92,7 +92,10 @@ async fn a_name_that_was_taken_back_is_found_by_nobody() {
     assert!(client.find::<Testing>("tester").await.is_ok());
     assert!(server.unpublish("tester"));
     assert!(!server.unpublish("tester"));
-    assert_eq!(client.find::<Testing>("tester").await.unwrap_err(), posse::FindError::NotFound);
+    assert_eq!(
+        client.find::<Testing>("tester").await.unwrap_err(),
+        posse::FindError::NotFound { name: "tester".into() }
+    );
     let again = posse::spawn(Tester::default).share::<Testing>();
     server.publish("tester", again).await.unwrap();
     assert!(client.find::<Testing>("tester").await.is_ok());

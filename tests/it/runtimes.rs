@@ -58,7 +58,10 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
     for (runtime, Cluster { node, tester }) in &runtimes {
         runtime.block_on(async {
             assert_eq!(tester.ask(crate::real_cluster::Echo { text: "still".into() }).await.unwrap(), "still");
-            assert_eq!(node.find::<Testing>("nobody").await.unwrap_err(), FindError::NotFound);
+            assert_eq!(
+                node.find::<Testing>("nobody").await.unwrap_err(),
+                FindError::NotFound { name: "nobody".into() }
+            );
         });
     }
 }

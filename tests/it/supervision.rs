@@ -157,7 +157,7 @@ async fn a_supervisor_can_be_a_child() {
     settle().await;
     assert_eq!(log.take(), ["leaf started"]);
     outer.shutdown().await;
-    assert_eq!(log.take(), ["leaf stopped: it came to its end"]);
+    assert_eq!(log.take(), ["leaf stopped: it was shut down"]);
     assert_eq!(posse::System::current().alive(), 0);
 }
 

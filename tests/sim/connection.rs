@@ -1,9 +1,9 @@
 //! Failure scenarios of connections, numbered as in the design of the node protocol.
 
 use crate::probe::{
-    Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled, state,
-    until_closed,
+    echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled, state, until_closed,
 };
+use crate::rogue::Rogue;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};

@@ -1,145 +1,14 @@
-//! A hostile peer as a role: it gets in as any node does, then says what it likes, frame by frame, with the vocabulary of the
-//! protocol. [`Liar::send`] says one thing; [`Liar::script`] draws what to say from the seed.
+//! Hostile peers that are let in and say what they like: honest nodes talk to each other as if they were not there.
 
-use crate::probe::{Probing, Rogue, echo, find, id_of, idle, message, moment, server, state};
-use bytes::BytesMut;
+use crate::probe::{Probe, Probing, echo, find, id_of, idle, moment, server, settled, state};
+use crate::rogue::{Frame, Rogue};
 use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::Sim;
-use posse::time::{sleep, timeout};
-use posse_wire::{ActorKey, Kind};
+use posse::time::sleep;
+use posse_wire::{Kind, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// A frame, made by hand. Nothing about it needs to be true.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    pub kind: Kind,
-    pub type_ix: u16,
-    pub to: ActorKey,
-    pub correlation: Option<u64>,
-    pub deadline_ms: Option<u32>,
-    pub body: Vec<u8>,
-}
-
-impl Frame {
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, type_ix: u16::MAX, to: ActorKey::NODE, correlation: None, deadline_ms: None, body: Vec::new() }
-    }
-
-    pub fn to(self, to: ActorKey) -> Self {
-        Self { to, ..self }
-    }
-
-    pub fn correlation(self, correlation: u64) -> Self {
-        Self { correlation: Some(correlation), ..self }
-    }
-
-    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
-        Self { body: body.into(), ..self }
-    }
-
-    /// A body of little-endian words.
-    pub fn words(self, words: impl IntoIterator<Item = u64>) -> Self {
-        Self { body: words.into_iter().flat_map(u64::to_le_bytes).collect(), ..self }
-    }
-
-    fn and_body(mut self, more: &[u8]) -> Self {
-        self.body.extend(more);
-        self
-    }
-
-    pub fn bytes(&self) -> Vec<u8> {
-        let flags = u8::from(self.correlation.is_some()) * 2 + u8::from(self.deadline_ms.is_some()) * 4;
-        let len = 16 + 8 * usize::from(flags.count_ones() as u8) + self.body.len();
-        let mut bytes = (len as u32).to_le_bytes().to_vec();
-        bytes.extend([self.kind as u8, flags]);
-        bytes.extend(self.type_ix.to_le_bytes());
-        bytes.extend(self.to.slot.to_le_bytes());
-        bytes.extend(self.to.generation.to_le_bytes());
-        bytes.extend(self.correlation.iter().flat_map(|id| id.to_le_bytes()));
-        bytes.extend(self.deadline_ms.iter().flat_map(|ms| u64::from(*ms).to_le_bytes()));
-        bytes.extend(&self.body);
-        bytes
-    }
-}
-
-/// A node that lies. It reads what it is sent unless it is told not to, and draws no conclusions.
-pub struct Liar {
-    pub stream: TcpStream,
-    /// The probe of the node it talks to.
-    pub probe: ActorKey,
-    input: BytesMut,
-}
-
-impl Liar {
-    pub async fn enter(node: SocketAddr, name: &str) -> Self {
-        let rogue = Rogue::enter(node, name).await;
-        Self { stream: rogue.stream, probe: rogue.probe, input: BytesMut::new() }
-    }
-
-    /// Says one thing. False if nobody listens any more.
-    pub async fn send(&mut self, frame: &Frame) -> bool {
-        let bytes = frame.bytes();
-        timeout(ms(50), self.stream.write_all(&bytes)).await.is_ok_and(|written| written.is_ok())
-    }
-
-    /// Takes what there is to read within a time. False if the connection has ended.
-    pub async fn read_for(&mut self, time: Duration) -> bool {
-        let reading = async {
-            while self.stream.read_buf(&mut self.input).await.is_ok_and(|read| read > 0) {
-                self.input.clear();
-            }
-        };
-        timeout(time, reading).await.is_err()
-    }
-
-    /// Something to say: true or not, but in the words of the protocol.
-    pub fn draw(&self, sim: &Sim) -> Frame {
-        let id = sim.random_below(4) as u64 | 1 << 32;
-        // Zeros are a short time, a short list and an empty text.
-        let text = |len| vec![0; len];
-        let number = || 1_u64 << sim.random_below(64);
-        match sim.random_below(17) {
-            0 => Frame::new(Kind::Reply).correlation(id).body(text(8)),
-            1 => Frame::new(Kind::ReplyErr).correlation(id).body([sim.random_below(20) as u8, 0]),
-            2 => Frame::new(Kind::Down).correlation(id).body([sim.random_below(9) as u8, 0]),
-            3 => Frame::new(Kind::Resolved).correlation(id).body([1, 0, 0, 0, 0, 0, 0, 0]),
-            4 => Frame::new(Kind::Watch).correlation(number()).to(self.probe),
-            5 => Frame::new(Kind::Unwatch).correlation(id),
-            6 => Frame::new(Kind::Cancel).correlation(id),
-            7 => Frame::new(Kind::Ping).words([number(), number()]),
-            8 => Frame::new(Kind::Pong).words([number(), number()]),
-            9 => Frame::new(Kind::Resolve).correlation(number()).body(text(8 + sim.random_below(50))),
-            10 => Frame::new(Kind::Held).words([number(), number(), number()]),
-            11 => Frame::new(Kind::Ack).words([0, 0, 0, 0, 0, 0]),
-            12 => Frame::new(Kind::NodeInfo).words([number(), number()]).and_body(&[1, 0, b'n', b'x', b':', b'1']),
-            13 => Frame { type_ix: sim.random_below(20) as u16, ..Frame::new(Kind::Tell).to(self.probe).body(text(8)) },
-            14 => self.ask("give", &(sim.random_below(100_000) as u64).to_le_bytes(), number()),
-            15 => self.ask("slow", &(sim.random_below(3000) as u64).to_le_bytes(), number()),
-            _ => Frame::new(Kind::Tell).to(ActorKey { slot: sim.random_below(9) as u32, generation: 1 }),
-        }
-    }
-
-    /// An ask of the probe, with its type in the receiver's table guessed.
-    fn ask(&self, name: &str, body: &[u8], correlation: u64) -> Frame {
-        let info = message(name);
-        let at = <Probing as posse::protocol::Protocol>::MESSAGES.iter().position(|message| message.id == info.id);
-        let ask = Frame::new(Kind::Ask).to(self.probe).correlation(correlation).body(body);
-        Frame { type_ix: at.unwrap_or(0) as u16, deadline_ms: Some(1000), ..ask }
-    }
-
-    /// Says so many things, reading what comes back only now and then. Ends early if it is shown the door.
-    pub async fn script(&mut self, sim: &Sim, count: usize) {
-        let reads = sim.random_below(2) == 0;
-        for _ in 0..count {
-            let frame = self.draw(sim);
-            if !self.send(&frame).await || (reads && !self.read_for(ms(1)).await) {
-                return;
-            }
-        }
-    }
-}
 
 /// Whatever a liar says, in whatever order, whether it reads the answers or not: honest nodes talk to each other as if it
 /// were not there.
@@ -150,7 +19,7 @@ async fn liar_harms_nobody_else(sim: Sim) {
     let (address, dice) = (a.address(), sim.clone());
     let lying = host.spawn(async move {
         for n in 0..3 {
-            let mut liar = Liar::enter(address, &format!("liar{n}")).await;
+            let mut liar = Rogue::enter(address, &format!("liar{n}")).await;
             liar.script(&dice, 100).await;
         }
     });
@@ -161,4 +30,100 @@ async fn liar_harms_nobody_else(sim: Sim) {
         assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
     }
     lying.abort();
+}
+
+/// One of a kind, as often as one likes.
+fn of_kind(rogue: &Rogue, kind: usize, n: u64) -> Frame {
+    let id = n | 1 << 32;
+    match kind {
+        0 => Frame::new(Kind::Resolve).correlation(n).body([vec![0; 8], n.to_le_bytes().to_vec()].concat()),
+        1 => Frame::new(Kind::Watch).correlation(n).to(rogue.probe),
+        2 => Frame::new(Kind::Unwatch).correlation(n / 2),
+        3 => rogue.ask("echo", &1_u64.to_le_bytes().iter().chain(b"x").copied().collect::<Vec<_>>(), n),
+        4 => Frame::new(Kind::Cancel).correlation(n / 2),
+        5 => Frame::new(Kind::Ping).words([n, n]),
+        6 => Frame::new(Kind::Pong).words([n, n]),
+        7 => {
+            let name = format!("third-{n}");
+            let id = posse::NodeId::new(&name, n);
+            let body = [&(name.len() as u16).to_le_bytes()[..], name.as_bytes(), b"host:1"].concat();
+            Frame::new(Kind::NodeInfo).words([id.name_hash, id.incarnation]).and_body(&body)
+        }
+        8 => Frame::new(Kind::Held).words([n, 1, 1]),
+        9 => Frame::new(Kind::Ack).words([0; 6]),
+        10 => Frame::new(Kind::Reply).correlation(id).body([0; 8]),
+        11 => Frame::new(Kind::Types).body([(n as u32).to_le_bytes(), (n as u32).to_le_bytes()].concat()),
+        12 => Frame::new(Kind::GoAway).body([vec![n as u8 % 16], vec![0; 15]].concat()),
+        _ => rogue.tell_nobody(n),
+    }
+}
+
+/// Floods of one kind, anything drawn, and anything with a bit turned; at any moment, also within a frame, it leaves.
+async fn flood(sim: Sim, node: SocketAddr, name: String) {
+    let probe = Rogue::enter(node, &name).await.probe;
+    for _ in 0..4 {
+        // Its former connection may not be closed yet.
+        let Ok(stream) = TcpStream::connect(node).await else { return };
+        let Some(mut rogue) = Rogue::shake_hands(stream, Role::Initiator, Rogue::hello(&name)).await else {
+            sleep(moment(&sim, 100)).await;
+            continue;
+        };
+        rogue.probe = probe;
+        let (kind, reads, is_wild) = (sim.random_below(16), sim.random_below(2) == 0, sim.random_below(3) == 0);
+        let lasts = 20 + sim.random_below(400) as u64;
+        for n in 1..lasts {
+            let frame = if kind < 14 { of_kind(&rogue, kind, n) } else { rogue.draw(&sim) };
+            let mut bytes = frame.bytes();
+            if is_wild && sim.random_below(20) == 0 {
+                let at = sim.random_below(bytes.len());
+                bytes[at] ^= 1 << sim.random_below(8);
+            }
+            let cut = if n + 1 == lasts { sim.random_below(bytes.len()) } else { bytes.len() };
+            if !rogue.send_bytes(&bytes[..cut]).await || (reads && !rogue.read_for(ms(1)).await) {
+                break;
+            }
+        }
+        if sim.random_below(2) == 0 {
+            let _ = rogue.stream.set_linger(Some(Duration::ZERO));
+        }
+        drop(rogue);
+        sleep(moment(&sim, 100)).await;
+    }
+}
+
+/// Hostile peers flood a node with frames of every kind, true, drawn and broken, and leave within them, while honest nodes
+/// talk to it: every honest ask is answered. When they are gone, nothing of them is left: the audit after the run checks the
+/// accounts of every relation that is down.
+#[posse::test(sim, seeds = 40)]
+async fn floods_of_every_kind_leave_every_honest_ask_answered_and_nothing_behind(sim: Sim) {
+    let (a, b, c) = (server(&sim, "a").await, sim.node("b").await, server(&sim, "c").await);
+    let host = idle(&sim, "host").await;
+    // Not the one that rogues know: they have it sleep for as long as they like.
+    let apart = a.run(async { posse::spawn(Probe::default).share::<Probing>() }).await;
+    a.with(|node| async move { node.publish("apart", apart).await }).await.unwrap();
+    find(&b, &a).await;
+    find(&c, &a).await;
+    let find_apart = |node: Node| async move { node.find::<Probing>("apart").await.unwrap() };
+    let probes = [b.with(find_apart).await, find(&b, &c).await, c.with(find_apart).await];
+    let floods: Vec<_> = (0..3).map(|n| host.spawn(flood(sim.clone(), a.address(), format!("rogue{n}")))).collect();
+    let mut answered = 0;
+    while answered < 20 || floods.iter().any(|flood| !flood.is_finished()) {
+        for (from, probe) in [&b, &b, &c].into_iter().zip(&probes) {
+            assert_eq!(echo(from, probe, secs(5)).await.unwrap(), "there?");
+        }
+        answered += 1;
+        sleep(moment(&sim, 50)).await;
+        assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
+        assert_eq!(state(&c, id_of(&a)), Some(PeerState::Connected));
+    }
+    for flood in floods {
+        flood.await.unwrap();
+    }
+    let rogues =
+        || a.node().unwrap().peers().into_iter().filter(|peer| peer.name.starts_with("rogue")).collect::<Vec<_>>();
+    sim.until(secs(30), "the rogues are down", || rogues().iter().all(|peer| peer.state == PeerState::Down)).await;
+    assert!(!rogues().is_empty());
+    assert!(rogues().iter().all(|peer| peer.counters.unsettled == 0));
+    settled(&sim, &b, id_of(&a)).await;
+    settled(&sim, &c, id_of(&a)).await;
 }

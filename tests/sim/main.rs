@@ -4,6 +4,7 @@
 mod cluster;
 mod connection;
 mod death;
+mod dialling;
 mod echo;
 mod guide;
 mod http;
@@ -17,6 +18,7 @@ mod probe;
 mod receiving;
 mod renewal;
 mod reports;
+mod rogue;
 mod stranger;
 mod supervision;
 mod watch;

@@ -1,8 +1,9 @@
 //! Failure scenarios of messages, numbered as in the design of the node protocol.
 
 use crate::probe::{
-    Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, peer, probe_of, seen, server, settled, state,
+    Probe, Probing, echo, find, id_of, idle, message, moment, peer, probe_of, seen, server, settled, state,
 };
+use crate::rogue::Rogue;
 use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::{Network, Sim};

@@ -1,9 +1,10 @@
 //! Two nodes under pressure: replies that are not read, actors that do not return, ways that are stuck or cut for any time.
 
 use crate::probe::{
-    Note, Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server,
-    settled, state,
+    Note, Probe, Probing, echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled,
+    state,
 };
+use crate::rogue::Rogue;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};

@@ -1,13 +1,11 @@
-//! An actor that writes down what it sees, a node made by hand, and what the failure scenarios share.
+//! An actor that writes down what it sees, and what the failure scenarios share.
 
-use bytes::BytesMut;
 use posse::NodeId;
-use posse::cluster::{Counters, Limits, PeerInfo, PeerState};
+use posse::cluster::{Counters, PeerInfo, PeerState};
 use posse::prelude::*;
 use posse::sim::{MachineBuilder, Sim, SimMachine};
-use posse_wire::{ActorKey, Event, Greeting, Hello, Resolution, Role, Session, TypeInfo, fnv1a64};
+use posse_wire::{TypeInfo, fnv1a64};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// As deep as one likes.
@@ -206,85 +204,6 @@ pub fn numbers(seen: &[String]) -> Vec<u64> {
 /// A random time below so many milliseconds.
 pub fn moment(sim: &Sim, below_ms: usize) -> Duration {
     Duration::from_micros(sim.random_below(below_ms * 1000) as u64)
-}
-
-/// What a node looks like from outside that speaks the protocol up to READY and then whatever the test wants.
-pub struct Rogue {
-    pub stream: TcpStream,
-    input: BytesMut,
-    pub session: Session<&'static str>,
-    pub probe: ActorKey,
-}
-
-/// Rogues have no clock: they never send a sign of life by themselves.
-const NOW: Duration = Duration::ZERO;
-
-/// Lets a peer made by hand in: its stream, what has arrived beyond the handshake, and its session.
-pub async fn shake_hands<T>(to: SocketAddr, own: Hello) -> (TcpStream, BytesMut, Session<T>) {
-    let mut stream = TcpStream::connect(to).await.unwrap();
-    let (greeting, bytes) = Greeting::new(Role::Initiator, own);
-    stream.write_all(&bytes).await.unwrap();
-    let mut input = BytesMut::new();
-    let introduced = loop {
-        assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-        if let Some(introduced) = greeting.read(&mut input).unwrap() {
-            break introduced;
-        }
-    };
-    let (mut agreeing, ready) = introduced.admit(&[]);
-    stream.write_all(&ready).await.unwrap();
-    let connected = loop {
-        if let Some(connected) = agreeing.read(&mut input).unwrap() {
-            break connected;
-        }
-        assert_ne!(stream.read_buf(&mut input).await.unwrap(), 0, "shown the door");
-    };
-    let mut session = Session::new(Limits::default(), &[]);
-    session.attach(connected, Duration::ZERO);
-    (stream, input, session)
-}
-
-impl Rogue {
-    pub async fn enter(node: SocketAddr, name: &str) -> Self {
-        let (stream, input, session) = shake_hands(node, Self::hello(name)).await;
-        let mut rogue = Self { stream, input, session, probe: ActorKey::NODE };
-        rogue.session.resolve(fnv1a64(b"Probing"), "probe", "where").unwrap();
-        let Event::Resolved("where", Resolution::Found(found)) = rogue.next().await else { panic!("not found") };
-        rogue.probe = found.key;
-        rogue
-    }
-
-    pub fn hello(name: &str) -> Hello {
-        Hello::new("default", name, 1, "", &Limits::default()).unwrap()
-    }
-
-    pub async fn flush(&mut self) {
-        while let Some(bytes) = self.session.output(NOW) {
-            self.stream.write_all(&bytes).await.unwrap();
-        }
-    }
-
-    /// The bytes of a message, which is not sent.
-    pub fn frame(&mut self, info: TypeInfo, body: &[u8]) -> BytesMut {
-        self.session.tell(self.probe, info, body).unwrap();
-        self.session.output(NOW).unwrap()
-    }
-
-    pub async fn next(&mut self) -> Event<&'static str> {
-        self.flush().await;
-        loop {
-            match self.session.next(&mut self.input, NOW).unwrap() {
-                Some(Event::Settled) => {}
-                Some(event) => return event,
-                None => assert_ne!(self.stream.read_buf(&mut self.input).await.unwrap(), 0, "closed"),
-            }
-        }
-    }
-
-    /// Reads to the end, which has to come within a time.
-    pub async fn ends(&mut self, within: Duration) -> Vec<u8> {
-        until_closed(&mut self.stream, within).await
-    }
 }
 
 /// Reads to the end, or a reset, which has to come within a time.

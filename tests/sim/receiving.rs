@@ -1,6 +1,7 @@
 //! Long frames that arrive in part, and short ones that are long once they are decoded: what a peer can make a node hold.
 
-use crate::probe::{Probing, Rogue, find, id_of, idle, message, peer, probe_of, server, settled, state};
+use crate::probe::{Probing, find, id_of, idle, message, moment, peer, probe_of, server, settled, state};
+use crate::rogue::Rogue;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
@@ -58,7 +59,8 @@ async fn peers_that_dawdle_take_no_more_than_there_is_room_and_keep_nobody_out(s
             })
         })
         .collect();
-    sleep(ms(900)).await;
+    // Nobody is cut so soon.
+    sleep(ms(60)).await;
     // Beside what has room: 128 KiB each, what a read brings beyond, and what is on its way.
     let bound = 2 * 1024 * 1024 + 16 * (128 + 64 + 2 * 64) * 1024;
     let taken = sent.load(Ordering::Relaxed);
@@ -73,6 +75,37 @@ async fn peers_that_dawdle_take_no_more_than_there_is_room_and_keep_nobody_out(s
         assert!(said.contains("too slowly while others wait for room") || said.contains("no frame for 4s"), "{said}");
     }
     assert_eq!(weigh(&b, &probe, secs(5)).await, Ok(LONG as u64));
+}
+
+/// Fifty peers at a time that dawdle, and come back when they are cut, hold nobody up who sends what it has announced.
+#[posse::test(sim, seeds = 3)]
+async fn honest_long_message_is_soon_received_among_fifty_that_dawdle(sim: Sim) {
+    let (a, b) = (server(&sim, "a").limits(room_for(4)).await, sim.node("b").limits(room_for(4)).await);
+    let (probe, host, address) = (find(&b, &a).await, idle(&sim, "host").await, a.address());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let dawdling: Vec<_> = (0..50)
+        .map(|n| {
+            let sent = sent.clone();
+            host.spawn(async move {
+                loop {
+                    let rogue = Rogue::enter(address, &format!("rogue{n}")).await;
+                    dawdle(rogue, sent.clone()).await;
+                    // Until its former connection is closed.
+                    sleep(ms(50)).await;
+                }
+            })
+        })
+        .collect();
+    sleep(moment(&sim, 300)).await;
+    for _ in 0..3 {
+        let begun = sim.elapsed();
+        assert_eq!(weigh(&b, &probe, secs(60)).await, Ok(LONG as u64));
+        let took = sim.elapsed() - begun;
+        assert!(took < secs(2), "it took {took:?}");
+        sleep(moment(&sim, 1000)).await;
+    }
+    assert_eq!(peer(&b, id_of(&a)).unwrap().counters.lost, 0);
+    dawdling.iter().for_each(|task| task.abort());
 }
 
 /// Long messages of many nodes at once take turns; none is lost, nobody is given up.

@@ -137,11 +137,13 @@ async fn name_of_a_node_that_is_down_is_not_said_to_be_unknown(sim: Sim) {
     sim.kill(&a).await;
     sim.until(secs(1), "it is down", || state(&b, id) == Some(PeerState::Down)).await;
     let found = b.with(|node| async move { node.find::<Probing>("probe").await }).await;
-    assert_eq!(found.unwrap_err(), FindError::NodeDown);
+    let error = found.unwrap_err();
+    assert_eq!(error, FindError::NodeDown { name: "probe".into(), node: "a".into(), at: vec![a.address()] });
+    assert_eq!(error.to_string(), format!("node `a` at {}, which may know the name `probe`, is down", a.address()));
     sim.restart(&a).await;
     sim.until(secs(5), "it is back", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
     let found = b.with(|node| async move { node.find::<Probing>("nobody").await }).await;
-    assert_eq!(found.unwrap_err(), FindError::NotFound);
+    assert_eq!(found.unwrap_err(), FindError::NotFound { name: "nobody".into() });
 }
 
 /// Another process has taken the name: the first one is told, and says so.
@@ -164,7 +166,10 @@ async fn node_whose_name_was_taken_hears_of_it(sim: Sim) {
     })
     .await;
     let found = a.with(|node| async move { node.find::<Probing>("elsewhere").await }).await;
-    assert_eq!(found.unwrap_err(), FindError::Refused(Goodbye::Stale));
+    let error = found.unwrap_err();
+    let refused = FindError::Refused { name: "elsewhere".into(), at: vec![b.address()], code: Goodbye::Stale };
+    assert_eq!(error, refused);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), Goodbye::Stale.to_string());
     let replaced = |event: &NodeEvent| matches!(event, NodeEvent::Down { node, reason: DownReason::Replaced, .. } if *node == first);
     assert!(other.lock().unwrap().iter().any(replaced));
     sleep(secs(20)).await;

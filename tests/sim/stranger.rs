@@ -1,18 +1,15 @@
 //! What somebody says before a handshake with it is completed, of itself or of a third node, changes nothing; and what a
 //! member says is checked.
 
-use crate::probe::{
-    Probe, Probing, Rogue, echo, find, id_of, idle, message, moment, probe_of, seen, server, shake_hands, state,
-};
+use crate::probe::{Probe, Probing, echo, find, id_of, idle, message, moment, probe_of, seen, server, state};
+use crate::rogue::Rogue;
 use bytes::BytesMut;
 use posse::NodeId;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{sleep, timeout};
-use posse_wire::{
-    ActorKey, Event, Greeting, Hello, INCARNATION_MAX, Introduction, Role, Session, TypeInfo, WireRef, fnv1a64,
-};
+use posse_wire::{ActorKey, Event, Greeting, Hello, INCARNATION_MAX, Introduction, Role, TypeInfo, WireRef, fnv1a64};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,44 +26,6 @@ async fn claim(to: SocketAddr, name: &str, incarnation: u64, address: &str) {
             Ok(read) if read > 0 => {}
             _ => return,
         }
-    }
-}
-
-/// A node made by hand that is connected to another one.
-struct Member {
-    stream: TcpStream,
-    input: BytesMut,
-    session: Session<()>,
-}
-
-impl Member {
-    async fn enter(to: SocketAddr, name: &str, incarnation: u64) -> Self {
-        let hello = Hello::new("default", name, incarnation, "", &Limits::default()).unwrap();
-        let (stream, input, session) = shake_hands(to, hello).await;
-        Self { stream, input, session }
-    }
-
-    async fn flush(&mut self) {
-        while let Some(bytes) = self.session.output(Duration::ZERO) {
-            self.stream.write_all(&bytes).await.unwrap();
-        }
-    }
-
-    async fn next(&mut self) -> Event<()> {
-        self.flush().await;
-        loop {
-            match self.session.next(&mut self.input, Duration::ZERO).unwrap() {
-                Some(Event::Settled) => {}
-                Some(event) => return event,
-                None => assert_ne!(self.stream.read_buf(&mut self.input).await.unwrap(), 0, "closed"),
-            }
-        }
-    }
-
-    async fn find(&mut self, protocol: &str, name: &str) -> ActorKey {
-        self.session.resolve(fnv1a64(protocol.as_bytes()), name, ()).unwrap();
-        let Event::Resolved((), posse_wire::Resolution::Found(found)) = self.next().await else { panic!("not found") };
-        found.key
     }
 }
 
@@ -110,11 +69,11 @@ async fn wrong_address_of_a_third_node_bans_nobody(sim: Sim) {
     let (to, pass) = (a.address(), message("pass"));
     let lying = host.spawn(async move {
         let mute = TcpListener::bind("host:9").await.unwrap();
-        let mut liar = Member::enter(to, "liar", 1).await;
+        let mut liar = Rogue::join(to, "liar", 1).await;
         let probe = liar.find("Probing", "probe").await;
         liar.session.introduce(&Introduction { node: third, name: "c".into(), address }, Duration::ZERO);
         let body = [encoded(probe_at(third)), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
-        liar.session.ask(probe, pass, &body, secs(60), ()).unwrap();
+        liar.session.ask(probe, pass, &body, secs(60), "").unwrap();
         liar.flush().await;
         // It keeps quiet, and stays for as long as it is not silent.
         let _ = timeout(secs(3), liar.next()).await;
@@ -161,7 +120,7 @@ async fn references_keep_no_node_out(sim: Sim) {
     let to = a.address();
     let held = host
         .run(async move {
-            let mut member = Member::enter(to, "member", 1).await;
+            let mut member = Rogue::join(to, "member", 1).await;
             let holder = member.find("Holding", "holder").await;
             let mut body = 100_u64.to_le_bytes().to_vec();
             for n in 0..100 {
@@ -172,8 +131,8 @@ async fn references_keep_no_node_out(sim: Sim) {
             }
             let hold = <Holding as posse::protocol::Protocol>::MESSAGES[0];
             let hold = TypeInfo { id: hold.id, schema: hold.schema };
-            member.session.ask(holder, hold, &body, secs(5), ()).unwrap();
-            let Event::Reply((), held) = member.next().await else { panic!("no reply") };
+            member.session.ask(holder, hold, &body, secs(5), "").unwrap();
+            let Event::Reply(_, held) = member.next().await else { panic!("no reply") };
             held
         })
         .await;
@@ -191,9 +150,9 @@ async fn connection_of_an_incarnation_that_was_replaced_is_closed(sim: Sim) {
     let (a, host) = (server(&sim, "a").await, idle(&sim, "host").await);
     let to = a.address();
     host.run(async move {
-        let mut former = Member::enter(to, "x", 1).await;
+        let mut former = Rogue::join(to, "x", 1).await;
         for incarnation in 2..20 {
-            let next = Member::enter(to, "x", incarnation).await;
+            let next = Rogue::join(to, "x", incarnation).await;
             crate::probe::until_closed(&mut former.stream, ms(200)).await;
             former = next;
         }
@@ -203,11 +162,11 @@ async fn connection_of_an_incarnation_that_was_replaced_is_closed(sim: Sim) {
     assert_eq!(states.iter().filter(|state| **state != PeerState::Down).count(), 1, "{states:?}");
 }
 
-async fn watch_a_liar(sim: &Sim, a: &SimMachine, answer: fn(&mut Member, posse_wire::CorrelationId)) {
+async fn watch_a_liar(sim: &Sim, a: &SimMachine, answer: fn(&mut Rogue, posse_wire::CorrelationId)) {
     let (to, host, watch) = (a.address(), idle(sim, "host").await, message("watch"));
     let said = host
         .run(async move {
-            let mut liar = Member::enter(to, "liar", 1).await;
+            let mut liar = Rogue::join(to, "liar", 1).await;
             let probe = liar.find("Probing", "probe").await;
             let me = probe_at(NodeId::new("liar", 1));
             liar.session.tell(probe, watch, &encoded(me)).unwrap();
@@ -255,12 +214,12 @@ async fn keys_of_actors_are_not_guessed_from_others(sim: Sim) {
         let host = &host;
         let answer = host
             .run(async move {
-                let mut member = Member::enter(address, "member", u64::from(slot) + 1).await;
-                member.session.ask(near(slot, generation), message("seen"), &[], secs(1), ()).unwrap();
+                let mut member = Rogue::join(address, "member", u64::from(slot) + 1).await;
+                member.session.ask(near(slot, generation), message("seen"), &[], secs(1), "").unwrap();
                 member.next().await
             })
             .await;
-        assert!(matches!(answer, Event::ReplyErr((), posse_wire::ReplyCode::NoSuchActor, _)), "{answer:?}");
+        assert!(matches!(answer, Event::ReplyErr(_, posse_wire::ReplyCode::NoSuchActor, _)), "{answer:?}");
     }
 }
 
@@ -292,18 +251,18 @@ async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
     let (a, host) = (a.await, idle(&sim, "host").await);
     let to = a.address();
     host.run(async move {
-        let mut member = Member::enter(to, "member", 1).await;
+        let mut member = Rogue::join(to, "member", 1).await;
         let glancer = member.find("Glancing", "glancer").await;
         let glance = <Glancing as posse::protocol::Protocol>::MESSAGES[0];
         let glance = TypeInfo { id: glance.id, schema: glance.schema };
         let me = probe_at(NodeId::new("member", 1));
-        member.session.ask(glancer, glance, &encoded(me), secs(5), ()).unwrap();
+        member.session.ask(glancer, glance, &encoded(me), secs(5), "").unwrap();
         let (mut watched, mut unwatched, mut cancelled) = (None, None, None);
         while watched.is_none() || unwatched.is_none() || cancelled.is_none() {
             match member.next().await {
                 Event::Watch(id, _) => watched = Some(id),
                 Event::Unwatch(id) => unwatched = Some(id),
-                Event::Reply((), body) => cancelled = Some(body),
+                Event::Reply(_, body) => cancelled = Some(body),
                 other => panic!("{other:?}"),
             }
         }
@@ -327,7 +286,7 @@ async fn reference_that_comes_home_under_another_protocol_leads_nowhere(sim: Sim
     let (a, host) = (a.await, idle(&sim, "host").await);
     let (to, id, pass) = (a.address(), id_of(&a), message("pass"));
     host.run(async move {
-        let mut member = Member::enter(to, "member", 1).await;
+        let mut member = Rogue::join(to, "member", 1).await;
         let holder = member.find("Holding", "holder").await;
         let probe = member.find("Probing", "probe").await;
         let mut replies = Vec::new();
@@ -335,8 +294,8 @@ async fn reference_that_comes_home_under_another_protocol_leads_nowhere(sim: Sim
         for key in [holder, ActorKey { slot: 9, generation: 9 }, probe] {
             let reference = WireRef { key, ..probe_at(id) };
             let body = [encoded(reference), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
-            member.session.ask(probe, pass, &body, secs(5), ()).unwrap();
-            let Event::Reply((), body) = member.next().await else { panic!("no reply") };
+            member.session.ask(probe, pass, &body, secs(5), "").unwrap();
+            let Event::Reply(_, body) = member.next().await else { panic!("no reply") };
             replies.push(body);
         }
         assert_eq!(replies[0], replies[1]);

@@ -5,7 +5,7 @@ use posse::prelude::*;
 use posse::sim::Sim;
 use posse::sync::CancellationToken;
 use posse::time::{Instant, sleep, timeout};
-use posse::{SupervisorRef, System};
+use posse::{ActorId, ExitReason, SupervisorRef, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -351,4 +351,83 @@ async fn machine_that_ends_in_the_storm_leaves_no_message_behind(sim: Sim) {
     assert_eq!(storm.book.alive(), 0);
     assert!(storm.workers.iter().all(|worker| !worker.is_alive()));
     storm.book.check();
+}
+
+/// What was said of the end of an actor: whether by its monitor, and the reason.
+type Ends = Arc<Mutex<Vec<(ActorId, bool, ExitReason)>>>;
+
+/// Says why it was stopped.
+struct Reporter(Ends);
+impl Actor for Reporter {
+    async fn stopped(&mut self, why: &ExitReason, ctx: &mut Context<Self>) {
+        // Whatever comes meanwhile changes nothing.
+        sleep(ms(1)).await;
+        self.0.lock().unwrap().push((ctx.id(), false, why.clone()));
+    }
+}
+
+#[derive(Message)]
+struct Fail;
+impl Handler<Fail> for Reporter {
+    async fn handle(&mut self, Fail: Fail, ctx: &mut Context<Self>) {
+        ctx.fail(posse::Error::msg("on purpose"));
+    }
+}
+
+/// Hears of the ends of others.
+struct Listening(Ends, Vec<LocalRef<Reporter>>);
+impl Actor for Listening {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        self.1.iter().for_each(|reporter| drop(ctx.monitor(reporter)));
+        Ok(())
+    }
+}
+impl Handler<Down> for Listening {
+    async fn handle(&mut self, Down { actor, reason, .. }: Down, _: &mut Context<Self>) {
+        self.0.lock().unwrap().push((actor, true, reason));
+    }
+}
+
+/// An actor's `stopped` and its monitors hear the same reason: at SIGTERM, whether it works or has failed and waits for its
+/// next start, and when it is stopped by itself.
+#[posse::test(sim, seeds = 30)]
+async fn stopped_and_monitors_hear_the_same_reason(sim: Sim) {
+    let (ends, dice) = (Ends::default(), sim.clone());
+    let machine = sim.host("machine", || async { Ok(()) }).await;
+    let log = ends.clone();
+    let program = machine.spawn(async move {
+        let reporter = || {
+            let log = log.clone();
+            Spec::new(move || Reporter(log.clone()))
+        };
+        let supervisor = Supervisor::one_for_one().spawn();
+        let mut reporters = vec![posse::spawn(reporter())];
+        for _ in 0..3 {
+            reporters.push(supervisor.start_child(reporter()).await.unwrap());
+        }
+        let listening = posse::spawn(Spec::once(Listening(log.clone(), reporters.clone())));
+        posse::signal::shutdown().await.unwrap();
+        // The one that is nobody's child comes to its end, another one fails and is about to start again.
+        reporters[0].stop();
+        let _ = reporters[1].tell(Fail).await;
+        sleep(ms(dice.random_below(8) as u64)).await;
+        supervisor.shutdown().await;
+        sleep(ms(100)).await;
+        drop(listening);
+        reporters.iter().map(LocalRef::id).collect::<Vec<_>>()
+    });
+    sleep(ms(10)).await;
+    sim.terminate(&machine);
+    let reporters = program.await.unwrap();
+    let ends = ends.lock().unwrap();
+    let said = |id, by_monitor| ends.iter().rfind(|end| (end.0, end.1) == (id, by_monitor)).map(|end| end.2.clone());
+    for (at, id) in reporters.into_iter().enumerate() {
+        let (stopped, down) = (said(id, false), said(id, true));
+        assert!(down.is_some() && stopped == down, "the {at}th: {stopped:?}, but to its monitor {down:?}");
+        match at {
+            0 => assert_eq!(down, Some(ExitReason::Normal)),
+            1 => assert_ne!(down, Some(ExitReason::Normal)),
+            _ => assert_eq!(down, Some(ExitReason::Shutdown)),
+        }
+    }
 }

@@ -181,14 +181,13 @@ async fn run_incarnations<A: Actor>(
 
         let shared = ctx.inbox.cell().clone();
         if shared.has(Command::Shutdown) {
-            return if reason == ExitReason::Normal { ExitReason::Shutdown } else { reason };
+            return reason;
         }
         let Some(supervisor) = supervisor else { return reason };
         supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
         match next_order(&shared).await {
             Command::Start => shared.system().count_restart(),
-            Command::Release => return reason,
-            _ => return ExitReason::Shutdown,
+            _ => return reason,
         }
     }
 }
@@ -227,6 +226,10 @@ async fn run_incarnation<A: Actor>(
     }
     if let Some(failure) = ctx.leaving.take() {
         reason = failure;
+    }
+    // What `stopped` is told monitors hear as well, so what comes from here on changes nothing.
+    if reason == ExitReason::Normal && cell.has(Command::Shutdown) {
+        reason = ExitReason::Shutdown;
     }
     if reason != ExitReason::Killed {
         let why = reason.clone();

@@ -60,6 +60,10 @@ pub trait Actor: Sized + Send + 'static {
     }
 
     /// Runs at the end, whatever the reason, unless the actor was killed.
+    ///
+    /// `why` is what monitors hear in [`Down`](crate::Down) once the actor has ended for good, unless this callback itself fails
+    /// or is killed: [`ExitReason::Normal`] if it came to its end by itself or was asked to stop or drain, [`ExitReason::Shutdown`] if
+    /// its supervisor ends it, as at SIGTERM. Of one that was started again the last time counts.
     fn stopped(&mut self, why: &ExitReason, ctx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (why, ctx);
         async {}

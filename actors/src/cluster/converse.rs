@@ -75,7 +75,8 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
     let writer = Writer(core.handle.spawn(write_all(core.clone(), peer.clone(), epoch, write)));
     peer.output.notify_one();
 
-    let (intake, inbound) = (Intake::new(&core.long_frames, input), Inbound::new(core.clone(), peer.clone(), epoch));
+    let (intake, inbound) =
+        (Intake::new(&core.long_frames, input, &peer.dawdled), Inbound::new(core.clone(), peer.clone(), epoch));
     let mut reader = Reader { core, peer, intake, inbound };
     let (code, text) = match reader.converse(&read).await {
         Ok(end) => {
@@ -194,29 +195,31 @@ impl Reader<'_> {
             }
 
             self.intake.look();
-            self.intake.check(self.core.now())?;
             let is_excused = self.intake.waits();
 
             self.arm(&mut timer);
-            let mut begin = pin!(self.peer.begin.notified());
-            let mut reading = pin!(self.intake.read(read, || self.core.now()));
-            let (inbound, core, peer) = (&mut self.inbound, self.core, self.peer);
-            let woken = poll_fn(|cx| {
-                if closing.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Woken::Closing);
-                }
-                if let Poll::Ready(result) = reading.as_mut().poll(cx) {
-                    return Poll::Ready(Woken::Read(result));
-                }
-                if inbound.poll_held(cx) {
-                    return Poll::Ready(Woken::Delivered);
-                }
-                if peer.asks_wait.load(Ordering::Relaxed) && begin.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Woken::Delivered);
-                }
-                Pin::new(&mut timer).poll(cx).map(|()| Woken::Time)
-            })
-            .await;
+            let (core, peer) = (self.core, self.peer);
+            let woken = {
+                let mut begin = pin!(self.peer.begin.notified());
+                let mut reading = pin!(self.intake.read(read, || self.core.now()));
+                let (inbound, peer) = (&mut self.inbound, self.peer);
+                poll_fn(|cx| {
+                    if closing.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Woken::Closing);
+                    }
+                    if let Poll::Ready(result) = reading.as_mut().poll(cx) {
+                        return Poll::Ready(Woken::Read(result));
+                    }
+                    if inbound.poll_held(cx) {
+                        return Poll::Ready(Woken::Delivered);
+                    }
+                    if peer.asks_wait.load(Ordering::Relaxed) && begin.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Woken::Delivered);
+                    }
+                    Pin::new(&mut timer).poll(cx).map(|()| Woken::Time)
+                })
+                .await
+            };
             match woken {
                 // Others have said so already; there is nobody here to say goodbye for.
                 Woken::Closing if peer.is_down() => return Ok(End::Down),
@@ -224,6 +227,7 @@ impl Reader<'_> {
                 Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
                 Woken::Read(Ok(_)) | Woken::Delivered => {}
                 Woken::Time => {
+                    self.intake.check(core.now())?;
                     let checked = peer.on_session(|session| {
                         if is_excused {
                             session.excuse_silence(core.now());
@@ -247,7 +251,7 @@ impl Reader<'_> {
         let due = self.peer.on_session(|session| {
             if asks_wait && session.has_room_for_replies() { Some(now) } else { session.deadline() }
         });
-        let due = due.unwrap_or(idle).saturating_sub(now);
+        let due = due.unwrap_or(idle).saturating_sub(now).min(self.intake.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
         if timer.is_elapsed() || deadline < timer.deadline() {
             timer.reset(deadline);

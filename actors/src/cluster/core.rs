@@ -377,11 +377,12 @@ impl Core {
         self.joined_at.lock().insert(at.to_vec(), state)
     }
 
-    /// What there is to know of those that were joined and are not there: one that refuses, or one that is down.
-    pub(super) fn misses(&self) -> Option<Joined> {
+    /// One of those that were joined that refuses this node, or else one that is down.
+    pub(super) fn misses(&self) -> Option<(Vec<SocketAddr>, Joined)> {
         let joined = self.joined_at.lock();
-        let refused = joined.values().find(|joined| matches!(joined, Joined::Refused(_)));
-        refused.or_else(|| joined.values().find(|joined| **joined == Joined::Away)).copied()
+        let refused = joined.iter().find(|(_, joined)| matches!(joined, Joined::Refused(_)));
+        let missed = refused.or_else(|| joined.iter().find(|(_, joined)| **joined == Joined::Away));
+        missed.map(|(at, joined)| (at.clone(), *joined))
     }
 
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.

@@ -181,7 +181,7 @@ impl Inbound {
                     None => notify(&reason),
                 }
             }
-            Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Ok(answer))),
+            Event::Resolved(Answer::Resolve(asker), answer) => drop(asker.send(Some(answer))),
             Event::Cancel(id) => {
                 let waits = !self.held.is_empty() && self.cancelled.len() < self.core.limits.unsettled_max;
                 if !self.peer.forgive(id) && waits {

@@ -4,18 +4,21 @@
 //! in the order of coming, and gives it back when it is whole: so the memory of half-received frames is bounded, and those
 //! that were let in can always be completed. Nothing is allocated ahead: the buffer grows as the frame arrives.
 //!
-//! While others wait, a frame that has room must come with a minimum rate, or its connection is closed. Nobody is held to
-//! it while there is room for all.
+//! While others wait, a frame that has room must come with a minimum rate and without long pauses, or its connection is
+//! closed. The more wait, the less time there is, so a line of many is gone through in little more time than one of a few.
+//! Nobody is held to it while there is room for all, and nobody while there is something to read. Whose frame was cut goes
+//! behind others with the next one, until a frame of it was received in time.
 
 use super::converse::LastWords;
 use bytes::{BufMut, BytesMut};
-use posse_core::sync::{Semaphore, SemaphorePermit};
+use posse_core::sync::{Notify, Semaphore, SemaphorePermit};
+use posse_core::time::timeout;
 use posse_net::tcp::OwnedReadHalf;
 use posse_wire::{Goodbye, Limits, announced_bytes};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Room made for a read: what a batch of small messages takes, and a frame grows beyond it as it arrives.
@@ -25,52 +28,118 @@ const READ_BYTES: usize = 64 * 1024;
 /// the usual messages, in buffers of 64 KiB, pay nothing.
 const SHORT_BYTES: usize = 2 * READ_BYTES;
 
-/// How long a frame may take while others wait: this, and a second for each of so many bytes. Guessed; loopback gives a
-/// thousand times as much.
+/// While others wait, a frame may be behind by so much, and has a second for each of so many bytes; both are divided by
+/// those who wait and this one, up to `SHARES_MAX`. Guessed; loopback gives a thousand times as much.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RATE_MIN: usize = 1024 * 1024;
+const SHARES_MAX: usize = 16;
+
+/// How often a frame that has room is looked at, in case others have come.
+const LOOK: Duration = Duration::from_millis(PATIENCE.as_millis() as u64 / SHARES_MAX as u64);
+
+/// For so long a frame goes behind others whose connection was cut before. Guessed.
+const BEHIND: Duration = Duration::from_secs(5);
 
 /// The room of a node for long frames.
 pub(super) struct LongFrames {
     room: Semaphore,
     bytes_max: usize,
     waiting: AtomicUsize,
+    /// Nobody waits any more.
+    free: Notify,
 }
 
 impl LongFrames {
     pub(super) fn new(limits: &Limits) -> Self {
         let bytes_max = limits.receiving_bytes_max;
-        Self { room: Semaphore::new(bytes_max), bytes_max, waiting: AtomicUsize::new(0) }
+        Self { room: Semaphore::new(bytes_max), bytes_max, waiting: AtomicUsize::new(0), free: Notify::new() }
+    }
+
+    /// Among how many the time is to be shared: those who wait, and one that has room.
+    fn shares(&self) -> usize {
+        (1 + self.waiting.load(Ordering::Relaxed)).min(SHARES_MAX)
+    }
+
+    /// True unless all of the room is free.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_taken(&self) -> bool {
+        self.room.available_permits() < self.bytes_max
+    }
+
+    async fn until_nobody_waits(&self) {
+        loop {
+            let free = self.free.notified();
+            if self.waiting.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            free.await;
+        }
+    }
+
+    async fn acquire(&self, bytes: usize, behind: bool) -> Option<SemaphorePermit<'_>> {
+        if behind {
+            // Not for ever: others may come all the time.
+            let _ = timeout(BEHIND, self.until_nobody_waits()).await;
+        }
+        let _waits = Waits::new(self);
+        self.room.acquire_many(bytes).await.ok()
     }
 }
 
 /// A frame that waits for room. Others see that it does.
-struct Waits<'a>(&'a AtomicUsize);
+struct Waits<'a>(&'a LongFrames);
 
 impl<'a> Waits<'a> {
-    fn new(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
+    fn new(frames: &'a LongFrames) -> Self {
+        frames.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(frames)
     }
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.free.notify_waiters();
+        }
     }
 }
 
 type Place<'a> = Pin<Box<dyn Future<Output = Option<SemaphorePermit<'a>>> + Send + 'a>>;
 
+/// How well a frame keeps to the rate.
+struct Pace {
+    /// By how much it may be behind, as of the last read.
+    credit: Duration,
+    read: Duration,
+}
+
+impl Pace {
+    fn new(now: Duration) -> Self {
+        Self { credit: PATIENCE, read: now }
+    }
+
+    /// Bytes have arrived. What came late came all the same: there was something to read, so it is not too late.
+    fn advance(&mut self, bytes: usize, shares: usize, now: Duration) {
+        let earned = Duration::from_secs_f64(bytes as f64 / (RATE_MIN * shares) as f64);
+        let left = self.credit.saturating_sub(now.saturating_sub(self.read));
+        *self = Self { credit: (left + earned).min(PATIENCE), read: now };
+    }
+
+    /// When it is too late, if there is nothing to read until then.
+    fn late_at(&self, shares: usize) -> Duration {
+        self.read + self.credit.min(PATIENCE / shares as u32)
+    }
+}
+
 /// The frame that is being received.
 enum Frame<'a> {
     Short,
     /// A long one that wants room. It is not read on.
-    Wants(Place<'a>, Option<Waits<'a>>),
+    Wants(Place<'a>),
     /// A long one that has room.
     Long {
         bytes: usize,
-        since: Duration,
+        pace: Pace,
         _room: Option<SemaphorePermit<'a>>,
     },
 }
@@ -80,25 +149,29 @@ pub(super) struct Intake<'a> {
     frames: &'a LongFrames,
     pub(super) buffer: BytesMut,
     frame: Frame<'a>,
+    /// The other node's last long frame was cut.
+    dawdled: &'a AtomicBool,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(frames: &'a LongFrames, buffer: BytesMut) -> Self {
-        Self { frames, buffer, frame: Frame::Short }
+    pub(super) fn new(frames: &'a LongFrames, buffer: BytesMut, dawdled: &'a AtomicBool) -> Self {
+        Self { frames, buffer, frame: Frame::Short, dawdled }
     }
 
     /// All whole frames have been taken off the buffer: looks at the one that has begun.
     pub(super) fn look(&mut self) {
         let long = announced_bytes(&self.buffer).filter(|bytes| *bytes > SHORT_BYTES);
         match (long, &self.frame) {
-            (None, Frame::Short) | (Some(_), Frame::Wants(..) | Frame::Long { .. }) => {}
+            (None, Frame::Short) | (Some(_), Frame::Wants(_) | Frame::Long { .. }) => {}
             (Some(bytes), Frame::Short) => {
-                let (frames, bytes) = (self.frames, bytes.min(self.frames.bytes_max));
-                self.frame = Frame::Wants(Box::pin(async move { frames.room.acquire_many(bytes).await.ok() }), None);
+                let bytes = bytes.min(self.frames.bytes_max);
+                let behind = self.dawdled.load(Ordering::Relaxed);
+                self.frame = Frame::Wants(Box::pin(self.frames.acquire(bytes, behind)));
             }
             (None, _) => {
                 // It was whole with the last byte that was read, so nothing is lost.
                 self.frame = Frame::Short;
+                self.dawdled.store(false, Ordering::Relaxed);
                 if self.buffer.is_empty() && self.buffer.capacity() > SHORT_BYTES {
                     self.buffer = BytesMut::new();
                 }
@@ -108,44 +181,45 @@ impl<'a> Intake<'a> {
 
     /// True if it does not read for want of room.
     pub(super) fn waits(&self) -> bool {
-        matches!(self.frame, Frame::Wants(..))
+        matches!(self.frame, Frame::Wants(_))
+    }
+
+    /// How soon it is to be looked at.
+    pub(super) fn due(&self, now: Duration) -> Option<Duration> {
+        let Frame::Long { pace, .. } = &self.frame else { return None };
+        Some(pace.late_at(self.frames.shares()).saturating_sub(now).min(LOOK))
     }
 
     /// Reads what there is, once there is room for it. A long frame is read to its end and no further.
     pub(super) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<usize> {
-        if let Frame::Wants(place, waits) = &mut self.frame {
-            let waiting = &self.frames.waiting;
-            let has_room = poll_fn(|cx| {
-                let polled = place.as_mut().poll(cx);
-                if polled.is_pending() && waits.is_none() {
-                    *waits = Some(Waits::new(waiting));
-                }
-                polled
-            });
-            let room = has_room.await;
+        if let Frame::Wants(place) = &mut self.frame {
+            let room = place.await;
             let bytes = announced_bytes(&self.buffer).unwrap_or(0);
-            self.frame = Frame::Long { bytes, since: now(), _room: room };
+            self.frame = Frame::Long { bytes, pace: Pace::new(now()), _room: room };
         }
-        match &self.frame {
-            Frame::Long { bytes, .. } => {
+        match &mut self.frame {
+            Frame::Long { bytes, pace, .. } => {
                 let missing = bytes.saturating_sub(self.buffer.len());
                 self.buffer.reserve(missing.min(READ_BYTES));
-                read.read_buf(&mut (&mut self.buffer).limit(missing)).await
+                let read = read.read_buf(&mut (&mut self.buffer).limit(missing)).await?;
+                pace.advance(read, self.frames.shares(), now());
+                Ok(read)
             }
-            Frame::Short | Frame::Wants(..) => {
+            Frame::Short | Frame::Wants(_) => {
                 self.buffer.reserve(READ_BYTES);
                 read.read_buf(&mut self.buffer).await
             }
         }
     }
 
-    /// Checks that a frame that takes room from others does not take its time.
+    /// There is nothing to read: checks that a frame that takes room from others does not take its time.
     pub(super) fn check(&self, now: Duration) -> Result<(), LastWords> {
-        let Frame::Long { bytes, since, .. } = &self.frame else { return Ok(()) };
-        let allowed = PATIENCE + Duration::from_secs_f64(self.buffer.len() as f64 / RATE_MIN as f64);
-        if self.frames.waiting.load(Ordering::Relaxed) == 0 || now.saturating_sub(*since) <= allowed {
+        let Frame::Long { bytes, pace, .. } = &self.frame else { return Ok(()) };
+        let shares = self.frames.shares();
+        if shares == 1 || now < pace.late_at(shares) {
             return Ok(());
         }
+        self.dawdled.store(true, Ordering::Relaxed);
         let text = format!("a frame of {bytes} bytes comes too slowly while others wait for room");
         Err((Goodbye::Overloaded, text))
     }

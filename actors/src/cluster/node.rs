@@ -22,7 +22,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long a name is looked for. Specified; the default deadline of an ask.
@@ -290,22 +290,26 @@ impl Node {
     pub async fn find<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, FindError> {
         let protocol = protocol_id::<P>();
         let core = &self.0.core;
-        let here = match core.find(name, protocol) {
+        let is_other = match core.find(name, protocol) {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
-            Err(answer) => answer,
+            Err(answer) => answer == Resolution::WrongProtocol,
         };
-        let peers = core.peers();
-        let (lookups, refused): (Vec<_>, Vec<_>) =
-            peers.iter().map(|peer| Lookup::begin(peer, protocol, name)).partition(Result::is_ok);
-        let failure = match here {
-            Resolution::WrongProtocol => FindError::WrongProtocol,
-            _ if refused.iter().any(|refused| matches!(refused, Err(SendError::Full))) => FindError::Overloaded,
-            _ => FindError::NotFound,
-        };
-        let lookups = lookups.into_iter().flatten().collect();
-        let found = match timeout(FIND_TIME, first_found(lookups, failure)).await {
+        let mut search = Search { name, failure: FindError::NotFound { name: name.into() }, lookups: Vec::new() };
+        for peer in core.peers() {
+            match Lookup::begin(&peer, protocol, name) {
+                Ok(lookup) => search.lookups.push(lookup),
+                Err(SendError::Full) => {
+                    search.failure = FindError::Overloaded { name: name.into(), node: peer.name().into() };
+                }
+                Err(_) => {}
+            }
+        }
+        if is_other {
+            search.failure = FindError::WrongProtocol { name: name.into(), node: self.name().into() };
+        }
+        let found = match timeout(FIND_TIME, poll_fn(|cx| search.poll(cx))).await {
             Ok(found) => found.map_err(|error| why_not_found(core, error))?,
-            Err(_) => return Err(FindError::Timeout),
+            Err(_) => return Err(search.timeout()),
         };
         Ok(ActorRef::from_raw(RawRef(Repr::Remote(Arc::new(found)))))
     }
@@ -497,8 +501,7 @@ fn is_collision(error: &ConnectError) -> bool {
 
 /// The node that listens there, if there is a connection.
 fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
-    let is_there = |peer: &Arc<Peer>| peer.address().parse().is_ok_and(|address| addresses.contains(&address));
-    core.peers().into_iter().find(|peer| peer.is_together() && is_there(peer))
+    core.peers().into_iter().find(|peer| peer.is_together() && is_at(peer, addresses))
 }
 
 /// Joins whoever comes after a node that went down.
@@ -551,17 +554,27 @@ fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
 /// Nobody has the name. If that may be because a node is missing, it says so.
 fn why_not_found(core: &Core, error: FindError) -> FindError {
     match (error, core.misses()) {
-        (FindError::NotFound | FindError::NodeDown, Some(Joined::Refused(code))) => FindError::Refused(code),
-        (FindError::NotFound, Some(Joined::Away)) => FindError::NodeDown,
+        (FindError::NotFound { name } | FindError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
+            FindError::Refused { name, at, code }
+        }
+        (FindError::NotFound { name }, Some((at, Joined::Away))) => {
+            let peers = core.peers();
+            let node = peers.iter().find(|peer| is_at(peer, &at)).map_or("", |peer| peer.name()).into();
+            FindError::NodeDown { name, node, at }
+        }
         (error, _) => error,
     }
+}
+
+fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
+    peer.address().parse().is_ok_and(|address| addresses.contains(&address))
 }
 
 /// A question for a name on its way.
 struct Lookup {
     peer: Arc<Peer>,
     id: CorrelationId,
-    answer: oneshot::Receiver<Result<Resolution, FindError>>,
+    answer: oneshot::Receiver<Option<Resolution>>,
     answered: bool,
 }
 
@@ -583,28 +596,46 @@ impl Drop for Lookup {
     }
 }
 
-/// The first who has the name. If nobody has it, why.
-async fn first_found(mut lookups: Vec<Lookup>, mut failure: FindError) -> Result<RemoteActor, FindError> {
-    poll_fn(|cx| {
-        let mut found = None;
-        lookups.retain_mut(|lookup| {
+/// A name that is looked for at many nodes.
+struct Search<'n> {
+    name: &'n str,
+    lookups: Vec<Lookup>,
+    /// Why nobody has it, as far as is known.
+    failure: FindError,
+}
+
+impl Search<'_> {
+    /// The first who has the name. If nobody has it, why.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, FindError>> {
+        let (mut found, name, failure) = (None, self.name, &mut self.failure);
+        self.lookups.retain_mut(|lookup| {
             let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
             lookup.answered = true;
+            let peer = &lookup.peer;
             match answer {
-                Ok(Ok(Resolution::Found(wire))) if wire.node == lookup.peer.id() => {
-                    found = Some(RemoteActor::new(lookup.peer.clone(), wire.key, wire.protocol));
+                Ok(Some(Resolution::Found(wire))) if wire.node == peer.id() => {
+                    found = Some(RemoteActor::new(peer.clone(), wire.key, wire.protocol));
                 }
-                Ok(Ok(Resolution::WrongProtocol)) => failure = FindError::WrongProtocol,
-                Ok(Err(_)) if failure == FindError::NotFound => failure = FindError::NodeDown,
+                Ok(Some(Resolution::WrongProtocol)) => {
+                    *failure = FindError::WrongProtocol { name: name.into(), node: peer.name().into() };
+                }
+                Ok(None) if matches!(failure, FindError::NotFound { .. }) => {
+                    let at = peer.address().parse().into_iter().collect();
+                    *failure = FindError::NodeDown { name: name.into(), node: peer.name().into(), at };
+                }
                 _ => {}
             }
             false
         });
         match found {
             Some(found) => Poll::Ready(Ok(found)),
-            None if lookups.is_empty() => Poll::Ready(Err(failure)),
+            None if self.lookups.is_empty() => Poll::Ready(Err(self.failure.clone())),
             None => Poll::Pending,
         }
-    })
-    .await
+    }
+
+    fn timeout(&self) -> FindError {
+        let nodes = self.lookups.iter().map(|lookup| lookup.peer.name().into()).collect();
+        FindError::Timeout { name: self.name.into(), nodes }
+    }
 }

@@ -135,6 +135,8 @@ impl Peer {
     pub(super) fn forgive_all(&self) {
         let replies = std::mem::take(&mut *self.owed.replies.lock());
         drop(replies);
+        let due = std::mem::take(&mut *self.owed.due.lock());
+        drop(due);
     }
 
     /// Looks for a reply, and keeps it if it is not ready.

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::events::{DownReason, NodeEvent};
 use super::owed::Owed;
 use super::room::Room;
-use crate::error::{AskError, FindError};
+use crate::error::AskError;
 use crate::id::ExitReason;
 use crate::refs::target::Place;
 use crate::watch::monitor::{DownCallback, Monitors};
@@ -31,7 +31,8 @@ pub(super) enum Answer {
     Ask(oneshot::Sender<Result<BytesMut, AskError>>),
     /// With the number of the actor that is to be told, if it is one.
     Watch(DownCallback, Option<u64>),
-    Resolve(oneshot::Sender<Result<Resolution, FindError>>),
+    /// Without an answer the node is down.
+    Resolve(oneshot::Sender<Option<Resolution>>),
 }
 
 impl Answer {
@@ -41,7 +42,7 @@ impl Answer {
         match self {
             Self::Ask(asker) => drop(asker.send(Err(AskError::NodeDown))),
             Self::Watch(notify, _) => notify(&ExitReason::NodeDown),
-            Self::Resolve(asker) => drop(asker.send(Err(FindError::NodeDown))),
+            Self::Resolve(asker) => drop(asker.send(None)),
         }
     }
 }
@@ -104,6 +105,8 @@ pub(crate) struct Peer {
     pub(super) asks_wait: AtomicBool,
     /// More of them may be begun.
     pub(super) begin: Notify,
+    /// Its last long frame came too slowly. Written and read by its connection alone.
+    pub(super) dawdled: AtomicBool,
     /// The phase has changed.
     moved: Notify,
     /// The node is down, or this one closes: its connection ends.
@@ -151,6 +154,7 @@ impl Peer {
             watchers: Mutex::default(),
             output: Notify::new(),
             asks_wait: AtomicBool::new(false),
+            dawdled: AtomicBool::new(false),
             begin: Notify::new(),
             moved: Notify::new(),
             closing,
@@ -510,6 +514,13 @@ impl crate::system::audit::Audited for Peer {
         let waiting = self.session.lock().waiting_bytes();
         if waiting > core.limits.control_bytes_max / 8 * 9 + core.limits.message_bytes_max as usize {
             return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
+        let left = (self.owed_count(), self.watcher_count(), waiting);
+        if down && left != (0, 0, 0) {
+            return Some(format!("{left:?} replies, monitors and bytes are left of {}, which is down", self.id()));
+        }
+        if !core.peers().iter().any(|peer| peer.is_together()) && core.long_frames.is_taken() {
+            return Some("there are no connections, and not all room for long frames has come back".to_owned());
         }
         log.check(self.own, self.id(), &counters, down)
     }

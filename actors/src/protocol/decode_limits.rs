@@ -4,11 +4,15 @@
 //! A recursive type costs stack for a few bytes a level, elements of no size cost time for no bytes at all, and one that is
 //! mostly absent takes its whole size for a byte. All three are counted here, around any deserializer.
 //!
-//! Memory is counted where it is had: the elements of a list or map as they come, each with its size, and a value that is
-//! larger than what is left of the place it goes to, which must lie behind a pointer then. What goes into the place of the
-//! value around it costs nothing more. Numbers and texts are not looked at: they take no more than some times their bytes.
+//! Memory is counted where it is had, and before it is had: the elements of a list or map as many as it claims to have, a
+//! text by its length, and a value that lies behind a pointer. What goes into the place of the value around it costs nothing
+//! more. What is counted is never less than half of what collections and pointers ask an allocator for.
+//!
+//! Which collection or pointer it is serde does not say, so it is told by the name of the type: a `Vec` and a `Box` are
+//! counted exactly, whatever else by the worst that the standard library has. A name that is not known costs more, never less.
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 
@@ -27,6 +31,17 @@ const MEMORY_PER_BYTE: usize = 32;
 /// Memory that even the shortest message may take: a list in which nearly everything is absent. Guessed.
 const MEMORY_MIN: usize = 16 * 1024 * 1024;
 
+/// What a collection may allocate for the length that a list claims, before its first element is seen: serde takes 1 MiB of
+/// elements, and a hash map 16 places for 7 of them.
+const AHEAD_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a node of a B-tree has places for, and what it holds besides. One entry takes a whole node.
+const NODE_PLACES: usize = 11;
+const NODE_BYTES: usize = 16;
+
+/// What `Rc` and `Arc` count in.
+const COUNTS_BYTES: usize = 16;
+
 pub(super) struct Budget {
     depth: Cell<u32>,
     elements: Cell<u64>,
@@ -35,6 +50,8 @@ pub(super) struct Budget {
     memory_max: usize,
     /// What is left of the place that the next value goes to.
     place: Cell<usize>,
+    /// The type of the next value as what is around it has it, if that is the size of a pointer.
+    pointer: Cell<Option<&'static str>>,
 }
 
 impl Budget {
@@ -48,7 +65,14 @@ impl Budget {
             memory: Cell::new(memory),
             memory_max: memory,
             place: Cell::new(size),
+            pointer: Cell::new(None),
         }
+    }
+
+    /// Bytes of memory that were counted.
+    #[cfg(test)]
+    pub(super) fn charged(&self) -> usize {
+        self.memory_max - self.memory.get()
     }
 
     fn charge<E: Error>(&self, size: usize) -> Result<(), E> {
@@ -61,9 +85,44 @@ impl Budget {
         }
     }
 
+    /// Bytes or a text, in an allocation of its own.
+    fn charge_text<E: Error>(&self, len: usize) -> Result<(), E> {
+        self.charge(len.next_multiple_of(8))
+    }
+
+    /// The next value is a `T` where it is put: a pointer, if that is another type than what is made.
+    #[inline]
+    fn declare<T>(&self) {
+        let is_pointer = size_of::<T>() == size_of::<usize>() || size_of::<T>() == 2 * size_of::<usize>();
+        self.pointer.set(is_pointer.then(type_name::<T>));
+    }
+
+    /// As [`declare`](Self::declare), of what is in an option `T`.
+    #[inline]
+    fn declare_some<T>(&self) {
+        self.declare::<T>();
+        let inner = |name: &'static str| name.strip_prefix("core::option::Option<")?.strip_suffix('>');
+        self.pointer.set(self.pointer.get().and_then(inner));
+    }
+
+    /// Charges for a value of type `V` if it goes behind a pointer. Returns true if it does.
+    #[inline]
+    fn point<V, E: Error>(&self) -> Result<bool, E> {
+        let Some(pointer) = self.pointer.take() else { return Ok(false) };
+        if pointer == type_name::<V>() {
+            return Ok(false);
+        }
+        let counts = if pointer.starts_with("alloc::boxed::Box<") { 0 } else { COUNTS_BYTES };
+        self.charge(size_of::<V>() + counts)?;
+        Ok(true)
+    }
+
     /// Puts a value of type `V` into its place; what does not fit lies behind a pointer. `make` puts its parts into it.
     #[inline]
     fn put<V, R, E: Error>(&self, make: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        if self.point::<V, E>()? {
+            return self.put_aside::<V, _>(make);
+        }
         let (size, place) = (size_of::<V>(), self.place.get());
         if size > place {
             self.charge(size - place)?;
@@ -74,27 +133,12 @@ impl Budget {
         made
     }
 
-    /// Makes a value in a place of its own.
+    /// Makes a value in a place of its own, which is paid for.
     #[inline]
-    fn put_aside<V, R, E: Error>(&self, make: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-        self.charge(size_of::<V>())?;
+    fn put_aside<V, R>(&self, make: impl FnOnce() -> R) -> R {
         let place = self.place.replace(size_of::<V>());
         let made = make();
         self.place.set(place);
-        made
-    }
-
-    /// Makes an element, if there is one more. That of something that `grows` has a place of its own.
-    #[inline]
-    fn next<V, E: Error>(&self, grows: bool, make: impl FnOnce() -> Result<Option<V>, E>) -> Result<Option<V>, E> {
-        self.element()?;
-        if !grows {
-            return make();
-        }
-        let made = self.put_aside::<V, _, _>(make);
-        if matches!(made, Ok(None)) {
-            self.memory.set(self.memory.get() + size_of::<V>());
-        }
         made
     }
 
@@ -127,29 +171,57 @@ impl Drop for Level<'_> {
     }
 }
 
-/// A deserializer, visitor, access or seed inside of the budget.
+/// How a list or map has its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It is none: the parts have their places in the whole.
+    Fixed,
+    /// One beside the other, in an allocation as long as the list claims to be.
+    Vec,
+    /// In nodes or buckets.
+    Other,
+}
+
+impl Form {
+    fn of_list<V>() -> Self {
+        if type_name::<V>().starts_with("alloc::vec::Vec<") { Self::Vec } else { Self::Other }
+    }
+
+    /// What so many elements of a size take, `besides` what there is of each.
+    fn bytes(self, size: usize, besides: usize, count: usize) -> usize {
+        match (self, count) {
+            (Self::Fixed, _) | (_, 0) => 0,
+            (Self::Vec, _) => size.saturating_mul(count),
+            // The first takes a node of a tree. Of many a tree leaves half of the places free, and a hash map more while it
+            // grows; an element of a linked list has two pointers.
+            (Self::Other, _) => {
+                let (first, each) = (NODE_PLACES * size + besides, 2 * size + besides);
+                each.saturating_mul(count - 1).saturating_add(first)
+            }
+        }
+    }
+}
+
+/// A deserializer, visitor or seed inside of the budget.
 pub(super) struct Guarded<'b, T> {
     inner: T,
     budget: &'b Budget,
-    /// What it visits, or gives access to, is a list or map: its elements have places of their own.
-    grows: bool,
+    /// What it visits.
+    form: Form,
 }
 
 impl<'b, T> Guarded<'b, T> {
     pub(super) fn new(inner: T, budget: &'b Budget) -> Self {
-        Self { inner, budget, grows: false }
-    }
-
-    fn growing(inner: T, budget: &'b Budget) -> Self {
-        Self { inner, budget, grows: true }
+        Self { inner, budget, form: Form::Fixed }
     }
 }
 
 /// What is made of one piece: it takes no more memory than some times its bytes.
 macro_rules! forward_deserialize {
-    ($($name:ident),*) => {$(
+    ($($name:ident => $inner:ident),*) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$name(Guarded::new(visitor, self.budget))
+            self.budget.point::<V::Value, D::Error>()?;
+            self.inner.$inner(Guarded::new(visitor, self.budget))
         }
     )*};
 }
@@ -157,29 +229,30 @@ macro_rules! forward_deserialize {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
     type Error = D::Error;
 
+    // A text that is asked for as one's own would be allocated before it is known to be there.
     forward_deserialize!(
-        deserialize_any,
-        deserialize_bool,
-        deserialize_i8,
-        deserialize_i16,
-        deserialize_i32,
-        deserialize_i64,
-        deserialize_i128,
-        deserialize_u8,
-        deserialize_u16,
-        deserialize_u32,
-        deserialize_u64,
-        deserialize_u128,
-        deserialize_f32,
-        deserialize_f64,
-        deserialize_char,
-        deserialize_str,
-        deserialize_string,
-        deserialize_bytes,
-        deserialize_byte_buf,
-        deserialize_unit,
-        deserialize_identifier,
-        deserialize_ignored_any
+        deserialize_any => deserialize_any,
+        deserialize_bool => deserialize_bool,
+        deserialize_i8 => deserialize_i8,
+        deserialize_i16 => deserialize_i16,
+        deserialize_i32 => deserialize_i32,
+        deserialize_i64 => deserialize_i64,
+        deserialize_i128 => deserialize_i128,
+        deserialize_u8 => deserialize_u8,
+        deserialize_u16 => deserialize_u16,
+        deserialize_u32 => deserialize_u32,
+        deserialize_u64 => deserialize_u64,
+        deserialize_u128 => deserialize_u128,
+        deserialize_f32 => deserialize_f32,
+        deserialize_f64 => deserialize_f64,
+        deserialize_char => deserialize_char,
+        deserialize_str => deserialize_str,
+        deserialize_string => deserialize_str,
+        deserialize_bytes => deserialize_bytes,
+        deserialize_byte_buf => deserialize_bytes,
+        deserialize_unit => deserialize_unit,
+        deserialize_identifier => deserialize_identifier,
+        deserialize_ignored_any => deserialize_ignored_any
     );
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -189,12 +262,14 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let Self { inner, budget, .. } = self;
-        budget.put::<V::Value, _, _>(|| inner.deserialize_seq(Guarded::growing(visitor, budget)))
+        let visitor = Guarded { inner: visitor, budget, form: Form::of_list::<V::Value>() };
+        budget.put::<V::Value, _, _>(|| inner.deserialize_seq(visitor))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let Self { inner, budget, .. } = self;
-        budget.put::<V::Value, _, _>(|| inner.deserialize_map(Guarded::growing(visitor, budget)))
+        let visitor = Guarded { inner: visitor, budget, form: Form::Other };
+        budget.put::<V::Value, _, _>(|| inner.deserialize_map(visitor))
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
@@ -255,6 +330,15 @@ macro_rules! forward_visit {
     )*};
 }
 
+macro_rules! visit_texts {
+    ($($name:ident: $ty:ty),*) => {$(
+        fn $name<E: Error>(self, value: $ty) -> Result<V::Value, E> {
+            self.budget.charge_text(value.len())?;
+            self.inner.$name(value)
+        }
+    )*};
+}
+
 impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
     type Value = V::Value;
 
@@ -276,7 +360,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
         visit_u128: u128,
         visit_f32: f32,
         visit_f64: f64,
-        visit_char: char,
+        visit_char: char
+    );
+    visit_texts!(
         visit_str: &str,
         visit_borrowed_str: &'de str,
         visit_string: String,
@@ -295,6 +381,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let _level = self.budget.enter()?;
+        self.budget.declare_some::<V::Value>();
         self.inner.visit_some(Guarded::new(deserializer, self.budget))
     }
 
@@ -305,12 +392,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_seq(Guarded { inner: access, budget: self.budget, grows: self.grows })
+        self.inner.visit_seq(Elements::new(access, self.budget, self.form))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_map(Guarded { inner: access, budget: self.budget, grows: self.grows })
+        self.inner.visit_map(Elements::new(access, self.budget, self.form))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
@@ -323,39 +410,124 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.budget.declare::<S::Value>();
         self.inner.deserialize(Guarded::new(deserializer, self.budget))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
-    type Error = A::Error;
+/// Access to the parts of a whole, or the elements of a list or map.
+struct Elements<'b, A> {
+    inner: A,
+    budget: &'b Budget,
+    form: Form,
+    /// What it claimed to have at first.
+    claimed: usize,
+    /// Elements, or keys, that are paid for; `None` before the first.
+    keys: Option<usize>,
+    values: Option<usize>,
+    /// It was not told how many elements there are, so it takes room for some at the first.
+    grows: Cell<bool>,
+}
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let Self { inner, budget, grows } = self;
-        budget.next(*grows, || inner.next_element_seed(Guarded::new(seed, budget)))
+impl<'b, A> Elements<'b, A> {
+    fn new(inner: A, budget: &'b Budget, form: Form) -> Self {
+        Self { inner, budget, form, claimed: 0, keys: None, values: None, grows: Cell::new(false) }
     }
 
-    fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint()
+    /// How many elements a collection may take room for. Upon a claim that cannot be true, or that there may not be enough
+    /// memory left for, it takes none.
+    fn hint(&self, claimed: Option<usize>) -> Option<usize> {
+        let is_possible = claimed.is_none_or(|claimed| claimed as u64 <= self.budget.elements.get());
+        if self.form == Form::Fixed || (is_possible && self.budget.memory.get() >= AHEAD_BYTES) {
+            return claimed;
+        }
+        self.grows.set(true);
+        Some(0)
+    }
+
+    /// Room for so many elements that are a `V` each. What is claimed is charged with the first.
+    #[inline]
+    fn claim<V>(&mut self, left: Option<usize>) {
+        if self.keys.is_none() {
+            let least = match size_of::<V>() {
+                0..=1 => 8,
+                2..=1024 => 4,
+                _ => 1,
+            };
+            let claimed = left.unwrap_or(0);
+            self.claimed = if self.grows.get() && claimed > 0 { claimed.max(least) } else { claimed };
+        }
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
+/// Makes an element in a place of its own, which was paid for with the first one unless there are more than were claimed.
+#[inline]
+fn next<V, R, E: Error>(
+    budget: &Budget,
+    (form, besides, claimed): (Form, usize, usize),
+    paid: &mut Option<usize>,
+    make: impl FnOnce() -> Result<R, E>,
+    is_one: impl FnOnce(&R) -> bool,
+) -> Result<R, E> {
+    let left = match *paid {
+        Some(left) => left,
+        None => {
+            budget.charge(form.bytes(size_of::<V>(), besides, claimed))?;
+            claimed
+        }
+    };
+    *paid = Some(left.saturating_sub(1));
+    let made = budget.put_aside::<V, _>(make)?;
+    if left == 0 && is_one(&made) {
+        budget.charge(form.bytes(size_of::<V>(), besides, 1))?;
+    }
+    Ok(made)
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<'_, A> {
     type Error = A::Error;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let Self { inner, budget, grows } = self;
-        budget.next(*grows, || inner.next_key_seed(Guarded::new(seed, budget)))
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        let Self { inner, budget, grows } = self;
-        let make = || inner.next_value_seed(Guarded::new(seed, budget));
-        if *grows { budget.put_aside::<S::Value, _, _>(make) } else { make() }
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.budget.element()?;
+        if self.form == Form::Fixed {
+            return self.inner.next_element_seed(Guarded::new(seed, self.budget));
+        }
+        self.claim::<S::Value>(self.inner.size_hint());
+        let Self { inner, budget, form, claimed, keys, .. } = self;
+        let make = || inner.next_element_seed(Guarded::new(seed, budget));
+        next::<S::Value, _, _>(budget, (*form, NODE_BYTES, *claimed), keys, make, Option::is_some)
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint()
+        self.hint(self.inner.size_hint())
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Elements<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.budget.element()?;
+        if self.form == Form::Fixed {
+            return self.inner.next_key_seed(Guarded::new(seed, self.budget));
+        }
+        self.claim::<S::Value>(self.inner.size_hint());
+        let Self { inner, budget, form, claimed, keys, .. } = self;
+        let make = || inner.next_key_seed(Guarded::new(seed, budget));
+        next::<S::Value, _, _>(budget, (*form, NODE_BYTES, *claimed), keys, make, Option::is_some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let Self { inner, budget, form, claimed, values, .. } = self;
+        let make = || inner.next_value_seed(Guarded::new(seed, budget));
+        if *form == Form::Fixed {
+            return make();
+        }
+        next::<S::Value, _, _>(budget, (*form, 0, *claimed), values, make, |_| true)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.hint(self.inner.size_hint())
     }
 }
 

@@ -74,3 +74,21 @@ fn questions_for_names_are_bounded_and_make_room_however_they_end() {
     assert!(matches!(a.next(&mut bytes, T0), Ok(Some(_))));
     assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
 }
+
+/// A node that is down may be remembered for long.
+#[test]
+fn closed_session_keeps_nothing_but_its_counters() {
+    let mut a: Session<u32> = Session::new(Limits::default(), &[ADD]);
+    for n in 0..100 {
+        let name = format!("third-{n}");
+        let node = crate::ids::NodeId { name_hash: n, incarnation: 1 };
+        a.introduce(&Introduction { node, name, address: "host:1".to_owned() }, T0);
+        a.watch(KEY, n as u32).unwrap();
+        a.resolve(1, "name", 1000 + n as u32).unwrap();
+        a.tell(KEY, ADD, b"5").unwrap();
+    }
+    assert_eq!(a.close().len(), 200);
+    a.add_types(&[TypeInfo { id: 2, schema: 2 }]);
+    let left = (a.introduced.len(), a.own_types.len(), a.resolves, a.questions.len(), a.waiting_bytes());
+    assert_eq!((left, a.counters().lost), ((0, 0, 0, 0, 0), 100));
+}

@@ -41,6 +41,8 @@ macro_rules! codes {
             }
         }
 
+        impl std::error::Error for $name {}
+
         #[cfg(test)]
         impl $name {
             const KNOWN: &'static [Self] = &[$(Self::$variant,)+];

@@ -35,12 +35,14 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 pub struct Limits {
     /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
     pub message_bytes_max: u32,
-    /// Bytes of memory that one message may take when it is decoded, as its types have it; what an allocator adds is not
-    /// counted. Less for short ones: 32 times their bytes and 16 MiB. At least `message_bytes_max`. Default 128 MiB.
+    /// Bytes of memory that one message may take when it is decoded, as its types have it: lists as long as they claim to be,
+    /// texts, maps and sets by the nodes and buckets that they need, what lies behind pointers. What collections and pointers
+    /// ask an allocator for is at no time more than twice that; what the allocator itself adds is not counted. Less for short
+    /// ones: 32 times their bytes and 16 MiB. At least `message_bytes_max`. Default 128 MiB.
     pub decoded_bytes_max: usize,
     /// Bytes of long frames, those beyond 128 KiB, that are being received, from all nodes together. A long frame counts in
-    /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s. At
-    /// least `message_bytes_max`. Default 64 MiB.
+    /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s and
+    /// without a pause of a second; the more wait the quicker, up to 16 times. At least `message_bytes_max`. Default 64 MiB.
     pub receiving_bytes_max: usize,
     /// Bytes of messages accepted for one node that it has neither taken nor refused: waiting here, or on their way. One
     /// actor takes as much of it as stays free for all others, half at most. Default 8 MiB.

@@ -144,7 +144,10 @@ impl<T> Session<T> {
         self.detach();
         self.closed = true;
         self.out.close();
-        self.questions.drain().into_iter().map(|(_, (_, token))| token).collect()
+        // A node that is down may be remembered for long.
+        (self.own_types, self.peer_types, self.introduced) = (Vec::new(), PeerTypes::default(), BTreeMap::new());
+        self.resolves = 0;
+        std::mem::take(&mut self.questions).drain().into_iter().map(|(_, (_, token))| token).collect()
     }
 
     /// What became of the messages to the other side.
@@ -154,7 +157,9 @@ impl<T> Session<T> {
 
     /// Makes more types known that this side receives.
     pub fn add_types(&mut self, types: &[TypeInfo]) {
-        self.own_types.extend_from_slice(types);
+        if !self.closed {
+            self.own_types.extend_from_slice(types);
+        }
     }
 
     /// Sends a message.

@@ -17,6 +17,9 @@ pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
     if let Some(port) = crate::sim::net::HostNet::current() {
         return port.resolve(&name).await;
     }
-    let lookup = Handle::current().spawn_blocking(move || name.to_socket_addrs().map(Vec::from_iter));
+    let lookup = Handle::current().spawn_blocking(move || {
+        let found = name.to_socket_addrs().map(Vec::from_iter);
+        found.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+    });
     lookup.await.map_err(io::Error::other)?
 }

@@ -1,0 +1,55 @@
+//! How often a node dials one that is away.
+
+use crate::rogue::Rogue;
+use posse::cluster::{Limits, PeerState};
+use posse::prelude::*;
+use posse::sim::Sim;
+use posse::time::sleep;
+use posse_wire::{Hello, Role};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A node is met, then whoever is at its address accepts connections and closes them, for an hour: it is dialled at once, then
+/// with pauses that grow from `redial_min` to `redial_max`, each in part left to chance.
+#[posse::test(sim, seeds = 2)]
+async fn node_that_is_away_for_an_hour_is_dialled_with_pauses_that_grow_to_a_bound(sim: Sim) {
+    let mut limits = Limits::default();
+    limits.grace = secs(7200);
+    let (min, max, redial_wait) = (limits.redial_min, limits.redial_max, limits.redial_wait);
+    let dials: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    let (log, clock) = (dials.clone(), sim.clone());
+    let dead = sim.host("dead", move || {
+        let (log, clock) = (log.clone(), clock.clone());
+        async move {
+            let listener = TcpListener::bind("dead:7000").await?;
+            let hello = Hello::new("default", "dead", 1, "dead:7000", &Limits::default()).unwrap();
+            let (stream, _) = listener.accept().await?;
+            drop(Rogue::shake_hands(stream, Role::Acceptor, hello).await.unwrap());
+            loop {
+                drop(listener.accept().await?);
+                log.lock().unwrap().push(clock.elapsed());
+            }
+        }
+    });
+    let (dead, b) = (dead.await, sim.node("b").limits(limits).await);
+    let address = dead.address();
+    b.with(move |node| async move { node.join(address).await.unwrap() }).await;
+    sleep(secs(3600)).await;
+    assert!(b.node().unwrap().peers().iter().all(|peer| peer.state == PeerState::Disconnected));
+
+    let dials = std::mem::take(&mut *dials.lock().unwrap());
+    let gaps: Vec<Duration> = dials.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Half of a pause is certain. What an attempt takes comes on top, mostly some milliseconds.
+    let (attempt, mut pause, mut late) = (ms(20), min, 0);
+    for (n, gap) in gaps.iter().enumerate() {
+        assert!((pause / 2..pause + redial_wait).contains(gap), "the {n}th pause of {pause:?} took {gap:?}");
+        late += usize::from(*gap >= pause + attempt);
+        pause = (pause * 2).min(max);
+    }
+    assert!(late <= gaps.len() / 100, "{late} of {} took longer", gaps.len());
+    // As many as there are pauses of 200 to 400 ms in an hour, most of them about in the middle.
+    assert!((11_000..13_000).contains(&dials.len()), "{} dials", dials.len());
+    let long = &gaps[10..];
+    let (shortest, longest) = (long.iter().min().unwrap(), long.iter().max().unwrap());
+    assert!(*shortest < max * 11 / 20 && *longest > max * 19 / 20, "{shortest:?} to {longest:?}");
+}
