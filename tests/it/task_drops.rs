@@ -439,7 +439,7 @@ fn several_at_once() {
             || assert_eq!(send.send(7), Ok(())),
         );
         let selected = selected.await;
-        assert_eq!(selected.map_or_else(|| receive.try_recv().ok(), |value| value), Some(7), "{moment:?}");
+        assert_eq!(selected.unwrap_or_else(|| receive.try_recv().ok()), Some(7), "{moment:?}");
         let before = drops.count();
         let (fail, fails) = oneshot::channel::<()>();
         let failed = moment.cut(
