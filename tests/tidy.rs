@@ -24,6 +24,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/task/join.rs",
     "core/src/task/raw.rs",
     "core/src/task/mod.rs",
+    "core/src/testing.rs",
     "core/src/loom.rs",
     "net/src/hyper/spare.rs",
 ];

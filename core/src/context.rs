@@ -94,6 +94,12 @@ pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
     CurrentTask { prev: TASK.replace(task) }
 }
 
+/// From here on this thread, which runs in turns with the simulation, runs code of another task.
+#[cfg(feature = "sim")]
+pub(crate) fn switch_task(task: *const Header) {
+    TASK.set(task);
+}
+
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
 #[inline]
 pub(crate) fn current_task() -> *const Header {

@@ -506,7 +506,7 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
     loop {
         core.closing.run_until_cancelled(peer.until(Peer::is_down)).await;
         core.note_joined(&addresses, Joined::Away);
-        let mut pause = core.limits.redial_min;
+        let mut attempt = 0u32;
         peer = loop {
             if core.closing.is_cancelled() {
                 return;
@@ -520,16 +520,14 @@ async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) 
                 () = core.closing.cancelled() => return,
                 dialled = connect::dial(&core, &addresses) => dialled,
             };
-            pause = match dialled {
+            match dialled {
                 Ok(next) => break next,
-                Err(ConnectError::Renewed) => core.limits.redial_min,
-                Err(error) => {
-                    note_refusal(&core, &addresses, &error);
-                    pause
-                }
-            };
+                Err(ConnectError::Renewed) => attempt = 0,
+                Err(error) => note_refusal(&core, &addresses, &error),
+            }
+            let pause = core.redial_backoff().wait(attempt, core.handle.random_u64());
             core.closing.run_until_cancelled(sleep(pause)).await;
-            pause = (pause * 2).min(core.limits.redial_max);
+            attempt = attempt.saturating_add(1);
         };
         core.note_joined(&addresses, Joined::There);
     }

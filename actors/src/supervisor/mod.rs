@@ -183,7 +183,8 @@ impl Supervisor {
         self
     }
 
-    /// Sets how long a child waits before its restart. Default: not at all. Each child has its own wait.
+    /// Sets how long a child waits before its restart. Default: not at all. Each child has its own wait, which is the least again
+    /// once the child has run for the period of the limit.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.plan.policy.backoff = backoff;
         self

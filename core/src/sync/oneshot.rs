@@ -3,6 +3,7 @@
 use crate::loom::sync::{Arc, Mutex};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
+use crate::task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -89,12 +90,13 @@ impl<T> Sender<T> {
     /// Polls for the end of the receiver; see [`closed`](Self::closed).
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let mut state = self.shared.state.lock();
         if state.receiver_gone {
             progress.made_progress();
             return Poll::Ready(());
         }
-        let prev = state.sender.replace(cx.waker().clone());
+        let prev = waker.store(&mut state.sender);
         drop(state);
         drop(prev);
         Poll::Pending
@@ -218,6 +220,7 @@ impl<T> Future for Receiver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let progress = ready!(coop::poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let this = &mut *self;
         let mut state = this.shared.state.lock();
         let taken = state.value.take();
@@ -226,7 +229,7 @@ impl<T> Future for Receiver<T> {
             progress.made_progress();
             return Poll::Ready(taken.ok_or(RecvError));
         }
-        let prev = state.receiver.replace(cx.waker().clone());
+        let prev = waker.store(&mut state.receiver);
         drop(state);
         drop(prev);
         Poll::Pending
