@@ -25,3 +25,4 @@ mod services;
 mod specs;
 mod supervision;
 mod sync_drops;
+mod task_drops;

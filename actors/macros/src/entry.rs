@@ -27,6 +27,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &s
         return Err(Error::new_spanned(argument, "this function takes no arguments"));
     }
 
+    let is_test =
+        |attribute: &&syn::Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == "test");
+    if let Some(again) = function.attrs.iter().filter(|_| test).find(is_test) {
+        return Err(Error::new_spanned(again, "this function is a test already"));
+    }
+
     let krate = &args.krate;
     let flavor = if args.current_thread { quote!(new_current_thread()) } else { quote!(new_multi_thread()) };
     let workers = args.workers.as_ref().map(|workers| quote!(.worker_threads(#workers)));
@@ -88,21 +94,25 @@ fn instead_of(argument: &str) -> Option<&'static str> {
 fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
     let krate = format_ident!("{krate}");
     let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::#krate) };
+    let (mut seen, mut flavor) = (Vec::new(), None);
     let parser = syn::meta::parser(|meta| {
+        if seen.contains(&meta.path.get_ident().cloned()) {
+            return Err(meta.error("this is set twice"));
+        }
+        seen.push(meta.path.get_ident().cloned());
         if meta.path.is_ident("flavor") {
-            let flavor: LitStr = meta.value()?.parse()?;
-            parsed.current_thread = match flavor.value().as_str() {
+            let name: LitStr = meta.value()?.parse()?;
+            flavor = Some(match name.value().as_str() {
                 "current_thread" => true,
                 "multi_thread" => false,
                 "local" => {
-                    return Err(Error::new(flavor.span(), "futures are `Send`: the flavor is `current_thread`"));
+                    return Err(Error::new(name.span(), "futures are `Send`: the flavor is `current_thread`"));
                 }
-                _ => return Err(Error::new(flavor.span(), "the flavor is `current_thread` or `multi_thread`")),
-            };
+                _ => return Err(Error::new(name.span(), "the flavor is `current_thread` or `multi_thread`")),
+            });
             Ok(())
         } else if meta.path.is_ident("workers") || meta.path.is_ident("worker_threads") {
             parsed.workers = Some(meta.value()?.parse()?);
-            parsed.current_thread = false;
             Ok(())
         } else if test && meta.path.is_ident("sim") {
             parsed.sim.get_or_insert(None);
@@ -122,5 +132,13 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
         }
     });
     parser.parse2(args)?;
+    match (flavor, &parsed.workers) {
+        (Some(true), Some(workers)) => {
+            return Err(Error::new(workers.span(), "a number of workers needs the flavor `multi_thread`"));
+        }
+        (Some(current_thread), _) => parsed.current_thread = current_thread,
+        (None, Some(_)) => parsed.current_thread = false,
+        (None, None) => {}
+    }
     Ok(parsed)
 }

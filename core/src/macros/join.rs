@@ -23,6 +23,9 @@ macro_rules! join {
     ($($future:expr),* $(,)?) => {
         $crate::__join!(@names 1 join; [$($future,)*])
     };
+    ($($wrong:tt)*) => {
+        ::core::compile_error!("`join!` takes futures with commas between them, after `biased;` if that is wanted")
+    };
 }
 
 /// Waits for several futures of `Result`s at once, on this task: until all are `Ok`, which gives a tuple of their values, or one is an
@@ -47,6 +50,9 @@ macro_rules! try_join {
     };
     ($($future:expr),* $(,)?) => {
         $crate::__join!(@names 1 try_join; [$($future,)*])
+    };
+    ($($wrong:tt)*) => {
+        ::core::compile_error!("`try_join!` takes futures with commas between them, after `biased;` if that is wanted")
     };
 }
 

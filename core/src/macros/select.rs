@@ -53,6 +53,9 @@ macro_rules! select {
     ($($branches:tt)+) => {
         $crate::__select!(@parse fair; $($branches)+)
     };
+    () => {
+        ::core::compile_error!("`select!` waits for at least one branch: `pattern = future => handler`")
+    };
 }
 
 /// The steps of [`select!`]: `@parse` takes branches into a list, with a name each, `@run` writes the code.
@@ -80,6 +83,13 @@ macro_rules! __select {
     };
     (@branch $order:ident; $done:tt $pool:tt else => $handler:expr $(,)?) => {
         $crate::__select!(@run $order; $done $pool $handler)
+    };
+
+    (@branch $order:ident; $done:tt $pool:tt else => $handler:block $($branches:tt)+) => {
+        ::core::compile_error!("`else => handler` is the last branch of `select!`")
+    };
+    (@branch $order:ident; $done:tt $pool:tt else => $handler:expr, $($branches:tt)+) => {
+        ::core::compile_error!("`else => handler` is the last branch of `select!`")
     };
 
     // One branch: with and without a condition, its handler a block or an expression, the last or not.
@@ -115,6 +125,9 @@ macro_rules! __select {
     };
     (@branch $order:ident; $done:tt [] $($branches:tt)+) => {
         ::core::compile_error!("`select!` takes up to 32 branches")
+    };
+    (@branch $order:ident; $done:tt $pool:tt $($wrong:tt)+) => {
+        ::core::compile_error!("a branch of `select!` is `pattern = future => handler` or `pattern = future, if condition => handler`")
     };
 
     (@start biased $branches:expr) => {

@@ -46,6 +46,11 @@ macro_rules! task_local {
             };
         )+
     };
+    ($($wrong:tt)*) => {
+        ::core::compile_error!(
+            "a task-local value is declared as `static NAME: Type;`, and gets its value by `NAME.scope(value, future)`"
+        );
+    };
 }
 
 /// The key of a value that belongs to a future. Made by [`task_local!`](crate::task_local). Tasks that the future spawns do not

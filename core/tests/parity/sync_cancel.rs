@@ -99,3 +99,13 @@ fn a_guard_cancels_unless_it_is_disarmed() {
     drop(token.clone().drop_guard());
     assert!(token.is_cancelled());
 }
+
+#[test]
+fn a_grandchild_is_cancelled_though_nobody_holds_the_child() {
+    let root = CancellationToken::new();
+    let grandchild = root.child_token().child_token();
+    let mut waits = Probe::new(grandchild.cancelled());
+    assert!(waits.poll().is_pending());
+    root.cancel();
+    assert_eq!((waits.woken(), waits.poll()), (1, Poll::Ready(())));
+}
