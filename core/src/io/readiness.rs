@@ -272,7 +272,8 @@ impl Readiness {
 #[cfg(all(test, not(posse_loom)))]
 mod tests {
     use super::*;
-    use crate::testing::{counting_waker, waker_that_drops};
+    use crate::testing::{counting_waker, waker_that_drops, waker_that_is_cloned};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     const READ: Event = Event {
         token: 0,
@@ -352,6 +353,28 @@ mod tests {
         readiness.clear_readiness(Direction::Read, closed);
         readiness.clear_readiness(Direction::Read, ready().expect("there was an event"));
         assert!(ready().is_none());
+    }
+
+    #[test]
+    fn wakers_are_cloned_under_no_lock_and_a_clone_that_panics_joins_nothing() {
+        let readiness = std::sync::Arc::new(Readiness::new_not_ready());
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let (mut key, mut keys) = (WaiterKey::default(), [WaiterKey::default(), WaiterKey::default()]);
+        let mut poll = |waker: &Waker| {
+            let mut cx = Context::from_waker(waker);
+            assert!(readiness.poll(Direction::Read, Some(&mut key), &mut cx).is_pending());
+            assert!(readiness.poll(Direction::Write, None, &mut cx).is_pending());
+            assert!(readiness.poll_interest(both, Some(&mut keys), &mut cx).is_pending());
+        };
+        for _ in 0..2 {
+            let looks = readiness.clone();
+            poll(&waker_that_is_cloned(move || assert!(looks.waiters.try_lock().is_some())));
+        }
+        let panics = waker_that_is_cloned(|| panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(&panics))).is_err());
+        let mut woken = Vec::new();
+        readiness.set_readiness(&Event { write: true, ..READ }, &mut woken);
+        assert_eq!(woken.len(), 4);
     }
 
     #[test]

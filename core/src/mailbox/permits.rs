@@ -312,7 +312,8 @@ fn take_one(room: &AtomicUsize) -> bool {
 #[cfg(all(test, not(posse_loom)))]
 mod tests {
     use super::*;
-    use crate::testing::{CountWakes, counting_waker, waker_that_drops};
+    use crate::testing::{CountWakes, counting_waker, waker_that_drops, waker_that_is_cloned};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::task::Waker;
 
@@ -332,6 +333,25 @@ mod tests {
         let mut reservation = Reservation::default();
         assert!(poll(permits, &mut reservation, &waker).is_pending());
         (reservation, wakes)
+    }
+
+    #[test]
+    fn wakers_are_cloned_under_no_lock_and_a_clone_that_panics_joins_nothing() {
+        let permits = Arc::new(full(1));
+        let mut reservation = Reservation::default();
+        let panics = waker_that_is_cloned(|| panic!("on purpose"));
+        let join =
+            |reservation: &mut Reservation| catch_unwind(AssertUnwindSafe(|| poll(&permits, reservation, &panics)));
+        assert!(join(&mut reservation).is_err());
+        assert!(permits.waiters.lock().is_empty());
+        for _ in 0..2 {
+            let looks = permits.clone();
+            let waker = waker_that_is_cloned(move || assert!(looks.waiters.try_lock().is_some()));
+            assert!(poll(&permits, &mut reservation, &waker).is_pending());
+        }
+        assert!(join(&mut reservation).is_err());
+        permits.release(1);
+        assert_eq!(poll(&permits, &mut reservation, Waker::noop()), Poll::Ready(true));
     }
 
     #[test]

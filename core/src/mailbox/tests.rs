@@ -3,9 +3,11 @@
 use super::{Capacity, CellRef, Inbox, Receive, Receiver, ReplyError, Reservation, ServeEnd, TrySendError, spawn};
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::task;
+use crate::testing::{poll_with, waker_that_is_cloned};
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -242,6 +244,18 @@ fn closing_wakes_those_who_wait_for_room() {
         };
         cell.close();
         assert!(!waiting.await.unwrap());
+    });
+}
+
+#[test]
+fn an_ask_whose_waker_could_not_be_cloned_is_answered_all_the_same() {
+    single().block_on(async {
+        let cell = log(bounded(1));
+        let mut reply = cell.try_ask(Get).unwrap();
+        for waker in [waker_that_is_cloned(|| panic!("on purpose")), waker_that_is_cloned(|| panic!("again"))] {
+            assert!(catch_unwind(AssertUnwindSafe(|| poll_with(Pin::new(&mut reply), &waker))).is_err());
+        }
+        assert_eq!(reply.await.unwrap(), [0; 0]);
     });
 }
 

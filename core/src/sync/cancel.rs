@@ -4,7 +4,7 @@ use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::task::coop;
 use crate::task::poll_waker::PollWaker;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -31,7 +31,7 @@ pub struct CancellationToken {
     node: Arc<Node>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Node {
     /// `None` at a root, and at a child of what was cancelled before.
     place: Option<Place>,
@@ -39,19 +39,75 @@ struct Node {
 }
 
 /// Where a node stands: up the line it is owned, down the line it is only known.
-#[derive(Debug)]
 struct Place {
     parent: Arc<Node>,
-    number: u64,
+    slot: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     cancelled: bool,
-    /// Those that live, each under a number of its own; they leave when they are dropped. Empty once it was cancelled.
-    children: BTreeMap<u64, Weak<Node>>,
-    next_child: u64,
+    /// Those that live. Nothing once it was cancelled.
+    children: Children,
     waiters: WaitList<()>,
+}
+
+/// The children that live, each in a slot of its own, which it leaves when it is dropped. Slots are used again; they are given up
+/// when the last child has left.
+#[derive(Debug, Default)]
+struct Children {
+    slots: Vec<Slot>,
+    /// The slot to use next; `None` if all are taken.
+    vacant: Option<usize>,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Taken(Weak<Node>),
+    /// With the vacant slot that comes next.
+    Vacant(Option<usize>),
+}
+
+/// Slots that are kept for the next child. Guessed.
+const SLOTS_KEPT: usize = 8;
+
+impl Children {
+    /// Where the next child goes.
+    fn next_slot(&self) -> usize {
+        self.vacant.unwrap_or(self.slots.len())
+    }
+
+    fn insert(&mut self, child: Weak<Node>) {
+        self.len += 1;
+        let taken = Slot::Taken(child);
+        let Some(slot) = self.vacant.and_then(|vacant| self.slots.get_mut(vacant)) else {
+            return self.slots.push(taken);
+        };
+        let Slot::Vacant(next) = std::mem::replace(slot, taken) else { unreachable!("invariant: a vacant slot") };
+        self.vacant = next;
+    }
+
+    /// The weak reference is dropped here: it frees memory at most.
+    fn remove(&mut self, slot: usize) {
+        // Else all were taken out at once, by the cancelling.
+        let Some(left) = self.slots.get_mut(slot) else { return };
+        *left = Slot::Vacant(self.vacant);
+        self.vacant = Some(slot);
+        self.len -= 1;
+        if self.len == 0 {
+            self.slots.clear();
+            self.slots.shrink_to(SLOTS_KEPT);
+            self.vacant = None;
+        }
+    }
+
+    fn living(&self) -> impl Iterator<Item = Arc<Node>> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken(child) => child.upgrade(),
+            Slot::Vacant(_) => None,
+        })
+    }
 }
 
 impl Node {
@@ -60,13 +116,19 @@ impl Node {
     }
 }
 
+/// Without the parents: there may be any number of them.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 /// Leaves the parent. If that was the last to keep it, it goes the same way: up the line in a loop, however long it is.
 impl Drop for Node {
     fn drop(&mut self) {
         let mut last = self.place.take();
-        while let Some(Place { parent, number }) = last {
-            let left = parent.state.lock().children.remove(&number);
-            drop(left);
+        while let Some(Place { parent, slot }) = last {
+            parent.state.lock().children.remove(slot);
             last = Arc::into_inner(parent).and_then(|mut node| node.place.take());
         }
     }
@@ -81,13 +143,12 @@ impl CancellationToken {
     /// A token that is cancelled with this one, and may be cancelled alone.
     pub fn child_token(&self) -> Self {
         let mut state = self.node.state.lock();
-        let number = state.next_child;
-        let place = (!state.cancelled).then(|| Place { parent: self.node.clone(), number });
-        let cancelled = Mutex::new(State { cancelled: state.cancelled, ..State::default() });
-        let node = Arc::new(Node { place, state: cancelled });
+        let slot = state.children.next_slot();
+        let place = (!state.cancelled).then(|| Place { parent: self.node.clone(), slot });
+        let of_child = Mutex::new(State { cancelled: state.cancelled, ..State::default() });
+        let node = Arc::new(Node { place, state: of_child });
         if !state.cancelled {
-            state.next_child += 1;
-            state.children.insert(number, Arc::downgrade(&node));
+            state.children.insert(Arc::downgrade(&node));
         }
         Self { node }
     }
@@ -102,7 +163,7 @@ impl CancellationToken {
             state.cancelled = true;
             let children = std::mem::take(&mut state.children);
             drop(state);
-            nodes.extend(children.values().filter_map(Weak::upgrade));
+            nodes.extend(children.living());
             seen += 1;
         }
         nodes.iter().for_each(|node| node.wake_all());
@@ -138,7 +199,7 @@ impl CancellationToken {
     /// Children there are, while it is not cancelled.
     #[cfg(all(test, not(posse_loom)))]
     pub(super) fn child_count(&self) -> usize {
-        self.node.state.lock().children.len()
+        self.node.state.lock().children.len
     }
 
     /// Cancels the token when the guard is dropped.
@@ -262,7 +323,7 @@ mod loom_models {
             let other = loom::thread::spawn(move || drop(a));
             drop(b);
             other.join().unwrap();
-            assert!(root.node.state.lock().children.is_empty());
+            assert_eq!(root.node.state.lock().children.len, 0);
             assert_eq!(Arc::strong_count(&root.node), 1);
         });
     }

@@ -26,7 +26,7 @@ fn a_line_of_any_length_is_cancelled_and_dropped_in_a_loop() {
     let line = || (0..LONG).fold(root.child_token(), |last, _| last.child_token());
     drop(line());
     let (leaf, other) = (line(), line());
-    assert!(!leaf.is_cancelled());
+    assert!(format!("{leaf:?}").contains("cancelled: false"));
     root.cancel();
     assert!(leaf.is_cancelled() && other.is_cancelled());
     drop((leaf, root));

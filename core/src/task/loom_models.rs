@@ -1,6 +1,6 @@
 //! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
 
-use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, Wake};
+use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::loom::sync::{Arc, Mutex};
 
@@ -99,18 +99,24 @@ fn loom_a_joiner_hears_of_the_end_and_its_waker_goes_with_the_handle() {
                 let (state, waker) = (state.clone(), waker.clone());
                 loom::thread::spawn(move || {
                     let _ = state.start();
-                    let JoinEnd { owner, has_waker } = state.complete();
-                    owner == OutputOwner::Other && has_waker && waker.lock().take().is_some()
+                    state.complete().takes_waker && waker.lock().take().is_some()
                 })
             };
 
-            let mut sees_the_end = state.is_complete();
-            if !sees_the_end {
-                *waker.lock() = Some(());
-                sees_the_end = state.set_join_waker();
+            // Twice, as a handle that is polled again by another task.
+            let mut sees_the_end = false;
+            for _ in 0..2 {
+                sees_the_end = sees_the_end || state.is_complete();
+                if !sees_the_end {
+                    *waker.lock() = Some(());
+                    sees_the_end = state.set_join_waker();
+                    if sees_the_end {
+                        *waker.lock() = None;
+                    }
+                }
             }
             let let_go = |state: &State| {
-                if state.release_output().has_waker {
+                if state.release_output().takes_waker {
                     *waker.lock() = None;
                 }
             };

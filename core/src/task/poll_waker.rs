@@ -25,7 +25,7 @@ impl<'a> PollWaker<'a> {
     /// As [`of`](Self::of), for a waker at hand.
     #[inline]
     pub fn new(waker: &'a Waker) -> Self {
-        Self { waker, clone: (!is_of_a_task(waker)).then(|| waker.clone()) }
+        Self { waker, clone: if is_of_a_task(waker) { None } else { clone_foreign(waker) } }
     }
 
     /// Returns the clone. To be called once.
@@ -39,13 +39,10 @@ impl<'a> PollWaker<'a> {
     #[inline]
     #[must_use = "a previous waker is dropped after the lock is released"]
     pub fn store(&mut self, slot: &mut Option<Waker>) -> Option<Waker> {
-        match slot {
-            Some(known) => self.renew(known),
-            None => {
-                *slot = Some(self.take());
-                None
-            }
+        if slot.as_ref().is_some_and(|known| known.will_wake(self.waker)) {
+            return None;
         }
+        slot.replace(self.take())
     }
 
     /// As [`store`](Self::store), for a slot that is never empty.
@@ -54,4 +51,9 @@ impl<'a> PollWaker<'a> {
     pub fn renew(&mut self, known: &mut Waker) -> Option<Waker> {
         (!known.will_wake(self.waker)).then(|| std::mem::replace(known, self.take()))
     }
+}
+
+#[cold]
+fn clone_foreign(waker: &Waker) -> Option<Waker> {
+    Some(waker.clone())
 }

@@ -282,16 +282,24 @@ impl TaskRef {
         // A previous one is dropped outside of the lock: it may be the last of what it wakes.
         let prev = waker.store(&mut self.header().join_waker.lock());
         drop(prev);
-        self.header().state.set_join_waker()
+        let completed = self.header().state.set_join_waker();
+        if completed {
+            self.drop_join_waker();
+        }
+        completed
+    }
+
+    fn drop_join_waker(&self) {
+        let left = self.header().join_waker.lock().take();
+        left.into_iter().for_each(drop_catching);
     }
 
     /// Gives up the output; drops it here if the task has completed already. The waker goes with the handle: it may keep
     /// whole tasks, those the handle belonged to, and these would keep others, one by one in a line as long as there is.
     pub(crate) fn detach(&self) {
-        let JoinEnd { owner, has_waker } = self.header().state.release_output();
-        if has_waker {
-            let left = self.header().join_waker.lock().take();
-            left.into_iter().for_each(drop_catching);
+        let JoinEnd { owner, takes_waker } = self.header().state.release_output();
+        if takes_waker {
+            self.drop_join_waker();
         }
         if owner == OutputOwner::Caller {
             let drop_output = self.header().vtable.drop_output;
@@ -446,12 +454,12 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
 unsafe fn finish(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
     let header = unsafe { ptr.as_ref() };
-    let JoinEnd { owner, has_waker } = header.state.complete();
+    let JoinEnd { owner, takes_waker } = header.state.complete();
     if owner == OutputOwner::Caller {
         let drop_output = header.vtable.drop_output;
         // SAFETY: the state word made this side the owner of the output.
         unsafe { drop_output(ptr) };
-    } else if has_waker {
+    } else if takes_waker {
         let join_waker = header.join_waker.lock().take();
         join_waker.into_iter().for_each(wake_catching);
     }
@@ -488,10 +496,12 @@ where
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
     unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
-    // Else it was joined.
-    let Some(output) = output else { return };
-    if let Err(error) = &output {
-        error.report_unseen();
+    match &output {
+        // It was joined.
+        None => return,
+        Some(Ok(_)) if !std::mem::needs_drop::<F::Output>() => return,
+        Some(Ok(_)) => {}
+        Some(Err(error)) => error.report_unseen(),
     }
     drop_nested(output);
 }

@@ -16,7 +16,7 @@ const COMPLETE: usize = 1 << 2;
 const CANCELLED: usize = 1 << 3;
 /// A `JoinHandle` exists and wants the output.
 const JOIN: usize = 1 << 4;
-/// The `JoinHandle` has left a waker, which whoever ends the join takes out.
+/// The `JoinHandle` has left a waker.
 const JOIN_WAKER: usize = 1 << 5;
 
 const REF_ONE: usize = 1 << 6;
@@ -69,15 +69,8 @@ pub(crate) enum OutputOwner {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct JoinEnd {
     pub(crate) owner: OutputOwner,
-    /// The caller takes the handle's waker out, if the other side has not done so.
-    pub(crate) has_waker: bool,
-}
-
-impl JoinEnd {
-    fn new(state: usize, owns: bool) -> Self {
-        let owner = if owns { OutputOwner::Caller } else { OutputOwner::Other };
-        Self { owner, has_waker: state & JOIN_WAKER != 0 }
-    }
+    /// There is a waker, and it is the caller's to take out: of both sides the one that ends first takes it.
+    pub(crate) takes_waker: bool,
 }
 
 impl State {
@@ -134,10 +127,12 @@ impl State {
     /// Publishes the stored output. Partner is `release_output` and `is_complete`.
     pub(crate) fn complete(&self) -> JoinEnd {
         let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
-        JoinEnd::new(before, before & JOIN == 0)
+        let owner = if before & JOIN == 0 { OutputOwner::Caller } else { OutputOwner::Other };
+        JoinEnd { owner, takes_waker: before & (JOIN | JOIN_WAKER) == JOIN | JOIN_WAKER }
     }
 
-    /// The handle has stored a waker. True if the task has completed, perhaps without having seen it. Partner is `complete`.
+    /// The handle has stored a waker. True if the task has completed, perhaps without having seen it: the waker is the caller's to take
+    /// out again. Partner is `complete`.
     pub(crate) fn set_join_waker(&self) -> bool {
         self.0.fetch_or(JOIN_WAKER, Ordering::AcqRel) & COMPLETE != 0
     }
@@ -145,7 +140,8 @@ impl State {
     /// The handle no longer wants the output. Partner is `complete`.
     pub(crate) fn release_output(&self) -> JoinEnd {
         let before = self.0.fetch_and(!JOIN, Ordering::AcqRel);
-        JoinEnd::new(before, before & COMPLETE != 0)
+        let owner = if before & COMPLETE == 0 { OutputOwner::Other } else { OutputOwner::Caller };
+        JoinEnd { owner, takes_waker: before & (COMPLETE | JOIN_WAKER) == JOIN_WAKER }
     }
 
     /// Whether a worker is in a poll. Acquire: what the worker wrote before `start` is seen.
