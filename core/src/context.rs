@@ -6,8 +6,8 @@
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
 use crate::scheduler::worker::LocalQueue;
-use crate::task::Id;
 use crate::task::raw::Header;
+use crate::task::{Id, coop};
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -88,10 +88,18 @@ pub(crate) fn is_driving() -> bool {
     DRIVING.get()
 }
 
-/// Marks `task` as the one whose code runs, until the guard is dropped.
-#[inline]
+/// Marks `task` as the one whose code runs, with a budget of its own, until the guard is dropped.
+///
+/// Not generic and not inlined into code that is: from another crate each thread-local costs a call.
+#[inline(never)]
 pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
-    CurrentTask { prev: TASK.replace(task) }
+    CurrentTask { prev: TASK.replace(task), budget: coop::restrict() }
+}
+
+#[inline(never)]
+fn leave_task(prev: *const Header, budget: coop::Budget) {
+    TASK.set(prev);
+    coop::restore(budget);
 }
 
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
@@ -113,11 +121,12 @@ pub(crate) fn current_task_id() -> Option<Id> {
 
 pub(crate) struct CurrentTask {
     prev: *const Header,
+    budget: coop::Budget,
 }
 
 impl Drop for CurrentTask {
     #[inline]
     fn drop(&mut self) {
-        TASK.set(self.prev);
+        leave_task(self.prev, self.budget);
     }
 }

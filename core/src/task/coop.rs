@@ -14,31 +14,40 @@ const UNITS_PER_POLL: u8 = 128;
 
 thread_local! {
     /// `None`: outside a task, no limit.
-    static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
+    static BUDGET: Cell<Budget> = const { Cell::new(None) };
+}
+
+/// Units that are left; `None` outside of a task.
+pub(crate) type Budget = Option<u8>;
+
+/// Gives the code that runs a fresh budget and returns the one it had, to be [restored](restore).
+pub(crate) fn restrict() -> Budget {
+    let units = if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL };
+    BUDGET.replace(Some(units))
+}
+
+pub(crate) fn restore(budget: Budget) {
+    BUDGET.set(budget);
 }
 
 /// Runs `f` with a fresh budget and restores the previous one afterwards.
 pub(crate) fn budget<R>(f: impl FnOnce() -> R) -> R {
-    let units = if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL };
-    with_budget(Some(units), f)
+    let _restore = Restore(restrict());
+    f()
 }
 
 /// Runs `f` without any budget and restores the previous one afterwards.
 pub(crate) fn unlimited<R>(f: impl FnOnce() -> R) -> R {
-    with_budget(None, f)
+    let _restore = Restore(BUDGET.replace(None));
+    f()
 }
 
-fn with_budget<R>(units: Option<u8>, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<u8>);
+struct Restore(Budget);
 
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            BUDGET.set(self.0);
-        }
+impl Drop for Restore {
+    fn drop(&mut self) {
+        restore(self.0);
     }
-
-    let _restore = Restore(BUDGET.replace(units));
-    f()
 }
 
 /// Takes a unit of the task's cooperative budget for an operation that may turn out not to be ready. The unit is given
