@@ -14,6 +14,7 @@
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
 use crate::task::panic::wake_catching;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -304,7 +305,9 @@ impl<T: Copy> Slab<T> {
 /// Wakers on their way out of a lock, so many at a time. Wakes what it holds when it is dropped.
 #[derive(Debug)]
 pub struct WakeList {
-    wakers: [Option<Waker>; WAKE_LIST_MAX],
+    /// Those below `len`. What is woken is taken out, so nothing is left to be dropped, and 32 places need not be looked at
+    /// for the one that was used.
+    wakers: ManuallyDrop<[Option<Waker>; WAKE_LIST_MAX]>,
     len: usize,
 }
 
@@ -314,7 +317,7 @@ const WAKE_LIST_MAX: usize = if cfg!(posse_loom) { 1 } else { 32 };
 
 impl Default for WakeList {
     fn default() -> Self {
-        Self { wakers: [const { None }; WAKE_LIST_MAX], len: 0 }
+        Self { wakers: ManuallyDrop::new([const { None }; WAKE_LIST_MAX]), len: 0 }
     }
 }
 

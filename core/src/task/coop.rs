@@ -12,42 +12,35 @@ use std::task::{Context, Poll, ready};
 /// Units a task gets for one poll. Guessed; in the range where neither fairness nor throughput was measured to suffer.
 const UNITS_PER_POLL: u8 = 128;
 
-thread_local! {
-    /// `None`: outside a task, no limit.
-    static BUDGET: Cell<Budget> = const { Cell::new(None) };
-}
-
 /// Units that are left; `None` outside of a task.
 pub(crate) type Budget = Option<u8>;
 
-/// Gives the code that runs a fresh budget and returns the one it had, to be [restored](restore).
-pub(crate) fn restrict() -> Budget {
-    let units = if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL };
-    BUDGET.replace(Some(units))
-}
-
-pub(crate) fn restore(budget: Budget) {
-    BUDGET.set(budget);
+/// The budget of a poll that begins.
+pub(crate) fn fresh() -> Budget {
+    Some(if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL })
 }
 
 /// Runs `f` with a fresh budget and restores the previous one afterwards.
 pub(crate) fn budget<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(restrict());
-    f()
+    with(fresh(), f)
 }
 
 /// Runs `f` without any budget and restores the previous one afterwards.
 pub(crate) fn unlimited<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(BUDGET.replace(None));
-    f()
+    with(None, f)
 }
 
-struct Restore(Budget);
+fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
+    struct Restore(Budget);
 
-impl Drop for Restore {
-    fn drop(&mut self) {
-        restore(self.0);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            context::with_budget(|current| current.set(self.0));
+        }
     }
+
+    let _restore = Restore(context::with_budget(|current| current.replace(budget)));
+    f()
 }
 
 /// Takes a unit of the task's cooperative budget for an operation that may turn out not to be ready. The unit is given
@@ -75,15 +68,8 @@ impl Drop for Restore {
 /// ```
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
-    let before = BUDGET.get();
-    match before {
-        Some(0) => refuse(cx),
-        Some(units) => {
-            BUDGET.set(Some(units - 1));
-            Poll::Ready(Progress { refund: before })
-        }
-        None => Poll::Ready(Progress { refund: None }),
-    }
+    let before = take_unit();
+    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { refund: before }) }
 }
 
 /// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
@@ -113,18 +99,23 @@ pub async fn unconstrained<F: Future>(future: F) -> F::Output {
 
 /// Returns true if the task has units of its budget left in this poll; true outside of a task.
 pub fn has_budget_remaining() -> bool {
-    BUDGET.get() != Some(0)
+    context::with_budget(Cell::get) != Some(0)
 }
 
 /// Takes one unit for good; see [`poll_proceed`].
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
-    match BUDGET.get() {
-        Some(0) => return refuse(cx),
-        Some(units) => BUDGET.set(Some(units - 1)),
-        None => {}
-    }
-    Poll::Ready(())
+    if take_unit() == Some(0) { refuse(cx) } else { Poll::Ready(()) }
+}
+
+/// Takes a unit, if there is one, and returns what there was before.
+#[inline]
+fn take_unit() -> Budget {
+    context::with_budget(|budget| {
+        let before = budget.get();
+        budget.set(before.map(|units| units.saturating_sub(1)));
+        before
+    })
 }
 
 /// No unit is left: the task runs again after its neighbours.
@@ -152,7 +143,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.refund.is_some() {
-            BUDGET.set(self.refund);
+            context::with_budget(|budget| budget.set(self.refund));
         }
     }
 }
