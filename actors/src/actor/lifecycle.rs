@@ -2,6 +2,10 @@
 //!
 //! The life is one future in one task. Invariants: whatever panics inside of it, the actor ends exactly once: its names
 //! go, its monitors fire, those who wait for its end are woken.
+#![expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an async function are in the memory of every actor twice"
+)]
 
 use crate::actor::Actor;
 use crate::actor::context::Context;
@@ -138,8 +142,8 @@ fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
 ///
-/// This and what it calls are functions that return an async block: the arguments of an async function are in the memory of
-/// every actor twice, as what was passed and as what is used.
+/// This and what it calls are functions that return an async block: the arguments of an async function are in its memory
+/// twice, as what was passed and as what is used.
 fn run_actor<A: Actor>(
     mut ctx: Context<A>,
     mut recipe: Recipe<A>,
