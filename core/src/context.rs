@@ -116,6 +116,12 @@ pub(crate) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
     RUNNING.with(|running| f(&running.budget))
 }
 
+/// From here on this thread, which runs in turns with the simulation, runs code of another task.
+#[cfg(feature = "sim")]
+pub(crate) fn switch_task(task: *const Header) {
+    RUNNING.with(|running| running.task.set(task));
+}
+
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
 #[inline]
 pub(crate) fn current_task() -> *const Header {

@@ -2,7 +2,7 @@
 //! spinning, and skip connections that broke before they were taken.
 
 use posse_core::lock::Mutex;
-use posse_core::time::{self, Instant, Sleep};
+use posse_core::time::{self, Backoff, Instant, Sleep};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -28,7 +28,8 @@ pub(crate) struct AcceptBackoff(Mutex<State>);
 struct State {
     /// No attempt is made before.
     until: Option<Instant>,
-    length: Duration,
+    /// Attempts in a row that failed.
+    failed: u32,
     warned: Option<Instant>,
     /// The timer of the last that called `poll`; futures have their own.
     poller: Option<Sleep>,
@@ -98,7 +99,7 @@ impl AcceptBackoff {
             Err(error) => Some(Err(error)),
             Ok(accepted) => {
                 let mut state = self.0.lock();
-                (state.until, state.length) = (None, Duration::ZERO);
+                (state.until, state.failed) = (None, 0);
                 Some(Ok(accepted))
             }
         }
@@ -112,14 +113,16 @@ impl State {
         if self.until.is_some_and(|until| now < until) {
             return None;
         }
-        self.length = (self.length * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        self.until = Some(now + self.length);
+        // Without jitter: nobody else waits for the descriptors of this process.
+        let pause = Backoff::exponential(PAUSE_MIN..PAUSE_MAX).longest(self.failed);
+        self.failed = self.failed.saturating_add(1);
+        self.until = Some(now + pause);
 
         let warns = self.warned.is_none_or(|warned| now - warned >= WARNING_INTERVAL);
         if warns {
             self.warned = Some(now);
         }
-        warns.then_some(self.length)
+        warns.then_some(pause)
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 
 use common::{block_on, cut};
 use posse_core::runtime::Runtime;
+use posse_core::time::Duration;
 use posse_net::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 use std::io::{BufRead, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -85,6 +86,44 @@ fn what_a_dropped_read_asked_for_is_left_to_the_next() {
         assert!(output.read_line(&mut line).unwrap() > 0, "the child ended");
     }
     child.stdin.take().unwrap().write_all(b"all of it\n").unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+}
+
+/// Of two handles that are dropped one has read a part of what came for it, the other has not looked at its answer. A third waits all
+/// the time, and the input does not end.
+#[test]
+fn what_has_come_for_a_handle_that_is_dropped_goes_to_the_next_reader() {
+    if is_child() {
+        return block_on(async {
+            let (mut first, mut second) = (stdin(), stdin());
+            cut(first.read(&mut [0; 8])).await;
+            cut(second.read(&mut [0; 8])).await;
+            stdout().write_all(b"now\n").await.unwrap();
+            let mut start = [0; 2];
+            first.read_exact(&mut start).await.unwrap();
+            assert_eq!(&start, b"on");
+
+            let mut rest = [0; 12];
+            let mut third = stdin();
+            let mut reading = Box::pin(third.read_exact(&mut rest));
+            cut(&mut reading).await;
+            drop(first);
+            cut(&mut reading).await;
+            drop(second);
+            posse_core::time::timeout(Duration::from_secs(60), reading).await.unwrap().unwrap();
+            assert_eq!(&rest, b"e\ntwo\nthree\n");
+        });
+    }
+    let mut child = child("what_has_come_for_a_handle_that_is_dropped_goes_to_the_next_reader");
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("now\n") {
+        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended");
+    }
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"one\ntwo\nthree\n").unwrap();
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert!(child.wait().unwrap().success(), "{rest}");

@@ -1,4 +1,4 @@
-//! Sockets of Unix, pipes, descriptors of others, children and signals.
+//! Sockets of Unix, pipes, descriptors of others and signals.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use posse_core::io::{AsyncFd, Interest, Ready};
 use posse_core::signal::unix::{SignalKind, signal};
 use posse_core::task;
 use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-use posse_net::process::{Command, Stdio};
+use posse_net::process::Command;
 use posse_net::unix::pipe;
 use posse_net::{UnixDatagram, UnixListener, UnixStream};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -207,86 +207,5 @@ fn signals_come_as_a_stream_and_forbidden_ones_do_not() {
             second.recv().await.unwrap();
         }
         assert!(now(other.recv()).await.is_none());
-    });
-}
-
-#[test]
-fn a_child_ends_with_its_status_and_is_forgotten() {
-    for runtime in [
-        posse_core::runtime::Builder::new_current_thread().build().unwrap(),
-        posse_core::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap(),
-    ] {
-        runtime.block_on(async {
-            let mut child = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
-            assert!(child.id().is_some());
-            cut(child.wait()).await;
-            assert_eq!(child.wait().await.unwrap().code(), Some(3));
-            assert_eq!(child.wait().await.unwrap().code(), Some(3));
-            assert_eq!((child.id(), child.try_wait().unwrap().unwrap().code()), (None, Some(3)));
-            child.kill().await.unwrap();
-            assert_eq!(Command::new("/no/such/program").spawn().unwrap_err().kind(), ErrorKind::NotFound);
-        });
-    }
-}
-
-#[test]
-fn the_streams_of_a_child_are_pipes() {
-    block_on(async {
-        let mut child =
-            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let sent = vec![b'x'; 300_000];
-        let expected = sent.clone();
-        let writer = task::spawn(async move {
-            input.write_all(&sent).await.unwrap();
-            input.shutdown().await.unwrap();
-            input.write(b"more").await.unwrap_err().kind()
-        });
-        let mut received = Vec::new();
-        output.read_to_end(&mut received).await.unwrap();
-        assert!(received == expected);
-        assert_eq!(writer.await.unwrap(), ErrorKind::BrokenPipe);
-        assert!(child.wait().await.unwrap().success());
-    });
-}
-
-#[test]
-fn the_output_of_a_child_is_read_from_both_streams_at_once() {
-    block_on(async {
-        // More than a pipe holds, to either in turn.
-        let script =
-            "i=0; while [ $i -lt 3000 ]; do echo out$i; echo 'error error error error error' >&2; i=$((i+1)); done";
-        let output = Command::new("sh").args(["-c", script]).output().await.unwrap();
-        assert!(output.status.success());
-        assert!(output.stdout.ends_with(b"out2999\n"));
-        assert_eq!(output.stderr.len(), 3000 * 30);
-        let first = Command::new("echo").arg("a").stdout(Stdio::piped()).spawn().unwrap().stdout.take().unwrap();
-        let second = Command::new("cat").stdin(Stdio::try_from(first).unwrap()).output().await.unwrap();
-        assert_eq!(second.stdout, b"a\n");
-    });
-}
-
-/// Whether there is such a process, zombies included.
-fn exists(id: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{id}")).exists()
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_child_that_is_dropped_leaves_no_zombie_and_is_killed_if_it_shall_be() {
-    block_on(async {
-        let killed = Command::new("cat").stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let mut waiting = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let input = waiting.stdin.take().unwrap();
-        let ids = [killed.id().unwrap(), waiting.id().unwrap()];
-        drop((killed, waiting));
-        while exists(ids[0]) {
-            task::yield_now().await;
-        }
-        assert!(exists(ids[1]), "it goes on");
-        drop(input);
-        while exists(ids[1]) {
-            task::yield_now().await;
-        }
     });
 }

@@ -352,7 +352,7 @@ async fn live(core: &Arc<Core>, peer: &Arc<Peer>) -> DownReason {
 /// down.
 async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Result<Option<Connection>, DownReason> {
     let give_up = Instant::now() + patience;
-    let mut pause = Duration::ZERO;
+    let mut attempts = 0u32;
     loop {
         if let Some(connection) = peer.take_offer() {
             return Ok(Some(connection));
@@ -368,14 +368,13 @@ async fn reconnect(core: &Arc<Core>, peer: &Arc<Peer>, patience: Duration) -> Re
             core.closing.run_until_cancelled(peer.until(|peer| !peer.is_accepting())).await;
             continue;
         }
-        if !pause.is_zero() {
-            // Half of a pause is left to chance, so that many nodes do not dial at once.
-            let jittered = pause / 2 + pause.mul_f64((core.handle.random_u64() % 1024) as f64 / 2048.0);
+        if let Some(failed) = attempts.checked_sub(1) {
+            let pause = core.redial_backoff().wait(failed, core.handle.random_u64());
             let left = give_up.saturating_duration_since(Instant::now());
-            let rest = timeout(jittered.min(left), peer.until_offered());
+            let rest = timeout(pause.min(left), peer.until_offered());
             core.closing.run_until_cancelled(rest).await;
         }
-        pause = (pause * 2).clamp(core.limits.redial_min, core.limits.redial_max);
+        attempts = attempts.saturating_add(1);
 
         if peer.address().is_empty() {
             continue;

@@ -16,7 +16,7 @@ use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
-use posse_core::time::Instant;
+use posse_core::time::{Backoff, Instant};
 use posse_wire::{
     ActorKey, Goodbye, Hello, INCARNATION_MAX, Introduction, Limits, NodeId, Resolution, TypeInfo, WireRef,
 };
@@ -114,6 +114,11 @@ impl Core {
             limits,
             handle,
         })
+    }
+
+    /// How long to wait between attempts to reach a node.
+    pub(super) fn redial_backoff(&self) -> Backoff {
+        Backoff::exponential(self.limits.redial_min..self.limits.redial_max)
     }
 
     pub(crate) fn id(&self) -> NodeId {

@@ -6,7 +6,7 @@
 
 use crate::refs::target::Place;
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{WaitList, WakeList};
+use posse_core::sync::wait_list::{PollWaker, WaitList, WakeList};
 use posse_wire::ActorKey;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -37,16 +37,15 @@ impl Room {
 
     /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
     pub(super) fn wait(&self, place: &mut Place, to: ActorKey, cx: &Context<'_>) -> bool {
-        let newcomer = place.0.is_idle().then(|| cx.waker().clone());
+        let mut waker = PollWaker::of(cx);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
-        let former = match newcomer {
-            Some(waker) => {
-                line.push(&mut place.0, (), waker);
-                None
-            }
-            None => Some(line.poll(&mut place.0, cx.waker())),
-        };
+        let mut former = None;
+        if place.0.is_idle() {
+            line.push(&mut place.0, (), waker.take());
+        } else {
+            former = Some(line.poll(&mut place.0, &mut waker));
+        }
         let is_first = line.is_front(&place.0);
         self.count.store(lines.len(), Ordering::Release);
         drop(lines);
@@ -76,7 +75,7 @@ impl Room {
     /// Has the first who waits for room for an actor look.
     pub(super) fn wake(&self, to: ActorKey) {
         let mut woken = WakeList::default();
-        let first = self.lines.lock().get(&to).and_then(WaitList::front_waker);
+        let first = self.lines.lock().get_mut(&to).and_then(WaitList::take_front_waker);
         first.into_iter().for_each(|waker| woken.push(waker));
     }
 
@@ -88,10 +87,10 @@ impl Room {
         woken: &mut WakeList,
         mut has_room: impl FnMut(ActorKey) -> bool,
     ) -> Option<ActorKey> {
-        let lines = self.lines.lock();
-        for (to, line) in lines.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
+        let mut lines = self.lines.lock();
+        for (to, line) in lines.range_mut((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
             if has_room(*to) {
-                line.front_waker().into_iter().for_each(|waker| woken.push(waker));
+                line.take_front_waker().into_iter().for_each(|waker| woken.push(waker));
                 if woken.is_full() {
                     return Some(*to);
                 }

@@ -183,7 +183,8 @@ impl Supervisor {
         self
     }
 
-    /// Sets how long a child waits before its restart. Default: not at all. Each child has its own wait.
+    /// Sets how long a child waits before its restart. Default: not at all. Each child has its own wait, which is the least again
+    /// once the child has run for the period of the limit.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.plan.policy.backoff = backoff;
         self
@@ -327,6 +328,9 @@ impl LocalRef<Supervisor> {
     }
 
     /// Returns the children in the order of their start: an empty list if the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn which_children(&self) -> Vec<ChildInfo> {
         self.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
     }

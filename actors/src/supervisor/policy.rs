@@ -2,9 +2,9 @@
 
 use crate::actor::spec::Restart;
 use crate::id::ExitReason;
+pub use posse_core::time::Backoff;
 use posse_core::time::Instant;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Duration;
 
 /// Who else starts over when a child does.
@@ -16,33 +16,6 @@ pub enum Strategy {
     OneForAll,
     /// Its younger siblings.
     RestForOne,
-}
-
-/// How long to wait before a restart: doubling with each restart of the child, with jitter. A child that has run for the
-/// period of the supervisor's limit begins with the least wait again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    min: Duration,
-    max: Duration,
-}
-
-impl Backoff {
-    /// Waits from `start` up to `end`; each wait is drawn from the upper half of its range.
-    pub fn exponential(range: Range<Duration>) -> Self {
-        Self { min: range.start, max: range.end.max(range.start) }
-    }
-
-    /// Restarts at once.
-    pub fn none() -> Self {
-        Self { min: Duration::ZERO, max: Duration::ZERO }
-    }
-
-    /// The wait before restart number `attempt` (from 0), with a random number for the jitter.
-    pub(crate) fn wait(&self, attempt: u32, random: u64) -> Duration {
-        let full = self.min.saturating_mul(1 << attempt.min(30)).min(self.max);
-        let jitter = f64::from((random >> 32) as u32) / f64::from(u32::MAX);
-        full.mul_f64(0.5 + jitter / 2.0)
-    }
 }
 
 impl Restart {
@@ -63,6 +36,7 @@ pub(crate) struct Policy {
     /// `usize::MAX` is no limit.
     pub(crate) limit: usize,
     pub(crate) period: Duration,
+    /// The wait before a restart. A child that has run for the period begins with the least wait again.
     pub(crate) backoff: Backoff,
 }
 
@@ -125,16 +99,6 @@ mod tests {
         let mut history = VecDeque::new();
         assert!((0..1000).all(|_| policy.admits(&mut history, Instant::now())));
         assert!(history.is_empty());
-    }
-
-    #[test]
-    fn the_wait_doubles_and_stays_within_its_range() {
-        let backoff = Backoff::exponential(Duration::from_millis(50)..Duration::from_secs(5));
-        for attempt in 0..40 {
-            let (least, most) = (backoff.wait(attempt, 0), backoff.wait(attempt, u64::MAX));
-            assert!(least <= most && most <= Duration::from_secs(5) && least >= Duration::from_millis(25));
-        }
-        assert_eq!(backoff.wait(2, u64::MAX), Duration::from_millis(200));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::interest::{Interest, Ready};
 use super::os::Event;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::wait_list::{WaitList, WaiterKey, WaiterState};
+use crate::sync::wait_list::{PollWaker, WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
 // The low bits are those of a `Ready`.
@@ -79,18 +79,13 @@ impl Waiters {
 }
 
 impl DirectionWaiters {
-    fn join(&mut self, key: Option<&mut WaiterKey>, waker: &Waker) -> Option<Waker> {
-        let Some(key) = key else {
-            return match &self.poller {
-                Some(poller) if poller.will_wake(waker) => None,
-                _ => self.poller.replace(waker.clone()),
-            };
-        };
+    fn join(&mut self, key: Option<&mut WaiterKey>, waker: &mut PollWaker<'_>) -> Option<Waker> {
+        let Some(key) = key else { return waker.store(&mut self.poller) };
         if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
             return prev;
         }
         // It is new, or was woken by an event that turned out to be another one's.
-        self.futures.push(key, (), waker.clone());
+        self.futures.push(key, (), waker.take());
         None
     }
 
@@ -186,12 +181,13 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
+        let mut waker = PollWaker::of(cx);
         let mut waiters = self.waiters.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
         if let Some(ready_event) = self.ready_event(direction) {
             return Poll::Ready(ready_event);
         }
-        let prev = waiters.of(direction).join(key, cx.waker());
+        let prev = waiters.of(direction).join(key, &mut waker);
         drop(waiters);
         drop(prev);
         Poll::Pending
@@ -231,14 +227,15 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
+        let (mut read_waker, mut write_waker) = (PollWaker::of(cx), PollWaker::of(cx));
         let mut waiters = self.waiters.lock();
         // As in `poll`.
         if let Some(ready_event) = self.interest_event(interest) {
             return Poll::Ready(ready_event);
         }
         let [read_key, write_key] = keys.map_or([None, None], |keys| keys.each_mut().map(Some));
-        let reader = interest.waits_as_reader().then(|| waiters.read.join(read_key, cx.waker()));
-        let writer = interest.is_writable().then(|| waiters.write.join(write_key, cx.waker()));
+        let reader = interest.waits_as_reader().then(|| waiters.read.join(read_key, &mut read_waker));
+        let writer = interest.is_writable().then(|| waiters.write.join(write_key, &mut write_waker));
         drop(waiters);
         drop((reader, writer));
         Poll::Pending

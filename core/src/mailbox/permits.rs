@@ -6,7 +6,7 @@
 use super::turn::TURN_MESSAGES;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::wait_list::{WaitList, WaiterKey, WakeList};
+use crate::sync::wait_list::{PollWaker, WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll, Waker};
 
@@ -230,12 +230,13 @@ impl Permits {
             return Poll::Ready(!self.is_closed());
         }
 
+        let mut waker = PollWaker::of(cx);
         let mut waiters = self.waiters.lock();
         if self.is_closed() || self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());
         }
         if !reservation.key.is_idle() {
-            let state = waiters.poll(&mut reservation.key, cx.waker());
+            let state = waiters.poll(&mut reservation.key, &mut waker);
             drop(waiters);
             drop(state);
             return Poll::Pending;
@@ -244,7 +245,7 @@ impl Permits {
             self.grant_at_once(&mut waiters, reservation);
             return Poll::Ready(true);
         }
-        waiters.push(&mut reservation.key, (), cx.waker().clone());
+        waiters.push(&mut reservation.key, (), waker.take());
 
         // The flag is lowered under this lock alone. If it is up, the consumer that released room since then has yet to grant it.
         if self.word.load(Ordering::Relaxed) & WAITERS != 0 {

@@ -173,7 +173,9 @@ mod tests {
             let freed = std::thread::spawn(move || {
                 let block = NonNull::new(ptr::with_exposed_provenance_mut::<u8>(address)).unwrap();
                 // SAFETY: in the block just allocated.
-                unsafe { block.add(size - 1).write(7) };
+                let last = unsafe { block.add(size - 1) };
+                // SAFETY: as above.
+                unsafe { last.write(7) };
                 // SAFETY: this thread alone has it.
                 unsafe { free(block, layout) };
             });

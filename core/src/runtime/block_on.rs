@@ -4,6 +4,7 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
+use super::blocking::block_on_simulated;
 use super::{Flavor, Handle, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
@@ -11,7 +12,7 @@ use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
 use crate::task::coop;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -77,7 +78,15 @@ impl Handle {
         let block_on = BlockOn::new(self);
         Ok(match self.flavor() {
             Flavor::CurrentThread => block_on.run_with_worker(self, future),
-            Flavor::MultiThread | Flavor::Simulated => block_on.run(future),
+            Flavor::MultiThread => block_on.run(future),
+            Flavor::Simulated => {
+                let mut future = future;
+                let budgeted = pin!(poll_fn(|cx| coop::budget(|| future.as_mut().poll(cx))));
+                match block_on_simulated(budgeted) {
+                    Some(output) => output,
+                    None => block_on.run(future),
+                }
+            }
         })
     }
 }

@@ -35,12 +35,31 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
     }
 }
 
-/// In a simulation nothing happens on another thread: the closure runs inline, after the time a thread might take.
+/// In a simulation the closure begins after the time a thread might take, and runs in turns with the simulation.
 #[cfg(feature = "sim")]
-pub(crate) async fn simulated<T, F: FnOnce() -> T>(rng: crate::sim::SimRng, f: F) -> T {
+pub(crate) async fn simulated<T, F>(handle: Handle, rng: crate::sim::SimRng, f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let takes = rng.between(crate::sim::ChoiceKind::Latency, 1_000, 2_000_000);
     crate::time::sleep(Duration::from_nanos(takes)).await;
-    crate::task::coop::unlimited(f)
+    match crate::sim::blocking::Blocking::start(handle, f) {
+        Ok(blocking) => blocking.await,
+        // Without a thread it can do everything but wait for a future.
+        Err(f) => crate::task::coop::unlimited(f),
+    }
+}
+
+/// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
+pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    #[cfg(feature = "sim")]
+    return crate::sim::blocking::block_on(future);
+    #[cfg(not(feature = "sim"))]
+    {
+        let _ = future;
+        None
+    }
 }
 
 #[derive(Debug)]

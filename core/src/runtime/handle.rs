@@ -172,7 +172,7 @@ impl Handle {
     {
         #[cfg(feature = "sim")]
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(crate::runtime::blocking::simulated(simulation.rng().clone(), f));
+            return self.spawn(crate::runtime::blocking::simulated(self.clone(), simulation.rng().clone(), f));
         }
         let (task, runnable) = raw::new(self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);

@@ -69,40 +69,48 @@ impl Counters {
     }
 }
 
-/// How long a worker was not asleep, in one word, so that who reads it meanwhile never sees it go back: while the worker sleeps the
-/// total, in nanoseconds; while it is awake, with the highest bit set, the instant at which the total would have been zero.
+/// How long a worker was not asleep.
 #[derive(Debug, Default)]
-pub(crate) struct BusyTime(AtomicU64);
+pub(crate) struct BusyTime {
+    /// While the worker sleeps the total, in nanoseconds; while it is awake, with the highest bit set, the instant at which the total
+    /// would have been zero. One word, so that who reads it meanwhile sees the one or the other.
+    word: AtomicU64,
+    /// The most that any reader was told. A reader and the worker look at the clock on their own, in any order, so the word alone could
+    /// tell less than before.
+    told: AtomicU64,
+}
 
 const AWAKE: u64 = 1 << 63;
 
 impl BusyTime {
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & AWAKE != 0
+        self.word.load(Ordering::Relaxed) & AWAKE != 0
     }
 
     /// The worker is awake from `now` on, if it was not already.
     pub(crate) fn begin(&self, now: Instant) {
         if !self.is_running() {
-            let zero = now.0.saturating_sub(self.0.load(Ordering::Relaxed));
-            self.0.store(zero | AWAKE, Ordering::Relaxed);
+            let zero = now.0.saturating_sub(self.word.load(Ordering::Relaxed));
+            self.word.store(zero | AWAKE, Ordering::Relaxed);
         }
     }
 
     /// The worker sleeps or leaves its thread.
     pub(crate) fn end(&self, now: Instant) {
         if self.is_running() {
-            self.0.store(self.nanos(now), Ordering::Relaxed);
+            self.word.store(self.nanos(now), Ordering::Relaxed);
         }
     }
 
+    /// Never less than before. `now` was looked at before the call: what came later would count the worker's sleep.
     pub(crate) fn get(&self, now: Instant) -> Duration {
-        Duration::from_nanos(self.nanos(now))
+        let nanos = self.nanos(now);
+        Duration::from_nanos(nanos.max(self.told.fetch_max(nanos, Ordering::Relaxed)))
     }
 
     fn nanos(&self, now: Instant) -> u64 {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.word.load(Ordering::Relaxed);
         if word & AWAKE == 0 { word } else { (now.0 & !AWAKE).saturating_sub(word & !AWAKE) }
     }
 }
@@ -123,6 +131,21 @@ mod tests {
         assert_eq!((shown(2_500), shown(9_000)), (1_000, 1_000));
         busy.begin(Instant(10_000));
         assert_eq!((shown(10_000), shown(10_001)), (1_000, 1_001));
+    }
+
+    #[test]
+    fn busy_time_never_goes_back_whoever_looked_at_the_clock_first() {
+        let busy = BusyTime::default();
+        let shown = |now| busy.get(Instant(now)).as_nanos();
+        busy.begin(Instant(1_000));
+        assert_eq!(shown(1_700), 700);
+        // The worker had looked at the clock before the reader did, and says so after it.
+        busy.end(Instant(1_600));
+        assert_eq!(shown(1_800), 700);
+        // The reader had looked at the clock before the worker woke up.
+        busy.begin(Instant(9_000));
+        assert_eq!(shown(8_000), 700);
+        assert_eq!((shown(9_050), shown(9_200)), (700, 800));
     }
 
     #[test]

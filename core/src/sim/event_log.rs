@@ -4,9 +4,10 @@ use super::net::Net;
 use crate::util::scoped::Scoped;
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use tracing::dispatcher::{get_default, with_default};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 thread_local! {
     /// The machine whose code runs.
@@ -17,6 +18,23 @@ thread_local! {
 pub(super) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
     let _machine = Scoped::set(&MACHINE, Some(machine));
     f()
+}
+
+/// Where events of the code that runs now go, for another thread that runs code of the same machine.
+pub(super) struct Place {
+    machine: Option<usize>,
+    log: Dispatch,
+}
+
+impl Place {
+    pub(super) fn current() -> Self {
+        Self { machine: MACHINE.get(), log: get_default(Dispatch::clone) }
+    }
+
+    pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
+        let _machine = Scoped::set(&MACHINE, self.machine);
+        with_default(&self.log, f)
+    }
 }
 
 /// Runs `f` and notes what is logged meanwhile, from level INFO on.

@@ -146,7 +146,7 @@ fn names_of_machines_are_found_and_addresses_are_their_own() {
 }
 
 #[test]
-fn blocking_work_runs_inline_after_a_while_and_a_signal_ends_who_waits_for_it() {
+fn blocking_work_runs_after_a_while_and_a_signal_ends_who_waits_for_it() {
     let run = world(7).run(|control| async move {
         let start = Instant::now();
         let sum = crate::task::spawn_blocking(|| (1..=10).sum::<u64>()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::runtime::BlockOnError;
+use crate::runtime::blocking::block_on_simulated;
 use crate::scheduler::park::Parker;
 use std::future::Future;
 use std::pin::pin;
@@ -27,9 +28,12 @@ impl Wake for Sleeper {
 #[track_caller]
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     assert!(!context::is_driving(), "{}", BlockOnError::InsideRuntime);
+    let mut future = pin!(future);
+    if let Some(output) = block_on_simulated(future.as_mut()) {
+        return output;
+    }
     let sleeper = Arc::new(Sleeper(Parker::new()));
     let waker = Waker::from(sleeper.clone());
-    let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;

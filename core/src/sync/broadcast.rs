@@ -11,6 +11,7 @@ use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use super::wait_set::WaitSet;
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
+use crate::task::poll_waker::PollWaker;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;
@@ -386,6 +387,7 @@ impl<T> Receiver<T> {
     /// The value at its position, or the waker is left behind.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<T>, RecvError>> {
         let progress = ready!(coop::poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let mut state = self.shared.state.lock();
         let taken = state.take(&mut self.next);
         let result = match taken {
@@ -394,9 +396,9 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
             Err(TryRecvError::Empty) => {
                 let waits =
-                    if self.key.is_idle() { WaiterState::Woken } else { state.waiters.poll(&mut self.key, cx.waker()) };
+                    if self.key.is_idle() { WaiterState::Woken } else { state.waiters.poll(&mut self.key, &mut waker) };
                 if self.key.is_idle() {
-                    state.waiters.push(&mut self.key, (), cx.waker().clone());
+                    state.waiters.push(&mut self.key, (), waker.take());
                 }
                 drop(state);
                 drop(waits);

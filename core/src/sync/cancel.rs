@@ -3,12 +3,16 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::task::coop;
+use crate::task::poll_waker::PollWaker;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 /// A token that can be cancelled once; clones and children see it.
+///
+/// Its children see it also when no handle to it is left: it is kept, in some hundred bytes, until the last of them is dropped.
 ///
 /// # Examples
 /// ```
@@ -29,19 +33,42 @@ pub struct CancellationToken {
 
 #[derive(Debug, Default)]
 struct Node {
+    /// `None` at a root, and at a child of what was cancelled before.
+    place: Option<Place>,
     state: Mutex<State>,
+}
+
+/// Where a node stands: up the line it is owned, down the line it is only known.
+#[derive(Debug)]
+struct Place {
+    parent: Arc<Node>,
+    number: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     cancelled: bool,
-    children: Vec<Weak<Node>>,
+    /// Those that live, each under a number of its own; they leave when they are dropped. Empty once it was cancelled.
+    children: BTreeMap<u64, Weak<Node>>,
+    next_child: u64,
     waiters: WaitList<()>,
 }
 
 impl Node {
     fn wake_all(&self) {
         wake_in_rounds(|woken| self.state.lock().waiters.pop_before(u64::MAX, woken));
+    }
+}
+
+/// Leaves the parent. If that was the last to keep it, it goes the same way: up the line in a loop, however long it is.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut last = self.place.take();
+        while let Some(Place { parent, number }) = last {
+            let left = parent.state.lock().children.remove(&number);
+            drop(left);
+            last = Arc::into_inner(parent).and_then(|mut node| node.place.take());
+        }
     }
 }
 
@@ -53,19 +80,16 @@ impl CancellationToken {
 
     /// A token that is cancelled with this one, and may be cancelled alone.
     pub fn child_token(&self) -> Self {
-        let child = Self::new();
         let mut state = self.node.state.lock();
-        if state.cancelled {
-            child.node.state.lock().cancelled = true;
-        } else {
-            // Those that are gone are forgotten when the list would grow, so that its cost stays in proportion.
-            if state.children.len() == state.children.capacity() {
-                state.children.retain(|child| child.strong_count() > 0);
-            }
-            state.children.push(Arc::downgrade(&child.node));
+        let number = state.next_child;
+        let place = (!state.cancelled).then(|| Place { parent: self.node.clone(), number });
+        let cancelled = Mutex::new(State { cancelled: state.cancelled, ..State::default() });
+        let node = Arc::new(Node { place, state: cancelled });
+        if !state.cancelled {
+            state.next_child += 1;
+            state.children.insert(number, Arc::downgrade(&node));
         }
-        drop(state);
-        child
+        Self { node }
     }
 
     /// Cancels this token and all its children, however deep; without recursion.
@@ -78,7 +102,7 @@ impl CancellationToken {
             state.cancelled = true;
             let children = std::mem::take(&mut state.children);
             drop(state);
-            nodes.extend(children.iter().filter_map(Weak::upgrade));
+            nodes.extend(children.values().filter_map(Weak::upgrade));
             seen += 1;
         }
         nodes.iter().for_each(|node| node.wake_all());
@@ -111,6 +135,12 @@ impl CancellationToken {
         .await
     }
 
+    /// Children there are, while it is not cancelled.
+    #[cfg(all(test, not(posse_loom)))]
+    pub(super) fn child_count(&self) -> usize {
+        self.node.state.lock().children.len()
+    }
+
     /// Cancels the token when the guard is dropped.
     pub fn drop_guard(self) -> DropGuard {
         DropGuard(Some(self))
@@ -131,6 +161,7 @@ impl Future for Cancelled {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
+        let mut waker = PollWaker::of(cx);
         let mut state = this.node.state.lock();
         if state.cancelled {
             let left = state.waiters.remove(&mut this.key);
@@ -140,8 +171,8 @@ impl Future for Cancelled {
             return Poll::Ready(());
         }
         if this.key.is_idle() {
-            state.waiters.push(&mut this.key, (), cx.waker().clone());
-        } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, cx.waker()) {
+            state.waiters.push(&mut this.key, (), waker.take());
+        } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, &mut waker) {
             drop(state);
             drop(prev);
         }
@@ -182,20 +213,57 @@ mod loom_models {
     use super::*;
     use crate::testing::{counting_waker, poll_with};
 
+    fn cancelling_reaches_who_waits(root: CancellationToken, leaf: &CancellationToken, meanwhile: impl FnOnce()) {
+        let canceller = loom::thread::spawn(move || root.cancel());
+        let (wakes, waker) = counting_waker();
+        let mut cancelled = leaf.cancelled();
+        let first = poll_with(Pin::new(&mut cancelled), &waker);
+        meanwhile();
+        canceller.join().unwrap();
+        if first.is_pending() {
+            assert_eq!(wakes.count(), 1);
+            assert!(poll_with(Pin::new(&mut cancelled), &waker).is_ready());
+        }
+    }
+
     #[test]
     fn loom_cancelling_reaches_who_waits_at_a_child() {
         loom::model(|| {
             let root = CancellationToken::new();
             let child = root.child_token();
-            let canceller = loom::thread::spawn(move || root.cancel());
-            let (wakes, waker) = counting_waker();
-            let mut cancelled = child.cancelled();
-            let first = poll_with(Pin::new(&mut cancelled), &waker);
-            canceller.join().unwrap();
-            if first.is_pending() {
-                assert_eq!(wakes.count(), 1);
-                assert!(poll_with(Pin::new(&mut cancelled), &waker).is_ready());
-            }
+            cancelling_reaches_who_waits(root, &child, || {});
+        });
+    }
+
+    /// Handles between the two are dropped, another child comes and another one goes, while it is cancelled.
+    #[test]
+    fn loom_cancelling_reaches_the_leaf_of_a_line_whose_middle_goes_meanwhile() {
+        loom::model(|| {
+            let root = CancellationToken::new();
+            let (middle, goes) = (root.child_token(), root.child_token());
+            let leaf = middle.child_token();
+            cancelling_reaches_who_waits(root, &leaf, move || {
+                let late = middle.child_token();
+                drop((middle, goes));
+                assert!(!late.is_cancelled() || late.child_token().is_cancelled());
+            });
+            assert!(leaf.is_cancelled());
+        });
+    }
+
+    /// The last two children go at once: one of them takes the line above down, and nothing is left.
+    #[test]
+    fn loom_the_last_child_to_go_takes_the_line_with_it() {
+        loom::model(|| {
+            let root = CancellationToken::new();
+            let middle = root.child_token();
+            let (a, b) = (middle.child_token(), middle.child_token());
+            drop(middle);
+            let other = loom::thread::spawn(move || drop(a));
+            drop(b);
+            other.join().unwrap();
+            assert!(root.node.state.lock().children.is_empty());
+            assert_eq!(Arc::strong_count(&root.node), 1);
         });
     }
 }

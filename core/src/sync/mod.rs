@@ -7,7 +7,11 @@ mod barrier;
 mod blocking;
 mod cancel;
 #[cfg(all(test, not(posse_loom)))]
+mod cancel_tests;
+#[cfg(all(test, not(posse_loom)))]
 mod channel_tests;
+#[cfg(all(test, not(posse_loom)))]
+mod clone_tests;
 mod lock_guard;
 #[cfg(all(test, not(posse_loom)))]
 mod lock_tests;

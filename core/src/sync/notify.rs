@@ -5,6 +5,7 @@ use crate::loom::const_unless_loom;
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
 use crate::task::panic::wake_catching;
+use crate::task::poll_waker::PollWaker;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -173,6 +174,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut waker = PollWaker::of(cx);
         let mut state = self.notify.state.lock();
         if !self.done {
             if state.notify_waiters_calls != self.notify_waiters_calls {
@@ -180,10 +182,10 @@ impl<N: Deref<Target = Notify>> Wait<N> {
                 leave(&self.notify, state, &mut self.key);
             } else if self.key.is_idle() {
                 if !std::mem::take(&mut state.permit) {
-                    state.waiters.push(&mut self.key, (), cx.waker().clone());
+                    state.waiters.push(&mut self.key, (), waker.take());
                     return Poll::Pending;
                 }
-            } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut self.key, cx.waker()) {
+            } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut self.key, &mut waker) {
                 drop(state);
                 drop(prev);
                 return Poll::Pending;

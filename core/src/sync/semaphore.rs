@@ -6,6 +6,7 @@ use crate::loom::const_unless_loom;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::task::coop;
+use crate::task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -213,6 +214,7 @@ impl Semaphore {
             return Poll::Ready(Ok(()));
         }
 
+        let mut waker = PollWaker::of(cx);
         let mut state = self.state.lock();
         if key.is_idle() {
             if state.closed {
@@ -222,13 +224,13 @@ impl Semaphore {
                 state.permits -= count;
                 return Poll::Ready(Ok(()));
             }
-            state.waiters.push(key, count, cx.waker().clone());
+            state.waiters.push(key, count, waker.take());
             return Poll::Pending;
         }
 
         // Served since the first look.
         let granted = self.was_granted(key);
-        match state.waiters.poll(key, cx.waker()) {
+        match state.waiters.poll(key, &mut waker) {
             WaiterState::Waiting(prev) => {
                 drop(state);
                 drop(prev);

@@ -14,6 +14,7 @@
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
 use crate::task::panic::wake_catching;
+pub use crate::task::poll_waker::PollWaker;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::Waker;
@@ -114,15 +115,11 @@ impl<T: Copy> WaitList<T> {
     }
 
     /// Looks at a waiter and renews its waker if it still waits; else its key is idle again.
-    pub fn poll(&mut self, key: &mut WaiterKey, waker: &Waker) -> WaiterState {
-        if let Some(slot) = self.slot_mut(key) {
-            match &mut slot.waker {
-                Some(current) if current.will_wake(waker) => return WaiterState::Waiting(None),
-                Some(current) => return WaiterState::Waiting(Some(std::mem::replace(current, waker.clone()))),
-                None => {}
-            }
+    pub fn poll(&mut self, key: &mut WaiterKey, waker: &mut PollWaker<'_>) -> WaiterState {
+        match self.slot_mut(key).and_then(|slot| slot.waker.as_mut()) {
+            Some(current) => WaiterState::Waiting(waker.renew(current)),
+            None => self.remove(key),
         }
-        self.remove(key)
     }
 
     /// Takes a waiter out, wherever it stands, and says where that was. Its key is idle afterwards.
@@ -188,11 +185,12 @@ impl<T: Copy> WaitList<T> {
         false
     }
 
-    /// Returns the waker of the first waiter, which keeps its place: it looks whether what it waits for is there, and
-    /// leaves by [`remove`](Self::remove) once it has taken it.
-    pub fn front_waker(&self) -> Option<Waker> {
-        let slab = self.0.as_ref()?;
-        slab.slots.get(slab.front as usize)?.waker.clone()
+    /// Takes the waker of the first waiter, which keeps its place: it looks whether what it waits for is there, and leaves by
+    /// [`remove`](Self::remove) once it has taken it, or stays by [`poll`](Self::poll), which brings the waker of that poll.
+    pub fn take_front_waker(&mut self) -> Option<Waker> {
+        let slab = self.0.as_mut()?;
+        let waker = slab.slots.get_mut(slab.front as usize)?.waker.as_mut()?;
+        Some(std::mem::replace(waker, Waker::noop().clone()))
     }
 
     /// Returns true if the waiter was not served yet.
@@ -462,7 +460,7 @@ mod tests {
                         prop_assert_eq!(list.grant().is_some(), granted.is_some());
                         keys.iter_mut().filter(|key| Some(key.1) == granted).for_each(|key| key.2 = true);
                     }
-                    4 => prop_assert_eq!(list.front_waker().is_some(), !queue.is_empty()),
+                    4 => prop_assert_eq!(list.take_front_waker().is_some(), !queue.is_empty()),
                     _ if keys.is_empty() => {}
                     _ => {
                         let (mut key, number, granted) = keys.swap_remove(which.index(keys.len()));
@@ -505,9 +503,9 @@ mod loom_models {
 
     fn wake_first(shelf: &Shared) {
         let mut woken = WakeList::default();
-        let shelf = shelf.lock().unwrap();
+        let mut shelf = shelf.lock().unwrap();
         if shelf.things > 0 {
-            shelf.waiters.front_waker().into_iter().for_each(|waker| woken.push(waker));
+            shelf.waiters.take_front_waker().into_iter().for_each(|waker| woken.push(waker));
         }
         drop(shelf);
         woken.wake();

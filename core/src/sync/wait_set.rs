@@ -8,6 +8,7 @@ use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::task::coop;
+use crate::task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,6 +38,7 @@ impl WaitSet {
         cx: &Context<'_>,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
+        let mut waker = PollWaker::of(cx);
         let mut waiters = self.0.lock();
         if let Some(result) = condition() {
             let left = waiters.remove(key);
@@ -46,9 +48,9 @@ impl WaitSet {
         }
 
         // Woken, and the condition does not hold: it waits again, at the end of the line.
-        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, cx.waker()) };
+        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, &mut waker) };
         if key.is_idle() {
-            waiters.push(key, (), cx.waker().clone());
+            waiters.push(key, (), waker.take());
         }
         drop(waiters);
         drop(prev);

@@ -5,7 +5,7 @@ use crate::runtime::{Builder, Handle, Runtime};
 use crate::sync::{CancellationToken, oneshot};
 use crate::testing::{counting_waker, poll_with};
 use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -37,6 +37,83 @@ fn hangs(dropped: &Arc<AtomicUsize>) -> impl Future<Output = u8> + Send + 'stati
         let _guard = guard;
         pending().await
     }
+}
+
+/// Tasks in a line, each kept by the one before it. The drops of so many do not fit a stack inside of each other.
+const LINE: usize = 20_000;
+
+type Line = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The task that so many come after; `next` keeps the next one and waits for it.
+fn line(after: usize, dropped: Arc<AtomicUsize>, next: fn(Line) -> Line) -> Line {
+    Box::pin(async move {
+        let _guard = CountDrop(dropped.clone());
+        if after == 0 {
+            return pending().await;
+        }
+        next(line(after - 1, dropped, next)).await;
+    })
+}
+
+/// Drops the first of a line when all wait, and runs until none is left.
+fn drop_a_line(next: fn(Line) -> Line) {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let runtime = manual();
+    runtime.block_on(async {
+        let first = AbortOnDropHandle::new(spawn(line(LINE - 1, dropped.clone(), next)));
+        while runtime.handle().alive_tasks() < LINE {
+            yield_now().await;
+        }
+        settle().await;
+        drop(first);
+        while runtime.handle().alive_tasks() > 0 {
+            yield_now().await;
+        }
+    });
+    assert_eq!(dropped.load(Ordering::SeqCst), LINE);
+}
+
+#[test]
+fn a_line_of_tasks_that_keep_each_other_is_dropped_one_by_one() {
+    drop_a_line(|next| {
+        Box::pin(async move {
+            let mut set = JoinSet::new();
+            set.spawn(next);
+            set.join_next().await;
+        })
+    });
+    drop_a_line(|next| {
+        Box::pin(async move {
+            let mut map = JoinMap::new();
+            map.spawn(0, next);
+            map.join_next().await;
+        })
+    });
+    drop_a_line(|next| {
+        Box::pin(async move {
+            let _ = AbortOnDropHandle::new(spawn(next)).await;
+        })
+    });
+}
+
+/// The output of each is the handle of the one before.
+#[test]
+fn a_line_of_outputs_that_are_handles_is_dropped_in_a_loop() {
+    struct Output(
+        #[expect(dead_code, reason = "it is dropped")] Option<JoinHandle<Output>>,
+        #[expect(dead_code, reason = "it is dropped")] CountDrop,
+    );
+    let dropped = Arc::new(AtomicUsize::new(0));
+    manual().block_on(async {
+        let mut last = None;
+        for _ in 0..LINE {
+            let output = Output(last.take(), CountDrop(dropped.clone()));
+            last = Some(spawn(async { output }));
+            yield_now().await;
+        }
+        drop(last);
+        assert_eq!(dropped.load(Ordering::SeqCst), LINE);
+    });
 }
 
 #[test]

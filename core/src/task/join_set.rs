@@ -7,6 +7,7 @@ use crate::loom::sync::Mutex;
 use crate::runtime::Handle;
 use crate::task::coop;
 use crate::task::panic::wake_catching;
+use crate::task::poll_waker::PollWaker;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -150,7 +151,8 @@ impl<T> JoinSet<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let prev = self.woken.0.lock().waiter.replace(cx.waker().clone());
+        let mut waker = PollWaker::of(cx);
+        let prev = waker.store(&mut self.woken.0.lock().waiter);
         drop(prev);
         let joined = self.take_ended();
         if joined.is_none() {

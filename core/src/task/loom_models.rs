@@ -1,6 +1,6 @@
 //! Models of the task's state word: every interleaving of wakers, worker, joiner and aborter.
 
-use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
+use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, Wake};
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::loom::sync::{Arc, Mutex};
 
@@ -78,13 +78,53 @@ fn loom_an_output_has_exactly_one_owner() {
         let state = Arc::new(State::scheduled_with_handle());
         let handle = {
             let state = state.clone();
-            loom::thread::spawn(move || state.release_output() == OutputOwner::Caller)
+            loom::thread::spawn(move || state.release_output().owner == OutputOwner::Caller)
         };
         let _ = state.start();
-        let worker = state.complete() == OutputOwner::Caller;
+        let worker = state.complete().owner == OutputOwner::Caller;
         let joiner = handle.join().unwrap();
         assert!(worker != joiner);
     });
+}
+
+/// The joiner leaves its waker, then lets go of its handle or waits, while the task completes. It is woken or sees the end, and no
+/// waker stays behind with the task: that one may keep others.
+#[test]
+fn loom_a_joiner_hears_of_the_end_and_its_waker_goes_with_the_handle() {
+    for lets_go in [false, true] {
+        loom::model(move || {
+            let state = Arc::new(State::scheduled_with_handle());
+            let waker = Arc::new(Mutex::new(None));
+            let worker = {
+                let (state, waker) = (state.clone(), waker.clone());
+                loom::thread::spawn(move || {
+                    let _ = state.start();
+                    let JoinEnd { owner, has_waker } = state.complete();
+                    owner == OutputOwner::Other && has_waker && waker.lock().take().is_some()
+                })
+            };
+
+            let mut sees_the_end = state.is_complete();
+            if !sees_the_end {
+                *waker.lock() = Some(());
+                sees_the_end = state.set_join_waker();
+            }
+            let let_go = |state: &State| {
+                if state.release_output().has_waker {
+                    *waker.lock() = None;
+                }
+            };
+            if lets_go {
+                let_go(&state);
+            }
+            let woken = worker.join().unwrap();
+            assert!(lets_go || sees_the_end || woken);
+            if !lets_go {
+                let_go(&state);
+            }
+            assert!(waker.lock().is_none());
+        });
+    }
 }
 
 #[test]

@@ -28,8 +28,10 @@ mod join_set;
 mod local_key;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
+mod nested;
 pub(crate) mod panic;
 pub(crate) mod poll_record;
+pub(crate) mod poll_waker;
 pub(crate) mod raw;
 mod scope;
 mod state;
@@ -98,6 +100,9 @@ where
 /// runtime, or with one worker, a single task is enough for that.
 ///
 /// Aborting the handle keeps a closure that has not started from running; one that runs is not interrupted.
+///
+/// In a simulation the closure may wait by `blocking_*` and [`Handle::block_on`], in the simulation's time. If its machine ends
+/// meanwhile it is unwound. Waiting by other means, such as a channel of std, stops the simulation for ever.
 ///
 /// # Panics
 /// Outside of a runtime.

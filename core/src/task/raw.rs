@@ -7,9 +7,11 @@
 //! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
+use super::nested::drop_nested;
 use super::panic::{drop_catching, wake_catching};
 use super::poll_record::{PollRecord, Stamp};
-use super::state::{AfterPoll, OutputOwner, Start, State, Wake};
+use super::poll_waker::PollWaker;
+use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, Wake};
 use super::{Id, JoinError, TaskState};
 use crate::context;
 use crate::loom::cell::UnsafeCell;
@@ -263,12 +265,8 @@ impl TaskRef {
     /// # Safety
     /// The task was made with `joined` and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        if !self.is_complete() {
-            self.set_join_waker(cx.waker());
-
-            if !self.is_complete() {
-                return Poll::Pending;
-            }
+        if !self.is_complete() && !self.set_join_waker(cx) {
+            return Poll::Pending;
         }
 
         let mut output: Option<Result<T, JoinError>> = None;
@@ -278,24 +276,26 @@ impl TaskRef {
         Poll::Ready(output.expect("invariant: a join handle is not polled after it was ready"))
     }
 
-    /// Makes the end of the task wake `waker`. A previous one is dropped outside of the lock: it may be the last of what it
-    /// wakes.
-    fn set_join_waker(&self, waker: &Waker) {
-        let mut join_waker = self.header().join_waker.lock();
-        if join_waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            return;
-        }
-        let prev = join_waker.replace(waker.clone());
-        drop(join_waker);
+    /// Makes the end of the task wake the task that polls. True if it has completed instead.
+    fn set_join_waker(&self, cx: &Context<'_>) -> bool {
+        let mut waker = PollWaker::of(cx);
+        // A previous one is dropped outside of the lock: it may be the last of what it wakes.
+        let prev = waker.store(&mut self.header().join_waker.lock());
         drop(prev);
+        self.header().state.set_join_waker()
     }
 
-    /// Gives up the output; drops what is left of it if the task has completed already.
+    /// Gives up the output; drops it here if the task has completed already. The waker goes with the handle: it may keep
+    /// whole tasks, those the handle belonged to, and these would keep others, one by one in a line as long as there is.
     pub(crate) fn detach(&self) {
-        // What has completed before the handle gave anything up is the handle's.
-        if self.is_complete() || self.header().state.release_output() == OutputOwner::Caller {
+        let JoinEnd { owner, has_waker } = self.header().state.release_output();
+        if has_waker {
+            let left = self.header().join_waker.lock().take();
+            left.into_iter().for_each(drop_catching);
+        }
+        if owner == OutputOwner::Caller {
             let drop_output = self.header().vtable.drop_output;
-            // SAFETY: the state word made this side the owner of the output, once.
+            // SAFETY: the state word made this side the owner of the output.
             unsafe { drop_output(self.0) }
         }
     }
@@ -449,18 +449,14 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
 unsafe fn finish(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
     let header = unsafe { ptr.as_ref() };
-    match header.state.complete() {
-        OutputOwner::Other => {
-            let join_waker = header.join_waker.lock().take();
-            if let Some(waker) = join_waker {
-                wake_catching(waker);
-            }
-        }
-        OutputOwner::Caller => {
-            let drop_output = header.vtable.drop_output;
-            // SAFETY: the state word made this side the owner of the output.
-            unsafe { drop_output(ptr) };
-        }
+    let JoinEnd { owner, has_waker } = header.state.complete();
+    if owner == OutputOwner::Caller {
+        let drop_output = header.vtable.drop_output;
+        // SAFETY: the state word made this side the owner of the output.
+        unsafe { drop_output(ptr) };
+    } else if has_waker {
+        let join_waker = header.join_waker.lock().take();
+        join_waker.into_iter().for_each(wake_catching);
     }
 
     header.runtime.shared().owned.remove(header);
@@ -487,14 +483,20 @@ unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
 
 /// # Safety
 /// `ptr` is a completed `Cell<F, X>` and the caller owns its output.
-unsafe fn drop_output<F: Future, X>(ptr: NonNull<Header>) {
+unsafe fn drop_output<F, X>(ptr: NonNull<Header>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
     unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
-    if let Some(Err(error)) = &output {
+    // Else it was joined.
+    let Some(output) = output else { return };
+    if let Err(error) = &output {
         error.report_unseen();
     }
-    drop_catching(output);
+    drop_nested(output);
 }
 
 /// # Safety

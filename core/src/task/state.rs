@@ -16,6 +16,8 @@ const COMPLETE: usize = 1 << 2;
 const CANCELLED: usize = 1 << 3;
 /// A `JoinHandle` exists and wants the output.
 const JOIN: usize = 1 << 4;
+/// The `JoinHandle` has left a waker, which whoever ends the join takes out.
+const JOIN_WAKER: usize = 1 << 5;
 
 const REF_ONE: usize = 1 << 6;
 /// Beyond this the count could overflow into nonsense; like `Arc`, the process ends first.
@@ -60,6 +62,22 @@ pub(crate) enum OutputOwner {
     Caller,
     /// The other side has it.
     Other,
+}
+
+/// The end of one side of a join: of the task, or of its handle.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct JoinEnd {
+    pub(crate) owner: OutputOwner,
+    /// The caller takes the handle's waker out, if the other side has not done so.
+    pub(crate) has_waker: bool,
+}
+
+impl JoinEnd {
+    fn new(state: usize, owns: bool) -> Self {
+        let owner = if owns { OutputOwner::Caller } else { OutputOwner::Other };
+        Self { owner, has_waker: state & JOIN_WAKER != 0 }
+    }
 }
 
 impl State {
@@ -114,15 +132,20 @@ impl State {
     }
 
     /// Publishes the stored output. Partner is `release_output` and `is_complete`.
-    pub(crate) fn complete(&self) -> OutputOwner {
+    pub(crate) fn complete(&self) -> JoinEnd {
         let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
-        if before & JOIN == 0 { OutputOwner::Caller } else { OutputOwner::Other }
+        JoinEnd::new(before, before & JOIN == 0)
+    }
+
+    /// The handle has stored a waker. True if the task has completed, perhaps without having seen it. Partner is `complete`.
+    pub(crate) fn set_join_waker(&self) -> bool {
+        self.0.fetch_or(JOIN_WAKER, Ordering::AcqRel) & COMPLETE != 0
     }
 
     /// The handle no longer wants the output. Partner is `complete`.
-    pub(crate) fn release_output(&self) -> OutputOwner {
+    pub(crate) fn release_output(&self) -> JoinEnd {
         let before = self.0.fetch_and(!JOIN, Ordering::AcqRel);
-        if before & COMPLETE == 0 { OutputOwner::Other } else { OutputOwner::Caller }
+        JoinEnd::new(before, before & COMPLETE != 0)
     }
 
     /// Whether a worker is in a poll. Acquire: what the worker wrote before `start` is seen.

@@ -13,6 +13,7 @@ mod timeout;
 mod timers;
 mod wheel;
 
+pub use crate::util::backoff::Backoff;
 pub use clock::Clock;
 pub use delay_queue::{DelayKey, DelayQueue, Expired};
 pub use instant::Instant;

@@ -10,6 +10,7 @@ use super::wheel::{Key, Wheel};
 use crate::lock::Mutex;
 use crate::task::Id;
 use crate::task::panic::wake_all;
+use crate::task::poll_waker::PollWaker;
 use crate::task::raw::task_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
@@ -64,12 +65,10 @@ impl Timers {
 
     /// Makes a timer wake `waker`. False if it has fired.
     pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
+        let mut waker = PollWaker::new(waker);
         let mut wheel = self.shards[entry.shard].wheel.lock();
-        let prev = match wheel.get_mut(entry.key) {
-            Some(known) if known.will_wake(waker) => return true,
-            Some(known) => std::mem::replace(known, waker.clone()),
-            None => return false,
-        };
+        let Some(known) = wheel.get_mut(entry.key) else { return false };
+        let prev = waker.renew(known);
         drop(wheel);
         drop(prev);
         true

@@ -1,3 +1,4 @@
 //! Small tools of the ground floor: they know no task, no runtime and no clock.
 
+pub(crate) mod backoff;
 pub(crate) mod scoped;

@@ -2,6 +2,7 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
+use posse_core::sync::wait_list::PollWaker;
 use posse_core::task::coop::poll_proceed;
 use std::collections::VecDeque;
 use std::fmt;
@@ -97,9 +98,10 @@ impl Pipe {
         take: impl FnOnce(&mut VecDeque<u8>) -> Result<usize>,
     ) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let mut state = self.state.lock();
         if state.bytes.is_empty() && !state.ended {
-            let prev = state.reader.replace(cx.waker().clone());
+            let prev = waker.store(&mut state.reader);
             drop(state);
             drop(prev);
             return Poll::Pending;
@@ -116,13 +118,14 @@ impl Pipe {
     /// Puts in as much as there is room for, or waits for some.
     fn poll_write(&self, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let mut state = self.state.lock();
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let room = self.max - state.bytes.len();
         if room == 0 {
-            let prev = state.writer.replace(cx.waker().clone());
+            let prev = waker.store(&mut state.writer);
             drop(state);
             drop(prev);
             return Poll::Pending;

@@ -6,6 +6,7 @@
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
+use posse_core::sync::wait_list::PollWaker;
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut, Result};
 use std::mem;
@@ -106,9 +107,10 @@ impl<T> Shared<T> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
+        let mut waker = PollWaker::of(cx);
         let mut slot = self.0.lock();
         let Some(stream) = slot.stream.take() else {
-            let prev = slot.waiting[side as usize].replace(cx.waker().clone());
+            let prev = waker.store(&mut slot.waiting[side as usize]);
             drop(slot);
             drop(prev);
             return Poll::Pending;

@@ -7,14 +7,15 @@ use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::io::spawn_detached;
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
-use posse_core::sync::oneshot;
+use posse_core::sync::{Notify, OwnedNotified, oneshot};
 use posse_core::task::coop::poll_proceed;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead, Error, Result, Write};
+use std::mem;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 /// Bytes handed to the thread, or asked from it, at once.
@@ -23,7 +24,8 @@ const CHUNK: usize = 64 * 1024;
 /// Returns the standard input of the process.
 ///
 /// Bytes that are not read stay with the process: handles share them, also with [`std::io::stdin`]. A read that is dropped
-/// does not take any; the next one goes on with it. The end of the runtime does not wait for input.
+/// does not take any; the next one goes on with it. What had come for a handle that is dropped goes to the next reader on its
+/// runtime. The end of the runtime does not wait for input.
 ///
 /// Reading outside of a runtime, or in a simulation, is an error.
 ///
@@ -39,7 +41,7 @@ const CHUNK: usize = 64 * 1024;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn stdin() -> Stdin {
-    Stdin { asked: None, rest: Vec::new(), start: 0 }
+    Stdin { asked: None, rest: Vec::new(), start: 0, shared: None }
 }
 
 /// Returns the standard output of the process.
@@ -87,6 +89,15 @@ pub struct Stdin {
     /// What came for a read that was dropped, and is larger than the next one.
     rest: Vec<u8>,
     start: usize,
+    /// Made at the first read.
+    shared: Option<Shared>,
+}
+
+/// What the handles on one runtime share, and this one's wait for what others give back.
+#[derive(Debug)]
+struct Shared {
+    thread: Arc<InThread>,
+    given_back: OwnedNotified,
 }
 
 /// The standard output of the process; see [`stdout`].
@@ -127,9 +138,22 @@ type Ask = (usize, oneshot::Sender<Result<Vec<u8>>>);
 
 /// The thread that reads the input.
 #[derive(Default)]
-struct InThread(Served<Ask>);
+struct InThread {
+    served: Served<Ask>,
+    /// What came for handles that were dropped: the next to be read.
+    given_back: Mutex<Vec<u8>>,
+    notify: Arc<Notify>,
+}
 
 impl InThread {
+    /// Puts back what a handle has not read. Those who wait are told: what they wait for comes after it.
+    fn give_back(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.given_back.lock().extend_from_slice(bytes);
+            self.notify.notify_waiters();
+        }
+    }
+
     fn serve((max, answer): Ask) {
         let mut input = io::stdin().lock();
         let read = loop {
@@ -148,6 +172,59 @@ impl InThread {
     }
 }
 
+impl fmt::Debug for InThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InThread").finish_non_exhaustive()
+    }
+}
+
+impl Stdin {
+    /// Gets the next bytes: those that a handle gave back, or what the thread answers.
+    fn poll_next(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>>> {
+        let shared = match &mut self.shared {
+            Some(shared) => shared,
+            None => {
+                let thread = Handle::try_current().map_err(Error::other)?.extension(InThread::default);
+                let given_back = thread.notify.clone().notified_owned();
+                self.shared.insert(Shared { thread, given_back })
+            }
+        };
+        // Registered first: what is given back between the look and the wait would be missed.
+        while Pin::new(&mut shared.given_back).poll(cx).is_ready() {
+            shared.given_back = shared.thread.notify.clone().notified_owned();
+        }
+        let given_back = mem::take(&mut *shared.thread.given_back.lock());
+        if !given_back.is_empty() {
+            return Poll::Ready(Ok(given_back));
+        }
+        let asked = match &mut self.asked {
+            Some(asked) => asked,
+            None => {
+                let (answer, asked) = oneshot::channel();
+                shared.thread.served.send((max, answer), "stdin", InThread::serve)?;
+                self.asked.insert(asked)
+            }
+        };
+        let answer = ready!(Pin::new(asked).poll(cx));
+        self.asked = None;
+        Poll::Ready(answer.map_err(Error::other)?)
+    }
+}
+
+/// What has come for it and was not read goes to the next reader.
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        shared.thread.give_back(&self.rest[self.start..]);
+        let Some(asked) = &mut self.asked else { return };
+        // The thread takes nothing for it from here on.
+        asked.close();
+        if let Ok(Ok(answer)) = asked.try_recv() {
+            shared.thread.give_back(&answer);
+        }
+    }
+}
+
 impl AsyncRead for Stdin {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
@@ -156,18 +233,7 @@ impl AsyncRead for Stdin {
         }
         let progress = ready!(poll_proceed(cx));
         if this.start == this.rest.len() {
-            let asked = match &mut this.asked {
-                Some(asked) => asked,
-                None => {
-                    let (answer, asked) = oneshot::channel();
-                    let thread = Handle::try_current().map_err(Error::other)?.extension(InThread::default);
-                    thread.0.send((buffer.len().min(CHUNK), answer), "stdin", InThread::serve)?;
-                    this.asked.insert(asked)
-                }
-            };
-            let answer = ready!(Pin::new(asked).poll(cx));
-            this.asked = None;
-            (this.rest, this.start) = (answer.map_err(Error::other)??, 0);
+            (this.rest, this.start) = (ready!(this.poll_next(cx, buffer.len().min(CHUNK)))?, 0);
         }
 
         let available = &this.rest[this.start..];

@@ -1,6 +1,6 @@
 //! A child process that was started.
 
-use super::exit::Running;
+use super::exit::{Orphan, Running};
 use super::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output};
 use crate::io::AsyncReadExt;
 use posse_core::runtime::Handle;
@@ -36,15 +36,20 @@ enum State {
 impl Child {
     pub(super) fn spawn(command: &mut std::process::Command, kill_on_drop: bool) -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let mut running = Running::spawn(command)?;
-        let std = running.std();
-        let streams = (std.stdin.take(), std.stdout.take(), std.stderr.take());
-        let mut child =
-            Self { stdin: None, stdout: None, stderr: None, state: State::Running(running), kill_on_drop, runtime };
-        child.stdin = streams.0.map(ChildStdin::from_std).transpose()?;
-        child.stdout = streams.1.map(ChildStdout::from_std).transpose()?;
-        child.stderr = streams.2.map(ChildStderr::from_std).transpose()?;
-        Ok(child)
+        Self::of(Running::spawn(command)?, kill_on_drop, runtime)
+    }
+
+    /// Takes over the streams of a child. If that fails nobody will hear of the child, so it is ended.
+    fn of(mut running: Running, kill_on_drop: bool, runtime: Handle) -> io::Result<Self> {
+        match streams(running.std()) {
+            Ok((stdin, stdout, stderr)) => {
+                Ok(Self { stdin, stdout, stderr, state: State::Running(running), kill_on_drop, runtime })
+            }
+            Err(error) => {
+                running.end();
+                Err(error)
+            }
+        }
     }
 
     /// Returns the process' number, until it is known to have ended: then the system may give it to another one.
@@ -148,6 +153,15 @@ impl Child {
     }
 }
 
+type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
+
+fn streams(std: &mut std::process::Child) -> io::Result<Streams> {
+    let stdin = std.stdin.take().map(ChildStdin::from_std).transpose()?;
+    let stdout = std.stdout.take().map(ChildStdout::from_std).transpose()?;
+    let stderr = std.stderr.take().map(ChildStderr::from_std).transpose()?;
+    Ok((stdin, stdout, stderr))
+}
+
 async fn read<R: crate::io::AsyncRead + Unpin>(stream: Option<&mut R>, bytes: &mut Vec<u8>) -> io::Result<()> {
     match stream {
         Some(stream) => stream.read_to_end(bytes).await.map(drop),
@@ -164,10 +178,29 @@ impl Drop for Child {
             let _ = running.std().kill();
         }
         if !matches!(running.std().try_wait(), Ok(Some(_))) {
-            self.runtime.spawn(async move {
-                // Nobody wants to know how.
-                let _ = poll_fn(|cx| running.poll_exit(cx)).await;
-            });
+            self.runtime.spawn(Orphan::new(running));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posse_core::runtime::Builder;
+    use std::os::fd::OwnedFd;
+
+    #[test]
+    fn a_child_whose_streams_cannot_be_watched_is_ended() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut command = std::process::Command::new("sleep");
+            let mut running = Running::spawn(command.arg("1000").stdin(std::process::Stdio::null())).unwrap();
+            // The reactor refuses what is no pipe.
+            running.std().stdout = Some(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()).into());
+            let process = std::path::PathBuf::from(format!("/proc/{}", running.id()));
+            assert!(!cfg!(target_os = "linux") || process.exists());
+            assert!(Child::of(running, false, Handle::current()).is_err());
+            assert!(!process.exists());
+        });
     }
 }

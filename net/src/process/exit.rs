@@ -1,9 +1,11 @@
 //! Waiting for the end of a child: each event is a reason to ask the system whether it has ended.
 
-use posse_core::io::{AsyncFd, Interest, pidfd};
+use posse_core::io::{AsyncFd, Interest, pidfd, spawn_detached};
 use posse_core::signal::unix::{Signal, SignalKind, signal};
+use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::process::{Child, ExitStatus};
 use std::task::{Context, Poll, ready};
 
@@ -26,16 +28,20 @@ enum Events {
 impl Running {
     /// Starts a child. Where the events come from is set up first where it can be, so that no child is left unwatched.
     pub(super) fn spawn(command: &mut std::process::Command) -> io::Result<Self> {
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         match Events::of(child.id()) {
             Ok(events) => Ok(Self { child, events }),
             Err(error) => {
                 // Nobody would know of its end: it is ended here.
-                let _ = child.kill();
-                let _ = child.wait();
+                end(child);
                 Err(error)
             }
         }
+    }
+
+    /// Ends it by force; returns when it has ended.
+    pub(super) fn end(self) {
+        end(self.child);
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -70,6 +76,50 @@ impl Running {
                 }
                 guard.clear_ready();
             }
+        }
+    }
+}
+
+/// The wait is short: the system has no choice.
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The wait for a child that nobody else waits for: else it would stay as a zombie after its end. If the runtime ends first, a
+/// thread waits on.
+#[derive(Debug)]
+pub(super) struct Orphan(Option<Running>);
+
+impl Orphan {
+    pub(super) fn new(running: Running) -> Self {
+        Self(Some(running))
+    }
+}
+
+impl Future for Orphan {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(running) = &mut self.0 else { return Poll::Ready(()) };
+        // Nobody wants to know how. An error says that the runtime ends.
+        if ready!(running.poll_exit(cx)).is_ok() {
+            self.0 = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let Some(Running { mut child, .. }) = self.0.take() else { return };
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let id = child.id();
+        let waiting = spawn_detached("orphan", move || drop(child.wait()));
+        if let Err(error) = waiting {
+            posse_core::event!(WARN, "posse::net", "nobody waits for the end of a child process", reason = %error; pid = id);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The end of a child is an event of the reactor: a descriptor of the process (pidfd) where the kernel has one, else the
 //! signal SIGCHLD, which the first child then listens to. A child that is dropped goes on, unless it was started with
 //! [`kill_on_drop`](Command::kill_on_drop); its runtime waits for it in the background, so it leaves no zombie.
+//! If the runtime ends before the child does, a thread for each such child waits on.
 //!
 //! # Examples
 //! ```

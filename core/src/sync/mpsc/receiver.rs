@@ -4,6 +4,7 @@ use super::error::TryRecvError;
 use super::{Shared, State};
 use crate::sync::blocking::block_on;
 use crate::task::coop;
+use crate::task::poll_waker::PollWaker;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;
@@ -82,6 +83,7 @@ impl<T> Receiver<T> {
         take: impl FnOnce(&mut VecDeque<T>) -> Option<(R, usize)>,
     ) -> Poll<Option<R>> {
         let progress = ready!(coop::poll_proceed(cx));
+        let mut waker = PollWaker::of(cx);
         let mut state = self.shared.state.lock();
         if let Some((taken, count)) = take(&mut state.queue) {
             drop(state);
@@ -93,7 +95,7 @@ impl<T> Receiver<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let prev = state.receiver.replace(cx.waker().clone());
+        let prev = waker.store(&mut state.receiver);
         drop(state);
         drop(prev);
         Poll::Pending

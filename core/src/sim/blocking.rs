@@ -1,0 +1,179 @@
+//! Closures that may block, in a simulation: each has a thread of its own, which runs only while the simulation waits for it.
+//!
+//! So one thread runs at any time, and what happens follows from the seed as ever. A closure that waits for a future (`blocking_recv`,
+//! `Handle::block_on`) gives the turn back. The future is polled with the waker of the closure's task, whose next run gives the closure the
+//! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are.
+
+use super::event_log;
+use crate::context;
+use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::runtime::Handle;
+use crate::task::coop;
+use crate::task::panic::drop_catching;
+use crate::task::raw::Header;
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
+
+thread_local! {
+    /// The turns of the closure that this thread runs.
+    static TURNS: RefCell<Option<Arc<Turns>>> = const { RefCell::new(None) };
+}
+
+/// Whose turn it is: the simulation's or the closure's.
+struct Turns {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// The task whose code the closure is, written before each of its turns. It is told by its pointer, which outlives the turn.
+    task: AtomicPtr<Header>,
+}
+
+struct State {
+    closure_runs: bool,
+    has_ended: bool,
+    /// The closure is to unwind instead of waiting on.
+    is_abandoned: bool,
+    waker: Waker,
+}
+
+/// What unwinds a closure that is abandoned.
+struct Abandoned;
+
+impl Turns {
+    fn new() -> Arc<Self> {
+        let state = State { closure_runs: false, has_ended: false, is_abandoned: false, waker: Waker::noop().clone() };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), task: AtomicPtr::default() })
+    }
+
+    /// Lets the closure run until it waits or ends. True if it has ended.
+    fn run(&self, waker: &Waker, abandon: bool) -> bool {
+        self.task.store(context::current_task().cast_mut(), Ordering::Release);
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        let prev = std::mem::replace(&mut state.waker, waker);
+        state.is_abandoned |= abandon;
+        state.closure_runs = true;
+        self.changed.notify_all();
+        while state.closure_runs {
+            state = self.changed.wait(state);
+        }
+        let has_ended = state.has_ended;
+        drop(state);
+        drop(prev);
+        has_ended
+    }
+
+    /// Gives the turn to the simulation, and waits for the next one.
+    fn pause(&self) {
+        let mut state = self.state.lock();
+        state.closure_runs = false;
+        self.changed.notify_all();
+        self.wait(state);
+    }
+
+    fn wait(&self, mut state: MutexGuard<'_, State>) {
+        while !state.closure_runs {
+            state = self.changed.wait(state);
+        }
+        let is_abandoned = state.is_abandoned;
+        drop(state);
+        context::switch_task(self.task.load(Ordering::Acquire));
+        if is_abandoned {
+            resume_unwind(Box::new(Abandoned));
+        }
+    }
+}
+
+/// Gives the last turn back, however the closure ends.
+struct End(Arc<Turns>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        context::switch_task(std::ptr::null());
+        let mut state = self.0.state.lock();
+        (state.closure_runs, state.has_ended) = (false, true);
+        self.0.changed.notify_all();
+    }
+}
+
+/// A closure on its thread, as a future of the task that it is.
+pub(crate) struct Blocking<T: Send + 'static> {
+    /// Present until it has ended.
+    thread: Option<(Arc<Turns>, JoinHandle<T>)>,
+    handle: Handle,
+}
+
+impl<T: Send + 'static> Blocking<T> {
+    /// Starts the thread, which waits for its first turn. Without one it gives the closure back.
+    pub(crate) fn start<F: FnOnce() -> T + Send + 'static>(handle: Handle, f: F) -> Result<Self, F> {
+        let turns = Turns::new();
+        let closure = Arc::new(Mutex::new(Some(f)));
+        let body = {
+            let (turns, closure, handle) = (turns.clone(), closure.clone(), handle.clone());
+            let events = event_log::Place::current();
+            move || {
+                let _end = End(turns.clone());
+                let _entered = context::enter(handle);
+                TURNS.set(Some(turns.clone()));
+                events.enter(|| {
+                    turns.wait(turns.state.lock());
+                    let f = closure.lock().take().expect("invariant: a thread that started has the closure");
+                    coop::unlimited(f)
+                })
+            }
+        };
+        match spawn_thread(body) {
+            Ok(thread) => Ok(Self { thread: Some((turns, thread)), handle }),
+            Err(_) => Err(closure.lock().take().expect("invariant: no thread has taken it")),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it runs in turns with the simulation")]
+fn spawn_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name("simulated-blocking".to_owned()).spawn(body)
+}
+
+impl<T: Send + 'static> Future for Blocking<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let ended = self.thread.take_if(|(turns, _)| turns.run(cx.waker(), false));
+        let Some((_, thread)) = ended else { return Poll::Pending };
+        match thread.join() {
+            Ok(output) => Poll::Ready(output),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+/// One whose task is aborted runs on, as on a thread of the pool; one whose runtime ends does not.
+impl<T: Send + 'static> Drop for Blocking<T> {
+    fn drop(&mut self) {
+        let Some((turns, thread)) = self.thread.take() else { return };
+        if self.handle.shared().is_open() {
+            let rest = Self { thread: Some((turns, thread)), handle: self.handle.clone() };
+            drop(self.handle.spawn(async { drop(rest.await) }));
+            return;
+        }
+        while !turns.run(Waker::noop(), true) {}
+        drop_catching(thread.join());
+    }
+}
+
+/// Waits for a future in turns with the simulation, if this thread runs one of its closures.
+pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let turns = TURNS.try_with(|turns| turns.borrow().clone()).ok().flatten()?;
+    loop {
+        let waker = turns.state.lock().waker.clone();
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        turns.pause();
+    }
+}
