@@ -15,6 +15,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/mailbox/inbox.rs",
     "core/src/mailbox/loom_models.rs",
     "core/src/mailbox/envelope.rs",
+    "core/src/mailbox/pool.rs",
     "core/src/mailbox/queue.rs",
     "core/src/scheduler/lifo.rs",
     "core/src/scheduler/owned.rs",

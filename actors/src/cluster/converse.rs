@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::inbound::Inbound;
 use super::intake::Intake;
-use super::peer::Peer;
+use super::peer::{Answer, Peer};
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::select;
@@ -12,7 +12,7 @@ use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
 use posse_net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use posse_wire::{Connected, Goodbye, Violation};
+use posse_wire::{Connected, Event, Goodbye, Violation};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connecti
 
     let (intake, inbound) =
         (Intake::new(&core.long_frames, input, &peer.dawdled), Inbound::new(core.clone(), peer.clone(), epoch));
-    let mut reader = Reader { core, peer, intake, inbound };
+    let mut reader = Reader { core, peer, intake, inbound, batch: Vec::new() };
     let (code, text) = match reader.converse(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -178,6 +178,8 @@ struct Reader<'a> {
     peer: &'a Arc<Peer>,
     intake: Intake<'a>,
     inbound: Inbound,
+    /// Empty between two batches; its memory is kept.
+    batch: Vec<Event<Answer>>,
 }
 
 /// What is said at the end of a connection that this side ends.
@@ -261,7 +263,7 @@ impl Reader<'_> {
     /// Acts upon all frames that have arrived in full.
     fn understand(&mut self) -> Result<Option<End>, LastWords> {
         let (core, peer) = (self.core, self.peer);
-        let mut batch = Vec::new();
+        let batch = &mut self.batch;
         loop {
             let now = core.now();
             let (begun, asks_wait) = (peer.owed_count(), self.inbound.asks_wait());

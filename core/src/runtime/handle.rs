@@ -116,16 +116,17 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_from(future, Origin::here())
+        self.clone().spawn_from(future, Origin::here())
     }
 
-    pub(crate) fn spawn_from<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
+    /// The task keeps the handle.
+    pub(crate) fn spawn_from<F>(self, future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| future);
-        self.launch_from(runnable, origin);
+        let (task, runnable) = raw::new(self, (), true, |_| future);
+        task.runtime().launch_from(runnable, origin);
         JoinHandle::new(task)
     }
 
@@ -135,7 +136,7 @@ impl Handle {
         self.launch_from(task, Origin::here());
     }
 
-    fn launch_from(&self, task: Runnable, origin: Origin) {
+    fn launch_from(&self, task: Runnable, origin: Origin<'_>) {
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {

@@ -297,8 +297,8 @@ impl Worker {
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
-        self.transition_to_parked();
-        let for_all = self.sleep();
+        let asleep_since = self.transition_to_parked();
+        let for_all = self.sleep(asleep_since);
         let now = self.transition_from_parked();
         if for_all {
             self.fire_all_timers(now);
@@ -309,31 +309,33 @@ impl Worker {
 
     /// Sleeps in the driver if it is free, for all workers: until there are events, or the earliest deadline of all shards.
     /// Else until its own timers are due. True if it slept for all.
-    fn sleep(&self) -> bool {
+    fn sleep(&self, now: Instant) -> bool {
         let (shared, timers) = (self.shared(), self.runtime.timers());
         let parker = &shared.remotes[self.local.index].parker;
         let Some(mut driver) = shared.try_driver() else {
-            parker.park(self.time_to(timers.next_deadline(self.local.index)));
+            parker.park(self.time_to(timers.next_deadline(self.local.index), now));
             return false;
         };
 
         let (_attending, earliest) = timers.attend();
         parker.park_in_driver(|may_block| {
-            let timeout = if may_block { self.time_to(earliest) } else { Some(Duration::ZERO) };
+            let timeout = if may_block { self.time_to(earliest, now) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
         true
     }
 
-    /// Announces that the worker sleeps.
-    fn transition_to_parked(&mut self) {
-        self.local.counters().parked(self.now());
+    /// Announces that the worker sleeps, and returns since when.
+    fn transition_to_parked(&mut self) -> Instant {
+        let now = self.now();
+        self.local.counters().parked(now);
         let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
         if nobody_searches && self.shared().has_work() {
             self.shared().wake_one();
         }
+        now
     }
 
     fn transition_from_parked(&mut self) -> Instant {
@@ -363,10 +365,9 @@ impl Worker {
     }
 
     /// `None`: no timer, or a manual clock, whose `advance` fires them.
-    fn time_to(&self, deadline: Option<Instant>) -> Option<Duration> {
-        let clock = self.runtime.clock();
-        let deadline = deadline.filter(|_| !clock.is_manual())?;
-        Some(deadline.saturating_duration_since(clock.now()))
+    fn time_to(&self, deadline: Option<Instant>, now: Instant) -> Option<Duration> {
+        let deadline = deadline.filter(|_| !self.runtime.clock().is_manual())?;
+        Some(deadline.saturating_duration_since(now))
     }
 
     /// Whether a logical worker could take a step, without waiting for the clock.

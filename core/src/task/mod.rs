@@ -56,6 +56,7 @@ pub use tracker::{TaskTracker, TaskTrackerToken};
 
 use crate::context;
 use crate::runtime::Handle;
+use crate::scheduler::owned::Origin;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -90,7 +91,7 @@ where
     F::Output: Send + 'static,
 {
     match context::with_current(|handle| handle.cloned()) {
-        Some(handle) => handle.spawn(future),
+        Some(handle) => handle.spawn_from(future, Origin::here()),
         None => panic!("{}", crate::runtime::NoRuntime),
     }
 }

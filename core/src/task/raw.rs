@@ -120,7 +120,7 @@ pub(crate) fn new<F, X>(
     runtime: Handle,
     shared: X,
     joined: bool,
-    make: impl FnOnce(TaskRef) -> F,
+    make: impl FnOnce(&TaskRef) -> F,
 ) -> (TaskRef, Runnable)
 where
     F: Future + Send + 'static,
@@ -143,7 +143,7 @@ where
     let task = TaskRef(cell.cast());
     let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
-    let future = make(task.clone());
+    let future = make(&task);
     // SAFETY: the task has not been launched, so no other thread looks at the stage.
     let stage = unsafe { &cell.as_ref().stage };
     // SAFETY: as above.
@@ -392,19 +392,23 @@ where
     let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
     let header = &cell.prefix.header;
 
+    let current = context::enter_task(ptr.as_ptr());
     let output = match start {
         Start::Poll => match poll(cell, ptr) {
             Some(output) => output,
-            None => return header.state.pause() == AfterPoll::Schedule,
+            None => {
+                drop(current);
+                return header.state.pause() == AfterPoll::Schedule;
+            }
         },
         Start::DropFuture => Err(JoinError::cancelled(header.id)),
     };
 
     let dropped = catch_unwind(AssertUnwindSafe(|| {
-        let _current = context::enter_task(ptr.as_ptr());
         // SAFETY: between `start` and `complete` this worker has exclusive access to the stage.
         cell.stage.with_mut(|stage| unsafe { *stage = Stage::Taken });
     }));
+    drop(current);
     let output = match dropped {
         Ok(()) => output,
         Err(panic) => {
@@ -426,14 +430,13 @@ fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<
     let mut cx = Context::from_waker(&waker);
 
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        let _current = context::enter_task(ptr.as_ptr());
         cell.stage.with_mut(|stage| {
             // SAFETY: called between `start` and `pause`/`complete`: exclusive access.
             let stage = unsafe { &mut *stage };
             let Stage::Future(future) = stage else { unreachable!("invariant: a running task holds its future") };
             // SAFETY: the cell is on the heap and the future stays where it is until it is dropped in place.
             let future = unsafe { Pin::new_unchecked(future) };
-            super::coop::budget(|| future.poll(&mut cx))
+            future.poll(&mut cx)
         })
     }));
 
