@@ -23,12 +23,14 @@ async fn main() -> posse::Result {
     // The watchdog says which task it is, on standard error, since this program listens to no events. The other worker goes on.
     let (end, done) = channel();
     let stuck = task::Builder::new().name("import").spawn(reads_a_file_the_old_way(done));
-    while metrics.slow_poll_count() == 0 {
+    let found = loop {
+        let tasks = runtime.tasks();
+        if let Some(task) = tasks.into_iter().find(|task| task.is_slow() && task.name() == Some("import")) {
+            break task;
+        }
         task::yield_now().await;
-    }
-    for task in runtime.tasks().iter().filter(|task| task.is_slow()) {
-        println!("stuck: {task}");
-    }
+    };
+    println!("stuck: {found}");
     let _ = end.send(());
     let _ = stuck.await;
 

@@ -155,7 +155,7 @@ fn names(line: &str, word: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 11] = [
+const RULES: [(&str, Check); 12] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -215,12 +215,30 @@ const RULES: [(&str, Check); 11] = [
         let found = words.iter().find(|word| text.lines().any(|line| names(line, word)));
         found.map(|word| format!("`{word}`"))
     }),
+    ("what waits says what becomes of it when it is dropped", |path, text| {
+        let packages = ["core/src/", "net/src/", "actors/src/"];
+        let found = packages.iter().any(|package| path.starts_with(package)).then(|| without_cancel_safety(text))?;
+        found.map(|line| format!("no `# Cancel safety`: `{line}`"))
+    }),
     ("an example says how it is run", |path, text| {
         let example = path.strip_prefix("examples/")?.strip_suffix(".rs")?.trim_end_matches("/main");
         let line = format!("//! Run: cargo run --example {example}");
         (!example.contains('/') && !text.contains(&line)).then(|| format!("no line {line:?}"))
     }),
 ];
+
+/// A public `async fn` whose documentation has no section on being dropped.
+fn without_cancel_safety(text: &str) -> Option<&str> {
+    let is_test = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
+    let lines: Vec<_> = text.lines().take_while(|line| !is_test(line)).map(str::trim).collect();
+    let waits = lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub async fn "));
+    let mut silent = waits.filter(|(at, _)| {
+        // Its documentation and its attributes, up to the item before it.
+        let above = lines[..*at].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#["));
+        !above.into_iter().any(|line| *line == "/// # Cancel safety")
+    });
+    silent.next().map(|(_, line)| *line)
+}
 
 #[test]
 fn every_file_keeps_every_rule() {
@@ -247,6 +265,10 @@ fn every_rule_refuses_a_bad_sample() {
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
         ("core/src/task/a.rs", "//! x\nuse crate::io::Socket;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
+        (
+            "net/src/a.rs",
+            "//! x\n/// # Cancel safety\npub async fn a() {}\n/// Waits.\n#[must_use]\npub async fn b() {}",
+        ),
         ("examples/a.rs", "//! x"),
     ];
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {

@@ -43,7 +43,7 @@ pub fn buggify(probability: f64) -> bool {
 /// What the macros write down.
 #[doc(hidden)]
 pub mod __macros {
-    pub use crate::macros::{Selected, random_below, rotated};
+    pub use crate::macros::{Selected, poll_budget_left, random_below, rotated};
 }
 
 /// The program of the package's README, compiled as a test.

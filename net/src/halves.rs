@@ -48,6 +48,9 @@ macro_rules! halves {
             ///
             /// # Errors
             /// What the system says.
+            ///
+            /// # Cancel safety
+            /// No byte is lost by dropping the future: what was read is in the buffer.
             pub async fn read_buf<B: bytes::BufMut + ?Sized>(&self, buffer: &mut B) -> std::io::Result<usize> {
                 self.0.read_buf(buffer).await
             }
@@ -58,6 +61,9 @@ macro_rules! halves {
             ///
             /// # Errors
             /// What the system says.
+            ///
+            /// # Cancel safety
+            /// No byte is lost by dropping the future: what was read is in the buffer.
             pub async fn read_buf<B: bytes::BufMut + ?Sized>(&self, buffer: &mut B) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.0.socket.poll_read_buf(cx, buffer)).await
             }

@@ -94,8 +94,8 @@ fn a_child_that_is_dropped_leaves_no_zombie_and_is_killed_if_it_shall_be() {
 }
 
 fn sleeps(kill_on_drop: bool) -> std::io::Result<Child> {
-    let mut command = Command::new("sleep");
-    command.arg("1000").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = Command::new("tail");
+    command.args(["-f", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(kill_on_drop).spawn()
 }
 

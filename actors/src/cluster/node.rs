@@ -147,6 +147,9 @@ impl NodeBuilder {
     ///
     /// # Errors
     /// [`NodeError`]: a setting that makes no sense, an address that can be reached from other machines or is taken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future starts no node, and frees the address.
     pub async fn listen(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
         let addresses = resolve(address).await?;
         let bound = match TcpListener::bind(&addresses[..]).await {
@@ -163,6 +166,9 @@ impl NodeBuilder {
     ///
     /// # Errors
     /// As [`Node::join`], and a setting that makes no sense.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the node that was to join.
     pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
         let core = self.core("")?;
         core.deaf.cancel();
@@ -193,6 +199,9 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
+    ///
+    /// # Cancel safety
+    /// As [`NodeBuilder::listen`].
     pub async fn listen(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
         Self::builder().listen(address).await
     }
@@ -201,6 +210,9 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
+    ///
+    /// # Cancel safety
+    /// As [`NodeBuilder::connect`].
     pub async fn connect(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
         Self::builder().connect(address).await
     }
@@ -249,6 +261,9 @@ impl Node {
     /// # Errors
     /// [`NodeError::NameTaken`], and [`NodeError::Setting`] for a name that is empty or longer than 255 bytes, or an actor
     /// of another node.
+    ///
+    /// # Cancel safety
+    /// It does not wait: once polled it is done.
     pub async fn publish<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
@@ -409,6 +424,9 @@ impl Node {
 
     /// Leaves: stops listening, writes what waits to be written, says goodbye, closes all connections. Takes at most 3
     /// seconds. The address it listened on is free when this returns.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the node leaving; call it again to wait.
     pub async fn shutdown(&self) {
         let core = &self.0.core;
         core.close();

@@ -17,6 +17,9 @@ pub struct Fault {
 
 impl Fault {
     /// Lets the fault last for a while, then heals it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the fault as it is, for good.
     pub async fn during(self, time: Duration) {
         sleep(time).await;
         self.heal();

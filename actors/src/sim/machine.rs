@@ -271,6 +271,9 @@ impl SimMachine {
     ///
     /// # Panics
     /// While the machine is not up, if it ends meanwhile, and if the future panics.
+    ///
+    /// # Cancel safety
+    /// Dropping the future lets the one on the machine run on.
     pub async fn run<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
@@ -289,6 +292,9 @@ impl SimMachine {
     ///
     /// # Panics
     /// As [`run`](Self::run), and if the machine has no node.
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
     pub async fn with<F, Fut>(&self, f: F) -> Fut::Output
     where
         F: FnOnce(Node) -> Fut + Send + 'static,

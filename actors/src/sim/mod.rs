@@ -97,22 +97,34 @@ impl Sim {
     }
 
     /// Kills the process of a machine, as SIGKILL does: no code of it runs any more, its kernel closes its connections.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order: it is carried out.
     pub async fn kill(&self, machine: &SimMachine) {
         self.control.kill(machine.id(), Crash::Kill).await;
     }
 
     /// Takes the power from a machine: it falls silent, nobody is told.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order: it is carried out.
     pub async fn power_off(&self, machine: &SimMachine) {
         self.control.kill(machine.id(), Crash::PowerOff).await;
     }
 
     /// Starts a machine again, which runs its program as a new incarnation. One that is up is killed first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order: it is carried out.
     pub async fn restart(&self, machine: &SimMachine) {
         self.control.start(machine.id(), None).await;
         machine.started().await;
     }
 
     /// As [`restart`](Self::restart), with clocks that are wrong in another way.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order: it is carried out.
     pub async fn restart_with_skew(&self, machine: &SimMachine, skew: Skew) {
         self.control.start(machine.id(), Some(skew)).await;
         machine.started().await;
@@ -124,6 +136,9 @@ impl Sim {
     }
 
     /// Ends a machine's runtime in order, as a program does whose `main` returns.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order: it is carried out.
     pub async fn stop(&self, machine: &SimMachine) {
         self.control.stop(machine.id()).await;
     }
@@ -177,6 +192,9 @@ impl Sim {
     ///
     /// # Panics
     /// If it is not so in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn until(&self, within: Duration, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + within;
         while !is_so() {

@@ -328,6 +328,9 @@ impl LocalRef<Supervisor> {
     }
 
     /// Returns the children in the order of their start: an empty list if the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn which_children(&self) -> Vec<ChildInfo> {
         self.ask(WhichChildren).within(Duration::MAX).await.unwrap_or_default()
     }

@@ -7,6 +7,8 @@ mod select;
 mod tests;
 
 use crate::context;
+use crate::task::coop;
+use std::task::{Context, Poll};
 
 /// The output of a branch of `select!`, or that all are disabled.
 #[doc(hidden)]
@@ -78,6 +80,13 @@ pub enum Selected<
     B30(B30),
     B31(B31),
     Disabled,
+}
+
+/// Waits while no unit of the task's budget is left: a branch that takes part in it would say that it is not ready, whatever it has.
+#[doc(hidden)]
+#[inline]
+pub fn poll_budget_left(cx: &mut Context<'_>) -> Poll<()> {
+    coop::poll_left(cx)
 }
 
 /// Counts round the branches of a macro. A function: of one branch the remainder is a constant, which lints of the caller find.

@@ -13,7 +13,7 @@
 ///
 /// The branches are polled in an order that begins with a random one, so that none that is always ready starves the others; the
 /// random number is the runtime's, so that a simulation repeats it. `biased;` in front makes the order the written one; so it is
-/// outside of a runtime.
+/// outside of a runtime. A poll that comes when the task's budget is spent looks at no branch, so that none seems to wait that does not.
 ///
 /// # Cancel safety
 /// Futures that are not ready are dropped: in a loop, use those whose documentation says that this loses nothing, or make the future
@@ -132,17 +132,21 @@ macro_rules! __select {
         [$(($other:ident $name:ident $number:tt $any:tt $nothing:tt))*]
         $otherwise:expr
     ) => {{
-        let selected: $crate::__macros::Selected<$($infer,)* $($nothing,)*> = {
+        #[allow(unused_mut)]
+        let mut selected: $crate::__macros::Selected<$($infer,)* $($nothing,)*> = {
             // All conditions before the first future, which may borrow what a later condition looks at.
             let conditions = [$($condition),*];
             $(
-                let mut $future = ::core::pin::pin!(if conditions[$index] {
-                    ::core::option::Option::Some(::core::future::IntoFuture::into_future($make))
+                // Written so, what the expression borrows of its own lives as long as the future.
+                let $future = if conditions[$index] {
+                    ::core::option::Option::Some { 0: $make }
                 } else {
                     ::core::option::Option::None
-                });
+                };
+                let mut $future = ::core::pin::pin!($future.map(::core::future::IntoFuture::into_future));
             )*
             let selected = ::core::future::poll_fn(|cx| {
+                ::core::task::ready!($crate::__macros::poll_budget_left(cx));
                 const __BRANCHES: usize = [$($index),*].len();
                 let start: usize = $crate::__select!(@start $order __BRANCHES);
                 let mut waits = false;
@@ -150,7 +154,8 @@ macro_rules! __select {
                     match $crate::__macros::rotated(start + step, __BRANCHES) {
                         $($index => {
                             let ::core::option::Option::Some(future) = $future.as_mut().as_pin_mut() else { continue };
-                            let ::core::task::Poll::Ready(output) = ::core::future::Future::poll(future, cx) else {
+                            #[allow(unused_mut)]
+                            let ::core::task::Poll::Ready(mut output) = ::core::future::Future::poll(future, cx) else {
                                 waits = true;
                                 continue;
                             };

@@ -28,7 +28,7 @@ fn readers_share_and_a_writer_is_alone() {
     let mut writing = lock.try_write().unwrap();
     *writing = 2;
     assert!(lock.try_read().is_err() && lock.clone().try_read_owned().is_err() && lock.try_write().is_err());
-    assert_eq!(format!("{lock:?} {writing:?} {writing}"), "RwLock { .. } 2 2");
+    assert_eq!(format!("{lock:?} {writing:?} {writing}"), "RwLock { value: <locked> } 2 2");
     drop(writing);
     *lock.clone().try_write_owned().unwrap() += 1;
     assert_eq!(format!("{lock:?} {}", lock.try_read().unwrap()), "RwLock { value: 3 } 3");

@@ -168,7 +168,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         let mut f = f.debug_struct("Mutex");
         match self.try_lock() {
             Ok(value) => f.field("value", &&*value).finish(),
-            Err(TryLockError) => f.finish_non_exhaustive(),
+            Err(TryLockError) => f.field("value", &format_args!("<locked>")).finish(),
         }
     }
 }

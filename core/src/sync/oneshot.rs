@@ -28,7 +28,7 @@ pub mod error {
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared { state: Mutex::new(State::new()) });
-    (Sender { shared: shared.clone(), sent: false }, Receiver { shared })
+    (Sender { shared: shared.clone(), sent: false }, Receiver { shared, ended: false })
 }
 
 struct Shared<T> {
@@ -128,6 +128,8 @@ impl<T> fmt::Debug for Sender<T> {
 /// Awaiting `&mut receiver` may be dropped and repeated.
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
+    /// The value was taken, or it was said that none will come.
+    ended: bool,
 }
 
 /// The sender was dropped without sending.
@@ -170,11 +172,14 @@ impl<T> Receiver<T> {
     /// [closed](Self::close), or the value was taken.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let mut state = self.shared.state.lock();
-        match state.value.take() {
+        let result = match state.value.take() {
             Some(value) => Ok(value),
             None if state.sender_gone || state.receiver_gone => Err(TryRecvError::Closed),
             None => Err(TryRecvError::Empty),
-        }
+        };
+        drop(state);
+        self.ended |= !matches!(result, Err(TryRecvError::Empty));
+        result
     }
 
     /// Waits for the value on a thread that may block.
@@ -194,10 +199,10 @@ impl<T> Receiver<T> {
         self.shared.state.lock().value.is_none()
     }
 
-    /// Returns true once no value will come: it was taken, or the sender is gone, or this end closed.
+    /// Returns true once it has said its last: the value was taken, or it was told that none will come. What fuses a future asks
+    /// this, so an end that nobody has heard of yet does not count.
     pub fn is_terminated(&self) -> bool {
-        let state = self.shared.state.lock();
-        state.value.is_none() && (state.sender_gone || state.receiver_gone)
+        self.ended
     }
 
     /// Keeps the sender from sending; a value already sent can still be received.
@@ -213,17 +218,16 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let progress = ready!(coop::poll_proceed(cx));
         let mut waker = PollWaker::of(cx);
-        let mut state = self.shared.state.lock();
-        if let Some(value) = state.value.take() {
+        let this = &mut *self;
+        let mut state = this.shared.state.lock();
+        let taken = state.value.take();
+        if taken.is_some() || state.sender_gone || state.receiver_gone {
+            this.ended = true;
             progress.made_progress();
-            return Poll::Ready(Ok(value));
-        }
-        if state.sender_gone || state.receiver_gone {
-            progress.made_progress();
-            return Poll::Ready(Err(RecvError));
+            return Poll::Ready(taken.ok_or(RecvError));
         }
         let prev = waker.store(&mut state.receiver);
         drop(state);

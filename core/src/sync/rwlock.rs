@@ -282,7 +282,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
         let mut f = f.debug_struct("RwLock");
         match self.try_read() {
             Ok(value) => f.field("value", &&*value).finish(),
-            Err(TryLockError) => f.finish_non_exhaustive(),
+            Err(TryLockError) => f.field("value", &format_args!("<locked>")).finish(),
         }
     }
 }

@@ -371,7 +371,7 @@ fn a_value_is_there_also_when_a_guard_was_forgotten() {
     let mutex = Mutex::new(String::from("here"));
     std::mem::forget(mutex.try_lock());
     assert!(mutex.try_lock().is_err());
-    assert_eq!(format!("{mutex:?}"), "Mutex { .. }");
+    assert_eq!(format!("{mutex:?}"), "Mutex { value: <locked> }");
     assert_eq!(mutex.into_inner(), "here");
 }
 

@@ -118,6 +118,12 @@ pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
+/// `Pending` if no unit is left, which is what every leaf would say; takes none. For what looks at several leaves at once.
+#[inline]
+pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
+    if has_budget_remaining() { Poll::Ready(()) } else { refuse(cx) }
+}
+
 /// No unit is left: the task runs again after its neighbours.
 #[cold]
 fn refuse<T>(cx: &Context<'_>) -> Poll<T> {

@@ -2,6 +2,7 @@
 
 use super::{JoinError, JoinSet};
 use crate::sync::CancellationToken;
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -28,7 +29,6 @@ use std::time::Duration;
 /// assert_eq!((ended.outputs.len(), ended.aborted), (3, 0));
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct TaskScope<T> {
     stop: CancellationToken,
     tasks: JoinSet<T>,
@@ -48,6 +48,12 @@ pub struct ScopeEnd<T> {
 impl<T> ScopeEnd<T> {
     fn new() -> Self {
         Self { outputs: Vec::new(), errors: Vec::new(), aborted: 0 }
+    }
+}
+
+impl<T> fmt::Debug for TaskScope<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskScope").field("stop", &self.stop).field("tasks", &self.tasks).finish()
     }
 }
 

@@ -36,7 +36,7 @@ pub struct DelayQueue<T> {
     deadlines: BTreeMap<u64, Instant>,
     next: u64,
     sleep: Option<Sleep>,
-    /// Who polled last, and hears when something earlier is put in.
+    /// Who polled last, and hears when something earlier is put in, or nothing is left.
     waiter: Option<Waker>,
 }
 
@@ -107,12 +107,24 @@ impl<T> DelayQueue<T> {
         self.entries.insert((deadline, key.0), value);
         self.deadlines.insert(key.0, deadline);
         if is_earliest {
-            self.waiter.take().into_iter().for_each(wake_catching);
+            self.wake();
         }
     }
 
-    /// Takes a value out before its time; `None` if it is out already.
+    fn wake(&mut self) {
+        self.waiter.take().into_iter().for_each(wake_catching);
+    }
+
+    /// Takes a value out before its time; `None` if it is out already. Who waits hears of it if it was the last.
     pub fn remove(&mut self, key: &DelayKey) -> Option<Expired<T>> {
+        let removed = self.take(key)?;
+        if self.is_empty() {
+            self.wake();
+        }
+        Some(removed)
+    }
+
+    fn take(&mut self, key: &DelayKey) -> Option<Expired<T>> {
         let deadline = self.deadlines.remove(&key.0)?;
         let value = self.entries.remove(&(deadline, key.0))?;
         Some(Expired { value, deadline, key: *key })
@@ -129,7 +141,7 @@ impl<T> DelayQueue<T> {
 
     /// Makes a value due at a point in time. True unless it is out already.
     pub fn reset_at(&mut self, key: &DelayKey, deadline: Instant) -> bool {
-        let Some(removed) = self.remove(key) else { return false };
+        let Some(removed) = self.take(key) else { return false };
         self.put(*key, removed.value, deadline);
         true
     }
@@ -175,10 +187,11 @@ impl<T> DelayQueue<T> {
         self.deadlines.get(&key.0).copied()
     }
 
-    /// Drops all values.
+    /// Drops all values. Who waits hears of it.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.deadlines.clear();
+        self.wake();
     }
 
     /// Returns how many values are in the queue.

@@ -34,6 +34,9 @@ impl TcpListener {
     ///
     /// # Errors
     /// What the system says of the last address.
+    ///
+    /// # Cancel safety
+    /// Dropping the future binds nothing, or frees the address again.
     pub async fn bind(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
         let socket = try_each(addresses, |address| async move { io::TcpListener::listen(address) }).await?;
         Ok(Self::from_socket(socket))

@@ -36,6 +36,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says of the last address.
+    ///
+    /// # Cancel safety
+    /// Dropping the future binds nothing, or frees the address again.
     pub async fn bind(addresses: impl ToSocketAddrs) -> std::io::Result<Self> {
         let socket = try_each(addresses, |address| async move { io::UdpSocket::bind(address) }).await?;
         Ok(Self { socket })
@@ -61,6 +64,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says of the last address.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the socket as it was; it only waits for the name to be resolved.
     pub async fn connect(&self, addresses: impl ToSocketAddrs) -> std::io::Result<()> {
         try_each(addresses, |address| async move { self.socket.connect(address) }).await
     }
@@ -69,6 +75,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says; `NotConnected` before [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// A send that is dropped has not sent.
     pub async fn send(&self, bytes: &[u8]) -> std::io::Result<usize> {
         self.socket.write_io(|socket| socket.send(bytes)).await
     }
@@ -77,6 +86,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says.
+    ///
+    /// # Cancel safety
+    /// No datagram is lost by dropping the future.
     pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.socket.read_io(|socket| socket.recv(buffer)).await
     }
@@ -85,6 +97,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says; `InvalidInput` if the name has no address.
+    ///
+    /// # Cancel safety
+    /// A send that is dropped has not sent.
     pub async fn send_to(&self, bytes: &[u8], addresses: impl ToSocketAddrs) -> std::io::Result<usize> {
         let address = match addresses.known() {
             Some(address) => address,
@@ -100,6 +115,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says.
+    ///
+    /// # Cancel safety
+    /// No datagram is lost by dropping the future.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
         self.socket.read_io(|socket| socket.recv_from(buffer)).await
     }
@@ -133,6 +151,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the system says.
+    ///
+    /// # Cancel safety
+    /// No datagram is lost by dropping the future.
     pub async fn peek_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
         self.socket.read_io(|socket| socket.peek_from(buffer)).await
     }

@@ -2,9 +2,9 @@
 
 use super::error::SendError;
 use super::{Sender, WeakSender};
+use std::fmt;
 
 /// A sending end of a channel without a bound.
-#[derive(Debug)]
 pub struct UnboundedSender<T>(pub(super) Sender<T>);
 
 impl<T> UnboundedSender<T> {
@@ -56,8 +56,13 @@ impl<T> Clone for UnboundedSender<T> {
     }
 }
 
+impl<T> fmt::Debug for UnboundedSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UnboundedSender").field(&self.0).finish()
+    }
+}
+
 /// A sender to a channel without a bound that does not keep it open.
-#[derive(Debug)]
 pub struct WeakUnboundedSender<T>(WeakSender<T>);
 
 impl<T> WeakUnboundedSender<T> {
@@ -80,5 +85,11 @@ impl<T> WeakUnboundedSender<T> {
 impl<T> Clone for WeakUnboundedSender<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for WeakUnboundedSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakUnboundedSender").field(&self.0).finish()
     }
 }
