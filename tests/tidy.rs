@@ -17,6 +17,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/mailbox/envelope.rs",
     "core/src/mailbox/queue.rs",
     "core/src/scheduler/lifo.rs",
+    "core/src/scheduler/local.rs",
     "core/src/scheduler/owned.rs",
     "core/src/sync/lock_guard.rs",
     "core/src/sync/mutex.rs",
@@ -25,6 +26,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/task/raw.rs",
     "core/src/task/mod.rs",
     "core/src/loom.rs",
+    "core/src/runtime/loom_models.rs",
     "net/src/hyper/spare.rs",
 ];
 

@@ -3,6 +3,7 @@
 use crate::context;
 use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
+use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     extensions: Extensions,
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
+    /// Told when the last worker has dropped all tasks.
+    pub(super) ended: Ended,
     #[cfg(feature = "sim")]
     simulation: Option<Arc<crate::sim::SimContext>>,
 }
@@ -69,10 +72,29 @@ impl Inner {
             task_ids: AtomicU64::new(1),
             extensions: Extensions::default(),
             worker_slot: super::block_on::WorkerSlot::default(),
+            ended: Ended::default(),
             #[cfg(feature = "sim")]
             simulation: config.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
+    }
+}
+
+/// Whether the last worker has left: what the thread waits for that ends the runtime.
+#[derive(Debug, Default)]
+pub(super) struct Ended(Mutex<bool>, Condvar);
+
+impl Ended {
+    fn set(&self) {
+        *self.0.lock() = true;
+        self.1.notify_all();
+    }
+
+    pub(super) fn wait(&self) {
+        let mut ended = self.0.lock();
+        while !*ended {
+            ended = self.1.wait(ended);
+        }
     }
 }
 
@@ -160,6 +182,7 @@ impl Handle {
             shared.life.end();
             self.inner.timers.end();
             shared.io().end();
+            self.inner.ended.set();
         }
     }
 

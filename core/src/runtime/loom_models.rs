@@ -9,8 +9,10 @@ use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
 use crate::scheduler::park::Parker;
+use crate::scheduler::worker::hand_on;
 use crate::task::JoinHandle;
 use crate::task::poll_record::Stamp;
+use crate::task::raw::TaskRef;
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -56,6 +58,14 @@ impl Drop for Waits {
     fn drop(&mut self) {
         assert_eq!(loom::thread::current().id(), self.dropped_by);
         self.drops.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -115,12 +125,6 @@ fn loom_a_spawn_against_the_end_leaves_nothing() {
         let spawner = {
             let (handle, drops) = (handle.clone(), drops.clone());
             loom::thread::spawn(move || {
-                struct CountDrop(Arc<AtomicUsize>);
-                impl Drop for CountDrop {
-                    fn drop(&mut self) {
-                        self.0.fetch_add(1, Ordering::AcqRel);
-                    }
-                }
                 let guard = CountDrop(drops);
                 handle.spawn(async move {
                     let _guard = guard;
@@ -213,4 +217,43 @@ fn loom_a_handle_dropped_against_the_completion_drops_the_output_once() {
         assert_eq!(Arc::strong_count(&output), 1);
         end(&handle);
     });
+}
+
+/// A thread that has lost its worker is in a poll, in which the task is woken or not, while the runtime ends without it: the
+/// thread or who drops all tasks drops the future, whoever is last.
+#[test]
+fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
+    for wakes in [false, true] {
+        loom::model(move || {
+            let handle = runtime();
+            let drops = Arc::new(AtomicUsize::new(0));
+            let guard = CountDrop(drops.clone());
+            let has_lost = Arc::new(Parker::new());
+            let loses = has_lost.clone();
+            let task = handle.spawn(poll_fn(move |cx| {
+                let _guard = &guard;
+                // From here on the thread is as one that has lost its worker.
+                loses.unpark(|| {});
+                if wakes {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }));
+            let runnable = handle.shared().injector.pop().expect("the task was spawned");
+            // SAFETY: its life reference keeps the task, which has not completed.
+            let taker = unsafe { TaskRef::retain(runnable.as_ptr()) };
+            let lost = {
+                let handle = handle.clone();
+                loom::thread::spawn(move || {
+                    let woken = runnable.run(Stamp::NONE);
+                    hand_on(&handle, &taker, woken);
+                })
+            };
+            has_lost.park(None);
+            end(&handle);
+            lost.join().unwrap();
+            assert_eq!((drops.load(Ordering::Acquire), handle.alive_tasks()), (1, 0));
+            assert!(task.is_finished());
+        });
+    }
 }

@@ -5,7 +5,7 @@
 //! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
 //! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
 //! such polls, everything waits until one returns; a current-thread runtime has only one. Code that blocks belongs into
-//! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
+//! [`spawn_blocking`](crate::task::spawn_blocking), or into [`block_in_place`](crate::task::block_in_place). A runtime with several workers has one thread more, the watchdog, which
 //! sees to this; it sleeps while the workers do.
 //!
 //! # Shutdown
@@ -16,7 +16,7 @@
 //! still waits for ends: a timer is ready, whatever its deadline, and a socket that would block is an error.
 //!
 //! Dropping the [`Runtime`] waits for the workers, but never for a blocking closure, and does not wait at all on a thread
-//! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
+//! that drives a runtime. A task that blocks in place counts as such a closure: it is dropped by its own thread, after the poll it is in. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
 
 mod block_on;
 pub(crate) mod blocking;
@@ -27,6 +27,9 @@ mod end_tests;
 mod guard_tests;
 mod handle;
 pub(crate) mod histogram;
+pub(crate) mod in_place;
+#[cfg(all(test, not(posse_loom)))]
+mod in_place_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod metrics;
@@ -120,7 +123,12 @@ impl Runtime {
                 for worker in workers {
                     let parts = worker.into_parts();
                     let index = parts.index();
-                    let life = move || worker_thread(parts.into_worker());
+                    let handle = runtime.handle.clone();
+                    let life = move || {
+                        if worker_thread(parts) == ThreadEnd::WorkerLost {
+                            handle.blocking().adopt_this_thread(&handle);
+                        }
+                    };
                     if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
                         // Those that did not start will not leave by themselves.
                         runtime.handle.shared().begin_end();
@@ -216,8 +224,12 @@ impl Runtime {
         let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
         simulated.chain(parked).for_each(shutdown_worker);
+        if wait && self.handle.flavor() == Flavor::MultiThread {
+            // Before this a thread may still lose its worker, and then it is not waited for.
+            self.handle.inner().ended.wait();
+        }
         for thread in self.threads.drain(..) {
-            if wait && thread.join().is_err() {
+            if wait && !self.handle.blocking().has(thread.thread().id()) && thread.join().is_err() {
                 crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
             }
         }
@@ -230,13 +242,30 @@ impl Drop for Runtime {
     }
 }
 
-fn worker_thread(mut worker: Worker) {
+/// Why a thread runs its worker no more.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ThreadEnd {
+    /// The runtime has ended, for this worker.
+    RuntimeEnded,
+    /// A task has blocked the thread, and another one has the worker.
+    WorkerLost,
+}
+
+/// Runs a worker on this thread for as long as it has it.
+pub(crate) fn worker_thread(parts: WorkerParts) -> ThreadEnd {
+    let mut worker = parts.into_worker();
     // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
     // it the runtime would lose what is queued on it, and its turn at the end.
     while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
         worker.reset_activity();
     }
+    if worker.is_lost() {
+        worker.hand_on();
+        return ThreadEnd::WorkerLost;
+    }
     shutdown_worker(worker);
+    ThreadEnd::RuntimeEnded
 }
 
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.

@@ -6,6 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod life;
 pub(crate) mod lifo;
+pub(crate) mod local;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod owned;
@@ -42,7 +43,7 @@ pub(crate) struct Remote {
     pub(crate) stealer: Stealer,
     /// Ends its sleep; only the worker itself parks here.
     pub(crate) parker: Parker,
-    /// Shared with the worker's own [`worker::LocalQueue`].
+    /// Shared with the worker's own [`local::LocalQueue`].
     pub(crate) front: Arc<Front>,
     /// Tasks that the watchdog moved from this worker's queue to the injector. Written by the watchdog alone.
     pub(crate) drained: Count,
@@ -63,6 +64,18 @@ pub(crate) struct Front {
     pub(crate) polled: AtomicU64,
     /// What the worker measures, if it measures anything.
     pub(crate) histograms: Option<Box<Histograms>>,
+}
+
+impl Front {
+    fn new(histograms: Option<Box<Histograms>>) -> Self {
+        Self {
+            lifo: Lifo::new(),
+            ticks: Ticks::new(),
+            counters: Counters::default(),
+            polled: AtomicU64::new(0),
+            histograms,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -97,13 +110,7 @@ impl Shared {
     ) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front {
-                lifo: Lifo::new(),
-                ticks: Ticks::new(),
-                counters: Counters::default(),
-                polled: AtomicU64::new(0),
-                histograms: Histograms::new(histograms),
-            });
+            let front = Arc::new(Front::new(Histograms::new(histograms)));
             Remote {
                 stealer: local.stealer(),
                 parker: Parker::new(),
@@ -152,7 +159,7 @@ impl Shared {
     }
 
     /// The thread that wakes a task never drops it. After the end no worker takes it out of the injector: see `drop_tasks`.
-    fn inject(&self, task: Runnable) {
+    pub(crate) fn inject(&self, task: Runnable) {
         self.injector.push(task);
         self.wake_one();
     }

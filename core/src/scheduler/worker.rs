@@ -3,20 +3,20 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
+use super::Shared;
 use super::counters::Counters;
 use super::idle::Activity;
+use super::local::{LocalQueue, Seat};
 use super::policy::SchedulePolicy;
 use super::queue::Local;
-use super::{Front, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
+use crate::rng::Rng;
 use crate::runtime::Handle;
-use crate::runtime::histogram::Histograms;
 use crate::task::poll_record::Stamp;
-use crate::task::raw::Runnable;
+use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Instant;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Steps between two looks at the injector, the driver and the timers while local work lasts. Prime, so that it does
@@ -27,44 +27,6 @@ pub(crate) const MAINTENANCE_INTERVAL: u32 = 61;
 /// ping-pong pair wait 0.95 ms at p99, with 32 2.9 ms.
 const INJECTED_MAX: usize = 512;
 
-/// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
-pub(crate) struct LocalQueue {
-    /// The worker's index among those of its runtime.
-    pub(crate) index: usize,
-    /// Tasks to run, in order: only this worker pushes and pops, others steal at the far end.
-    queue: Local,
-    /// The LIFO slot and the step counter, which the watchdog sees too.
-    front: Arc<Front>,
-}
-
-impl std::fmt::Debug for LocalQueue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalQueue").field("index", &self.index).field("queued", &self.queue.len()).finish()
-    }
-}
-
-impl LocalQueue {
-    /// Puts a task that was just woken into the LIFO slot. True if that moved another one to the queue.
-    #[inline]
-    pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
-        match self.front.lifo.replace(task) {
-            Some(prev) => {
-                self.queue.push(prev);
-                true
-            }
-            None => false,
-        }
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.front.counters
-    }
-
-    fn is_empty(&self) -> bool {
-        self.front.lifo.is_empty() && self.queue.is_empty()
-    }
-}
-
 /// What a step did.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +35,8 @@ pub(crate) enum Step {
     Ran,
     /// Nothing to do: the worker should sleep.
     Idle,
+    /// A task has taken the worker away: the thread must leave it alone.
+    Lost,
 }
 
 /// A worker on its way to the thread that will run it.
@@ -85,8 +49,18 @@ pub(crate) struct WorkerParts {
 }
 
 impl WorkerParts {
+    /// A worker that a task takes away from its thread.
+    pub(crate) fn taken(runtime: Handle, index: usize, queue: Local) -> Self {
+        let policy = SchedulePolicy::Production(Rng::new(runtime.random_u64()));
+        Self { runtime, index, queue, policy }
+    }
+
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    pub(crate) fn into_queue(self) -> Local {
+        self.queue
     }
 
     pub(crate) fn into_worker(self) -> Worker {
@@ -113,7 +87,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue { index, queue, front });
+        let local = Rc::new(LocalQueue::new(index, queue, front));
         Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE }
     }
 
@@ -121,14 +95,14 @@ impl Worker {
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
         let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
-        WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
+        WorkerParts { runtime: self.runtime, index: local.index, queue: local.into_queue(), policy: self.policy }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        if !self.local.counters().busy.is_running() {
+        if !self.local.with(|seat| seat.front.counters.busy.is_running()) {
             let now = self.look_at_clock();
-            self.local.counters().busy.begin(now);
+            self.count(|counters| counters.busy.begin(now));
         }
         let local = self.local.clone();
         let runtime = self.runtime.clone();
@@ -139,28 +113,30 @@ impl Worker {
     /// from waking another one, for ever.
     pub(crate) fn reset_activity(&mut self) {
         if self.activity == Activity::Asleep {
-            self.local.counters().unparked(self.now(), false);
+            self.count(|counters| counters.unparked(self.now(), false));
         }
         if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
             self.shared().wake_one();
         }
-        self.local.counters().busy.end(self.now());
+        self.count(|counters| counters.busy.end(self.now()));
     }
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
     pub(crate) fn run(&mut self) {
         while self.shared().is_open() {
-            if self.step() == Step::Idle {
-                self.park();
+            match self.step() {
+                Step::Ran => {}
+                Step::Idle => self.park(),
+                Step::Lost => return,
             }
         }
     }
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
-        let tick = self.local.front.ticks.advance();
-        if tick % MAINTENANCE_INTERVAL == 0 {
-            self.maintain();
+        let tick = self.local.with(|seat| seat.front.ticks.advance());
+        if tick % MAINTENANCE_INTERVAL == 0 && !self.maintain() {
+            return Step::Lost;
         }
 
         // Its own work first, then that of others.
@@ -174,23 +150,25 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
-        let front = &*self.local.front;
-        front.counters.polls.add(1);
-        front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
+        let is_measured = self.local.with(|seat| {
+            let front = &*seat.front;
+            front.counters.polls.add(1);
+            front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
+            front.histograms.is_some()
+        });
         // A task that woke itself goes behind its neighbours.
-        let woken = match &front.histograms {
-            None => task.run(self.stamp),
-            Some(histograms) => self.run_measured(task, histograms),
-        };
+        let woken = if is_measured { self.run_measured(task) } else { task.run(self.stamp) };
         if let Some(woken) = woken {
-            self.local.queue.push(woken);
+            self.local.with(|seat| seat.queue.push(woken));
         }
         Step::Ran
     }
 
     /// Runs a task as [`step`](Self::step) does, and measures what the builder asked for.
     #[cold]
-    fn run_measured(&self, task: Runnable, histograms: &Histograms) -> Option<Runnable> {
+    fn run_measured(&self, task: Runnable) -> Option<Runnable> {
+        let front = self.local.with(|seat| seat.front.clone());
+        let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(at));
@@ -207,8 +185,12 @@ impl Worker {
         woken
     }
 
-    /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.
-    fn maintain(&mut self) {
+    /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside. False if the worker is this thread's no
+    /// more.
+    fn maintain(&mut self) -> bool {
+        if self.local.is_lost() {
+            return false;
+        }
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -216,6 +198,7 @@ impl Worker {
             self.fire_timers(now);
         }
         self.shared().poll_driver();
+        true
     }
 
     fn next_local(&mut self, tick: u32) -> Option<Runnable> {
@@ -224,16 +207,19 @@ impl Worker {
         }
 
         // The task woken last is warm in the cache, but may not starve the queue.
-        if let Some(task) = self.local.front.lifo.take() {
-            if self.policy.lifo_first(self.lifo_polls, self.local.queue.is_empty()) {
-                self.lifo_polls = self.lifo_polls.saturating_add(1);
-                return Some(task);
+        let (policy, lifo_polls) = (&mut self.policy, &mut self.lifo_polls);
+        self.local.with(|seat| {
+            if let Some(task) = seat.front.lifo.take() {
+                if policy.lifo_first(*lifo_polls, seat.queue.is_empty()) {
+                    *lifo_polls = lifo_polls.saturating_add(1);
+                    return Some(task);
+                }
+                seat.queue.push(task);
             }
-            self.local.queue.push(task);
-        }
 
-        self.lifo_polls = 0;
-        self.local.queue.pop()
+            *lifo_polls = 0;
+            seat.queue.pop()
+        })
     }
 
     /// Moves a fair share of the injected tasks to the local queue.
@@ -241,13 +227,15 @@ impl Worker {
         let shared = self.shared();
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
-        while moved < max {
-            let before = self.local.queue.len();
-            let Some(task) = shared.injector.pop_into(&self.local.queue) else { break };
-            self.local.queue.push(task);
-            moved += self.local.queue.len().saturating_sub(before).max(1);
-        }
-        self.local.counters().injected.add(moved as u64);
+        self.local.with(|Seat { queue, front, .. }| {
+            while moved < max {
+                let before = queue.len();
+                let Some(task) = shared.injector.pop_into(queue) else { break };
+                queue.push(task);
+                moved += queue.len().saturating_sub(before).max(1);
+            }
+            front.counters.injected.add(moved as u64);
+        });
         if moved > 1 {
             shared.wake_one();
         }
@@ -258,7 +246,7 @@ impl Worker {
         let shared = self.runtime.shared();
         // A batch of the injector; what is more than one task is worth another worker.
         if let Some(task) = self.pop_injected() {
-            if !self.local.queue.is_empty() {
+            if !self.local.with(|seat| seat.queue.is_empty()) {
                 shared.wake_one();
             }
             return Some(task);
@@ -282,17 +270,21 @@ impl Worker {
 
     /// Moves a batch of injected tasks to the local queue, which is empty, and returns one more.
     fn pop_injected(&self) -> Option<Runnable> {
-        let task = self.shared().injector.pop_into(&self.local.queue)?;
-        self.local.counters().injected.add(1 + self.local.queue.len() as u64);
-        Some(task)
+        self.local.with(|Seat { queue, front, .. }| {
+            let task = self.shared().injector.pop_into(queue)?;
+            front.counters.injected.add(1 + queue.len() as u64);
+            Some(task)
+        })
     }
 
     /// Moves up to half of another worker's tasks to the local queue, which is empty, and returns one of them.
     fn steal_from(&self, victim: usize) -> Option<Runnable> {
-        let task = self.shared().remotes[victim].stealer.steal_into(&self.local.queue)?;
-        self.local.counters().steals.add(1 + self.local.queue.len() as u64);
-        self.local.counters().steal_operations.add(1);
-        Some(task)
+        self.local.with(|Seat { queue, front, .. }| {
+            let task = self.shared().remotes[victim].stealer.steal_into(queue)?;
+            front.counters.steals.add(1 + queue.len() as u64);
+            front.counters.steal_operations.add(1);
+            Some(task)
+        })
     }
 
     /// Sleeps until there may be something to do.
@@ -327,7 +319,7 @@ impl Worker {
 
     /// Announces that the worker sleeps.
     fn transition_to_parked(&mut self) {
-        self.local.counters().parked(self.now());
+        self.count(|counters| counters.parked(self.now()));
         let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
@@ -339,8 +331,13 @@ impl Worker {
     fn transition_from_parked(&mut self) -> Instant {
         self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
         let now = self.look_at_clock();
-        self.local.counters().unparked(now, self.activity == Activity::Searching);
+        let was_woken = self.activity == Activity::Searching;
+        self.count(|counters| counters.unparked(now, was_woken));
         now
+    }
+
+    fn count(&self, f: impl FnOnce(&Counters)) {
+        self.local.with(|seat| f(&seat.front.counters));
     }
 
     /// Returns the time, which the next tasks get as that of their polls.
@@ -395,8 +392,20 @@ impl Worker {
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
         while !self.local.is_empty() {
-            let next = self.local.front.lifo.take().or_else(|| self.local.queue.pop());
+            let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
             next.into_iter().for_each(Runnable::cancel_unrun);
+        }
+    }
+
+    /// Whether a task has taken the worker away from this thread, which then only has to hand on that task and to leave.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.local.is_lost()
+    }
+
+    /// What a thread does that has lost its worker, after the poll in which it did.
+    pub(crate) fn hand_on(self) {
+        if let Some((task, woken)) = self.local.leftover() {
+            hand_on(&self.runtime, &task, woken);
         }
     }
 
@@ -414,4 +423,16 @@ impl Worker {
     pub(crate) fn shared(&self) -> &Shared {
         self.runtime.shared()
     }
+}
+
+/// Hands on a task that this thread has polled without a worker, and that was woken in that poll if there is a `Runnable`: it is another worker's now.
+pub(crate) fn hand_on(runtime: &Handle, task: &TaskRef, woken: Option<Runnable>) {
+    let Some(woken) = woken else { return };
+    if runtime.shared().is_open() {
+        return runtime.shared().inject(woken);
+    }
+    // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
+    let _driving = context::drive();
+    let _entered = context::enter(runtime.clone());
+    task.shut_down();
 }
