@@ -216,8 +216,10 @@ fn what_waits_on_a_lost_thread_ends_with_the_runtime_as_elsewhere() {
         lose_worker();
         let handle = Handle::current();
         task::block_in_place(|| {
-            blocks.send(()).expect("the test waits");
-            handle.block_on(sleep(LONG));
+            handle.block_on(async {
+                blocks.send(()).expect("the test waits");
+                sleep(LONG).await;
+            });
             done.send(()).expect("the test waits");
         });
         pending::<()>().await;

@@ -10,9 +10,9 @@ use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::hand_on;
-use crate::task::JoinHandle;
 use crate::task::poll_record::Stamp;
 use crate::task::raw::TaskRef;
+use crate::task::{JoinHandle, LocalSet};
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -256,4 +256,38 @@ fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
             assert!(task.is_finished());
         });
     }
+}
+
+/// A task of a set is woken and aborted by another thread while the set runs it and is dropped: that one alone drops the future.
+#[test]
+fn loom_a_wake_and_an_abort_against_the_end_of_a_set_drop_the_future_once_and_here() {
+    loom::model(|| {
+        let handle = runtime();
+        let _entered = handle.enter();
+        let (set, waker) = (LocalSet::new(), Arc::new(Mutex::new(None::<Waker>)));
+        let drops = Arc::new(AtomicUsize::new(0));
+        let guard = Waits { drops: drops.clone(), dropped_by: loom::thread::current().id() };
+        let slot = waker.clone();
+        let task = set.spawn_local(poll_fn(move |cx| {
+            let _guard = &guard;
+            *slot.lock().unwrap() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        }));
+        let mut set = Box::pin(set);
+        let mut poll = || assert!(set.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        poll();
+        let (waker, abort) = (waker.lock().unwrap().take().unwrap(), task.abort_handle());
+        let other = loom::thread::spawn(move || {
+            waker.wake();
+            abort.abort();
+        });
+        if !task.is_finished() {
+            let _ = set.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        drop(set);
+        other.join().unwrap();
+        assert_eq!(drops.load(Ordering::Acquire), 1);
+        assert!(task.is_finished());
+        end(&handle);
+    });
 }

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,8 +31,15 @@ use std::task::{Context, Poll, ready};
 /// ```
 pub struct JoinHandle<T> {
     task: TaskRef,
-    output: PhantomData<fn() -> T>,
+    /// As if the output lay here: it may be one that stays on its thread.
+    output: PhantomData<T>,
 }
+
+// SAFETY: a shared reference gives no access to the output.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(task: TaskRef) -> Self {

@@ -15,6 +15,7 @@
 //! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
 
 mod abort_on_drop;
+mod bound;
 mod builder;
 pub mod coop;
 #[cfg(all(test, not(posse_loom)))]
@@ -26,6 +27,9 @@ mod join;
 mod join_map;
 mod join_set;
 mod local_key;
+mod local_set;
+#[cfg(all(test, not(posse_loom)))]
+mod local_set_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod panic;
@@ -43,6 +47,7 @@ pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use join_map::JoinMap;
 pub use join_set::JoinSet;
 pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
+pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use panic::{panic_message, panic_text};
 pub use scope::{ScopeEnd, TaskScope};
 pub use tracker::{TaskTracker, TaskTrackerToken};
