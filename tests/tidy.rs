@@ -28,7 +28,6 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/task/raw.rs",
     "core/src/task/mod.rs",
     "core/src/loom.rs",
-    "core/src/runtime/loom_models.rs",
     "net/src/hyper/spare.rs",
 ];
 

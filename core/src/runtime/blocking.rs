@@ -8,6 +8,7 @@
 
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::runtime::hooks::ThreadNames;
 use crate::runtime::{Handle, ThreadEnd, worker_thread};
 use crate::scheduler::worker::WorkerParts;
 use crate::task::panic::catch_panic;
@@ -56,7 +57,7 @@ pub(crate) struct Pool {
     threads_max: usize,
     keep_alive: Duration,
     stack_size: Option<usize>,
-    name: String,
+    names: ThreadNames,
 }
 
 #[derive(Debug, Default)]
@@ -101,8 +102,8 @@ fn remove_this_thread(threads: &mut Vec<ThreadId>) {
 }
 
 impl Pool {
-    pub(crate) fn new(name: String, threads_max: usize, keep_alive: Duration, stack_size: Option<usize>) -> Self {
-        Self { state: Mutex::default(), work: Condvar::new(), threads_max, keep_alive, stack_size, name }
+    pub(crate) fn new(names: ThreadNames, threads_max: usize, keep_alive: Duration, stack_size: Option<usize>) -> Self {
+        Self { state: Mutex::default(), work: Condvar::new(), threads_max, keep_alive, stack_size, names }
     }
 
     /// Queues a task, starting a thread for it if none is free. After the shutdown its closure is dropped instead.
@@ -170,12 +171,12 @@ impl Pool {
 
     #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
     fn start_thread(&self, runtime: &Handle) {
-        let mut builder = std::thread::Builder::new().name(self.name.clone());
+        let mut builder = std::thread::Builder::new().name(self.names.of("blocking"));
         if let Some(size) = self.stack_size {
             builder = builder.stack_size(size);
         }
         let handle = runtime.clone();
-        if let Err(error) = builder.spawn(move || handle.blocking().run(&handle)) {
+        if let Err(error) = builder.spawn(move || handle.around_thread(|| handle.blocking().run(&handle))) {
             crate::event!(ERROR, "posse::runtime", "could not start a thread of the blocking pool", reason = %error);
             self.thread_failed(runtime);
         }

@@ -3,15 +3,16 @@
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
 //! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
 
-use super::{Config, Flavor, Handle, Inner};
+use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
+use crate::runtime::hooks::ThreadNames;
+use crate::scheduler::Extras;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::hand_on;
 use crate::task::poll_record::Stamp;
-use crate::task::raw::TaskRef;
 use crate::task::{JoinHandle, LocalSet};
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
@@ -27,9 +28,13 @@ fn runtime() -> Handle {
         flavor: Flavor::CurrentThread,
         clock: Clock::manual(),
         timers: Timers::new(1),
-        pool: Pool::new(String::new(), 1, Duration::ZERO, None),
+        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
         seed: 1,
         histograms: Scales::default(),
+        extras: Extras::default(),
+        thread_hooks: None,
+        name: None,
+        unhandled_panic: UnhandledPanic::Ignore,
     };
     Inner::build(config, 1, driver, io).0
 }
@@ -240,8 +245,7 @@ fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
                 Poll::<()>::Pending
             }));
             let runnable = handle.shared().injector.pop().expect("the task was spawned");
-            // SAFETY: its life reference keeps the task, which has not completed.
-            let taker = unsafe { TaskRef::retain(runnable.as_ptr()) };
+            let taker = runnable.task_ref();
             let lost = {
                 let handle = handle.clone();
                 loom::thread::spawn(move || {

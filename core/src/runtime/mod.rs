@@ -21,12 +21,16 @@
 mod block_on;
 pub(crate) mod blocking;
 pub(crate) mod builder;
+mod builder_hooks;
 #[cfg(all(test, not(posse_loom)))]
 mod end_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod guard_tests;
 mod handle;
 pub(crate) mod histogram;
+pub(crate) mod hooks;
+#[cfg(all(test, not(posse_loom)))]
+mod hooks_tests;
 pub(crate) mod in_place;
 #[cfg(all(test, not(posse_loom)))]
 mod in_place_tests;
@@ -40,12 +44,14 @@ mod tests;
 
 pub use block_on::BlockOnError;
 pub use builder::Builder;
-pub use handle::{EnterGuard, Handle, NoRuntime};
+pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId};
 pub use histogram::{Histogram, HistogramConfig};
+pub use hooks::{TaskMeta, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
 
 pub(crate) use handle::{Config, Inner};
 
+use self::hooks::ThreadNames;
 use crate::context;
 use crate::lock::Mutex;
 use crate::scheduler::watchdog::Watchdog;
@@ -104,7 +110,7 @@ impl Runtime {
     pub(crate) fn start(
         handle: Handle,
         workers: Vec<Worker>,
-        name: &str,
+        names: &ThreadNames,
         stack_size: Option<usize>,
         slow_poll_threshold: Option<Duration>,
     ) -> io::Result<Self> {
@@ -125,11 +131,13 @@ impl Runtime {
                     let index = parts.index();
                     let handle = runtime.handle.clone();
                     let life = move || {
-                        if worker_thread(parts) == ThreadEnd::WorkerLost {
-                            handle.blocking().adopt_this_thread(&handle);
-                        }
+                        handle.around_thread(|| {
+                            if worker_thread(parts) == ThreadEnd::WorkerLost {
+                                handle.blocking().adopt_this_thread(&handle);
+                            }
+                        });
                     };
-                    if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
+                    if let Err(error) = runtime.spawn_thread(names.of(index), stack_size, life) {
                         // Those that did not start will not leave by themselves.
                         runtime.handle.shared().begin_end();
                         (index..count).for_each(|_| runtime.handle.worker_exited());
@@ -140,7 +148,7 @@ impl Runtime {
         }
         if let Some(threshold) = slow_poll_threshold {
             let watchdog = Watchdog::new(runtime.handle.clone(), threshold);
-            runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
+            runtime.spawn_thread(names.of("watchdog"), stack_size, move || watchdog.run())?;
         }
         Ok(runtime)
     }

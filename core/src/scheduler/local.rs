@@ -5,7 +5,7 @@
 
 use super::Front;
 use super::queue::Local;
-use super::worker::MAINTENANCE_INTERVAL;
+use super::watchdog::Ticks;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
 use crate::task::raw::{Runnable, TaskRef};
@@ -67,6 +67,12 @@ impl LocalQueue {
         })
     }
 
+    /// Puts a task behind those in the queue, where others may steal it.
+    pub(crate) fn push(&self, task: Runnable) -> bool {
+        self.with(|seat| seat.queue.push(task));
+        true
+    }
+
     /// A task of this worker has no budget left.
     pub(crate) fn count_forced_yield(&self) {
         self.with(|seat| seat.front.counters.forced_yield());
@@ -84,7 +90,8 @@ impl LocalQueue {
     /// Takes the worker away from its thread on behalf of the task that runs. The next step of the thread is one with maintenance,
     /// in which it notices.
     pub(crate) fn exchange(&self, taker: TaskRef) -> (Local, Arc<Front>) {
-        let seat = Seat { queue: Local::new(), front: Arc::new(Front::stand_in()), taker: Some(taker) };
+        let front = self.with(|seat| Front::stand_in(&seat.front, taker.runtime().shared().intervals.maintenance));
+        let seat = Seat { queue: Local::new(), front: Arc::new(front), taker: Some(taker) };
         let taken = self.replace(seat);
         // The task is in no worker's poll from here on, and not slow, whatever it does.
         taken.front.polled.store(0, Ordering::Relaxed);
@@ -109,9 +116,9 @@ impl LocalQueue {
 
 impl Front {
     /// A front for a thread whose worker is elsewhere: its next step is one with maintenance.
-    fn stand_in() -> Self {
-        let front = Self::new(None);
-        (1..MAINTENANCE_INTERVAL).for_each(|_| _ = front.ticks.advance());
+    fn stand_in(taken: &Self, interval: u32) -> Self {
+        let mut front = Self::new(None, false);
+        front.ticks = Ticks::starting_at(taken.ticks.get().wrapping_add(interval));
         front
     }
 }

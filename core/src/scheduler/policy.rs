@@ -36,11 +36,11 @@ impl SchedulePolicy {
         }
     }
 
-    /// Whether to look at the injector before the local queue on this step.
+    /// Whether to look at the injector before the local queue on this step; `is_due` after an interval without a look.
     #[inline]
-    pub(crate) fn injector_first(&mut self, tick: u32) -> bool {
+    pub(crate) fn injector_first(&mut self, is_due: bool) -> bool {
         match self {
-            Self::Production(_) => tick % super::worker::MAINTENANCE_INTERVAL == 0,
+            Self::Production(_) => is_due,
             #[cfg(feature = "sim")]
             Self::Simulated(rng) => rng.below(ChoiceKind::Injector, 8) == 0,
         }

@@ -3,12 +3,12 @@
 //! The same steps run in three places: a thread of their own (multi-thread), the thread inside `block_on`
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
-use super::Shared;
 use super::counters::Counters;
 use super::idle::Activity;
 use super::local::{LocalQueue, Seat};
 use super::policy::SchedulePolicy;
 use super::queue::Local;
+use super::{Intervals, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
 use crate::rng::Rng;
@@ -46,13 +46,38 @@ pub(crate) struct WorkerParts {
     index: usize,
     queue: Local,
     policy: SchedulePolicy,
+    due: Due,
+}
+
+/// At which steps a worker looks at what a busy one would otherwise forget.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    maintenance: u32,
+    injector: u32,
+}
+
+impl Due {
+    fn after(ticks: u32, intervals: Intervals) -> Self {
+        Self {
+            maintenance: ticks.wrapping_add(intervals.maintenance),
+            injector: ticks.wrapping_add(intervals.injector),
+        }
+    }
+}
+
+/// Whether a step that is due has come. Steps are counted modulo 2^32.
+#[inline]
+fn has_come(due: u32, tick: u32) -> bool {
+    tick.wrapping_sub(due) <= u32::MAX / 2
 }
 
 impl WorkerParts {
     /// A worker that a task takes away from its thread.
     pub(crate) fn taken(runtime: Handle, index: usize, queue: Local) -> Self {
         let policy = SchedulePolicy::Production(Rng::new(runtime.random_u64()));
-        Self { runtime, index, queue, policy }
+        let shared = runtime.shared();
+        let due = Due::after(shared.remotes[index].front.ticks.get(), shared.intervals);
+        Self { runtime, index, queue, policy, due }
     }
 
     pub(crate) fn index(&self) -> usize {
@@ -64,7 +89,9 @@ impl WorkerParts {
     }
 
     pub(crate) fn into_worker(self) -> Worker {
-        Worker::new(self.runtime, self.index, self.queue, self.policy)
+        let mut worker = Worker::new(self.runtime, self.index, self.queue, self.policy);
+        worker.due = self.due;
+        worker
     }
 }
 
@@ -82,20 +109,29 @@ pub(crate) struct Worker {
     activity: Activity,
     /// The last look at the clock, for the tasks.
     stamp: Stamp,
+    due: Due,
 }
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
-        let front = runtime.shared().remotes[index].front.clone();
+        let shared = runtime.shared();
+        let front = shared.remotes[index].front.clone();
+        let due = Due::after(front.ticks.get(), shared.intervals);
         let local = Rc::new(LocalQueue::new(index, queue, front));
-        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE }
+        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
         let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
-        WorkerParts { runtime: self.runtime, index: local.index, queue: local.into_queue(), policy: self.policy }
+        WorkerParts {
+            runtime: self.runtime,
+            index: local.index,
+            queue: local.into_queue(),
+            policy: self.policy,
+            due: self.due,
+        }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
@@ -135,7 +171,7 @@ impl Worker {
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
         let tick = self.local.with(|seat| seat.front.ticks.advance());
-        if tick % MAINTENANCE_INTERVAL == 0 && !self.maintain() {
+        if has_come(self.due.maintenance, tick) && !self.maintain(tick) {
             return Step::Lost;
         }
 
@@ -150,22 +186,29 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
-        let is_measured = self.local.with(|seat| {
+        let is_watched = self.local.with(|seat| {
             let front = &*seat.front;
             front.counters.polls.add(1);
             front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
-            front.histograms.is_some()
+            front.is_watched
         });
         // A task that woke itself goes behind its neighbours.
-        let woken = if is_measured { self.run_measured(task) } else { task.run(self.stamp) };
+        let woken = if is_watched { self.run_watched(task) } else { task.run(self.stamp) };
         if let Some(woken) = woken {
             self.local.with(|seat| seat.queue.push(woken));
         }
         Step::Ran
     }
 
-    /// Runs a task as [`step`](Self::step) does, and measures what the builder asked for.
+    /// Runs a task as [`step`](Self::step) does, and does beside what the builder asked for.
     #[cold]
+    fn run_watched(&self, task: Runnable) -> Option<Runnable> {
+        match self.shared().task_hooks() {
+            Some(hooks) => hooks.around_poll(self.shared(), task, |task| self.run_measured(task)),
+            None => self.run_measured(task),
+        }
+    }
+
     fn run_measured(&self, task: Runnable) -> Option<Runnable> {
         let front = self.local.with(|seat| seat.front.clone());
         let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
@@ -187,10 +230,11 @@ impl Worker {
 
     /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside. False if the worker is this thread's no
     /// more.
-    fn maintain(&mut self) -> bool {
+    fn maintain(&mut self, tick: u32) -> bool {
         if self.local.is_lost() {
             return false;
         }
+        self.due.maintenance = tick.wrapping_add(self.shared().intervals.maintenance);
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -202,7 +246,8 @@ impl Worker {
     }
 
     fn next_local(&mut self, tick: u32) -> Option<Runnable> {
-        if self.policy.injector_first(tick) && !self.shared().injector.is_empty() {
+        if self.policy.injector_first(has_come(self.due.injector, tick)) {
+            self.due.injector = tick.wrapping_add(self.shared().intervals.injector);
             self.refill_from_injector();
         }
 
@@ -225,6 +270,9 @@ impl Worker {
     /// Moves a fair share of the injected tasks to the local queue.
     fn refill_from_injector(&mut self) {
         let shared = self.shared();
+        if shared.injector.is_empty() {
+            return;
+        }
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
         self.local.with(|Seat { queue, front, .. }| {
@@ -289,9 +337,15 @@ impl Worker {
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
+        if let Some(hooks) = self.runtime.thread_hooks() {
+            hooks.park();
+        }
         self.transition_to_parked();
         let for_all = self.sleep();
         let now = self.transition_from_parked();
+        if let Some(hooks) = self.runtime.thread_hooks() {
+            hooks.unpark();
+        }
         if for_all {
             self.fire_all_timers(now);
         } else {
@@ -393,7 +447,7 @@ impl Worker {
     pub(crate) fn drop_queued(&mut self) {
         while !self.local.is_empty() {
             let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
-            next.into_iter().for_each(Runnable::cancel_unrun);
+            next.into_iter().for_each(|task| self.shared().cancel_unrun(task));
         }
     }
 

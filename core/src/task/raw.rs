@@ -226,7 +226,7 @@ where
 
 impl TaskRef {
     #[inline]
-    fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         // SAFETY: a `TaskRef` holds a reference, so the task has not been freed.
         unsafe { self.0.as_ref() }
     }
@@ -382,6 +382,12 @@ impl Runnable {
         again.then_some(self)
     }
 
+    /// A reference that keeps the task beyond its completion.
+    pub(crate) fn task_ref(&self) -> TaskRef {
+        // SAFETY: see `run`.
+        unsafe { TaskRef::retain(self.0.as_ptr()) }
+    }
+
     /// Drops the future instead of running it: the task completes as cancelled.
     pub(crate) fn cancel_unrun(self) {
         // SAFETY: see `run`.
@@ -501,7 +507,10 @@ fn poll<F: Future, X>(
     match polled {
         Ok(Poll::Pending) => None,
         Ok(Poll::Ready(output)) => Some(Ok(output)),
-        Err(panic) => Some(Err(JoinError::panicked(cell.prefix.header.id, panic))),
+        Err(panic) => {
+            cell.prefix.header.runtime.task_panicked();
+            Some(Err(JoinError::panicked(cell.prefix.header.id, panic)))
+        }
     }
 }
 
