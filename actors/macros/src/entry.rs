@@ -3,13 +3,14 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::parse::Parser;
-use syn::{Error, ItemFn, LitInt, LitStr, Path, Result};
+use syn::{Error, ItemFn, LitBool, LitInt, LitStr, Path, Result};
 
 struct Args {
     /// Run in a simulation, with so many seeds.
     sim: Option<Option<LitInt>>,
     current_thread: bool,
     workers: Option<LitInt>,
+    start_paused: Option<LitBool>,
     krate: Path,
 }
 
@@ -30,6 +31,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &s
     let krate = &args.krate;
     let flavor = if args.current_thread { quote!(new_current_thread()) } else { quote!(new_multi_thread()) };
     let workers = args.workers.as_ref().map(|workers| quote!(.worker_threads(#workers)));
+    let paused = args.start_paused.as_ref().map(|paused| quote!(.start_paused(#paused)));
     let marker = test.then(|| quote!(#[::core::prelude::v1::test]));
     let (attributes, visibility, signature, body) = (&function.attrs, &function.vis, &function.sig, &function.block);
     Ok(quote! {
@@ -38,6 +40,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &s
         #visibility #signature {
             #krate::runtime::Builder::#flavor
                 #workers
+                #paused
                 .build()
                 .expect("the runtime could not be built")
                 .block_on(async #body)
@@ -73,7 +76,8 @@ fn simulated(args: &Args, seeds: Option<&LitInt>, function: &ItemFn) -> Result<T
 
 fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
     let krate = format_ident!("{krate}");
-    let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::#krate) };
+    let mut parsed =
+        Args { sim: None, current_thread: test, workers: None, start_paused: None, krate: syn::parse_quote!(::#krate) };
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("flavor") {
             let flavor: LitStr = meta.value()?.parse()?;
@@ -87,6 +91,9 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
             parsed.workers = Some(meta.value()?.parse()?);
             parsed.current_thread = false;
             Ok(())
+        } else if test && meta.path.is_ident("start_paused") {
+            parsed.start_paused = Some(meta.value()?.parse()?);
+            Ok(())
         } else if test && meta.path.is_ident("sim") {
             parsed.sim.get_or_insert(None);
             Ok(())
@@ -98,7 +105,7 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
             Ok(())
         } else {
             Err(meta.error(
-                "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `sim` and `seeds = N`",
+                "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `start_paused = true`, `sim` and `seeds = N`",
             ))
         }
     });

@@ -72,6 +72,8 @@ struct State {
     starting: usize,
     /// Threads that wait for work.
     waiting: usize,
+    /// Threads that run a closure.
+    running: usize,
     /// Threads that run a worker, or ran one that a task has taken away and are in that task's poll.
     driving: usize,
     /// Threads that have lent their worker, or lost it and are in the poll in which they did.
@@ -213,11 +215,17 @@ impl Pool {
                 continue;
             }
             if let Some(task) = state.queue.pop_front() {
+                state.running += 1;
                 drop(state);
                 // The thread is counted: it must come back, whatever the closure leaves behind.
                 let again = catch_panic("a task of the blocking pool panicked", || task.run(Stamp::NONE));
                 debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
                 state = self.state.lock();
+                state.running -= 1;
+                // Time may jump again; see `Worker::sleep`.
+                if handle.clock().jumps() {
+                    handle.shared().unpark(0);
+                }
                 continue;
             }
             if !handle.shared().is_open() {
@@ -252,6 +260,12 @@ impl Pool {
         let state = self.state.lock();
         let (state, _) = self.work.wait_timeout_while(state, timeout, |state| running(state) > 0);
         running(&state)
+    }
+
+    /// Closures that run or wait for a thread.
+    pub(crate) fn busy(&self) -> usize {
+        let state = self.state.lock();
+        state.queue.len() + state.running + state.in_place.len()
     }
 
     /// Threads there are, those of them without work, and closures that wait for one.

@@ -50,6 +50,7 @@ pub struct Builder {
     keep_alive: Duration,
     seed: Option<u64>,
     manual_clock: bool,
+    start_paused: bool,
     slow_poll_threshold: Option<Duration>,
     poll_time_histogram: Option<HistogramConfig>,
     schedule_latency_histogram: Option<HistogramConfig>,
@@ -83,6 +84,7 @@ impl Builder {
             keep_alive: KEEP_ALIVE,
             seed: None,
             manual_clock: false,
+            start_paused: false,
             slow_poll_threshold: None,
             poll_time_histogram: None,
             schedule_latency_histogram: None,
@@ -194,6 +196,26 @@ impl Builder {
         self
     }
 
+    /// Makes time stand still from the start, as [`time::pause`](crate::time::pause) does. Only for a current-thread runtime. Default: false.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::Builder;
+    /// use posse_core::time::{Duration, Instant, sleep};
+    ///
+    /// Builder::new_current_thread().start_paused(true).build()?.block_on(async {
+    ///     let start = Instant::now();
+    ///     sleep(Duration::from_secs(3600)).await; // at once
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn start_paused(mut self, paused: bool) -> Self {
+        self.start_paused = paused;
+        self
+    }
+
     /// Sets how long a task may be in one poll before it counts as slow, at least 1 ms. Default: 10 ms. `Duration::MAX` switches this
     /// off.
     ///
@@ -241,8 +263,8 @@ impl Builder {
     /// Builds the runtime and starts its workers.
     ///
     /// # Errors
-    /// `InvalidInput` for a number of workers out of range, also in the environment, and for a histogram without buckets or with
-    /// too many; else what the operating system
+    /// `InvalidInput` for a number of workers out of range, also in the environment, for a histogram without buckets or with
+    /// too many, and for `start_paused` with workers; else what the operating system
     /// says when it refuses an event queue or a thread.
     pub fn build(self) -> std::io::Result<Runtime> {
         let workers = self.worker_count()?;
@@ -298,7 +320,16 @@ impl Builder {
             let (driver, io) = io::Driver::simulated(port);
             return Ok((clock, driver, io));
         }
-        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
+        let clock = match self.flavor {
+            _ if self.manual_clock => Clock::manual(),
+            Flavor::CurrentThread if self.start_paused => Clock::paused(),
+            Flavor::CurrentThread => Clock::pausable(),
+            _ if self.start_paused => {
+                let text = "time that starts paused needs a current-thread runtime";
+                return Err(Error::new(ErrorKind::InvalidInput, text));
+            }
+            _ => Clock::real(),
+        };
         let (driver, io) = io::Driver::new()?;
         Ok((clock, driver, io))
     }

@@ -158,7 +158,7 @@ fn order_of_wakes(builder: Builder) -> Vec<usize> {
                 task::spawn(async move { runs.lock().push(n) });
             }
         });
-        spawner.await.unwrap();
+        spawner.await.expect("no panic");
         for _ in 0..4 {
             yield_now().await;
         }

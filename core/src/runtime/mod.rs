@@ -39,15 +39,17 @@ mod loom_models;
 mod metrics;
 #[cfg(all(test, not(posse_loom)))]
 mod metrics_tests;
+mod shutdown;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
 pub use block_on::BlockOnError;
 pub use builder::Builder;
-pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId};
+pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId as Id};
 pub use histogram::{Histogram, HistogramConfig};
 pub use hooks::{TaskMeta, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
+pub use shutdown::ShutdownReport;
 
 pub(crate) use handle::{Config, Inner};
 

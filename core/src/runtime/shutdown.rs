@@ -26,7 +26,7 @@ impl Runtime {
     ///
     /// let runtime = Runtime::new()?;
     /// runtime.spawn(async { /* ends in time */ });
-    /// runtime.block_on(async { task::Builder::new().name("stuck").spawn(std::future::pending::<()>()) });
+    /// task::Builder::new().name("stuck").spawn_on(std::future::pending::<()>(), runtime.handle());
     ///
     /// let report = runtime.shutdown_grace(Duration::from_millis(20));
     /// assert_eq!((report.tasks().len(), report.blocking_closures()), (1, 0));
@@ -37,7 +37,7 @@ impl Runtime {
     pub fn shutdown_grace(mut self, grace: Duration) -> ShutdownReport {
         let handle = self.handle.clone();
         let may_wait = !context::is_driving();
-        if may_wait && !handle.clock().stands_still() {
+        if may_wait && (!handle.clock().is_manual() || handle.clock().jumps()) {
             let until = handle.now() + grace;
             // It fails only if the runtime has ended, and then there is nothing to wait for.
             let _ = handle.try_block_on(async {

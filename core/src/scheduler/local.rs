@@ -68,6 +68,7 @@ impl LocalQueue {
     }
 
     /// Puts a task behind those in the queue, where others may steal it.
+    #[cold]
     pub(crate) fn push(&self, task: Runnable) -> bool {
         self.with(|seat| seat.queue.push(task));
         true

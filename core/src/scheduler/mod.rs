@@ -185,6 +185,12 @@ impl Shared {
         self.enqueue(task, false);
     }
 
+    /// As [`submit`](Self::submit), for wakers: not inlined, so that a wake of a task that is queued already saves no registers.
+    #[inline(never)]
+    pub(crate) fn submit_woken(&self, task: Runnable) {
+        self.submit(task);
+    }
+
     #[cold]
     fn submit_with(&self, extras: &Extras, task: Runnable) {
         // Until it was run once it is queued once: by who spawns it.

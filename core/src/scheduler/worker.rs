@@ -52,16 +52,24 @@ pub(crate) struct WorkerParts {
 /// At which steps a worker looks at what a busy one would otherwise forget.
 #[derive(Clone, Copy, Debug)]
 struct Due {
+    /// The earlier of the two.
+    next: u32,
     maintenance: u32,
     injector: u32,
 }
 
 impl Due {
     fn after(ticks: u32, intervals: Intervals) -> Self {
-        Self {
-            maintenance: ticks.wrapping_add(intervals.maintenance),
-            injector: ticks.wrapping_add(intervals.injector),
-        }
+        let maintenance = ticks.wrapping_add(intervals.maintenance);
+        let injector = ticks.wrapping_add(intervals.injector);
+        let mut due = Self { next: ticks, maintenance, injector };
+        due.set_next(ticks);
+        due
+    }
+
+    /// After both were set to what is not before `tick`.
+    fn set_next(&mut self, tick: u32) {
+        self.next = tick.wrapping_add(self.maintenance.wrapping_sub(tick).min(self.injector.wrapping_sub(tick)));
     }
 }
 
@@ -171,12 +179,12 @@ impl Worker {
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
         let tick = self.local.with(|seat| seat.front.ticks.advance());
-        if has_come(self.due.maintenance, tick) && !self.maintain(tick) {
+        if has_come(self.due.next, tick) && !self.maintain(tick) {
             return Step::Lost;
         }
 
         // Its own work first, then that of others.
-        let task = match self.next_local(tick) {
+        let task = match self.next_local() {
             Some(task) => Some(task),
             None => self.search(),
         };
@@ -234,7 +242,22 @@ impl Worker {
         if self.local.is_lost() {
             return false;
         }
-        self.due.maintenance = tick.wrapping_add(self.shared().intervals.maintenance);
+        let Intervals { maintenance, injector } = self.shared().intervals;
+        if has_come(self.due.maintenance, tick) {
+            self.due.maintenance = tick.wrapping_add(maintenance);
+            self.look_outside();
+        }
+        if has_come(self.due.injector, tick) {
+            self.due.injector = tick.wrapping_add(injector);
+            if self.policy.has_intervals() {
+                self.refill_from_injector();
+            }
+        }
+        self.due.set_next(tick);
+        true
+    }
+
+    fn look_outside(&mut self) {
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -242,12 +265,10 @@ impl Worker {
             self.fire_timers(now);
         }
         self.shared().poll_driver();
-        true
     }
 
-    fn next_local(&mut self, tick: u32) -> Option<Runnable> {
-        if self.policy.injector_first(has_come(self.due.injector, tick)) {
-            self.due.injector = tick.wrapping_add(self.shared().intervals.injector);
+    fn next_local(&mut self) -> Option<Runnable> {
+        if self.policy.injector_first() {
             self.refill_from_injector();
         }
 
@@ -364,10 +385,16 @@ impl Worker {
         };
 
         let (_attending, earliest) = timers.attend();
-        parker.park_in_driver(|may_block| {
-            let timeout = if may_block { self.time_to(earliest) } else { Some(Duration::ZERO) };
+        // Closures of the blocking pool may be about to do something; each says when it has ended, by a token.
+        let jump = earliest.filter(|_| self.runtime.clock().jumps() && self.runtime.blocking().busy() == 0);
+        let was_unparked = parker.park_in_driver(|may_block| {
+            let timeout = if may_block && jump.is_none() { self.time_to(earliest) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
+        if let Some(deadline) = jump.filter(|_| !was_unparked) {
+            let clock = self.runtime.clock();
+            clock.advance(deadline.saturating_duration_since(clock.now()));
+        }
         true
     }
 

@@ -149,6 +149,26 @@ impl JoinError {
         matches!(self.cause, Cause::Panicked(_))
     }
 
+    /// Returns the payload of the panic, for `std::panic::resume_unwind` for instance.
+    ///
+    /// # Panics
+    /// If the task did not panic; see [`try_into_panic`](Self::try_into_panic).
+    ///
+    /// # Examples
+    /// ```
+    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = posse_core::task::spawn(async { panic!("boom") }).await.unwrap_err();
+    /// assert_eq!(posse_core::task::panic_message(error.into_panic()), "boom");
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!("{error}, it did not panic"),
+        }
+    }
+
     /// Returns the payload of the panic, or the error itself if there was none.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {

@@ -645,7 +645,7 @@ unsafe fn wake_by_ref(ptr: *const ()) {
     if header.state.wake() == Wake::Schedule {
         // The pointer itself, not one made from `header`: it reaches the whole task.
         let Some(task) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
-        header.runtime.shared().submit(Runnable(task));
+        header.runtime.shared().submit_woken(Runnable(task));
     }
 }
 
