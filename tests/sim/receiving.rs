@@ -25,10 +25,15 @@ async fn weigh(from: &SimMachine, probe: &ActorRef<Probing>, within: std::time::
 }
 
 /// Sends most of a long message, and then of the rest as little as keeps a connection open. Returns what is said at its end.
-async fn dawdle(mut rogue: Rogue, sent: Arc<AtomicUsize>) -> Vec<u8> {
+async fn dawdle(rogue: Rogue, sent: Arc<AtomicUsize>) -> Vec<u8> {
+    dawdle_after(rogue, LONG * 9 / 10, sent).await
+}
+
+/// As [`dawdle`], of which so many bytes come at once.
+async fn dawdle_after(mut rogue: Rogue, most: usize, sent: Arc<AtomicUsize>) -> Vec<u8> {
     let body = [&(LONG as u64).to_le_bytes()[..], &[7; LONG]].concat();
     let frame = rogue.frame(message("weigh"), &body);
-    let (mut begun, most, mut heard) = (0, frame.len() * 9 / 10, Vec::new());
+    let (mut begun, mut heard) = (0, Vec::new());
     loop {
         let until = if begun < most { most } else { (begun + 4096).min(frame.len() - 1) };
         while begun < until {
@@ -80,6 +85,16 @@ async fn peers_that_dawdle_take_no_more_than_there_is_room_and_keep_nobody_out(s
 /// Fifty peers at a time that dawdle, and come back when they are cut, hold nobody up who sends what it has announced.
 #[posse::test(sim, seeds = 3)]
 async fn honest_long_message_is_soon_received_among_fifty_that_dawdle(sim: Sim) {
+    honest_among_fifty(sim, LONG * 9 / 10).await;
+}
+
+/// So it is if they do nothing but announce: nothing of their messages is to be read once there is room for it.
+#[posse::test(sim, seeds = 3)]
+async fn honest_long_message_is_soon_received_among_fifty_that_only_announce(sim: Sim) {
+    honest_among_fifty(sim, 64).await;
+}
+
+async fn honest_among_fifty(sim: Sim, at_once: usize) {
     let (a, b) = (server(&sim, "a").limits(room_for(4)).await, sim.node("b").limits(room_for(4)).await);
     let (probe, host, address) = (find(&b, &a).await, idle(&sim, "host").await, a.address());
     let sent = Arc::new(AtomicUsize::new(0));
@@ -89,7 +104,7 @@ async fn honest_long_message_is_soon_received_among_fifty_that_dawdle(sim: Sim) 
             host.spawn(async move {
                 loop {
                     let rogue = Rogue::enter(address, &format!("rogue{n}")).await;
-                    dawdle(rogue, sent.clone()).await;
+                    dawdle_after(rogue, at_once, sent.clone()).await;
                     // Until its former connection is closed.
                     sleep(ms(50)).await;
                 }

@@ -226,8 +226,10 @@ impl Reader<'_> {
                 // Others have said so already; there is nobody here to say goodbye for.
                 Woken::Closing if peer.is_down() => return Ok(End::Down),
                 Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
-                Woken::Read(Ok(0) | Err(_)) => return Ok(End::Closed),
-                Woken::Read(Ok(_)) | Woken::Delivered => {}
+                Woken::Read(Ok(Some(0)) | Err(_)) => return Ok(End::Closed),
+                Woken::Read(Ok(Some(_))) | Woken::Delivered => {}
+                // From here on it is read again, so silence counts.
+                Woken::Read(Ok(None)) => peer.on_session(|session| session.excuse_silence(core.now())),
                 Woken::Time => {
                     self.intake.check(core.now())?;
                     let checked = peer.on_session(|session| {
@@ -302,7 +304,7 @@ impl Reader<'_> {
 
 enum Woken {
     Closing,
-    Read(std::io::Result<usize>),
+    Read(std::io::Result<Option<usize>>),
     Delivered,
     Time,
 }

@@ -84,6 +84,10 @@ impl LongFrames {
             // Not for ever: others may come all the time.
             let _ = timeout(BEHIND, self.until_nobody_waits()).await;
         }
+        // Who finds room at once keeps nobody waiting, and is not seen to wait.
+        if let Ok(room) = self.room.try_acquire_many(bytes) {
+            return Some(room);
+        }
         let _waits = Waits::new(self);
         self.room.acquire_many(bytes).await.ok()
     }
@@ -187,37 +191,41 @@ impl<'a> Intake<'a> {
         matches!(self.frame, Frame::Wants(_))
     }
 
-    /// How soon it is to be looked at.
+    /// How soon it is to be looked at. While nobody waits a frame may be late for ever.
     pub(super) fn due(&self, now: Duration) -> Option<Duration> {
         let Frame::Long { pace, .. } = &self.frame else { return None };
-        Some(pace.late_at(self.frames.shares()).saturating_sub(now).min(LOOK))
+        let shares = self.frames.shares();
+        Some(if shares == 1 { LOOK } else { pace.late_at(shares).saturating_sub(now).min(LOOK) })
     }
 
-    /// Reads what there is, once there is room for it. A long frame is read to its end and no further.
-    pub(super) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<usize> {
-        if let Frame::Wants(place) = &mut self.frame {
-            let room = place.await;
-            let bytes = announced_bytes(&self.buffer).unwrap_or(0);
-            self.frame = Frame::Long { bytes, pace: Pace::new(now()), _room: room };
-        }
-        match &mut self.frame {
+    /// Reads what there is. A long frame is read to its end and no further, once there is room for it: that there is, is told by
+    /// `None`, so that who waits looks at it in time from its beginning.
+    pub(super) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<Option<usize>> {
+        let count = match &mut self.frame {
+            Frame::Wants(place) => {
+                let room = place.await;
+                let bytes = announced_bytes(&self.buffer).unwrap_or(0);
+                self.frame = Frame::Long { bytes, pace: Pace::new(now()), _room: room };
+                return Ok(None);
+            }
             Frame::Long { bytes, pace, .. } => {
                 let missing = bytes.saturating_sub(self.buffer.len());
                 self.buffer.reserve(missing.min(READ_BYTES));
                 let read = read.read_buf(&mut (&mut self.buffer).limit(missing)).await?;
                 pace.advance(read, self.frames.shares(), now());
-                Ok(read)
+                read
             }
-            Frame::Short | Frame::Wants(_) => {
+            Frame::Short => {
                 // While a message that is still looked at keeps the memory, what is left of it will do: a new buffer for each
                 // short frame would cost more than the frame.
                 let is_whole = self.buffer.try_reclaim(READ_BYTES);
                 if !is_whole && self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
                     self.buffer.reserve(READ_BYTES);
                 }
-                read.read_buf(&mut self.buffer).await
+                read.read_buf(&mut self.buffer).await?
             }
-        }
+        };
+        Ok(Some(count))
     }
 
     /// There is nothing to read: checks that a frame that takes room from others does not take its time.
@@ -230,5 +238,49 @@ impl<'a> Intake<'a> {
         self.dawdled.store(true, Ordering::Relaxed);
         let text = format!("a frame of {bytes} bytes comes too slowly while others wait for room");
         Err((Goodbye::Overloaded, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posse_core::runtime::Builder;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn a_frame_that_keeps_nobody_waiting_is_looked_at_now_and_then_however_late_it_is() {
+        let (frames, dawdled) = (LongFrames::new(&Limits::default()), AtomicBool::new(false));
+        let mut intake = Intake::new(&frames, BytesMut::new(), &dawdled);
+        intake.frame = Frame::Long { bytes: 1 << 20, pace: Pace::new(Duration::ZERO), _room: None };
+        let late = Duration::from_secs(60);
+        assert_eq!(intake.due(late), Some(LOOK));
+        assert!(intake.check(late).is_ok());
+
+        let waits = Waits::new(&frames);
+        assert_eq!((intake.due(Duration::ZERO), intake.due(late)), (Some(LOOK), Some(Duration::ZERO)));
+        assert!(intake.check(late).is_err());
+        drop(waits);
+    }
+
+    #[test]
+    fn who_finds_room_at_once_does_not_count_as_waiting() {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let frames = LongFrames::new(&Limits::default());
+            // Whoever stops to wait says so, if it is the last.
+            let mut nobody_waits = pin!(frames.free.notified());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(nobody_waits.as_mut().poll(&mut cx).is_pending());
+            let room = frames.acquire(frames.bytes_max, false).await;
+            assert!(room.is_some() && nobody_waits.as_mut().poll(&mut cx).is_pending());
+
+            let mut waits = pin!(frames.acquire(1, false));
+            assert!(waits.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(frames.shares(), 2);
+            drop(room);
+            assert!(matches!(waits.as_mut().poll(&mut cx), Poll::Ready(Some(_))));
+            assert!(nobody_waits.as_mut().poll(&mut cx).is_ready());
+        });
     }
 }

@@ -104,12 +104,10 @@ impl TaskHooks {
         result
     }
 
-    /// Ends a task that is not polled any more.
-    pub(crate) fn around_end(&self, shared: &Shared, task: &TaskRef, end: impl FnOnce(&TaskRef)) {
+    /// Ends a task that is not polled any more, if `end` says that it did: another thread may have, or still be in its poll.
+    pub(crate) fn around_end(&self, shared: &Shared, task: &TaskRef, end: impl FnOnce(&TaskRef) -> bool) {
         let meta = meta_of(shared, task.header());
-        end(task);
-        // A thread that has lost its worker may still be in its poll.
-        if task.is_complete() {
+        if end(task) {
             meta.iter().for_each(|meta| call(&self.terminate, meta));
         }
     }

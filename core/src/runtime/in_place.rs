@@ -43,9 +43,10 @@ struct Taken {
 }
 
 impl Taken {
-    /// `None` where there is no worker to take: in a `block_on`, on a thread that has lost its own already, at the end of a runtime.
+    /// `None` where there is no worker to take: in a `block_on`, on a thread that has lost its own already, at the end of a runtime. Nor for
+    /// a task of a `LocalSet` that a task of the worker polls: what is to be handed on after the poll is the other one.
     fn take() -> Option<Self> {
-        let task = context::current_task_ref()?;
+        let task = context::current_task_ref().filter(|task| task.header().is_owned())?;
         let runtime = task.runtime().clone();
         let (index, queue, front) = context::with_local_queue(|local| {
             let (_, local) = local.filter(|(shared, _)| ptr::eq(*shared, runtime.shared()))?;

@@ -3,10 +3,12 @@
 //! Each closure waits for something that the task's own worker has to do, and that is done only if another thread does.
 
 use super::{Builder, Handle, Runtime};
+use crate::context;
 use crate::task::{self, coop};
 use crate::task_local;
 use crate::time::sleep;
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
@@ -160,6 +162,21 @@ fn where_no_worker_is_held_up_it_only_calls_the_closure() {
     assert_eq!(current.block_on(blocking).unwrap(), 4);
 }
 
+/// The set lives within one poll of a task, else that would not be `Send`. Its task does not take the worker away: it is not what goes on.
+#[test]
+fn a_task_of_a_set_that_a_workers_task_polls_keeps_the_worker() {
+    let runtime = one_worker();
+    let task = runtime.spawn(poll_fn(|cx| {
+        let mut set = pin!(task::LocalSet::new());
+        let mut kept = pin!(
+            set.spawn_local(async { task::block_in_place(|| context::with_local_queue(|local| local.is_some())) })
+        );
+        assert!(set.as_mut().poll(cx).is_ready());
+        kept.as_mut().poll(cx)
+    }));
+    assert!(runtime.block_on(task).unwrap().unwrap());
+}
+
 #[test]
 fn on_a_current_thread_runtime_it_panics() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
@@ -241,4 +258,32 @@ fn in_a_simulation_it_runs_inline() {
         panic!("the task has not ended");
     };
     assert_eq!(output.unwrap(), thread::current().id());
+}
+
+/// The thread that is in the poll drops the task after it: the runtime has ended meanwhile, and whoever dropped all others has passed it over.
+#[test]
+fn a_task_that_is_dropped_after_the_runtime_terminates_for_the_hooks_as_well() {
+    let (terminates, terminated) = mpsc::channel();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_task_terminate(move |task| drop(terminates.send(task.name().map(str::to_owned))))
+        .build()
+        .expect("a runtime");
+    let (blocks, is_blocked) = mpsc::channel();
+    let (release, released): (_, Receiver<()>) = mpsc::channel();
+    let task = async move {
+        lose_worker();
+        blocks.send(()).expect("the test waits");
+        task::block_in_place(|| released.recv_timeout(LONG).unwrap_err());
+        pending::<()>().await;
+    };
+    task::Builder::new().name("blocks").spawn_on(task, runtime.handle());
+    is_blocked.recv_timeout(LONG).expect("the task blocks");
+    assert_eq!(runtime.shutdown_timeout(Duration::ZERO), 1);
+    drop(release);
+    let mut named = Vec::new();
+    while let Ok(name) = terminated.recv_timeout(LONG) {
+        named.extend(name);
+    }
+    assert_eq!(named, ["blocks"]);
 }

@@ -298,16 +298,26 @@ impl Shared {
         while let Some(task) = self.injector.pop() {
             self.cancel_unrun(task);
         }
-        self.owned.for_each_left(|task| match self.task_hooks() {
+        self.owned.for_each_left(|task| self.shut_down(task));
+    }
+
+    /// Drops the future of a task that no worker will run any more.
+    pub(crate) fn shut_down(&self, task: &TaskRef) {
+        match self.task_hooks() {
             Some(hooks) => hooks.around_end(self, task, TaskRef::shut_down),
-            None => task.shut_down(),
-        });
+            None => {
+                task.shut_down();
+            }
+        }
     }
 
     /// Drops the future of a queued task instead of running it.
     pub(crate) fn cancel_unrun(&self, task: Runnable) {
         match self.task_hooks() {
-            Some(hooks) => hooks.around_end(self, &task.task_ref(), |_| task.cancel_unrun()),
+            Some(hooks) => hooks.around_end(self, &task.task_ref(), |_| {
+                task.cancel_unrun();
+                true
+            }),
             None => task.cancel_unrun(),
         }
     }

@@ -391,7 +391,8 @@ impl Worker {
             let timeout = if may_block && jump.is_none() { self.time_to(earliest, now) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
-        if let Some(deadline) = jump.filter(|_| !was_unparked) {
+        // What the turn has woken runs first, at the time that it is.
+        if let Some(deadline) = jump.filter(|_| !was_unparked && self.local.is_empty()) {
             let clock = self.runtime.clock();
             clock.advance(deadline.saturating_duration_since(clock.now()));
         }
@@ -516,5 +517,5 @@ pub(crate) fn hand_on(runtime: &Handle, task: &TaskRef, woken: Option<Runnable>)
     // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
     let _driving = context::drive();
     let _entered = context::enter(runtime.clone());
-    task.shut_down();
+    runtime.shared().shut_down(task);
 }

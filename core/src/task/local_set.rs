@@ -5,7 +5,7 @@
 
 use super::bound::{self, Queue};
 use super::poll_record::Stamp;
-use super::raw::{Runnable, TaskRef};
+use super::raw::{Header, Runnable, TaskRef};
 use super::{Id, JoinHandle};
 use crate::context;
 use crate::loom::sync::Mutex;
@@ -63,11 +63,14 @@ pub struct LocalSet {
 
 struct Inner {
     ready: Arc<Ready>,
-    /// All that have not completed, and none after the end.
-    tasks: RefCell<BTreeMap<Id, TaskRef>>,
+    /// All that have not completed, in the order of their start, and none after the end.
+    tasks: RefCell<BTreeMap<Key, TaskRef>>,
     /// While tasks of the set run: what they wake is seen afterwards, so nobody need be woken for it.
     is_running: Cell<bool>,
 }
+
+/// Tells a task from the others of the set. Its id alone does not: it belongs to a runtime, and the set to none.
+type Key = (Id, *const Header);
 
 /// What threads reach that wake a task of the set.
 struct Ready {
@@ -255,7 +258,7 @@ impl Inner {
             // By the destructor of a task, while the set is dropped.
             runnable.cancel_unrun();
         } else {
-            self.tasks.borrow_mut().insert(task.id(), task);
+            self.tasks.borrow_mut().insert((task.id(), task.as_ptr()), task);
             self.ready.push(runnable);
         }
         handle
@@ -276,18 +279,18 @@ impl Inner {
     fn run_one(&self) -> bool {
         let next = self.ready.queue.lock().tasks.pop_front();
         let Some(task) = next else { return false };
-        let id = task.header().id();
+        let key = (task.header().id(), task.as_ptr());
         match task.run(Stamp::NONE) {
             // In its own poll: it goes behind its neighbours. The set is not dropped meanwhile, who polls it borrows it.
             Some(woken) => self.ready.queue.lock().tasks.push_back(woken),
-            None => self.forget_completed(id),
+            None => self.forget_completed(key),
         }
         true
     }
 
-    fn forget_completed(&self, id: Id) {
-        let is_complete = self.tasks.borrow().get(&id).is_some_and(TaskRef::is_complete);
-        let completed = if is_complete { self.tasks.borrow_mut().remove(&id) } else { None };
+    fn forget_completed(&self, key: Key) {
+        let is_complete = self.tasks.borrow().get(&key).is_some_and(TaskRef::is_complete);
+        let completed = if is_complete { self.tasks.borrow_mut().remove(&key) } else { None };
         drop(completed);
     }
 

@@ -237,3 +237,24 @@ fn outside_of_a_set_or_a_runtime_the_panic_says_what_is_missing() {
     assert!(outside(&|| drop(spawn_local(async {}))).contains("LocalSet"));
     assert!(outside(&|| drop(LocalSet::new().spawn_local(async {}))).contains("no Posse runtime"));
 }
+
+/// Each runtime counts its tasks from 1.
+#[test]
+fn tasks_of_two_runtimes_in_one_set_are_told_apart() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let (set, runtimes) = (LocalSet::new(), runtimes());
+    let ids = runtimes.each_ref().map(|runtime| {
+        let guard = NoteDrop(drops.clone());
+        set.block_on(runtime, async {
+            let task = spawn_local(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            });
+            yield_now().await;
+            task.id()
+        })
+    });
+    assert_eq!((ids[0], set.len()), (ids[1], 2));
+    drop(set);
+    assert_eq!(drops.borrow().len(), 2);
+}

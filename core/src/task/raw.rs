@@ -52,6 +52,11 @@ impl Header {
         self.state.task_state()
     }
 
+    /// Whether it is in the list of its runtime's tasks, as those are that workers run.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.owned.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether the worker is in a poll of the task. It has begun it, then, before it was asked.
     pub(crate) fn runs_on(&self, worker: usize) -> bool {
         self.state.is_running() && self.polls.last_worker() == Some(worker)
@@ -272,15 +277,18 @@ impl TaskRef {
         }
     }
 
-    /// Drops the future here and now. Called when the runtime ends: no worker runs a task any more, whatever queue it is in.
-    pub(crate) fn shut_down(&self) {
-        if self.header().state.shut_down() {
+    /// Drops the future here and now. Called when the runtime ends: no worker runs a task any more, whatever queue it is in. False if the
+    /// task has completed, or another thread is in its poll.
+    pub(crate) fn shut_down(&self) -> bool {
+        let is_taken = self.header().state.shut_down();
+        if is_taken {
             let run = self.header().vtable.run;
             // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
             let again = unsafe { run(self.0, Start::DropFuture) };
             debug_assert!(!again, "dropping a future completes its task");
         }
+        is_taken
     }
 
     /// Makes a counted reference.

@@ -1,9 +1,11 @@
 //! Time that stands still and jumps.
 
 use super::{Duration, Instant, advance, interval, pause, resume, sleep, sleep_until, timeout};
+use crate::io::UdpSocket;
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::task::{self, yield_now};
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, mpsc};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -137,4 +139,29 @@ fn instants_add_and_subtract_to_their_limits() {
     let (first, last) = (now - Duration::MAX, now + Duration::MAX);
     assert!(first < now && now < last && first.saturating_sub(HOUR) == first && last.saturating_add(HOUR) == last);
     assert_eq!(Instant::from(std::time::Instant::from(now)), now);
+}
+
+/// What has come is looked at before time goes on.
+#[test]
+fn time_does_not_jump_over_a_task_that_a_socket_has_just_woken() {
+    const SHORT: Duration = Duration::from_millis(1);
+    paused().block_on(async {
+        let start = Instant::now();
+        let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = receiver.local_addr().unwrap();
+        let received = task::spawn(async move {
+            receiver.read_io(|socket| socket.recv(&mut [0; 8])).await.unwrap();
+            start.elapsed()
+        });
+        let asleep = task::spawn(sleep(HOUR));
+        // A task, which has run when the time is to jump again. The main future would leave word that it was woken.
+        task::spawn(async move {
+            sleep(SHORT).await;
+            sender.write_io(|socket| socket.send_to(b"here", address)).await.unwrap();
+        });
+        assert_eq!(received.await.unwrap(), SHORT);
+        asleep.await.unwrap();
+        assert_eq!(start.elapsed(), HOUR);
+    });
 }
