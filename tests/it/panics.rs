@@ -201,3 +201,70 @@ async fn what_an_actor_panics_with_is_not_kept() {
     assert!(breakable.closed().await.is_abnormal());
     assert_eq!(std::sync::Arc::strong_count(&payload), 1);
 }
+
+/// Has no text: who asks for it panics. So does who drops it.
+struct Unspeakable;
+
+impl std::fmt::Debug for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic_any(Bomb("a payload of Debug"))
+    }
+}
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic_any(Bomb("a payload of Display"))
+    }
+}
+
+impl Drop for Unspeakable {
+    fn drop(&mut self) {
+        panic_any(Bomb("a payload of an error"));
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+/// Fails in its first incarnation, and in the drop after it.
+struct Failing {
+    at: &'static str,
+    log: Log,
+}
+
+impl Actor for Failing {
+    #[expect(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn started(&mut self, _: &mut Context<Self>) -> impl Future<Output = posse::Result> + Send {
+        if self.at == "the call of started" {
+            panic_any(Bomb("a payload of the call"));
+        }
+        async { if self.at == "started" { Err(Unspeakable.into()) } else { Ok(()) } }
+    }
+
+    async fn run(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        if self.at == "run" { Err(Unspeakable.into()) } else { ctx.serve(self).await }
+    }
+
+    async fn stopped(&mut self, _: &ExitReason, _: &mut Context<Self>) {
+        self.log.add(format!("stopped {}", self.at));
+    }
+}
+
+#[posse::test]
+async fn an_error_without_a_text_and_a_callback_without_a_future_are_failures_that_the_supervisor_hears_of() {
+    for at in ["started", "run", "the call of started"] {
+        let (log, mut made) = (Log::default(), 0);
+        let noted = log.clone();
+        let recipe = move || {
+            made += 1;
+            Failing { at: if made == 1 { at } else { "nowhere" }, log: noted.clone() }
+        };
+        let child = Spec::new(recipe).name("failing");
+        let supervisor = Supervisor::one_for_one().child(child).child(Spec::new(|| Breakable).name("next")).spawn();
+        settle().await;
+        let states: Vec<_> = supervisor.which_children().await.into_iter().map(|child| child.state).collect();
+        assert_eq!(states, [posse::ChildState::Running, posse::ChildState::Running], "{at}");
+        supervisor.shutdown().await;
+        assert_eq!(log.take().last().map(String::as_str), Some("stopped nowhere"));
+    }
+    assert_eq!(posse::System::current().restarts(), 3);
+}

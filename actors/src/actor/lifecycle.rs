@@ -84,15 +84,11 @@ pub(crate) enum Recipe<A> {
 
 impl<A> Recipe<A> {
     fn make(&mut self) -> Result<A, ExitReason> {
-        let made = catch_unwind(AssertUnwindSafe(|| match self {
+        let made = caught(|| match self {
             Self::Once(actor) => actor.take(),
             Self::Again(recipe) => Some(recipe()),
-        }));
-        match made {
-            Ok(Some(actor)) => Ok(actor),
-            Ok(None) => Err(ExitReason::failed("a value of `Spec::once` cannot be made again")),
-            Err(panic) => Err(ExitReason::Failed(panic_text(panic))),
-        }
+        });
+        made?.ok_or_else(|| ExitReason::failed("a value of `Spec::once` cannot be made again"))
     }
 }
 
@@ -151,17 +147,11 @@ fn run_actor<A: Actor>(
     supervisor: Option<Arc<dyn Supervise>>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let ended = catch_unwind_in(
-            pin!(Some(run_incarnations(&mut ctx, &mut recipe, &mut pending_name, supervisor.as_deref()))),
-            || None,
-        )
-        .await;
-        let (Ok(reason) | Err(reason)) = ended;
+        let reason = run_incarnations(&mut ctx, &mut recipe, &mut pending_name, supervisor.as_deref()).await;
         ctx.children.end().await;
         ctx.end(&reason);
         // What the recipe holds goes back before the supervisor hears of the end.
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
-        drop(dropped.map_err(panic_message));
+        drop(caught(|| drop(recipe)));
         if let Some(supervisor) = &supervisor {
             supervisor.report(LifeEvent::Exited);
         }
@@ -180,7 +170,12 @@ fn run_incarnations<'a, A: Actor>(
     async move {
         loop {
             let reason = match take_pending_name(ctx, pending_name) {
-                Ok(()) => run_incarnation(ctx, recipe, supervisor).await,
+                Ok(()) => {
+                    // Each for itself, so that the supervisor hears of the end whatever code has panicked.
+                    let incarnation = pin!(Some(run_incarnation(ctx, recipe, supervisor)));
+                    let (Ok(reason) | Err(reason)) = catch_unwind_in(incarnation, || None).await;
+                    reason
+                }
                 Err(taken) => taken,
             };
             ctx.children.end().await;
@@ -259,10 +254,25 @@ fn run_incarnation<'a, A: Actor>(
         }
         ctx.cancel_timers();
 
-        match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+        match caught(|| drop(actor)) {
             Ok(()) => reason,
-            Err(panic) => ExitReason::Failed(panic_text(panic)),
+            Err(panicked) => panicked,
         }
+    }
+}
+
+/// Calls a user's code; a panic becomes a reason.
+fn caught<T>(f: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| ExitReason::Failed(panic_text(panic)))
+}
+
+/// What an error says, whose text and drop are a user's code as well.
+fn failed_with(error: crate::Error) -> ExitReason {
+    let text = caught(|| error.full_text());
+    let dropped = caught(|| drop(error));
+    match text.and_then(|text| dropped.map(|()| text)) {
+        Ok(text) => ExitReason::failed(text),
+        Err(panicked) => panicked,
     }
 }
 
@@ -289,7 +299,7 @@ fn run_callback<A: Actor>(
     poll_fn(move |cx| {
         Pin::new(&mut caught).poll(cx).map(|caught| match caught {
             Ok(Ok(())) => ExitReason::Normal,
-            Ok(Err(error)) => ExitReason::failed(error.full_text()),
+            Ok(Err(error)) => failed_with(error),
             Err(reason) => reason,
         })
     })
@@ -316,8 +326,7 @@ fn catch_unwind_in<F: Future>(
         polled.unwrap_or_else(|panic| {
             let text = panic_text(panic);
             // What the panic has left of it.
-            let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-            drop(dropped.map_err(panic_message));
+            drop(caught(|| future.set(None)));
             Poll::Ready(Err(ExitReason::Failed(text)))
         })
     })
