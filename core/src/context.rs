@@ -5,10 +5,10 @@
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
-use crate::scheduler::worker::LocalQueue;
+use crate::scheduler::local::LocalQueue;
 use crate::task::Id;
 use crate::task::coop::{self, Budget};
-use crate::task::raw::Header;
+use crate::task::raw::{Header, TaskRef};
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -88,6 +88,26 @@ impl Drop for Entered {
 /// Marks the thread as driving a runtime until the guard is dropped.
 pub(crate) fn drive() -> Scoped<bool> {
     Scoped::set(&DRIVING, true)
+}
+
+/// Until the guard is dropped the thread drives nothing: it may block.
+pub(crate) fn drive_nothing() -> Scoped<bool> {
+    Scoped::set(&DRIVING, false)
+}
+
+/// Restores the thread's worker when dropped.
+pub(crate) type LeftWorker = Scoped<Option<(*const Shared, *const LocalQueue)>>;
+
+/// Until the guard is dropped the code runs on no worker.
+pub(crate) fn leave_worker() -> LeftWorker {
+    Scoped::set(&WORKER, None)
+}
+
+/// The task whose code runs on a worker of `runtime`, by a reference of its own.
+pub(crate) fn current_task_ref() -> Option<TaskRef> {
+    let task = current_task();
+    // SAFETY: if not null, set by `enter_task` from within the task's run, which keeps it alive until the guard is dropped.
+    (!task.is_null()).then(|| unsafe { TaskRef::retain(task) })
 }
 
 /// True inside a worker or a `block_on`.

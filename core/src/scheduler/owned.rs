@@ -130,13 +130,25 @@ impl OwnedTasks {
         }
     }
 
-    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
-    pub(crate) fn shut_down(&self) {
+    /// Shows each task once, under no lock. Nobody adds any: the runtime ends, and the last worker has left.
+    pub(crate) fn for_each_left(&self, f: impl Fn(&TaskRef)) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
             while let Some(task) = self.next_task(shard_index, &mut index) {
-                task.shut_down();
+                f(&task);
             }
+        }
+    }
+
+    /// Where a task comes from that is in the list, and its name.
+    pub(crate) fn origin_of(&self, task: &Header) -> Option<(&'static Location<'static>, Option<Arc<str>>)> {
+        let (shard, index) = place_of(task.owned.load(Ordering::Relaxed))?;
+        let shard = self.shards[shard].lock();
+        match shard.slots.get(index as usize) {
+            Some(Slot::Task(entry)) if std::ptr::eq(entry.task, task) => {
+                Some((entry.place, shard.names.get(&index).cloned()))
+            }
+            _ => None,
         }
     }
 

@@ -127,7 +127,7 @@ pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
 /// No unit is left: the task runs again after its neighbours.
 #[cold]
 fn refuse<T>(cx: &Context<'_>) -> Poll<T> {
-    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.counters().forced_yield()));
+    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.count_forced_yield()));
     cx.waker().wake_by_ref();
     Poll::Pending
 }
