@@ -232,7 +232,6 @@ struct Failing {
 }
 
 impl Actor for Failing {
-    #[expect(clippy::manual_async_fn, reason = "panics before there is a future")]
     fn started(&mut self, _: &mut Context<Self>) -> impl Future<Output = posse::Result> + Send {
         if self.at == "the call of started" {
             panic_any(Bomb("a payload of the call"));
