@@ -2,8 +2,7 @@
 //!
 //! So one thread runs at any time, and what happens follows from the seed as ever. A closure that waits for a future (`blocking_recv`,
 //! `Handle::block_on`) gives the turn back. The future is polled with the waker of the closure's task, whose next run gives the closure the
-//! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are. One that cannot be,
-//! because it waits in a destructor or catches what unwinds it, is left where it is, as is its thread.
+//! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are.
 
 use super::event_log;
 use crate::context;
@@ -19,10 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, JoinHandle};
-
-/// How often a closure is unwound that catches it and waits again. Guessed: more than programs nest what catches panics.
-const UNWINDS_MAX: u32 = 16;
+use std::thread::JoinHandle;
 
 thread_local! {
     /// The turns of the closure that this thread runs.
@@ -42,10 +38,6 @@ struct State {
     has_ended: bool,
     /// The closure is to unwind instead of waiting on.
     is_abandoned: bool,
-    /// How often it did.
-    unwinds: u32,
-    /// It could not: nothing of it runs any more, and its thread does not end.
-    is_stuck: bool,
     waker: Waker,
 }
 
@@ -54,14 +46,7 @@ struct Abandoned;
 
 impl Turns {
     fn new() -> Arc<Self> {
-        let state = State {
-            closure_runs: false,
-            has_ended: false,
-            is_abandoned: false,
-            unwinds: 0,
-            is_stuck: false,
-            waker: Waker::noop().clone(),
-        };
+        let state = State { closure_runs: false, has_ended: false, is_abandoned: false, waker: Waker::noop().clone() };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), task: AtomicPtr::default() })
     }
 
@@ -95,28 +80,11 @@ impl Turns {
         while !state.closure_runs {
             state = self.changed.wait(state);
         }
-        let unwinds = state.is_abandoned;
-        state.unwinds += u32::from(unwinds);
-        let is_stuck = unwinds && (thread::panicking() || state.unwinds > UNWINDS_MAX);
+        let is_abandoned = state.is_abandoned;
         drop(state);
         context::switch_task(self.task.load(Ordering::Acquire));
-        if is_stuck {
-            self.stop_for_good();
-        }
-        if unwinds {
+        if is_abandoned {
             resume_unwind(Box::new(Abandoned));
-        }
-    }
-
-    /// Gives the last turn back in the middle of the closure. To unwind once more would end the process, or go on for ever.
-    fn stop_for_good(&self) -> ! {
-        crate::event!(WARN, "posse::runtime", "a blocking closure could not be unwound with its machine");
-        let mut state = self.state.lock();
-        (state.closure_runs, state.has_ended, state.is_stuck) = (false, true, true);
-        self.changed.notify_all();
-        drop(state);
-        loop {
-            thread::park();
         }
     }
 }
@@ -194,9 +162,7 @@ impl<T: Send + 'static> Drop for Blocking<T> {
             return;
         }
         while !turns.run(Waker::noop(), true) {}
-        if !turns.state.lock().is_stuck {
-            drop_catching(thread.join());
-        }
+        drop_catching(thread.join());
     }
 }
 

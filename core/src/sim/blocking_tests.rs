@@ -6,7 +6,6 @@ use crate::runtime::Handle;
 use crate::sync::{Mutex, Notify, mpsc, oneshot};
 use crate::task::{self, spawn_blocking};
 use crate::time::{Instant, sleep};
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -127,38 +126,6 @@ fn a_closure_that_panics_after_it_waited_tells_its_joiner() {
             panic!("on purpose");
         });
         assert!(task.await.unwrap_err().is_panic());
-    });
-    assert!(run.is_ok(), "{run:?}");
-}
-
-/// Waits when it is dropped, for what does not come.
-struct WaitsInDrop;
-
-impl Drop for WaitsInDrop {
-    fn drop(&mut self) {
-        let (_send, receive) = oneshot::channel::<()>();
-        let _ = receive.blocking_recv();
-    }
-}
-
-#[test]
-fn a_closure_that_cannot_be_unwound_holds_nobody_up() {
-    let run = world(5).run(|control| async move {
-        let machine = control
-            .add(spec("waits", |handle| {
-                drop(handle.spawn_blocking(|| {
-                    let _waits = WaitsInDrop;
-                    Handle::current().block_on(std::future::pending::<()>());
-                }));
-                drop(handle.spawn_blocking(|| {
-                    while catch_unwind(|| Handle::current().block_on(std::future::pending::<()>())).is_err() {}
-                }));
-            }))
-            .await
-            .unwrap();
-        sleep(Duration::from_secs(1)).await;
-        control.kill(machine, Crash::Kill).await;
-        sleep(Duration::from_secs(1)).await;
     });
     assert!(run.is_ok(), "{run:?}");
 }

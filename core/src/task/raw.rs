@@ -16,7 +16,7 @@ use super::{Id, JoinError, TaskState};
 use crate::context;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::Mutex;
-use crate::loom::sync::atomic::AtomicU64;
+use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::runtime::Handle;
 use std::future::Future;
 use std::mem::ManuallyDrop;
