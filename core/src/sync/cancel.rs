@@ -6,6 +6,7 @@ use crate::task::coop;
 use crate::task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::hash::{Hash, Hasher};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
@@ -29,6 +30,21 @@ use std::task::{Context, Poll, ready};
 #[derive(Clone, Debug, Default)]
 pub struct CancellationToken {
     node: Arc<Node>,
+}
+
+/// Equal are clones of one token, not a token and its child.
+impl PartialEq for CancellationToken {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.node, &other.node)
+    }
+}
+
+impl Eq for CancellationToken {}
+
+impl Hash for CancellationToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.node).hash(state);
+    }
 }
 
 #[derive(Default)]

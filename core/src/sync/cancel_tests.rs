@@ -2,6 +2,7 @@
 
 use super::CancellationToken;
 use crate::testing::{counting_waker, poll_with};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 
 #[test]
@@ -53,4 +54,17 @@ fn children_that_are_dropped_leave_nothing_at_their_parent() {
     root.cancel();
     assert!(grandchild.is_cancelled());
     assert_eq!(root.child_count(), 0);
+}
+
+#[test]
+fn clones_are_equal_and_children_are_not() {
+    let token = CancellationToken::new();
+    let (clone, child) = (token.clone(), token.child_token());
+    assert!(token == clone && token != child && token != CancellationToken::new());
+    let hash = |token: &CancellationToken| {
+        let mut hasher = DefaultHasher::new();
+        token.hash(&mut hasher);
+        hasher.finish()
+    };
+    assert!(hash(&token) == hash(&clone) && hash(&token) != hash(&child));
 }

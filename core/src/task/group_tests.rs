@@ -239,6 +239,30 @@ fn a_map_of_tasks_knows_them_by_key() {
 }
 
 #[test]
+fn a_map_gives_without_waiting_what_has_ended_and_not_what_was_replaced() {
+    manual().block_on(async {
+        let mut map = JoinMap::new();
+        assert!(map.try_join_next().is_none());
+        let (release, waits) = oneshot::channel::<()>();
+        map.spawn("replaced", async { 1 });
+        map.spawn("replaced", async { 2 });
+        map.spawn("late", async move {
+            waits.await.unwrap();
+            3
+        });
+        settle().await;
+
+        let (key, output) = map.try_join_next().expect("one has ended");
+        assert_eq!((key, output.unwrap()), ("replaced", 2));
+        assert!(map.try_join_next().is_none() && map.contains_key(&"late"));
+        release.send(()).unwrap();
+        settle().await;
+        let (key, output) = map.try_join_next().expect("the other one too");
+        assert_eq!((key, output.unwrap(), map.len()), ("late", 3, 0));
+    });
+}
+
+#[test]
 fn a_tracker_waits_for_its_tasks_once_it_is_closed() {
     manual().block_on(async {
         let tracker = TaskTracker::new();

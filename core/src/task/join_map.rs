@@ -82,13 +82,30 @@ impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
                 Ok((id, output)) => (id, Ok(output)),
                 Err(error) => (error.id(), Err(error)),
             };
-            // Else another one took its key.
-            let Some(key) = self.keys.remove(&id) else { continue };
-            self.handles.remove(&key);
-            if let Some(key) = Arc::into_inner(key) {
+            if let Some(key) = self.remove_key(id) {
                 return Some((key, output));
             }
         }
+    }
+
+    /// Joins a task that has ended, without waiting, and returns its key and output.
+    pub fn try_join_next(&mut self) -> Option<(K, Result<V, JoinError>)> {
+        loop {
+            let (id, output) = match self.tasks.try_join_next_with_id()? {
+                Ok((id, output)) => (id, Ok(output)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            if let Some(key) = self.remove_key(id) {
+                return Some((key, output));
+            }
+        }
+    }
+
+    /// The key of a task that was joined. `None` if another one took it.
+    fn remove_key(&mut self, id: Id) -> Option<K> {
+        let key = self.keys.remove(&id)?;
+        self.handles.remove(&key);
+        Arc::into_inner(key)
     }
 
     /// Aborts the task under a key. True if there is one.

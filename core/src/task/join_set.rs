@@ -248,6 +248,18 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 }
 
+impl<T: 'static> JoinSet<T> {
+    /// Starts a task on the [`LocalSet`](super::LocalSet) that this code runs in; see [`spawn_local`](super::spawn_local). Neither the future nor
+    /// its output need be `Send`.
+    ///
+    /// # Panics
+    /// Outside of a set, and outside of a runtime.
+    #[track_caller]
+    pub fn spawn_local(&mut self, future: impl Future<Output = T> + 'static) -> AbortHandle {
+        self.insert(super::spawn_local(future))
+    }
+}
+
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         self.abort_all();

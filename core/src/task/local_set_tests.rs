@@ -1,6 +1,6 @@
 //! Sets of tasks that stay on their thread.
 
-use super::{LocalSet, spawn_local, yield_now};
+use super::{JoinSet, LocalSet, spawn_local, yield_now};
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::sync::{Notify, oneshot};
 use crate::task::{self, coop};
@@ -226,6 +226,36 @@ fn two_who_poll_the_same_set_may_leave_in_any_order() {
             assert_eq!(five, 5);
         });
     }
+}
+
+#[test]
+fn a_join_set_of_local_tasks_gives_outputs_that_stay_on_their_thread_and_aborts_the_rest() {
+    let (runtime, set) = (Runtime::new().unwrap(), LocalSet::new());
+    set.block_on(&runtime, async {
+        let shared = Rc::new(Cell::new(0));
+        let mut tasks = JoinSet::new();
+        for n in 1..=3 {
+            let shared = shared.clone();
+            tasks.spawn_local(async move {
+                yield_now().await;
+                shared.set(shared.get() + n);
+                shared
+            });
+        }
+        while let Some(joined) = tasks.join_next().await {
+            assert!(Rc::ptr_eq(&joined.unwrap(), &shared));
+        }
+        assert_eq!((shared.get(), Rc::strong_count(&shared)), (6, 1));
+
+        let kept = shared.clone();
+        tasks.spawn_local(async move {
+            pending::<()>().await;
+            kept
+        });
+        drop(tasks);
+        yield_now().await;
+        assert_eq!(Rc::strong_count(&shared), 1);
+    });
 }
 
 #[test]
