@@ -175,6 +175,18 @@ impl Runtime {
         &self.handle
     }
 
+    /// Returns what the runtime counts of itself, as [`Handle::metrics`].
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = posse_core::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().num_workers(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+
     /// Runs a future to its end on this thread, with the runtime as the current one.
     ///
     /// # Panics

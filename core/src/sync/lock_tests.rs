@@ -71,7 +71,7 @@ fn a_writer_that_becomes_a_reader_lets_no_other_writer_in_between() {
     let mut write = Box::pin(lock.write());
     assert!(poll(write.as_mut()).is_pending());
     *writing = 1;
-    let reading = RwLockWriteGuard::downgrade(writing);
+    let reading = writing.downgrade();
     assert!(poll(write.as_mut()).is_pending());
     assert_eq!(*reading, 1);
     drop(write);
@@ -79,7 +79,7 @@ fn a_writer_that_becomes_a_reader_lets_no_other_writer_in_between() {
     assert!(lock.try_read().is_err(), "two may read");
     drop((reading, owned));
 
-    let reading = OwnedRwLockWriteGuard::downgrade(lock.clone().try_write_owned().unwrap());
+    let reading = lock.clone().try_write_owned().unwrap().downgrade();
     assert!(lock.try_read().is_ok() && lock.try_write().is_err());
     drop(reading);
     assert!(lock.try_write().is_ok());

@@ -75,13 +75,13 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::sync::{RwLock, RwLockWriteGuard};
+    /// use posse_core::sync::RwLock;
     ///
     /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
     /// let total = RwLock::new(1);
     /// let mut writing = total.write().await;
     /// *writing += 1;
-    /// let reading = RwLockWriteGuard::downgrade(writing);
+    /// let reading = writing.downgrade();
     /// assert_eq!((*reading, *total.read().await), (2, 2));
     /// # });
     /// ```
@@ -94,8 +94,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// let reading = RwLockWriteGuard::downgrade(first);
     /// # });
     /// ```
-    pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
-        this.into_shared(|Write(mut permit)| {
+    pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
+        self.into_shared(|Write(mut permit)| {
             permit.shrink_to(1);
             permit
         })
@@ -104,8 +104,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
 
 impl<T> OwnedRwLockWriteGuard<T> {
     /// Turns into a guard for reading; no other writer gets in between.
-    pub fn downgrade(this: Self) -> OwnedRwLockReadGuard<T> {
-        this.into_shared(|Write(mut lease)| {
+    pub fn downgrade(self) -> OwnedRwLockReadGuard<T> {
+        self.into_shared(|Write(mut lease)| {
             lease.shrink_to(1);
             lease
         })
@@ -333,7 +333,7 @@ mod loom_models {
             let mut writer = lock.clone().try_write_owned().unwrap();
             let other = loom::thread::spawn(move || {
                 *writer = 1;
-                let reader = OwnedRwLockWriteGuard::downgrade(writer);
+                let reader = writer.downgrade();
                 assert_eq!(*reader, 1);
             });
             let (wakes, waker) = counting_waker();

@@ -1,6 +1,7 @@
 //! Ticks at a fixed period.
 
 use super::{Instant, Sleep, sleep_until};
+use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -49,7 +50,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Interval { sleep: sleep_until(start), period, missed: MissedTickBehavior::default() }
 }
 
-/// A source of ticks; see [`interval`].
+/// A source of ticks; see [`interval`]. As a stream it never ends.
 #[derive(Debug)]
 pub struct Interval {
     sleep: Sleep,
@@ -125,5 +126,17 @@ impl Interval {
     /// Starts over: the next tick is one period from now.
     pub fn reset(&mut self) {
         self.sleep.reset(Instant::now() + self.period);
+    }
+}
+
+impl Stream for Interval {
+    type Item = Instant;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.poll_tick(cx).map(Some)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, None)
     }
 }

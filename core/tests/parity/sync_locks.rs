@@ -1,7 +1,7 @@
 //! Tokio's `sync_mutex`, `sync_mutex_owned`, `sync_rwlock`, and the part of `sync_panic` that is about locks.
 
 use crate::support::{Probe, blamed, panics, ready, several, single};
-use posse_core::sync::{Barrier, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use posse_core::sync::{Barrier, Mutex, RwLock, RwLockReadGuard};
 use posse_core::task;
 use std::sync::Arc;
 use std::task::Poll;
@@ -160,7 +160,7 @@ fn a_writer_becomes_a_reader_of_a_part() {
     let writing = ready(lock.write());
     let (mut reader, mut writer) = (Probe::new(lock.read()), Probe::new(lock.write()));
     assert!(reader.poll().is_pending() && writer.poll().is_pending());
-    let reading = RwLockWriteGuard::downgrade(writing);
+    let reading = writing.downgrade();
     assert_eq!((reader.woken(), writer.woken()), (1, 0));
     let part = RwLockReadGuard::map(reading, |pair| &pair.1);
     let Poll::Ready(other) = reader.poll() else { panic!("readers share") };

@@ -1,6 +1,7 @@
 //! Tokio's `time_interval`.
 
 use crate::support::{Probe, manual, ms};
+use futures_core::Stream;
 use posse_core::runtime::Handle;
 use posse_core::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 use std::task::{Context, Poll};
@@ -35,6 +36,23 @@ impl Ticks {
         }
         assert_eq!(self.poll(), Poll::Pending);
     }
+}
+
+/// As `IntervalStream` of `tokio_stream`.
+#[test]
+fn it_is_a_stream_of_the_instants_that_were_due() {
+    manual().block_on(async {
+        let start = Instant::now();
+        let mut ticks = Probe::new(interval_at(start, ms(300)));
+        let waker = ticks.waker();
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(ticks.inner.as_mut().poll_next(&mut cx), Poll::Ready(Some(start)));
+        assert_eq!(ticks.inner.as_mut().poll_next(&mut cx), Poll::Pending);
+        assert!(Handle::current().advance(ms(300)));
+        assert_eq!(ticks.woken(), 1);
+        assert_eq!(ticks.inner.as_mut().poll_next(&mut cx), Poll::Ready(Some(start + ms(300))));
+        assert_eq!(ticks.inner.as_mut().poll_next(&mut cx), Poll::Pending);
+    });
 }
 
 #[test]
