@@ -8,6 +8,7 @@ mod http;
 mod metrics;
 mod postgres;
 mod quic;
+mod raft;
 mod redis;
 mod symbols;
 mod tls;
