@@ -1,7 +1,7 @@
 //! What happens between nodes, for programs that want to know: a ring of the last events that any number of readers
 //! follow. A reader that is too slow hears how many it missed; nobody waits for it.
 
-use super::core::Core;
+use super::state::NodeState;
 use posse_core::lock::Mutex;
 use posse_core::sync::Notify;
 use posse_wire::{Goodbye, NodeId};
@@ -157,14 +157,14 @@ impl Ring {
 /// Events of a node from some moment on; see [`Node::events`](crate::Node::events). Clones read each for themselves.
 #[derive(Clone)]
 pub struct NodeEvents {
-    core: Arc<Core>,
+    node: Arc<NodeState>,
     next: u64,
 }
 
 impl NodeEvents {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        let next = core.events.next();
-        Self { core, next }
+    pub(super) fn new(node: Arc<NodeState>) -> Self {
+        let next = node.events.next();
+        Self { node, next }
     }
 
     /// Returns the next event, in the order in which they happened. `None` when the node was shut down and all were read.
@@ -175,8 +175,8 @@ impl NodeEvents {
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         loop {
-            let (added, closed) = (self.core.events.added.notified(), self.core.is_over());
-            if let Some((event, next)) = self.core.events.get(self.next) {
+            let (added, closed) = (self.node.events.added.notified(), self.node.is_over());
+            if let Some((event, next)) = self.node.events.get(self.next) {
                 self.next = next;
                 return Some(event);
             }

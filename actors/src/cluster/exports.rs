@@ -127,7 +127,7 @@ impl Exports {
     }
 
     /// The actor has ended: its address and names lead nowhere.
-    pub(super) fn withdraw(&self, key: ActorKey, number: u64, protocol: u64) {
+    pub(super) fn unexport(&self, key: ActorKey, number: u64, protocol: u64) {
         self.keys.remove(&(number, protocol));
         let ended = self.actors.remove(&key);
         // Afterwards: whoever publishes a name looks for the actor first, under this lock.

@@ -1,10 +1,12 @@
 //! A node: one process, or one runtime, among those whose actors talk to each other.
 
-use super::connect::{self, ConnectError};
-use super::core::{Core, Joined};
+use super::connect::ConnectError;
+use super::connect::accept::{ListenerGuard, accept};
+use super::connect::dial::{dial, resolve_loopback};
 use super::events::{NodeEvent, NodeEvents};
-use super::peer::{Answer, Peer};
 use super::remote::RemoteActor;
+use super::session::peer::{Peer, Requester};
+use super::state::{Joined, NodeState};
 use crate::error::{FindError, NodeError};
 use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
@@ -78,13 +80,13 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 pub struct Node(Arc<Inner>);
 
 struct Inner {
-    core: Arc<Core>,
+    state: Arc<NodeState>,
     local_addr: Option<SocketAddr>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.core.close();
+        self.state.close();
     }
 }
 
@@ -157,9 +159,9 @@ impl NodeBuilder {
             Err(cause) => Err(cause),
         };
         let (listener, local_addr) = bound.map_err(|cause| NodeError::Bind { at: addresses, cause })?;
-        let core = self.core(&local_addr.to_string())?;
-        core.handle.spawn(connect::accept(connect::Listening::new(core.clone(), listener)));
-        Ok(Node(Arc::new(Inner { core, local_addr: Some(local_addr) })))
+        let state = self.build(&local_addr.to_string())?;
+        state.handle.spawn(accept(ListenerGuard::new(state.clone(), listener)));
+        Ok(Node(Arc::new(Inner { state, local_addr: Some(local_addr) })))
     }
 
     /// Starts a node that does not listen, and joins another one.
@@ -170,14 +172,14 @@ impl NodeBuilder {
     /// # Cancel safety
     /// Dropping the future ends the node that was to join.
     pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let core = self.core("")?;
-        core.deaf.cancel();
-        let node = Node(Arc::new(Inner { core, local_addr: None }));
+        let state = self.build("")?;
+        state.listener_closed.cancel();
+        let node = Node(Arc::new(Inner { state, local_addr: None }));
         node.join(address).await?;
         Ok(node)
     }
 
-    fn core(self, address: &str) -> Result<Arc<Core>, NodeError> {
+    fn build(self, address: &str) -> Result<Arc<NodeState>, NodeError> {
         let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
         self.limits.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
         let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
@@ -185,7 +187,7 @@ impl NodeBuilder {
         let incarnation = clock.min(INCARNATION_MAX);
         let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.limits)
             .map_err(|error| NodeError::Setting(error.to_string().into()))?;
-        Ok(Core::new(handle, hello, self.limits))
+        Ok(NodeState::new(handle, hello, self.limits))
     }
 }
 
@@ -227,21 +229,21 @@ impl Node {
     /// # Cancel safety
     /// A connection that has come about stays.
     pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
-        let core = &self.0.core;
+        let node = &self.0.state;
         let addresses = resolve(address).await?;
         let joining = async {
             let mut was_stale = false;
             loop {
-                match connect::dial(core, &addresses).await {
+                match dial(node, &addresses).await {
                     Err(ConnectError::Renewed) => {}
                     // The other node was told, and takes a later incarnation unless others know it.
                     Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
-                        let joined = core.joined.notified();
-                        if let Some(peer) = together_at(core, &addresses) {
+                        let connected = node.connected.notified();
+                        if let Some(peer) = connected_at(node, &addresses) {
                             return Ok(peer);
                         }
-                        let _ = timeout(core.limits.redial_min, joined).await;
+                        let _ = timeout(node.limits.redial_min, connected).await;
                     }
                     result => return result.map_err(|error| node_error(error, &addresses)),
                 }
@@ -250,8 +252,8 @@ impl Node {
         let joined = timeout(JOIN_TIME, joining).await;
         let peer = joined.unwrap_or_else(|_| Err(node_error(ConnectError::Timeout, &addresses)))?;
         let id = peer.id();
-        if core.note_joined(&addresses, Joined::There).is_none() {
-            core.handle.spawn(keep(core.clone(), addresses, peer));
+        if node.note_joined(&addresses, Joined::There).is_none() {
+            node.handle.spawn(rejoin_loop(node.clone(), addresses, peer));
         }
         Ok(id)
     }
@@ -271,12 +273,12 @@ impl Node {
         let Repr::Local(endpoint) = actor.repr() else {
             return Err(NodeError::Setting("only an actor of this process can be published".into()));
         };
-        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
+        if self.0.state.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
     }
 
     /// Takes a name back. False if nobody had it.
     pub fn unpublish(&self, name: &str) -> bool {
-        self.0.core.exports.unpublish(name)
+        self.0.state.exports.unpublish(name)
     }
 
     /// Looks for a published name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
@@ -289,14 +291,14 @@ impl Node {
     /// Dropping the future gives the answer up.
     pub async fn find<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, FindError> {
         let protocol = protocol_id::<P>();
-        let core = &self.0.core;
-        let is_other = match core.find(name, protocol) {
+        let node = &self.0.state;
+        let is_other = match node.find(name, protocol) {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer == Resolution::WrongProtocol,
         };
         let mut search = Search { name, failure: FindError::NotFound { name: name.into() }, lookups: Vec::new() };
-        for peer in core.peers() {
-            match Lookup::begin(&peer, protocol, name) {
+        for peer in node.peers() {
+            match Lookup::start(&peer, protocol, name) {
                 Ok(lookup) => search.lookups.push(lookup),
                 Err(SendError::Full) => {
                     search.failure = FindError::Overloaded { name: name.into(), node: peer.name().into() };
@@ -308,7 +310,7 @@ impl Node {
             search.failure = FindError::WrongProtocol { name: name.into(), node: self.name().into() };
         }
         let found = match timeout(FIND_TIME, poll_fn(|cx| search.poll(cx))).await {
-            Ok(found) => found.map_err(|error| why_not_found(core, error))?,
+            Ok(found) => found.map_err(|error| why_not_found(node, error))?,
             Err(_) => return Err(search.timeout()),
         };
         Ok(ActorRef::from_raw(RawRef(Repr::Remote(Arc::new(found)))))
@@ -320,12 +322,12 @@ impl Node {
     /// it was declared down ([`NodeEvent::Renewed`](crate::cluster::NodeEvent)); and before the first connection, if another node has
     /// seen a later one because the clock went back.
     pub fn id(&self) -> NodeId {
-        self.0.core.id()
+        self.0.state.id()
     }
 
     /// Returns the name of the node.
     pub fn name(&self) -> &str {
-        self.0.core.name()
+        self.0.state.name()
     }
 
     /// Returns where the node listens.
@@ -335,7 +337,7 @@ impl Node {
 
     /// Returns the other nodes this one knows of, those that are down and the last 1,024 former incarnations included.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        self.0.core.all_peers().iter().map(|peer| peer_info(peer)).collect()
+        self.0.state.all_peers().iter().map(|peer| peer_info(peer)).collect()
     }
 
     /// Returns what happens between this node and others from now on: connections that come about and break, nodes that are
@@ -360,7 +362,7 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub fn events(&self) -> NodeEvents {
-        NodeEvents::new(self.0.core.clone())
+        NodeEvents::new(self.0.state.clone())
     }
 
     /// Waits until `condition` holds for the other nodes, as [`peers`](Self::peers) returns them. It is asked now, and
@@ -388,13 +390,13 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub async fn until(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
-        let core = &self.0.core;
+        let node = &self.0.state;
         loop {
-            let moved = core.moved.notified();
+            let changed = node.peers_changed.notified();
             if condition(&self.peers()) {
                 return;
             }
-            moved.await;
+            changed.await;
         }
     }
 
@@ -420,9 +422,9 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub async fn until_down(&self, node: NodeId) {
-        let relation = self.0.core.all_peers().into_iter().rfind(|peer| peer.id() == node);
+        let relation = self.0.state.all_peers().into_iter().rfind(|peer| peer.id() == node);
         if let Some(peer) = relation {
-            peer.until(Peer::is_down).await;
+            peer.wait_for(Peer::is_down).await;
         }
     }
 
@@ -432,12 +434,12 @@ impl Node {
     /// # Cancel safety
     /// Dropping the future leaves the node leaving; call it again to wait.
     pub async fn shutdown(&self) {
-        let core = &self.0.core;
-        core.close();
+        let node = &self.0.state;
+        node.close();
         let gone = async {
-            core.deaf.cancelled().await;
-            for peer in core.peers() {
-                peer.until(Peer::is_down).await;
+            node.listener_closed.cancelled().await;
+            for peer in node.peers() {
+                peer.wait_for(Peer::is_down).await;
             }
         };
         // Whoever does not take the last words does without them.
@@ -454,7 +456,7 @@ impl fmt::Debug for Node {
 fn peer_info(peer: &Peer) -> PeerInfo {
     let state = match () {
         () if peer.is_down() => PeerState::Down,
-        () if peer.is_together() => PeerState::Connected,
+        () if peer.is_connected() => PeerState::Connected,
         () => PeerState::Disconnected,
     };
     PeerInfo {
@@ -467,7 +469,7 @@ fn peer_info(peer: &Peer) -> PeerInfo {
 }
 
 async fn resolve(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, NodeError> {
-    connect::loopback(address).await.map_err(|error| match error {
+    resolve_loopback(address).await.map_err(|error| match error {
         ConnectError::Io(cause) => NodeError::Resolve(cause),
         other => node_error(other, &[]),
     })
@@ -500,44 +502,44 @@ fn is_collision(error: &ConnectError) -> bool {
 }
 
 /// The node that listens there, if there is a connection.
-fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
-    core.peers().into_iter().find(|peer| peer.is_together() && is_at(peer, addresses))
+fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
+    node.peers().into_iter().find(|peer| peer.is_connected() && listens_at(peer, addresses))
 }
 
 /// Joins whoever comes after a node that went down.
-async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
+async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
     loop {
-        core.closing.run_until_cancelled(peer.until(Peer::is_down)).await;
-        core.note_joined(&addresses, Joined::Away);
+        node.closing.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
+        node.note_joined(&addresses, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {
-            if core.closing.is_cancelled() {
+            if node.closing.is_cancelled() {
                 return;
             }
             // It may have been quicker and joined us; it would refuse a second connection again and again.
-            if let Some(next) = together_at(&core, &addresses) {
+            if let Some(next) = connected_at(&node, &addresses) {
                 break next;
             }
             let dialled = select! {
                 biased;
-                () = core.closing.cancelled() => return,
-                dialled = connect::dial(&core, &addresses) => dialled,
+                () = node.closing.cancelled() => return,
+                dialled = dial(&node, &addresses) => dialled,
             };
             match dialled {
                 Ok(next) => break next,
                 Err(ConnectError::Renewed) => attempt = 0,
-                Err(error) => note_refusal(&core, &addresses, &error),
+                Err(error) => note_refusal(&node, &addresses, &error),
             }
-            let pause = core.redial_backoff().wait(attempt, core.handle.random_u64());
-            core.closing.run_until_cancelled(sleep(pause)).await;
+            let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
+            node.closing.run_until_cancelled(sleep(pause)).await;
             attempt = attempt.saturating_add(1);
         };
-        core.note_joined(&addresses, Joined::There);
+        node.note_joined(&addresses, Joined::There);
     }
 }
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
+fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &ConnectError) {
     let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
     else {
         return;
@@ -546,27 +548,27 @@ fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
         return;
     }
     let code = *code;
-    if core.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
-        core.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
+    if node.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
+        node.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
     }
 }
 
 /// Nobody has the name. If that may be because a node is missing, it says so.
-fn why_not_found(core: &Core, error: FindError) -> FindError {
-    match (error, core.misses()) {
+fn why_not_found(node: &NodeState, error: FindError) -> FindError {
+    match (error, node.misses()) {
         (FindError::NotFound { name } | FindError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
             FindError::Refused { name, at, code }
         }
         (FindError::NotFound { name }, Some((at, Joined::Away))) => {
-            let peers = core.peers();
-            let node = peers.iter().find(|peer| is_at(peer, &at)).map_or("", |peer| peer.name()).into();
+            let peers = node.peers();
+            let node = peers.iter().find(|peer| listens_at(peer, &at)).map_or("", |peer| peer.name()).into();
             FindError::NodeDown { name, node, at }
         }
         (error, _) => error,
     }
 }
 
-fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
+fn listens_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
     peer.address().parse().is_ok_and(|address| addresses.contains(&address))
 }
 
@@ -579,9 +581,9 @@ struct Lookup {
 }
 
 impl Lookup {
-    fn begin(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
+    fn start(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
         let (asker, answer) = oneshot::channel();
-        let id = peer.with_session(|session| session.resolve(protocol, name, Answer::Resolve(asker)));
+        let id = peer.update_session(|session| session.resolve(protocol, name, Requester::Resolve(asker)));
         let id = id.map_err(|(error, _)| error)?;
         Ok(Self { peer: peer.clone(), id, answer, answered: false })
     }
@@ -590,8 +592,8 @@ impl Lookup {
 impl Drop for Lookup {
     fn drop(&mut self) {
         if !self.answered {
-            self.peer.with_session(|session| session.cancel(self.id));
-            self.peer.wake_line();
+            self.peer.update_session(|session| session.cancel(self.id));
+            self.peer.wake_senders();
         }
     }
 }

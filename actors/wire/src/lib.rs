@@ -48,7 +48,7 @@ mod ids;
 mod limits;
 mod link;
 mod loads;
-mod outbox;
+mod send_queue;
 mod pace;
 mod session;
 mod slab;
@@ -62,7 +62,7 @@ pub use handshake::{Agreeing, Connected, Greeting, HandshakeError, Introduced, R
 pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
 pub use limits::{INCARNATION_MAX, LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
-pub use outbox::Counters;
+pub use send_queue::Counters;
 pub use session::Session;
 pub use slab::Slab;
 pub use types::{TypeInfo, TypeKey};

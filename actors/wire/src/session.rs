@@ -13,7 +13,7 @@ use crate::ids::{ActorKey, CorrelationId, NodeId};
 use crate::limits::{Limits, RESOLVES_MAX};
 use crate::link::{Leaving, Link};
 use crate::loads::Load;
-use crate::outbox::{Counters, Outbox};
+use crate::send_queue::{Counters, SendQueue};
 use crate::pace::Pace;
 use crate::slab::Slab;
 use crate::types::{Form, PeerTypes, TypeInfo, TypeKey};
@@ -46,7 +46,7 @@ pub struct Session<T> {
     peer_bytes_max: u32,
     link: Option<Link>,
     epochs: u64,
-    out: Outbox,
+    out: SendQueue,
     pace: Pace,
     questions: Slab<(Question, T)>,
     /// With the time of the last introduction.
@@ -68,7 +68,7 @@ impl<T> Session<T> {
             peer_types: PeerTypes::default(),
             link: None,
             epochs: 0,
-            out: Outbox::default(),
+            out: SendQueue::default(),
             questions: Slab::default(),
             introduced: BTreeMap::new(),
             resolves: 0,
