@@ -3,7 +3,7 @@
 //! [`Error`] is any error, for programs and for actors that only pass errors on. It is no `std::error::Error` itself, so
 //! that everything that is one, and any text, converts into it with `?`.
 
-use posse_wire::Goodbye;
+use posse_wire::CloseReason;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
@@ -451,7 +451,7 @@ pub enum FindError {
         /// Where the node is.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
     },
     /// Nobody who could be asked has published the name, and to some node 65,536 such questions are on their way already.
     Overloaded {
@@ -539,7 +539,7 @@ pub enum NodeError {
         /// Where it is.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
         /// The same in words, perhaps none.
         detail: Box<str>,
     },

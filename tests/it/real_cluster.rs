@@ -310,7 +310,7 @@ async fn every_accepted_message_is_acknowledged_refused_or_waits() {
     until(|| client.peers()[0].counters.unsettled == 0).await;
     let counters = client.peers()[0].counters;
     assert_eq!(counters.accepted, 551);
-    assert_eq!((counters.acked, counters.refused.iter().sum::<u64>(), counters.lost), (501, 50, 0));
+    assert_eq!((counters.acked, counters.rejected.iter().sum::<u64>(), counters.lost), (501, 50, 0));
 }
 
 #[posse::test]
@@ -346,7 +346,7 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
     until(|| client.peers()[0].counters.unsettled == 0).await;
     assert_eq!(quick.echo("again".to_owned()).await.unwrap(), "again");
     let counters = client.peers()[0].counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
 }
 
 #[posse::test]

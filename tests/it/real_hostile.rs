@@ -5,7 +5,8 @@ use bytes::BytesMut;
 use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse_wire::{
-    ActorKey, Connected, CorrelationId, Event, Greeting, Hello, ReplyCode, Resolution, Role, Session, TypeInfo, fnv1a64,
+    ActorKey, AwaitHello, CorrelationId, Established, Event, Hello, ReplyCode, Resolution, Role, Session, TypeInfo,
+    fnv1a64,
 };
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ impl Rogue {
         let mut stream = stranger(node).await;
         let limits = Limits::default();
         let hello = Hello::new("default", name, incarnation, "", &limits).unwrap();
-        let (greeting, out) = Greeting::new(Role::Initiator, hello);
+        let (greeting, out) = AwaitHello::new(Role::Initiator, hello);
         stream.write_all(&out).await.unwrap();
         let mut input = BytesMut::new();
         let introduced = loop {
@@ -108,9 +109,9 @@ impl Rogue {
                 break introduced;
             }
         };
-        let (mut agreeing, out) = introduced.admit(&[]);
+        let (mut agreeing, out) = introduced.accept(&[]);
         stream.write_all(&out).await.unwrap();
-        let connected: Connected = loop {
+        let connected: Established = loop {
             if let Some(connected) = agreeing.read(&mut input).unwrap() {
                 break connected;
             }
@@ -130,7 +131,7 @@ impl Rogue {
     }
 
     async fn flush(&mut self) {
-        while let Some(bytes) = self.session.output(NOW) {
+        while let Some(bytes) = self.session.poll_transmit(NOW) {
             self.stream.write_all(&bytes).await.unwrap();
         }
     }
@@ -138,7 +139,7 @@ impl Rogue {
     async fn next(&mut self) -> Event<&'static str> {
         self.flush().await;
         loop {
-            match self.session.next(&mut self.input, NOW).unwrap() {
+            match self.session.read_event(&mut self.input, NOW).unwrap() {
                 Some(Event::Settled) => {}
                 Some(event) => return event,
                 None => assert_ne!(self.stream.read_buf(&mut self.input).await.unwrap(), 0, "closed"),
@@ -241,7 +242,7 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     }
     // Each mailbox has room for one. What has neither room nor a place to wait is refused at once.
     let refused = sent - 3 - HELD;
-    let seen = |rogue: &Rogue| rogue.session.counters().refused[posse_wire::Refused::Full as usize];
+    let seen = |rogue: &Rogue| rogue.session.counters().rejected[posse_wire::RejectReason::Full as usize];
     while seen(&rogue) < refused {
         rogue.session.ask(to_tester, echo, &body, Duration::from_secs(5), "ask").unwrap();
         assert!(matches!(rogue.next().await, Event::Reply("ask", _)));

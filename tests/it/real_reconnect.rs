@@ -106,7 +106,7 @@ async fn cut_connection_is_made_again_and_references_work_on() {
     assert_eq!(ending.await.unwrap(), ExitReason::Normal);
     until(|| client.peers()[0].counters.unsettled == 0).await;
     let counters = client.peers()[0].counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
 }
 
 #[posse::test]

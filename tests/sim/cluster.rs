@@ -122,7 +122,7 @@ async fn every_message_is_accounted_for_across_a_kill_and_a_restart(sim: Sim) {
             assert_eq!(tally.offered, before.returned + before.accepted, "{tally:?} {before:?}");
             continue;
         }
-        assert_eq!((tally.failed, tally.returned, before.lost, before.dead()), (0, 0, 0, 0), "{tally:?}");
+        assert_eq!((tally.failed, tally.returned, before.lost, before.undelivered()), (0, 0, 0, 0), "{tally:?}");
         assert_eq!(before.acked, tally.offered);
         let seen = client.run(async move { probe.seen().await }).await.unwrap();
         let notes = numbers(&seen).len() as u64;

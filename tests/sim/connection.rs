@@ -9,7 +9,7 @@ use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::time::{sleep, timeout};
 use posse::{NodeError, NodeId};
-use posse_wire::{Greeting, Role};
+use posse_wire::{AwaitHello, Role};
 use std::time::Duration;
 
 async fn join(from: &SimMachine, to: &SimMachine) -> Result<NodeId, NodeError> {
@@ -110,7 +110,7 @@ async fn mute_acceptor_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
 #[posse::test(sim, seeds = 25)]
 async fn who_introduces_itself_by_half_is_closed_in_time(sim: Sim) {
     let (a, host) = (server(&sim, "a").await, idle(&sim, "host").await);
-    let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("rogue"));
+    let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("rogue"));
     let part = hello[..sim.random_below(hello.len())].to_vec();
     let (address, end) = (a.address(), sim.random_below(3));
     host.run(async move {
@@ -133,7 +133,7 @@ async fn who_introduces_itself_by_half_is_closed_in_time(sim: Sim) {
 /// Connection 4: the one who accepts introduces itself by half, and then is silent, or leaves.
 #[posse::test(sim, seeds = 25)]
 async fn acceptor_that_introduces_itself_by_half_is_given_up(sim: Sim) {
-    let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("half"));
+    let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("half"));
     let part = hello[..sim.random_below(hello.len())].to_vec();
     let leaves = sim.random_below(2) == 0;
     let half = sim.host("half", move || {
@@ -290,7 +290,7 @@ async fn stall_and_burst_lose_nothing(sim: Sim) {
     telling.await.unwrap();
     assert_eq!(numbers(&seen(&b, &probe).await), (0..600).collect::<Vec<_>>());
     let counters = settled(&sim, &b, id).await;
-    assert_eq!((counters.lost, counters.dead()), (0, 0));
+    assert_eq!((counters.lost, counters.undelivered()), (0, 0));
 }
 
 /// Connection 9, for longer than silence may last: the connection is stuck, not broken, with frames written in part and
@@ -340,7 +340,7 @@ async fn peer_of_one_byte_a_second_is_given_up(sim: Sim) {
     let (address, greets) = (a.address(), sim.random_below(2) == 0);
     let trickling = host.spawn(async move {
         let (mut stream, bytes) = if greets {
-            let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("rogue"));
+            let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("rogue"));
             (TcpStream::connect(address).await.unwrap(), hello)
         } else {
             let mut rogue = Rogue::enter(address, "rogue").await;

@@ -161,6 +161,6 @@ async fn slot_that_is_used_again_is_not_reached_by_an_old_key(sim: Sim) {
         actor.closed().await;
     }
     let counters = settled(&sim, &b, id_of(&a)).await;
-    assert_eq!(counters.dead(), 190 * 2);
+    assert_eq!(counters.undelivered(), 190 * 2);
     assert_eq!(peer(&b, id_of(&a)).unwrap().state, PeerState::Connected);
 }

@@ -190,7 +190,7 @@ pub async fn settled(sim: &Sim, from: &SimMachine, to: NodeId) -> Counters {
     sim.until(secs(30), "every message is settled", || peer(from, to).is_some_and(|peer| peer.counters.unsettled == 0))
         .await;
     let counters = peer(from, to).unwrap().counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
     counters
 }
 

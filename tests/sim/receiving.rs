@@ -153,7 +153,7 @@ async fn message_that_takes_too_much_memory_is_refused_and_says_so(sim: Sim) {
     assert_eq!(&*why, "it takes more than 262144 bytes of memory");
     let counters = settled(&sim, &b, id_of(&a)).await;
     assert_eq!(
-        (counters.refused[posse_wire::Refused::Unreadable as usize], state(&b, id_of(&a))),
+        (counters.rejected[posse_wire::RejectReason::Unreadable as usize], state(&b, id_of(&a))),
         (1, Some(PeerState::Connected))
     );
 }

@@ -6,7 +6,7 @@ use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
 use posse::{ExitReason, FindError, NodeId};
-use posse_wire::Goodbye;
+use posse_wire::CloseReason;
 use std::sync::{Arc, Mutex};
 
 /// Everything that happens at a node.
@@ -162,14 +162,14 @@ async fn node_whose_name_was_taken_hears_of_it(sim: Sim) {
     let is_told = |event: &NodeEvent| matches!(event, NodeEvent::Superseded { by } if *by > first.incarnation);
     sim.until(secs(5), "it is told", || log.lock().unwrap().iter().any(is_told)).await;
     sim.until(secs(1), "it is refused", || {
-        log.lock().unwrap().iter().any(|event| matches!(event, NodeEvent::Refused { code: Goodbye::Stale, .. }))
+        log.lock().unwrap().iter().any(|event| matches!(event, NodeEvent::Refused { code: CloseReason::Stale, .. }))
     })
     .await;
     let found = a.with(|node| async move { node.find::<Probing>("elsewhere").await }).await;
     let error = found.unwrap_err();
-    let refused = FindError::Refused { name: "elsewhere".into(), at: vec![b.address()], code: Goodbye::Stale };
+    let refused = FindError::Refused { name: "elsewhere".into(), at: vec![b.address()], code: CloseReason::Stale };
     assert_eq!(error, refused);
-    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), Goodbye::Stale.to_string());
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), CloseReason::Stale.to_string());
     let replaced = |event: &NodeEvent| matches!(event, NodeEvent::Down { node, reason: DownReason::Replaced, .. } if *node == first);
     assert!(other.lock().unwrap().iter().any(replaced));
     sleep(secs(20)).await;

@@ -9,7 +9,7 @@ use posse::cluster::{Limits, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{sleep, timeout};
-use posse_wire::{ActorKey, Event, Greeting, Hello, INCARNATION_MAX, Introduction, Role, TypeInfo, WireRef, fnv1a64};
+use posse_wire::{ActorKey, AwaitHello, Event, Hello, INCARNATION_MAX, NodeInfo, Role, TypeInfo, WireRef, fnv1a64};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn claim(to: SocketAddr, name: &str, incarnation: u64, address: &str) {
     let mut hello = Hello::new("default", name, incarnation, address, &Limits::default()).unwrap();
     hello.incarnation = incarnation;
     let mut stream = TcpStream::connect(to).await.unwrap();
-    let (greeting, bytes) = Greeting::new(Role::Initiator, hello);
+    let (greeting, bytes) = AwaitHello::new(Role::Initiator, hello);
     stream.write_all(&bytes).await.unwrap();
     let mut input = BytesMut::new();
     while greeting.read(&mut input).unwrap().is_none() {
@@ -71,7 +71,7 @@ async fn wrong_address_of_a_third_node_bans_nobody(sim: Sim) {
         let mute = TcpListener::bind("host:9").await.unwrap();
         let mut liar = Rogue::join(to, "liar", 1).await;
         let probe = liar.find("Probing", "probe").await;
-        liar.session.introduce(&Introduction { node: third, name: "c".into(), address }, Duration::ZERO);
+        liar.session.send_node_info(&NodeInfo { node: third, name: "c".into(), address }, Duration::ZERO);
         let body = [encoded(probe_at(third)), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
         liar.session.ask(probe, pass, &body, secs(60), "").unwrap();
         liar.flush().await;
@@ -126,7 +126,7 @@ async fn references_keep_no_node_out(sim: Sim) {
             for n in 0..100 {
                 let name = format!("third-{n}");
                 let node = NodeId::new(&name, 1);
-                member.session.introduce(&Introduction { node, name, address: "host:1".into() }, Duration::ZERO);
+                member.session.send_node_info(&NodeInfo { node, name, address: "host:1".into() }, Duration::ZERO);
                 body.extend(encoded(probe_at(node)));
             }
             let hold = <Holding as posse::protocol::Protocol>::MESSAGES[0];

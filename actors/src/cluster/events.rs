@@ -4,7 +4,7 @@
 use super::state::NodeState;
 use posse_core::lock::Mutex;
 use posse_core::sync::Notify;
-use posse_wire::{Goodbye, NodeId};
+use posse_wire::{CloseReason, NodeId};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ pub enum NodeEvent {
         /// The address.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
     },
     /// Another node had declared this one down, after they were apart for too long. This one is back as a new incarnation:
     /// all references and monitors it held, and those that others held on its actors, have ended.
@@ -86,7 +86,7 @@ pub enum DownReason {
     /// A later incarnation of it was met.
     Replaced,
     /// It refuses this node.
-    Refused(Goodbye),
+    Refused(CloseReason),
     /// This node came back as a new incarnation, which has met nobody yet.
     Renewed,
     /// This node, or its runtime, has ended.

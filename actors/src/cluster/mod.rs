@@ -23,4 +23,4 @@ mod wire_log;
 
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
-pub use posse_wire::{Counters, Goodbye, Limits, NodeId};
+pub use posse_wire::{CloseReason, Counters, Limits, NodeId};

@@ -16,7 +16,7 @@ use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
-    CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
+    CloseReason, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
     Resolution, SendError,
 };
 use std::fmt;
@@ -237,7 +237,7 @@ impl Node {
                 match dial(node, &addresses).await {
                     Err(ConnectError::Renewed) => {}
                     // The other node was told, and takes a later incarnation unless others know it.
-                    Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
+                    Err(ConnectError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
                         let connected = node.connected.notified();
                         if let Some(peer) = connected_at(node, &addresses) {
@@ -496,8 +496,11 @@ fn node_error(error: ConnectError, at: &[SocketAddr]) -> NodeError {
 fn is_collision(error: &ConnectError) -> bool {
     matches!(
         error,
-        ConnectError::Refused(Goodbye::Already | Goodbye::Simultaneous, "")
-            | ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Already | Goodbye::Simultaneous, .. })
+        ConnectError::Refused(CloseReason::AlreadyConnected | CloseReason::Simultaneous, "")
+            | ConnectError::Handshake(HandshakeError::Rejected {
+                code: CloseReason::AlreadyConnected | CloseReason::Simultaneous,
+                ..
+            })
     )
 }
 

@@ -4,7 +4,7 @@
 //! changes nothing about those that were met. Tables alone: nothing here is told to anybody.
 
 use super::session::peer::Peer;
-use posse_wire::{Introduction, NodeId};
+use posse_wire::{NodeId, NodeInfo};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
@@ -26,7 +26,7 @@ pub(super) struct Nodes {
     sweep_at: usize,
     /// Relations that are down and have a successor.
     past_incarnations: VecDeque<Arc<Peer>>,
-    known_nodes: Recent<NodeId, Introduction>,
+    known_nodes: Recent<NodeId, NodeInfo>,
 }
 
 /// What is known of a node.
@@ -90,7 +90,7 @@ impl Nodes {
 
     /// Returns the introduction of a node that may be added because somebody mentioned it. As many as can be met, and no
     /// more, may be held on to without having been met.
-    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<Introduction> {
+    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<NodeInfo> {
         if self.unmet.len() >= self.met_max {
             self.unmet.retain(|_, peer| peer.strong_count() > 0);
             if self.unmet.len() >= self.met_max {
@@ -100,7 +100,7 @@ impl Nodes {
         self.known_nodes.get(&node).cloned()
     }
 
-    pub(super) fn learn_node(&mut self, introduction: Introduction) {
+    pub(super) fn learn_node(&mut self, introduction: NodeInfo) {
         self.known_nodes.insert(introduction.node, introduction);
     }
 

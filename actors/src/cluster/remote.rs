@@ -12,7 +12,7 @@ use crate::refs::remote::{Outgoing, Remote, ReplySink, Request, Requests};
 use crate::refs::target::{Reserve, Waiter};
 use crate::watch::monitor::{Demonitor, DownCallback, Monitor};
 use posse_core::runtime::Handle;
-use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, Session, TypeInfo, WireRef};
+use posse_wire::{ActorKey, CorrelationId, NodeInfo, SendError, Session, TypeInfo, WireRef};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,7 +36,7 @@ pub(super) struct RemoteActor {
 fn with_encoded<R>(
     node: &Arc<NodeState>,
     message: &dyn Outgoing,
-    send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
+    send: impl FnOnce(&[u8], Vec<NodeInfo>) -> R,
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
@@ -49,10 +49,10 @@ fn with_encoded<R>(
 }
 
 /// Says who the third nodes of a message are, before it.
-pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, mentioned: &[Introduction]) {
+pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, mentioned: &[NodeInfo]) {
     if !mentioned.is_empty() {
         let now = node.now();
-        mentioned.iter().for_each(|node| session.introduce(node, now));
+        mentioned.iter().for_each(|node| session.send_node_info(node, now));
     }
 }
 
@@ -100,7 +100,7 @@ impl Remote for RemoteActor {
         ActorId::remote(self.peer.id(), self.key)
     }
 
-    fn export(&self) -> (WireRef, Introduction) {
+    fn export(&self) -> (WireRef, NodeInfo) {
         let wire = WireRef { node: self.peer.id(), key: self.key, protocol: self.protocol };
         (wire, self.peer.introduction())
     }

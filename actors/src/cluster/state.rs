@@ -19,7 +19,7 @@ use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
 use posse_core::time::{Backoff, Instant};
 use posse_wire::{
-    ActorKey, Goodbye, Hello, INCARNATION_MAX, Introduction, Limits, NodeId, Resolution, TypeInfo, WireRef,
+    ActorKey, CloseReason, Hello, INCARNATION_MAX, Limits, NodeId, NodeInfo, Resolution, TypeInfo, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -84,7 +84,7 @@ pub(super) enum Joined {
     /// The node is down, and another one is looked for.
     Away,
     /// Whoever is there refuses this node.
-    Refused(Goodbye),
+    Refused(CloseReason),
 }
 
 /// Types this node receives, in the order in which other nodes number them.
@@ -99,7 +99,7 @@ pub(super) enum Admission {
     Accept(Arc<Peer>),
     /// Another connection to it is being made; ask again when that has come about or has not.
     Wait(Arc<Peer>),
-    Reject(Goodbye, u64, &'static str),
+    Reject(CloseReason, u64, &'static str),
     /// It was declared down. With the weight of this node.
     Down(Arc<Peer>, u64),
 }
@@ -314,23 +314,23 @@ impl NodeState {
         let node = hello.node();
         let me = self.id();
         if node == me {
-            return Admission::Reject(Goodbye::Itself, 0, "");
+            return Admission::Reject(CloseReason::SelfConnect, 0, "");
         }
         if node.same_name(&me) {
-            return Admission::Reject(Goodbye::Already, 0, "this node has the same name");
+            return Admission::Reject(CloseReason::AlreadyConnected, 0, "this node has the same name");
         }
-        let Some(own) = self.me() else { return Admission::Reject(Goodbye::Shutdown, 0, "") };
+        let Some(own) = self.me() else { return Admission::Reject(CloseReason::Shutdown, 0, "") };
 
         let types = self.types.lock();
         let mut nodes = self.nodes.lock();
         let peer = match nodes.known(node) {
-            Known::Later(seen) => return Admission::Reject(Goodbye::Stale, seen, ""),
+            Known::Later(seen) => return Admission::Reject(CloseReason::Stale, seen, ""),
             Known::Peer(peer) => peer,
             Known::Nothing if nodes.is_full(node) => {
-                return Admission::Reject(Goodbye::Overloaded, 0, "this node knows too many others");
+                return Admission::Reject(CloseReason::Overloaded, 0, "this node knows too many others");
             }
             Known::Nothing => {
-                let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
+                let introduction = NodeInfo { node, name: hello.name.clone(), address: hello.address.clone() };
                 let peer = Peer::new(&own, introduction, &types.list);
                 nodes.add(&peer);
                 peer
@@ -340,9 +340,9 @@ impl NodeState {
         match peer.admit(inbound, me < node) {
             Collision::Accept => Admission::Accept(peer),
             Collision::Wait => Admission::Wait(peer),
-            Collision::Reject(Goodbye::Quarantined) if peer.is_met() => Admission::Down(peer, self.weight()),
+            Collision::Reject(CloseReason::Quarantined) if peer.is_met() => Admission::Down(peer, self.weight()),
             // It was given up a moment ago without having been met: nothing is known against it, and it may try again.
-            Collision::Reject(Goodbye::Quarantined) => Admission::Reject(Goodbye::Simultaneous, 0, ""),
+            Collision::Reject(CloseReason::Quarantined) => Admission::Reject(CloseReason::Simultaneous, 0, ""),
             Collision::Reject(code) => Admission::Reject(code, 0, ""),
         }
     }
@@ -381,7 +381,7 @@ impl NodeState {
     }
 
     /// Another node says where a third one is.
-    pub(super) fn learn_node(&self, introduction: Introduction) {
+    pub(super) fn learn_node(&self, introduction: NodeInfo) {
         if introduction.node.name_hash != self.name_hash {
             self.nodes.lock().learn_node(introduction);
         }

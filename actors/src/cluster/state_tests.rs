@@ -12,7 +12,7 @@ fn in_runtime(limits: Limits, test: impl AsyncFnOnce(Arc<NodeState>)) {
 }
 
 fn peer(node: &Arc<NodeState>, name: &str) -> Arc<Peer> {
-    let introduction = Introduction { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
+    let introduction = NodeInfo { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
     let peer = Peer::new(node, introduction, &[]);
     node.nodes.lock().add(&peer);
     peer
@@ -71,7 +71,7 @@ fn later_incarnation_replaces_the_former_when_it_is_met() {
         let former = peer(&node, "other");
         assert!(node.meet(&former, "a:1", 5));
         let id = NodeId { incarnation: 2, ..former.id() };
-        let introduction = Introduction { node: id, name: "other".into(), address: String::new() };
+        let introduction = NodeInfo { node: id, name: "other".into(), address: String::new() };
         let later = Peer::new(&node, introduction, &[]);
         assert!(!former.is_down());
         assert!(node.meet(&later, "a:1", 5));
@@ -111,7 +111,7 @@ fn node_that_was_down_for_longest_makes_place() {
         let (first, second) = (peer(&node, "first"), peer(&node, "second"));
         assert!(node.meet(&first, "", 5) && node.meet(&second, "", 5));
         let hello = Hello::new("c", "third", 1, "", &Limits::default()).unwrap();
-        assert!(matches!(node.admit(&hello, true), Admission::Reject(Goodbye::Overloaded, ..)));
+        assert!(matches!(node.admit(&hello, true), Admission::Reject(CloseReason::Overloaded, ..)));
         second.mark_down(DownReason::Left);
         let Admission::Accept(third) = node.admit(&hello, true) else { panic!("there is a place") };
         // Nobody is forgotten for one that only said its name.

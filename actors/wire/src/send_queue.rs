@@ -1,11 +1,11 @@
 //! Frames that wait to be written to one node, in one order, and the sum of what became of them.
 //!
 //! They wait for any connection; what belongs to one connection (its acknowledgements, heartbeats, types and goodbye) is
-//! kept with the connection and ends with it. Invariant: `accepted = acked + refused + lost + unsettled`, at any moment.
+//! kept with the connection and ends with it. Invariant: `accepted = acked + rejected + lost + unsettled`, at any moment.
 
 use crate::body::Ack;
-use crate::code::Refused;
-use crate::frame::{HEADER_BYTES, Header, Kind};
+use crate::code::RejectReason;
+use crate::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::ids::ActorKey;
 use crate::loads::{Load, Loads, Told};
 use bytes::BytesMut;
@@ -20,7 +20,7 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 const LARGE_REPLY_BYTES: usize = 16 * 1024;
 
 /// What became of the messages to one node: `offered = returned + accepted`,
-/// `accepted = acked + refused + lost + unsettled`.
+/// `accepted = acked + rejected + lost + unsettled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Given back to the sender: the node is down, the message too large or of another form. Not for want of room: such a
@@ -30,8 +30,8 @@ pub struct Counters {
     pub accepted: u64,
     /// In the mailbox at the other side.
     pub acked: u64,
-    /// Refused by the other side, by [`Refused`].
-    pub refused: [u64; Refused::COUNT],
+    /// RejectReason by the other side, by [`RejectReason`].
+    pub rejected: [u64; RejectReason::COUNT],
     /// On their way when the connection broke, or waiting when the node went down. They may have been handled.
     pub lost: u64,
     /// Waiting here, or on their way.
@@ -40,8 +40,8 @@ pub struct Counters {
 
 impl Counters {
     /// Messages that were accepted and not delivered, as far as is known.
-    pub fn dead(&self) -> u64 {
-        self.refused.iter().sum::<u64>() + self.lost
+    pub fn undelivered(&self) -> u64 {
+        self.rejected.iter().sum::<u64>() + self.lost
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct SendQueue {
     sent: u64,
     sent_bytes: u64,
     acked: Ack,
-    /// Taken, refused or held by the other side.
+    /// Taken, rejected or held by the other side.
     arrived: Load,
     /// To be taken over with the next acknowledgement.
     told: Told,
@@ -168,7 +168,7 @@ impl SendQueue {
     }
 
     /// Counts a message that was given back.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn count_returned(&mut self) {
         self.counters.returned += 1;
     }
 
@@ -236,11 +236,11 @@ impl SendQueue {
         while let Some(header) = rest.first_chunk::<HEADER_BYTES>() {
             let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
             let (frame, following) = rest.split_at(len.clamp(HEADER_BYTES, rest.len()));
-            let kind = Kind::from_u8(header[4]).filter(|kind| start >= written && kind.outlives_connection());
+            let kind = FrameKind::from_u8(header[4]).filter(|kind| start >= written && kind.outlives_connection());
             if let Some(kind) = kind {
                 kept.messages += u64::from(kind.is_message());
                 kept.message_bytes += if kind.is_message() { frame.len() as u64 } else { 0 };
-                kept.reply_bytes += if kind == Kind::Reply { frame.len() } else { 0 };
+                kept.reply_bytes += if kind == FrameKind::Reply { frame.len() } else { 0 };
                 kept.bytes.extend_from_slice(frame);
             }
             (rest, start) = (following, start + frame.len());
@@ -290,10 +290,10 @@ impl SendQueue {
         let before = self.acked;
         let shrinks = ack.settled < before.settled
             || ack.bytes < before.bytes
-            || ack.refused.iter().zip(before.refused).any(|(now, then)| *now < then);
-        let refused = ack.refused_in_all();
+            || ack.rejected.iter().zip(before.rejected).any(|(now, then)| *now < then);
+        let rejected = ack.rejected_total();
         let settled_now = ack.settled.saturating_sub(before.settled);
-        let refused_now = refused.and_then(|sum| sum.checked_sub(before.refused_in_all().unwrap_or(0)));
+        let refused_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
         let mut arrived = self.loads.held_with(&self.told);
         arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
         let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
@@ -304,7 +304,7 @@ impl SendQueue {
 
         self.counters.unsettled -= settled_now;
         self.counters.acked += settled_now - refused_now;
-        for (count, (now, then)) in self.counters.refused.iter_mut().zip(ack.refused.iter().zip(before.refused)) {
+        for (count, (now, then)) in self.counters.rejected.iter_mut().zip(ack.rejected.iter().zip(before.rejected)) {
             *count += now - then;
         }
         self.unsettled_bytes -= ack.bytes - before.bytes;
@@ -317,7 +317,7 @@ impl SendQueue {
     }
 
     /// The connection broke: what was on its way is lost, what was not written waits for the next one.
-    pub(crate) fn cut(&mut self) {
+    pub(crate) fn connection_lost(&mut self) {
         self.segments.retain(|segment| {
             self.control_bytes -= if segment.repeats { segment.bytes.len() } else { 0 };
             !segment.repeats
@@ -329,12 +329,12 @@ impl SendQueue {
         (self.sent, self.sent_bytes, self.acked) = (0, 0, Ack::default());
         (self.arrived, self.reply_bytes_taken) = (Load::default(), 0);
         self.told.clear();
-        self.loads.cut(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
+        self.loads.connection_lost(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
     }
 
     /// The other side is gone for good.
     pub(crate) fn close(&mut self) {
-        self.cut();
+        self.connection_lost();
         self.counters.lost += std::mem::take(&mut self.counters.unsettled);
         self.unsettled_bytes = 0;
         (self.control_bytes, self.reply_bytes) = (0, 0);
@@ -346,30 +346,30 @@ impl SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Kind;
+    use crate::frame::FrameKind;
     use proptest::prelude::*;
 
     fn sum(counters: Counters) -> u64 {
-        counters.acked + counters.dead() + counters.unsettled
+        counters.acked + counters.undelivered() + counters.unsettled
     }
 
     #[test]
     fn ack_of_what_was_not_sent_is_refused() {
         let mut send_queue = SendQueue::default();
-        send_queue.push_message(&Header::new(Kind::Tell), b"");
-        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, refused: [0; 4] }));
+        send_queue.push_message(&Header::new(FrameKind::Tell), b"");
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [0; 4] }));
         send_queue.take_before(u64::MAX);
-        assert!(!send_queue.settle(Ack { settled: 1, bytes: 17, refused: [0; 4] }));
-        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, refused: [1, 1, 0, 0] }));
-        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, refused: [u64::MAX, 1, 0, 0] }));
-        assert!(send_queue.settle(Ack { settled: 1, bytes: 16, refused: [0, 1, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 17, rejected: [0; 4] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [1, 1, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [u64::MAX, 1, 0, 0] }));
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [0, 1, 0, 0] }));
         assert!(!send_queue.settle(Ack::default()));
-        assert_eq!(send_queue.counters().refused, [0, 1, 0, 0]);
+        assert_eq!(send_queue.counters().rejected, [0, 1, 0, 0]);
     }
 
     /// A tell with so many bytes of body.
     fn push(send_queue: &mut SendQueue, bytes: usize) {
-        send_queue.push_message(&Header::new(Kind::Tell), &vec![0; bytes]);
+        send_queue.push_message(&Header::new(FrameKind::Tell), &vec![0; bytes]);
     }
 
     #[test]
@@ -379,11 +379,11 @@ mod tests {
         send_queue.take_before(u64::MAX);
         push(&mut send_queue, 34);
         assert_eq!(send_queue.unsettled(), (4, 350));
-        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
-        send_queue.cut();
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, rejected: [0; 4] }));
+        send_queue.connection_lost();
         assert_eq!((send_queue.unsettled(), send_queue.counters().lost), ((1, 50), 2));
         send_queue.take_before(u64::MAX);
-        send_queue.cut();
+        send_queue.connection_lost();
         assert_eq!((send_queue.unsettled(), send_queue.counters().lost), ((0, 0), 3));
     }
 
@@ -391,7 +391,7 @@ mod tests {
     fn written_control_frames_give_their_bytes_back() {
         let mut send_queue = SendQueue::default();
         for _ in 0..100 {
-            send_queue.push_control(&Header::new(Kind::Down), &[0; 1000]);
+            send_queue.push_control(&Header::new(FrameKind::Down), &[0; 1000]);
             push(&mut send_queue, 10);
             assert_eq!(send_queue.control_bytes(), 1016);
             send_queue.take_before(u64::MAX);
@@ -404,11 +404,11 @@ mod tests {
         let mut send_queue = SendQueue::default();
         (0..4).for_each(|_| push(&mut send_queue, 0));
         send_queue.take_before(u64::MAX);
-        assert!(send_queue.settle(Ack { settled: 2, bytes: 32, refused: [1, 0, 0, 0] }));
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 32, rejected: [1, 0, 0, 0] }));
         let before = send_queue.counters();
-        assert!(!send_queue.settle(Ack { settled: 3, bytes: 48, refused: [0, 2, 0, 0] }));
-        assert!(!send_queue.settle(Ack { settled: 3, bytes: 31, refused: [1, 0, 0, 0] }));
-        assert!(!send_queue.settle(Ack { settled: 1, bytes: 48, refused: [1, 0, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 3, bytes: 48, rejected: [0, 2, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 3, bytes: 31, rejected: [1, 0, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 48, rejected: [1, 0, 0, 0] }));
         assert_eq!(send_queue.counters(), before);
     }
 
@@ -416,32 +416,32 @@ mod tests {
     fn frames_of_which_no_byte_left_wait_again_in_order() {
         let mut send_queue = SendQueue::default();
         push(&mut send_queue, 1);
-        send_queue.push_control(&Header::new(Kind::Down), &[1]);
+        send_queue.push_control(&Header::new(FrameKind::Down), &[1]);
         push(&mut send_queue, 2);
-        send_queue.push_control(&Header::new(Kind::Watch), &[]);
-        send_queue.push_control(&Header::new(Kind::Down), &[2]);
+        send_queue.push_control(&Header::new(FrameKind::Watch), &[]);
+        send_queue.push_control(&Header::new(FrameKind::Down), &[2]);
         let mut bytes = send_queue.take_before(u64::MAX).unwrap();
-        Header::new(Kind::Ack).write(&[], &mut bytes);
+        Header::new(FrameKind::Ack).write(&[], &mut bytes);
         push(&mut send_queue, 3);
 
         // The first tell and a part of the first DOWN were written.
         send_queue.put_back(&bytes, 17 + 16);
-        send_queue.cut();
+        send_queue.connection_lost();
         assert_eq!((send_queue.counters().lost, send_queue.unsettled()), (1, (2, 18 + 19)));
         assert_eq!(send_queue.control_bytes(), 17);
         let mut expected = BytesMut::new();
-        Header::new(Kind::Tell).write(&[0; 2], &mut expected);
-        Header::new(Kind::Down).write(&[2], &mut expected);
+        Header::new(FrameKind::Tell).write(&[0; 2], &mut expected);
+        Header::new(FrameKind::Down).write(&[2], &mut expected);
         assert_eq!(send_queue.take_before(u64::MAX), Some(expected));
         assert_eq!(send_queue.take_before(u64::MAX).map(|bytes| bytes.len()), Some(19));
-        assert!(send_queue.settle(Ack { settled: 2, bytes: 37, refused: [0; 4] }));
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 37, rejected: [0; 4] }));
         assert_eq!((send_queue.unsettled(), send_queue.control_bytes()), ((0, 0), 0));
     }
 
     #[test]
     fn large_reply_that_nobody_waits_for_is_dropped() {
         let mut send_queue = SendQueue::default();
-        let reply = Header::new(Kind::Reply);
+        let reply = Header::new(FrameKind::Reply);
         let second = Duration::from_secs(1);
         send_queue.push_reply(&reply, &[0; 20_000], Some(second));
         send_queue.push_reply(&reply, &[0; 20_000], Some(second * 2));
@@ -468,12 +468,12 @@ mod tests {
         send_queue.take_before(u64::MAX);
         let held = |messages| Load { messages, bytes: messages * 100 };
         assert!(send_queue.hold(ActorKey::NODE, held(2), 10));
-        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "more than was sent");
-        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
+        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "more than was sent");
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, rejected: [0; 4] }));
         assert_eq!((send_queue.unsettled(), send_queue.unsettled_by(ActorKey::NODE)), ((2, 200), held(2)));
         assert!(send_queue.hold(ActorKey::NODE, held(0), 10));
-        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "one has not arrived any more");
-        assert!(send_queue.settle(Ack { settled: 3, bytes: 300, refused: [0; 4] }));
+        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "one has not arrived any more");
+        assert!(send_queue.settle(Ack { settled: 3, bytes: 300, rejected: [0; 4] }));
         assert_eq!(send_queue.unsettled_by(ActorKey::NODE), held(0));
         assert!(!send_queue.hold(ActorKey { slot: 1, generation: 1 }, held(1), 0));
     }
@@ -483,11 +483,11 @@ mod tests {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);
-        assert!(send_queue.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }));
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }));
         // As much as before has arrived, and less of it is settled.
         for (messages, bytes) in [(1, 0), (0, 100), (1, 100)] {
             assert!(send_queue.hold(ActorKey::NODE, Load { messages, bytes }, 10));
-            assert!(!send_queue.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, refused: [0; 4] }));
+            assert!(!send_queue.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, rejected: [0; 4] }));
         }
         assert_eq!(send_queue.unsettled(), (1, 100));
     }
@@ -501,7 +501,10 @@ mod tests {
         send_queue.recycle(BytesMut::with_capacity(3 * SEGMENT_BYTES));
         assert_eq!(send_queue.spare.capacity(), kept);
         push(&mut send_queue, 10);
-        assert_eq!((send_queue.spare.capacity(), send_queue.take_before(u64::MAX).map(|bytes| bytes.len())), (0, Some(26)));
+        assert_eq!(
+            (send_queue.spare.capacity(), send_queue.take_before(u64::MAX).map(|bytes| bytes.len())),
+            (0, Some(26))
+        );
     }
 
     #[test]
@@ -509,7 +512,7 @@ mod tests {
         let mut send_queue = SendQueue::default();
         let body = [7; 1000];
         for _ in 0..200 {
-            send_queue.push_message(&Header::new(Kind::Tell), &body);
+            send_queue.push_message(&Header::new(FrameKind::Tell), &body);
         }
         let mut bytes = 0;
         let mut segments = 0;
@@ -529,30 +532,30 @@ mod tests {
             for (step, [a, b, c]) in steps {
                 match step {
                     0 | 1 => {
-                        send_queue.push_message(&Header::new(Kind::Tell), &vec![a; usize::from(b)]);
+                        send_queue.push_message(&Header::new(FrameKind::Tell), &vec![a; usize::from(b)]);
                         offered += 1;
                     }
                     2 => {
-                        send_queue.push_control(&Header::new(Kind::Reply), &[a]);
+                        send_queue.push_control(&Header::new(FrameKind::Reply), &[a]);
                     }
                     3 => {
                         let taken = send_queue.take_before(u64::MAX);
                         if let Some(bytes) = taken.filter(|_| c % 2 == 0) {
                             send_queue.put_back(&bytes, usize::from(a));
-                            send_queue.cut();
+                            send_queue.connection_lost();
                         }
                     }
                     4 => {
                         let mut ack = send_queue.acked;
                         ack.settled += u64::from(a % 4);
                         ack.bytes += u64::from(b) * 4;
-                        ack.refused[usize::from(c % 4)] += u64::from(c % 3);
+                        ack.rejected[usize::from(c % 4)] += u64::from(c % 3);
                         let before = send_queue.counters();
                         if !send_queue.settle(ack) {
                             prop_assert_eq!(send_queue.counters(), before);
                         }
                     }
-                    _ => if a < 40 { send_queue.close() } else { send_queue.cut() },
+                    _ => if a < 40 { send_queue.close() } else { send_queue.connection_lost() },
                 }
                 prop_assert_eq!(send_queue.counters().accepted, offered);
                 prop_assert_eq!(sum(send_queue.counters()), offered);

@@ -1,7 +1,7 @@
 //! Which of two connections between the same two nodes stays, if both connect at once. As BGP resolves a collision (RFC 4271,
 //! section 6.8), by the ids of the two; here the connection of the smaller one stays, unless the other one is further.
 
-use posse_wire::Goodbye;
+use posse_wire::CloseReason;
 
 /// Where the relation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Collision {
     Accept,
     /// Another connection between the two is being made, and it is not clear yet which one stays: to be asked again.
     Wait,
-    Reject(Goodbye),
+    Reject(CloseReason),
 }
 
 /// Decides about a connection, with a peer of this phase. `inbound`: the other node connected to us.
@@ -35,9 +35,9 @@ pub(crate) fn resolve_collision(phase: PeerPhase, inbound: bool, we_are_smaller:
         (Disconnected, _) | (Connecting, false) => Collision::Accept,
         (Connecting, true) if !we_are_smaller => Collision::Accept,
         (HandshakeIn, false) if we_are_smaller => Collision::Wait,
-        (Connecting | HandshakeOut, _) | (HandshakeIn, false) => Collision::Reject(Goodbye::Simultaneous),
-        (HandshakeIn | Connected, _) => Collision::Reject(Goodbye::Already),
-        (Down, _) => Collision::Reject(Goodbye::Quarantined),
+        (Connecting | HandshakeOut, _) | (HandshakeIn, false) => Collision::Reject(CloseReason::Simultaneous),
+        (HandshakeIn | Connected, _) => Collision::Reject(CloseReason::AlreadyConnected),
+        (Down, _) => Collision::Reject(CloseReason::Quarantined),
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn of_two_connections_that_meet_one_stays() {
         use Collision::{Accept, Reject, Wait};
-        let (simultaneous, already) = (|| Reject(Goodbye::Simultaneous), || Reject(Goodbye::Already));
+        let (simultaneous, already) = (|| Reject(CloseReason::Simultaneous), || Reject(CloseReason::AlreadyConnected));
         // By who connected and who is smaller: we and we, we and they, they and we, they and they.
         let table = [
             (PeerPhase::Disconnected, [Accept, Accept, Accept, Accept]),
@@ -56,7 +56,7 @@ mod tests {
             (PeerPhase::HandshakeOut, [simultaneous(), simultaneous(), simultaneous(), simultaneous()]),
             (PeerPhase::HandshakeIn, [Wait, simultaneous(), already(), already()]),
             (PeerPhase::Connected, [already(), already(), already(), already()]),
-            (PeerPhase::Down, [(); 4].map(|()| Reject(Goodbye::Quarantined))),
+            (PeerPhase::Down, [(); 4].map(|()| Reject(CloseReason::Quarantined))),
         ];
         for (phase, expected) in table {
             let cases = [(false, true), (false, false), (true, true), (true, false)];

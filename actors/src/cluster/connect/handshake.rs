@@ -9,7 +9,7 @@ use posse_core::event;
 use posse_core::time::timeout;
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
-use posse_wire::{Agreeing, Connected, Goodbye, Greeting, HandshakeError, Introduced, NodeId, Role};
+use posse_wire::{AwaitHello, AwaitReady, CloseReason, Established, HandshakeError, HelloReceived, NodeId, Role};
 use std::io;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) async fn handshake(
     let mut input = BytesMut::with_capacity(GREETING_BYTES);
     let own = node.hello();
     let me = own.node();
-    let (greeting, hello) = Greeting::new(role, own);
+    let (greeting, hello) = AwaitHello::new(role, own);
     stream.write_all(&hello).await?;
 
     let introduced = read_hello(&greeting, &mut stream, &mut input).await?;
@@ -52,7 +52,7 @@ pub(super) async fn handshake(
                 return Err(ConnectError::Refused(code, text));
             }
             Admission::Down(peer, weight) => {
-                let close_frame = (Goodbye::Quarantined, weight, "");
+                let close_frame = (CloseReason::Quarantined, weight, "");
                 let theirs = refuse(introduced, &mut stream, &mut input, close_frame).await?;
                 return Err(resolve_quarantine(node, me, &peer, weight, theirs));
             }
@@ -64,8 +64,8 @@ pub(super) async fn handshake(
         Err(ConnectError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
             say_refused("the other node", peer.name(), code, &text);
             let renewed = match code {
-                Goodbye::Stale => node.on_stale(me.incarnation, detail),
-                Goodbye::Quarantined => node.on_quarantined(me.incarnation, &peer, is_chosen),
+                CloseReason::Stale => node.on_stale(me.incarnation, detail),
+                CloseReason::Quarantined => node.on_quarantined(me.incarnation, &peer, is_chosen),
                 _ => false,
             };
             let rejected = HandshakeError::Rejected { code, detail, text };
@@ -85,13 +85,13 @@ pub(super) async fn handshake(
 
 /// Says why there will be no connection. Returns why the other side refuses it, if it does.
 async fn refuse(
-    introduced: Introduced,
+    introduced: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-    (code, detail, text): (Goodbye, u64, &'static str),
-) -> Result<Option<(Goodbye, u64)>, ConnectError> {
+    (code, detail, text): (CloseReason, u64, &'static str),
+) -> Result<Option<(CloseReason, u64)>, ConnectError> {
     say_refused("this node", &introduced.peer().name, code, text);
-    let (mut agreeing, close_frame) = introduced.refuse(code, detail, text);
+    let (mut agreeing, close_frame) = introduced.reject(code, detail, text);
     stream.write_all(&close_frame).await?;
     stream.shutdown().await?;
     // Until it has closed it may not have read them, and not acted upon them.
@@ -104,9 +104,9 @@ async fn refuse(
 }
 
 /// Connections that meet each other are everyday; whoever is refused for another reason stays out.
-fn say_refused(who: &str, name: &str, code: Goodbye, text: &str) {
+fn say_refused(who: &str, name: &str, code: CloseReason, text: &str) {
     match code {
-        Goodbye::Simultaneous | Goodbye::Already => event!(
+        CloseReason::Simultaneous | CloseReason::AlreadyConnected => event!(
             DEBUG, "posse::node", "a handshake was refused",
             node.name = %name, by = %who, reason = %code, detail = %text,
         ),
@@ -119,10 +119,10 @@ fn say_refused(who: &str, name: &str, code: Goodbye, text: &str) {
 
 /// Why the other side refuses as well, if it does.
 async fn read_rejection(
-    agreeing: &mut Agreeing,
+    agreeing: &mut AwaitReady,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-) -> Option<(Goodbye, u64)> {
+) -> Option<(CloseReason, u64)> {
     loop {
         match agreeing.read(input) {
             Ok(None) => read_more(stream, input).await.ok()?,
@@ -139,29 +139,31 @@ fn resolve_quarantine(
     me: NodeId,
     peer: &Peer,
     weight: u64,
-    theirs: Option<(Goodbye, u64)>,
+    theirs: Option<(CloseReason, u64)>,
 ) -> ConnectError {
-    let Some((code, detail)) = theirs else { return ConnectError::Refused(Goodbye::Quarantined, "") };
+    let Some((code, detail)) = theirs else { return ConnectError::Refused(CloseReason::Quarantined, "") };
     let renewed = match code {
-        Goodbye::Quarantined if (weight, me) < (detail, peer.id()) => node.on_quarantined(me.incarnation, peer, false),
-        Goodbye::Quarantined => return ConnectError::Refused(code, ""),
-        Goodbye::Stale => node.on_stale(me.incarnation, detail),
+        CloseReason::Quarantined if (weight, me) < (detail, peer.id()) => {
+            node.on_quarantined(me.incarnation, peer, false)
+        }
+        CloseReason::Quarantined => return ConnectError::Refused(code, ""),
+        CloseReason::Stale => node.on_stale(me.incarnation, detail),
         _ => false,
     };
     if renewed { ConnectError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
 }
 
 async fn read_hello(
-    greeting: &Greeting,
+    greeting: &AwaitHello,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-) -> Result<Introduced, ConnectError> {
+) -> Result<HelloReceived, ConnectError> {
     loop {
         match greeting.read(input) {
             Ok(Some(introduced)) => return Ok(introduced),
             Ok(None) => read_more(stream, input).await?,
             Err(error) => {
-                if let Some(close_frame) = greeting.refusal(&error) {
+                if let Some(close_frame) = greeting.reject_frame(&error) {
                     stream.write_all(&close_frame).await?;
                 }
                 return Err(error.into());
@@ -172,11 +174,11 @@ async fn read_hello(
 
 async fn exchange_ready(
     node: &NodeState,
-    introduced: Introduced,
+    introduced: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-) -> Result<Connected, ConnectError> {
-    let (mut agreeing, ready) = introduced.admit(&node.types());
+) -> Result<Established, ConnectError> {
+    let (mut agreeing, ready) = introduced.accept(&node.types());
     stream.write_all(&ready).await?;
     loop {
         if let Some(connected) = agreeing.read(input)? {

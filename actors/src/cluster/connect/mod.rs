@@ -7,7 +7,7 @@ pub(super) mod dial;
 mod handshake;
 pub(super) mod peer_task;
 
-use posse_wire::{Goodbye, HandshakeError};
+use posse_wire::{CloseReason, HandshakeError};
 use std::io;
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ pub(crate) enum ConnectError {
     /// This node has become another incarnation meanwhile: to be tried again.
     Renewed,
     /// We refused it.
-    Refused(Goodbye, &'static str),
+    Refused(CloseReason, &'static str),
     /// It took too long.
     Timeout,
 }

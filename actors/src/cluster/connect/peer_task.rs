@@ -11,7 +11,7 @@ use crate::system::System;
 use posse_core::select;
 use posse_core::time::{Instant, timeout};
 use posse_net::TcpStream;
-use posse_wire::{Goodbye, HandshakeError, Role};
+use posse_wire::{CloseReason, HandshakeError, Role};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,11 +149,11 @@ async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result
         }
         Err(ConnectError::Open(_)) => Attempt::Gone(DownReason::Gone),
         Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
-            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Attempt::Failed,
+            CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
             code => Attempt::Gone(DownReason::Refused(code)),
         },
         Err(ConnectError::Refused(code, _)) => match code {
-            Goodbye::Simultaneous | Goodbye::Already | Goodbye::Overloaded => Attempt::Failed,
+            CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
             _ => Attempt::Gone(DownReason::Gone),
         },
         Err(_) => Attempt::Failed,

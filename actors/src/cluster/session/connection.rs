@@ -12,7 +12,7 @@ use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
 use posse_net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use posse_wire::{Connected, Goodbye, Violation};
+use posse_wire::{CloseReason, Established, ProtocolError};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// What arrived after READY.
     pub(crate) input: BytesMut,
-    pub(crate) connected: Connected,
+    pub(crate) connected: Established,
 }
 
 /// What the end of a connection means.
@@ -85,18 +85,18 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
         }
         Err(close_frame) => close_frame,
     };
-    if code != Goodbye::Shutdown {
+    if code != CloseReason::Shutdown {
         event!(
             WARN, "posse::node", "this node ends the connection",
             node.id = %peer.id(), node.name = %peer.name(), reason = %code, detail = %text,
         );
     }
-    peer.with_session(|session| session.leave(code, &text));
+    peer.with_session(|session| session.close(code, &text));
     peer.write_ready.notify_one();
     // The other side may be past hearing it.
     let _ = timeout(LINGER_TIME, drain_until_eof(read.as_ref())).await;
     writer.end().await;
-    if code == Goodbye::Shutdown { Disconnect::Down } else { Disconnect::Broken }
+    if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken }
 }
 
 /// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
@@ -132,7 +132,7 @@ impl Drop for InFlight<'_> {
         let bytes = std::mem::take(&mut self.bytes);
         self.peer.with_session(|session| {
             if self.written < bytes.len() {
-                session.unwritten(self.epoch, &bytes, self.written);
+                session.return_unwritten(self.epoch, &bytes, self.written);
             } else {
                 session.recycle(bytes);
             }
@@ -144,7 +144,7 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
     loop {
         loop {
             peer.flush_replies(&node);
-            let Some(bytes) = peer.with_session(|session| session.output(node.now())) else { break };
+            let Some(bytes) = peer.with_session(|session| session.poll_transmit(node.now())) else { break };
             let mut in_flight = InFlight { peer: &peer, epoch, bytes, written: 0 };
             let written = loop {
                 select! {
@@ -162,7 +162,7 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
             drop(in_flight);
             peer.let_asks_begin();
         }
-        if peer.with_session(|session| session.is_leaving()) {
+        if peer.with_session(|session| session.is_closing()) {
             // Dropping this half says that nothing follows.
             return;
         }
@@ -181,7 +181,7 @@ struct Reader<'a> {
 }
 
 /// What is said at the end of a connection that this side ends.
-pub(crate) type CloseFrame = (Goodbye, String);
+pub(crate) type CloseFrame = (CloseReason, String);
 
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
@@ -223,16 +223,16 @@ impl Reader<'_> {
             match woken {
                 // Others have said so already; there is nobody here to say goodbye for.
                 ReadEvent::Closing if peer.is_down() => return Ok(Disconnect::Down),
-                ReadEvent::Closing => return Err((Goodbye::Shutdown, String::new())),
+                ReadEvent::Closing => return Err((CloseReason::Shutdown, String::new())),
                 ReadEvent::Read(Ok(0) | Err(_)) => return Ok(Disconnect::Closed),
                 ReadEvent::Read(Ok(_)) | ReadEvent::Delivered => {}
                 ReadEvent::Time => {
                     self.intake.check(node.now())?;
                     let checked = peer.with_session(|session| {
                         if is_excused {
-                            session.excuse_silence(node.now());
+                            session.reset_idle_timeout(node.now());
                         }
-                        session.check(node.now())
+                        session.handle_timeout(node.now())
                     });
                     checked.map_err(close_frame)?;
                     peer.write_ready.notify_one();
@@ -249,7 +249,7 @@ impl Reader<'_> {
         // Without a link nothing is due: then there is no hurry.
         let idle = now + self.node.limits.silence_max;
         let due = self.peer.with_session(|session| {
-            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.deadline() }
+            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
         });
         let due = due.unwrap_or(idle).saturating_sub(now).min(self.intake.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
@@ -268,7 +268,7 @@ impl Reader<'_> {
             let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
             let (understood, allowance, has_output) = peer.with_session(|session| {
                 let understood = loop {
-                    match session.next(&mut self.intake.buffer, now) {
+                    match session.read_event(&mut self.intake.buffer, now) {
                         Ok(Some(event)) => batch.push(event),
                         Ok(None) => break Ok(()),
                         Err(violation) => break Err(violation),
@@ -305,11 +305,11 @@ enum ReadEvent {
     Time,
 }
 
-fn close_frame(violation: Violation) -> CloseFrame {
+fn close_frame(violation: ProtocolError) -> CloseFrame {
     let code = match violation {
-        Violation::Overflow => Goodbye::Overloaded,
-        Violation::Silent(_) => Goodbye::Silent,
-        _ => Goodbye::Protocol,
+        ProtocolError::ControlOverflow => CloseReason::Overloaded,
+        ProtocolError::IdleTimeout(_) => CloseReason::IdleTimeout,
+        _ => CloseReason::Protocol,
     };
     (code, violation.to_string())
 }

@@ -14,7 +14,7 @@ use bytes::{BufMut, BytesMut};
 use posse_core::sync::{Notify, Semaphore, SemaphorePermit};
 use posse_core::time::timeout;
 use posse_net::tcp::OwnedReadHalf;
-use posse_wire::{Goodbye, Limits, announced_bytes};
+use posse_wire::{CloseReason, Limits, announced_bytes};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -221,6 +221,6 @@ impl<'a> Intake<'a> {
         }
         self.was_slow.store(true, Ordering::Relaxed);
         let text = format!("a frame of {bytes} bytes comes too slowly while others wait for room");
-        Err((Goodbye::Overloaded, text))
+        Err((CloseReason::Overloaded, text))
     }
 }

@@ -20,7 +20,7 @@ use posse_core::event;
 use posse_core::lock::Mutex;
 use posse_core::sync::wait_list::wake_in_rounds;
 use posse_core::sync::{CancellationToken, Notify, oneshot};
-use posse_wire::{ActorKey, CorrelationId, Counters, Introduction, NodeId, Resolution, Session, TypeInfo};
+use posse_wire::{ActorKey, CorrelationId, Counters, NodeId, NodeInfo, Resolution, Session, TypeInfo};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -104,7 +104,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// A node that was not met yet.
-    pub(crate) fn new(node: &Arc<NodeState>, introduction: Introduction, types: &[TypeInfo]) -> Arc<Self> {
+    pub(crate) fn new(node: &Arc<NodeState>, introduction: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
         let session = Session::new(node.limits.clone(), types);
         let closing = node.closing.child_token();
         let own = (Arc::downgrade(node), node.id());
@@ -114,20 +114,20 @@ impl Peer {
     /// A node of which nothing but its id is known, and that it is gone.
     pub(crate) fn gone(node: Weak<NodeState>, id: NodeId) -> Self {
         let mut session = Session::new(posse_wire::Limits::default(), &[]);
-        session.close();
-        let introduction = Introduction { node: id, name: String::new(), address: String::new() };
+        session.terminate();
+        let introduction = NodeInfo { node: id, name: String::new(), address: String::new() };
         Self::with(Weak::new(), (node, id), introduction, session, PeerPhase::Down, CancellationToken::new())
     }
 
     fn with(
         me: Weak<Self>,
         (node, own): (Weak<NodeState>, NodeId),
-        introduction: Introduction,
+        introduction: NodeInfo,
         session: Session<Requester>,
         phase: PeerPhase,
         closing: CancellationToken,
     ) -> Self {
-        let Introduction { node: id, name, address } = introduction;
+        let NodeInfo { node: id, name, address } = introduction;
         let status =
             Status { phase, connection: None, address, is_met: false, is_started: false, down_since: Duration::ZERO };
         Self {
@@ -154,8 +154,8 @@ impl Peer {
         self.id
     }
 
-    pub(crate) fn introduction(&self) -> Introduction {
-        Introduction { node: self.id, name: self.name.to_string(), address: self.address() }
+    pub(crate) fn introduction(&self) -> NodeInfo {
+        NodeInfo { node: self.id, name: self.name.to_string(), address: self.address() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -227,7 +227,7 @@ impl Peer {
         let had_output = session.has_output();
         let result = f(&mut session);
         let wake = !had_output && session.has_output();
-        let is_wanted = !session.is_attached() && (session.waits() || session.counters().unsettled > 0);
+        let is_wanted = !session.is_attached() && (session.has_pending_requests() || session.counters().unsettled > 0);
         drop(session);
         if wake {
             self.write_ready.notify_one();
@@ -469,7 +469,7 @@ impl Peer {
         drop(connection);
         event!(INFO, "posse::node", "node down", node.id = %self.id, node.name = %self.name(), reason = %reason);
 
-        let answers = self.with_session(Session::close);
+        let answers = self.with_session(Session::terminate);
         answers.into_iter().for_each(Requester::fail);
         self.clear_remote_monitors();
         self.cancel_replies();

@@ -22,7 +22,7 @@ pub(crate) fn other() -> (Arc<NodeState>, Arc<Peer>) {
 pub(crate) fn other_with(limits: Limits) -> (Arc<NodeState>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
     let node = NodeState::new(Handle::current(), hello, limits);
-    let introduction = Introduction { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
+    let introduction = NodeInfo { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
     let peer = Peer::new(&node, introduction, &[]);
     (node, peer)
 }

@@ -13,7 +13,7 @@ use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
 use posse_core::lock::Mutex;
 use posse_core::task::panic_message;
-use posse_wire::{CorrelationId, Introduction, ReplyCode, SendError, Session};
+use posse_wire::{CorrelationId, NodeInfo, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +63,7 @@ struct ReadyReply {
     id: CorrelationId,
     expires: Option<Duration>,
     result: Result<Vec<u8>, AskError>,
-    mentioned: Vec<Introduction>,
+    mentioned: Vec<NodeInfo>,
 }
 
 impl ReadyReply {

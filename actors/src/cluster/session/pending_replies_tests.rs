@@ -153,7 +153,7 @@ fn reply_that_panics_is_an_error_whatever_it_panics_with() {
 fn third_node_that_a_reply_mentions_is_introduced_before_it() {
     in_runtime(async {
         let (node, peer) = other();
-        let introduction = Introduction { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
+        let introduction = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
         let third: Arc<dyn Remote> =
             Arc::new(RemoteActor::new(Peer::new(&node, introduction, &[]), ActorKey { slot: 1, generation: 1 }, 7));
         let mentions = |third: Arc<dyn Remote>| async move {

@@ -15,7 +15,7 @@ use crate::watch::monitor::DownCallback;
 use posse_core::event;
 use posse_core::time::Instant;
 use posse_wire::{
-    ActorKey, CorrelationId, DownCode, Event, Goodbye, Inbound as Delivery, Limits, Refused, ReplyCode, Resolution,
+    ActorKey, CloseReason, CorrelationId, Delivery, DownCode, Event, Limits, RejectReason, ReplyCode, Resolution,
     TypeKey, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -95,7 +95,7 @@ enum Settlement {
     Held(ActorKey, u32),
     /// It was held until now.
     Released(ActorKey, u32),
-    Settled(u32, Option<Refused>),
+    Settled(u32, Option<RejectReason>),
 }
 
 /// Why a message did not get into a mailbox, if it did not.
@@ -103,7 +103,7 @@ enum Outcome {
     Accepted,
     /// The mailbox is full, or no more asks may be begun.
     Blocked,
-    Rejected(Refused, ReplyCode, String),
+    Rejected(RejectReason, ReplyCode, String),
 }
 
 impl Receiver {
@@ -136,7 +136,7 @@ impl Receiver {
     pub(crate) fn handle_events(
         &mut self,
         events: impl Iterator<Item = Event<Requester>>,
-    ) -> Result<Option<Disconnect>, (Goodbye, String)> {
+    ) -> Result<Option<Disconnect>, (CloseReason, String)> {
         let mut room = false;
         let mut end = None;
         for event in events {
@@ -147,12 +147,12 @@ impl Receiver {
                     self.handle_message(message, Some((id, deadline)));
                 }
                 Event::Settled => room = true,
-                Event::Goodbye(code, text) => {
+                Event::GoAway(code, text) => {
                     event!(
                         INFO, "posse::node", "the other node ends the connection",
                         node.id = %self.peer.id(), node.name = %self.peer.name(), reason = %code, detail = %text,
                     );
-                    end = Some(if code == Goodbye::Shutdown { Disconnect::Down } else { Disconnect::Broken });
+                    end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
                 }
                 Event::Watch(id, to) => self.add_monitor(id, to)?,
                 // One question less, which may have been what others waited for.
@@ -202,9 +202,9 @@ impl Receiver {
         }
     }
 
-    fn add_monitor(&mut self, id: CorrelationId, to: ActorKey) -> Result<(), (Goodbye, String)> {
+    fn add_monitor(&mut self, id: CorrelationId, to: ActorKey) -> Result<(), (CloseReason, String)> {
         if self.peer.remote_monitor_count() >= self.node.limits.monitors_max {
-            return Err((Goodbye::Overloaded, "too many monitors".to_owned()));
+            return Err((CloseReason::Overloaded, "too many monitors".to_owned()));
         }
         match self.node.exported(to) {
             Some(endpoint) => self.peer.add_remote_monitor(id, endpoint.shared()),
@@ -217,7 +217,7 @@ impl Receiver {
         let Delivery { to, type_key, body, frame_bytes } = message;
         let id = ask.map(|(id, _)| id);
         let Some(endpoint) = self.node.exported(to) else {
-            self.reject(frame_bytes, id, Refused::Stopped, ReplyCode::NoSuchActor, "");
+            self.reject(frame_bytes, id, RejectReason::Stopped, ReplyCode::NoSuchActor, "");
             return;
         };
         let actor = endpoint.shared().id().number();
@@ -232,7 +232,7 @@ impl Receiver {
             Outcome::Accepted => self.settlements.push(Settlement::Settled(frame_bytes, None)),
             Outcome::Blocked if is_over_limit(self.backlog_messages, self.backlog_bytes, &self.node.limits) => {
                 endpoint.reserve().cancel_reserve(&mut waiter);
-                self.reject(frame_bytes, id, Refused::Full, ReplyCode::Full, "");
+                self.reject(frame_bytes, id, RejectReason::Full, ReplyCode::Full, "");
             }
             Outcome::Blocked => {
                 self.backlog_messages += 1;
@@ -248,7 +248,14 @@ impl Receiver {
         }
     }
 
-    fn reject(&mut self, frame_bytes: u32, ask: Option<CorrelationId>, refused: Refused, code: ReplyCode, text: &str) {
+    fn reject(
+        &mut self,
+        frame_bytes: u32,
+        ask: Option<CorrelationId>,
+        refused: RejectReason,
+        code: ReplyCode,
+        text: &str,
+    ) {
         self.settlements.push(Settlement::Settled(frame_bytes, Some(refused)));
         if let Some(id) = ask {
             self.peer.update_session(|session| session.reply_err(id, code, text));
@@ -268,10 +275,10 @@ impl Receiver {
         let Some((index, _)) =
             known.filter(|(_, message)| type_key.schema.is_none_or(|theirs| theirs == message.schema))
         else {
-            return Outcome::Rejected(Refused::Unreadable, ReplyCode::Incompatible, String::new());
+            return Outcome::Rejected(RejectReason::Unreadable, ReplyCode::Incompatible, String::new());
         };
         if ask.is_some_and(|(_, deadline)| deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
-            return Outcome::Rejected(Refused::Expired, ReplyCode::Expired, String::new());
+            return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
         let (delivered, _) = scope::within(self.node.clone(), || match ask {
@@ -291,8 +298,8 @@ impl Receiver {
                 Outcome::Accepted
             }
             Err(DeliveryError::Full) => Outcome::Blocked,
-            Err(DeliveryError::Stopped) => Outcome::Rejected(Refused::Stopped, ReplyCode::Stopped, String::new()),
-            Err(DeliveryError::Decode(text)) => Outcome::Rejected(Refused::Unreadable, ReplyCode::Decode, text),
+            Err(DeliveryError::Stopped) => Outcome::Rejected(RejectReason::Stopped, ReplyCode::Stopped, String::new()),
+            Err(DeliveryError::Decode(text)) => Outcome::Rejected(RejectReason::Unreadable, ReplyCode::Decode, text),
         }
     }
 
@@ -331,7 +338,7 @@ impl Receiver {
             let QueuedMessage { endpoint, to, type_key, body, frame_bytes, ask } = &message;
             let outcome = match ask {
                 Some((id, _)) if self.cancelled.remove(id) => {
-                    Outcome::Rejected(Refused::Expired, ReplyCode::Expired, String::new())
+                    Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new())
                 }
                 _ => self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask),
             };

@@ -187,9 +187,9 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
 fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
         let mut stage = Stage::new(Limits::default());
-        let bye = |code| Event::Goodbye(code, String::new());
-        assert!(matches!(stage.act(bye(Goodbye::Shutdown)), Some(Disconnect::Down)));
-        assert!(matches!(stage.act(bye(Goodbye::Protocol)), Some(Disconnect::Broken)));
+        let bye = |code| Event::GoAway(code, String::new());
+        assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
+        assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
         assert!(stage.act(Event::Unwatch(question(1))).is_none());
     });
 }
