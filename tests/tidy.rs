@@ -91,7 +91,10 @@ const WORDS: [(&str, &[&str]); 4] = [
         &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
     ),
     ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
-    ("actors/wire/src/", &["Farewell", "Goodbye", "Link", "Outbox", "Question", "Violation", "is_leaving", "overflown"]),
+    (
+        "actors/wire/src/",
+        &["Farewell", "Goodbye", "Link", "Outbox", "Question", "Violation", "is_leaving", "overflown"],
+    ),
     (
         "actors/src/",
         &[

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 async fn server(limits: Limits) -> Node {
     let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
-    node.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    node.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     node
 }
 
@@ -30,7 +30,7 @@ async fn last_words(stream: &mut TcpStream) -> Vec<u8> {
 
 async fn still_serves(node: &Node) {
     let client = Node::connect(node.local_addr().unwrap()).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     assert_eq!(tester.echo("fine".to_owned()).await.unwrap(), "fine");
 }
 
@@ -231,7 +231,7 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     let mut sent = 0;
     for name in ["one", "two", "three"] {
         let stuck = posse::spawn(Spec::new(Tester::default).capacity(1));
-        node.publish(name, stuck.share::<Testing>()).await.unwrap();
+        node.register(name, stuck.share::<Testing>()).await.unwrap();
         stuck.tell(crate::real_cluster::Stuck {}).await.unwrap();
         until(|| stuck.queued() == 0).await;
         let to = rogue.find(name).await;
@@ -266,8 +266,8 @@ async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
 
     let gone = names.remove(1);
     gone.shutdown().await;
-    node.until_down(gone.id()).await;
+    node.node_down(gone.id()).await;
     let fourth = fourth.connect(node.local_addr().unwrap()).await.unwrap();
-    assert_eq!(fourth.find::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
+    assert_eq!(fourth.whereis::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
     assert_eq!(node.peers().len(), 3);
 }

@@ -56,7 +56,7 @@ impl Proxy {
 async fn server(limits: Limits) -> (Node, LocalRef<Tester>) {
     let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
     let tester = posse::spawn(Tester::default);
-    node.publish("tester", tester.share::<Testing>()).await.unwrap();
+    node.register("tester", tester.share::<Testing>()).await.unwrap();
     (node, tester)
 }
 
@@ -88,7 +88,7 @@ async fn cut_connection_is_made_again_and_references_work_on() {
     let (server, local) = server(limits).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let ending = posse::task::spawn({
         let tester = tester.clone();
         async move { tester.closed().await }
@@ -114,7 +114,7 @@ async fn silence_is_noticed_and_another_connection_made() {
     let (server, _local) = server(quick()).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::builder().limits(quick()).connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     proxy.frozen.store(true, Ordering::Relaxed);
     // What goes into the frozen connection is lost; what comes after the silence was noticed is not.
     tester.note(1).await.unwrap();
@@ -127,7 +127,7 @@ async fn silence_is_noticed_and_another_connection_made() {
 async fn silence_alone_is_no_end_as_long_as_heartbeats_pass() {
     let (server, _local) = server(quick()).await;
     let client = Node::builder().limits(quick()).connect(server.local_addr().unwrap()).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let end = posse::time::timeout(ms(400), tester.closed()).await;
     assert!(end.is_err());
     assert_eq!(client.peers()[0].counters.lost, 0);
@@ -150,7 +150,7 @@ async fn node_that_refuses_connections_is_down_at_once() {
     let (server, _local) = server(Limits::default()).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let ending = posse::task::spawn({
         let tester = tester.clone();
         async move { tester.closed().await }

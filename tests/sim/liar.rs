@@ -100,10 +100,10 @@ async fn floods_of_every_kind_leave_every_honest_ask_answered_and_nothing_behind
     let host = idle(&sim, "host").await;
     // Not the one that rogues know: they have it sleep for as long as they like.
     let apart = a.run(async { posse::spawn(Probe::default).share::<Probing>() }).await;
-    a.with(|node| async move { node.publish("apart", apart).await }).await.unwrap();
+    a.with(|node| async move { node.register("apart", apart).await }).await.unwrap();
     find(&b, &a).await;
     find(&c, &a).await;
-    let find_apart = |node: Node| async move { node.find::<Probing>("apart").await.unwrap() };
+    let find_apart = |node: Node| async move { node.whereis::<Probing>("apart").await.unwrap() };
     let probes = [b.with(find_apart).await, find(&b, &c).await, c.with(find_apart).await];
     let floods: Vec<_> = (0..3).map(|n| host.spawn(flood(sim.clone(), a.address(), format!("rogue{n}")))).collect();
     let mut answered = 0;
@@ -121,7 +121,7 @@ async fn floods_of_every_kind_leave_every_honest_ask_answered_and_nothing_behind
     }
     let rogues =
         || a.node().unwrap().peers().into_iter().filter(|peer| peer.name.starts_with("rogue")).collect::<Vec<_>>();
-    sim.until(secs(30), "the rogues are down", || rogues().iter().all(|peer| peer.state == PeerState::Down)).await;
+    sim.wait_for(secs(30), "the rogues are down", || rogues().iter().all(|peer| peer.state == PeerState::Down)).await;
     assert!(!rogues().is_empty());
     assert!(rogues().iter().all(|peer| peer.counters.unsettled == 0));
     settled(&sim, &b, id_of(&a)).await;

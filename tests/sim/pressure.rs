@@ -47,11 +47,11 @@ async fn large_replies_to_many_asks_at_once_all_arrive(sim: Sim) {
     for n in 0..8 {
         let name = format!("extra{n}");
         a.with(move |node| async move {
-            node.publish(&name, posse::spawn(Probe::default).share::<Probing>()).await.unwrap();
+            node.register(&name, posse::spawn(Probe::default).share::<Probing>()).await.unwrap();
         })
         .await;
         let name = format!("extra{n}");
-        probes.push(b.with(move |node| async move { node.find::<Probing>(&name).await.unwrap() }).await);
+        probes.push(b.with(move |node| async move { node.whereis::<Probing>(&name).await.unwrap() }).await);
     }
     for (count, bytes) in [(64, 64 * 1024), (200, 16 * 1024), (8, 960 * 1024)] {
         let spread = sim.random_below(2) == 0;
@@ -126,14 +126,14 @@ async fn reply_that_expires_unread_makes_room(sim: Sim) {
     .await;
 }
 
-/// An actor that takes so few messages, published under a name.
+/// An actor that takes so few messages, registered under a name.
 async fn narrow(at: &SimMachine, from: &SimMachine, name: &'static str) -> ActorRef<Probing> {
     at.with(move |node| async move {
         let recipe = Spec::new(Probe::default).capacity(4);
-        node.publish(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
+        node.register(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
     })
     .await;
-    from.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
+    from.with(move |node| async move { node.whereis::<Probing>(name).await.unwrap() }).await
 }
 
 /// Actors that never return, each with more messages than the nodes have room for; others are served at once.
@@ -267,7 +267,7 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
         if state(&b, id) == Some(PeerState::Down) {
             break;
         }
-        sim.until(secs(5), "they are together, or apart for good", || {
+        sim.wait_for(secs(5), "they are together, or apart for good", || {
             matches!(state(&b, id), Some(PeerState::Connected | PeerState::Down))
         })
         .await;
@@ -296,7 +296,7 @@ async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     find(&b, &a).await;
     let far = narrow(&a, &b, "narrow").await;
-    let near = a.with(|node| async move { node.find::<Probing>("narrow").await.unwrap() }).await;
+    let near = a.with(|node| async move { node.whereis::<Probing>("narrow").await.unwrap() }).await;
     let pushing = a.spawn(async move {
         for _ in 0..200 {
             near.slow(1).within(secs(60)).await.unwrap();
@@ -339,7 +339,7 @@ async fn node_that_shuts_down_is_down_at_once(sim: Sim) {
         node.shutdown().await;
     })
     .await;
-    sim.until(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
+    sim.wait_for(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
 }
 
 /// Senders that wait for room at another node are served in the order they came, in whatever order they look, and nobody

@@ -112,8 +112,8 @@ async fn references_keep_no_node_out(sim: Sim) {
     let mut limits = Limits::default();
     limits.peers_max = 4;
     let a = sim.node("a").limits(limits).run(|node: Node| async move {
-        node.publish("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
-        node.publish("probe-a", posse::spawn(Probe::default).share::<Probing>()).await?;
+        node.register("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
+        node.register("probe-a", posse::spawn(Probe::default).share::<Probing>()).await?;
         Ok(())
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
@@ -194,7 +194,7 @@ async fn monitor_that_is_answered_with_another_kind_fires_all_the_same(sim: Sim)
         _ => watch_a_liar(&sim, &a, |liar, id| liar.session.reply_err(id, posse_wire::ReplyCode::Full, "")).await,
     }
     let near = probe_of(&a, &a).await;
-    sim.until(secs(12), "the liar is down", || {
+    sim.wait_for(secs(12), "the liar is down", || {
         a.node().unwrap().peers().iter().all(|peer| peer.state == PeerState::Down)
     })
     .await;
@@ -246,7 +246,7 @@ impl Handler<Down> for Glancer {
 #[posse::test(sim, seeds = 5)]
 async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
     let a = sim.node("a").run(|node: Node| async move {
-        Ok(node.publish("glancer", posse::spawn(|| Glancer).share::<Glancing>()).await?)
+        Ok(node.register("glancer", posse::spawn(|| Glancer).share::<Glancing>()).await?)
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
     let to = a.address();
@@ -280,8 +280,8 @@ async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
 #[posse::test(sim, seeds = 5)]
 async fn reference_that_comes_home_under_another_protocol_leads_nowhere(sim: Sim) {
     let a = sim.node("a").run(|node: Node| async move {
-        node.publish("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
-        Ok(node.publish("probe", posse::spawn(Probe::default).share::<Probing>()).await?)
+        node.register("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
+        Ok(node.register("probe", posse::spawn(Probe::default).share::<Probing>()).await?)
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
     let (to, id, pass) = (a.address(), id_of(&a), message("pass"));

@@ -1,6 +1,6 @@
 //! Nodes: processes whose actors talk to each other over TCP.
 //!
-//! A [`Node`] listens, connects, publishes actors under names and finds those of others. Behind it:
+//! A [`Node`] listens, connects, registers actors under names and finds those of others. Behind it:
 //! `state` is what a node knows, with `exports` (its own actors), `nodes` (the others) and `events`; `session` the relation to
 //! one other node, `connect` how connections to it come about, `remote` a reference to an actor there. Those two rooms alone
 //! touch sockets; the protocol itself is `posse-wire`.

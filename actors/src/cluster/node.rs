@@ -7,7 +7,7 @@ use super::events::{NodeEvent, NodeEvents};
 use super::remote::RemoteActor;
 use super::session::peer::{Peer, Requester};
 use super::state::{Joined, NodeState};
-use crate::error::{FindError, NodeError};
+use crate::error::{NodeError, WhereisError};
 use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
 use posse_core::runtime::Handle;
@@ -28,7 +28,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long a name is looked for. Specified; the default deadline of an ask.
-const FIND_TIME: Duration = Duration::from_secs(5);
+const WHEREIS_TIME: Duration = Duration::from_secs(5);
 
 /// How long joining a node may take in all. Guessed.
 const JOIN_TIME: Duration = Duration::from_secs(10);
@@ -65,11 +65,11 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 ///
 /// posse::run(async {
 ///     let server = Node::listen("127.0.0.1:0").await?;
-///     server.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
+///     server.register("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
 ///
 ///     // Most of the time this is another process.
 ///     let client = Node::connect(server.local_addr().unwrap()).await?;
-///     let tally: ActorRef<Counting> = client.find("tally").await?;
+///     let tally: ActorRef<Counting> = client.whereis("tally").await?;
 ///     assert!(!tally.is_local());
 ///     assert_eq!(tally.add(5).await?, 5);
 ///     Ok(())
@@ -266,50 +266,50 @@ impl Node {
     ///
     /// # Cancel safety
     /// It does not wait: once polled it is done.
-    pub async fn publish<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
+    pub async fn register<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
         }
         let Repr::Local(endpoint) = actor.repr() else {
-            return Err(NodeError::Setting("only an actor of this process can be published".into()));
+            return Err(NodeError::Setting("only an actor of this process can be registered".into()));
         };
-        if self.0.state.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
+        if self.0.state.register(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
     }
 
     /// Takes a name back. False if nobody had it.
-    pub fn unpublish(&self, name: &str) -> bool {
-        self.0.state.exports.unpublish(name)
+    pub fn unregister(&self, name: &str) -> bool {
+        self.0.state.exports.unregister(name)
     }
 
-    /// Looks for a published name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
+    /// Looks for a registered name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
     /// If several have it, the first answer counts.
     ///
     /// # Errors
-    /// [`FindError`].
+    /// [`WhereisError`].
     ///
     /// # Cancel safety
     /// Dropping the future gives the answer up.
-    pub async fn find<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, FindError> {
+    pub async fn whereis<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, WhereisError> {
         let protocol = protocol_id::<P>();
         let node = &self.0.state;
-        let is_other = match node.find(name, protocol) {
+        let is_other = match node.whereis(name, protocol) {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer == Resolution::WrongProtocol,
         };
-        let mut search = Search { name, failure: FindError::NotFound { name: name.into() }, lookups: Vec::new() };
+        let mut search = Search { name, failure: WhereisError::NotFound { name: name.into() }, lookups: Vec::new() };
         for peer in node.peers() {
             match Lookup::start(&peer, protocol, name) {
                 Ok(lookup) => search.lookups.push(lookup),
                 Err(SendError::Full) => {
-                    search.failure = FindError::Overloaded { name: name.into(), node: peer.name().into() };
+                    search.failure = WhereisError::Overloaded { name: name.into(), node: peer.name().into() };
                 }
                 Err(_) => {}
             }
         }
         if is_other {
-            search.failure = FindError::WrongProtocol { name: name.into(), node: self.name().into() };
+            search.failure = WhereisError::WrongProtocol { name: name.into(), node: self.name().into() };
         }
-        let found = match timeout(FIND_TIME, poll_fn(|cx| search.poll(cx))).await {
+        let found = match timeout(WHEREIS_TIME, poll_fn(|cx| search.poll(cx))).await {
             Ok(found) => found.map_err(|error| why_not_found(node, error))?,
             Err(_) => return Err(search.timeout()),
         };
@@ -382,14 +382,14 @@ impl Node {
     ///     let client_is = |state| move |peers: &[posse::cluster::PeerInfo]| {
     ///         peers.iter().any(|peer| peer.name == "client" && peer.state == state)
     ///     };
-    ///     server.until(client_is(PeerState::Connected)).await;
+    ///     server.wait_for(client_is(PeerState::Connected)).await;
     ///     client.shutdown().await;
-    ///     server.until(client_is(PeerState::Down)).await;
+    ///     server.wait_for(client_is(PeerState::Down)).await;
     ///     Ok(())
     /// })?;
     /// # posse::Result::Ok(())
     /// ```
-    pub async fn until(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
+    pub async fn wait_for(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
         let node = &self.0.state;
         loop {
             let changed = node.peers_changed.notified();
@@ -414,14 +414,14 @@ impl Node {
     /// posse::run(async {
     ///     let server = Node::listen("127.0.0.1:0").await?;
     ///     let client = Node::builder().connect(server.local_addr().unwrap()).await?;
-    ///     let server_is_down = client.until_down(server.id());
+    ///     let server_is_down = client.node_down(server.id());
     ///     server.shutdown().await;
     ///     server_is_down.await;
     ///     Ok(())
     /// })?;
     /// # posse::Result::Ok(())
     /// ```
-    pub async fn until_down(&self, node: NodeId) {
+    pub async fn node_down(&self, node: NodeId) {
         let relation = self.0.state.all_peers().into_iter().rfind(|peer| peer.id() == node);
         if let Some(peer) = relation {
             peer.wait_for(Peer::is_down).await;
@@ -557,15 +557,15 @@ fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &ConnectError
 }
 
 /// Nobody has the name. If that may be because a node is missing, it says so.
-fn why_not_found(node: &NodeState, error: FindError) -> FindError {
+fn why_not_found(node: &NodeState, error: WhereisError) -> WhereisError {
     match (error, node.misses()) {
-        (FindError::NotFound { name } | FindError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
-            FindError::Refused { name, at, code }
+        (WhereisError::NotFound { name } | WhereisError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
+            WhereisError::Refused { name, at, code }
         }
-        (FindError::NotFound { name }, Some((at, Joined::Away))) => {
+        (WhereisError::NotFound { name }, Some((at, Joined::Away))) => {
             let peers = node.peers();
             let node = peers.iter().find(|peer| listens_at(peer, &at)).map_or("", |peer| peer.name()).into();
-            FindError::NodeDown { name, node, at }
+            WhereisError::NodeDown { name, node, at }
         }
         (error, _) => error,
     }
@@ -606,12 +606,12 @@ struct Search<'n> {
     name: &'n str,
     lookups: Vec<Lookup>,
     /// Why nobody has it, as far as is known.
-    failure: FindError,
+    failure: WhereisError,
 }
 
 impl Search<'_> {
     /// The first who has the name. If nobody has it, why.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, FindError>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, WhereisError>> {
         let (mut found, name, failure) = (None, self.name, &mut self.failure);
         self.lookups.retain_mut(|lookup| {
             let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
@@ -622,11 +622,11 @@ impl Search<'_> {
                     found = Some(RemoteActor::new(peer.clone(), wire.key, wire.protocol));
                 }
                 Ok(Some(Resolution::WrongProtocol)) => {
-                    *failure = FindError::WrongProtocol { name: name.into(), node: peer.name().into() };
+                    *failure = WhereisError::WrongProtocol { name: name.into(), node: peer.name().into() };
                 }
-                Ok(None) if matches!(failure, FindError::NotFound { .. }) => {
+                Ok(None) if matches!(failure, WhereisError::NotFound { .. }) => {
                     let at = peer.address().parse().into_iter().collect();
-                    *failure = FindError::NodeDown { name: name.into(), node: peer.name().into(), at };
+                    *failure = WhereisError::NodeDown { name: name.into(), node: peer.name().into(), at };
                 }
                 _ => {}
             }
@@ -639,8 +639,8 @@ impl Search<'_> {
         }
     }
 
-    fn timeout(&self) -> FindError {
+    fn timeout(&self) -> WhereisError {
         let nodes = self.lookups.iter().map(|lookup| lookup.peer.name().into()).collect();
-        FindError::Timeout { name: self.name.into(), nodes }
+        WhereisError::Timeout { name: self.name.into(), nodes }
     }
 }

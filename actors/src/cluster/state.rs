@@ -268,14 +268,14 @@ impl NodeState {
     }
 
     /// Gives a name to an actor of this node. False if a living actor has it.
-    pub(super) fn publish(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
+    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
         let key = self.export(endpoint).key;
-        self.exports.publish(name, key)
+        self.exports.register(name, key)
     }
 
     /// Looks for a name among the actors of this node.
-    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
-        self.exports.find(name, protocol)
+    pub(super) fn whereis(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
+        self.exports.whereis(name, protocol)
     }
 
     /// The nodes that were met, each in its latest incarnation.

@@ -20,9 +20,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// Publishes the server's actor of a service.
-    pub async fn publish<P: Protocol>(&self, service: &str, actor: ActorRef<P>) -> posse::Result {
-        Ok(self.node.publish(&published(service, self.index), actor).await?)
+    /// Registers the server's actor of a service.
+    pub async fn register<P: Protocol>(&self, service: &str, actor: ActorRef<P>) -> posse::Result {
+        Ok(self.node.register(&registered_name(service, self.index), actor).await?)
     }
 
     /// Ways to the actors of a service at all servers.
@@ -32,7 +32,7 @@ impl Site {
 }
 
 /// The name of a server's actor of a service.
-pub fn published(service: &str, index: usize) -> String {
+pub fn registered_name(service: &str, index: usize) -> String {
     format!("{service}-{index}")
 }
 
@@ -68,7 +68,7 @@ impl Cluster {
         let (service, size) = (service.to_owned(), self.servers.len());
         let links = self.clients.with(move |node| async move { Links::<P>::open(&node, &service, size, None) }).await;
         let all = links.clone();
-        self.sim.until(secs(20), "the clients reach all servers", || (0..size).all(|i| all.to(i).is_some())).await;
+        self.sim.wait_for(secs(20), "the clients reach all servers", || (0..size).all(|i| all.to(i).is_some())).await;
         links
     }
 

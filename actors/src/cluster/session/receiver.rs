@@ -191,7 +191,7 @@ impl Receiver {
             }
             Event::Unwatch(id) => self.peer.remove_remote_monitor(id),
             Event::Resolve(id, protocol, name) => {
-                let answer = match self.node.find(&name, protocol) {
+                let answer = match self.node.whereis(&name, protocol) {
                     Ok((_, key)) => Resolution::Found(WireRef { node: self.node.id(), key, protocol }),
                     Err(answer) => answer,
                 };
