@@ -93,7 +93,7 @@ const WORDS: [(&str, &[&str]); 4] = [
     ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
     (
         "actors/wire/src/",
-        &["Farewell", "Goodbye", "Link", "Outbox", "Question", "Violation", "is_leaving", "overflown"],
+        &["Farewell", "Goodbye", "Limits", "Link", "Outbox", "Question", "Violation", "is_leaving", "overflown"],
     ),
     (
         "actors/src/",
@@ -102,8 +102,10 @@ const WORDS: [(&str, &[&str]); 4] = [
             "DeadReason",
             "Debt",
             "Goodbye",
+            "FindError",
             "LastWords",
             "Ledger",
+            "Limits",
             "LocalOp",
             "Owed",
             "RemoteRef",

@@ -1,7 +1,7 @@
 //! Nodes over real sockets on loopback: names, messages, references, monitors, accounting, and what breaks.
 
 use crate::common::{elsewhere, join};
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::{AskError, NodeError, WhereisError};
 use std::time::Duration;
@@ -321,16 +321,16 @@ async fn every_accepted_message_is_acknowledged_refused_or_waits() {
 
 #[posse::test]
 async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
-    let limits = {
-        let mut limits = Limits::default();
-        limits.unsettled_bytes_max = 64 * 1024;
-        limits
+    let config = {
+        let mut config = NodeConfig::default();
+        config.unsettled_bytes_max = 64 * 1024;
+        config
     };
-    let server = Node::builder().name("a").limits(limits.clone()).listen("127.0.0.1:0").await.unwrap();
+    let server = Node::builder().name("a").config(config.clone()).listen("127.0.0.1:0").await.unwrap();
     let slow = posse::spawn(Spec::new(Tester::default).capacity(4));
     server.register("slow", slow.share::<Testing>()).await.unwrap();
     server.register("quick", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
-    let client = Node::builder().limits(limits).connect(server.local_addr().unwrap()).await.unwrap();
+    let client = Node::builder().config(config).connect(server.local_addr().unwrap()).await.unwrap();
     let slow_ref: ActorRef<Testing> = client.whereis("slow").await.unwrap();
     let quick: ActorRef<Testing> = client.whereis("quick").await.unwrap();
 
@@ -357,9 +357,9 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
 
 #[posse::test]
 async fn sizes_are_bounded_on_both_ways() {
-    let mut limits = Limits::default();
-    limits.message_bytes_max = 100_000;
-    let server = Node::builder().name("a").limits(limits).listen("127.0.0.1:0").await.unwrap();
+    let mut config = NodeConfig::default();
+    config.message_bytes_max = 100_000;
+    let server = Node::builder().name("a").config(config).listen("127.0.0.1:0").await.unwrap();
     server.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     let (_client, tester) = client(&server).await;
     let large = "x".repeat(99_000);

@@ -2,7 +2,7 @@
 
 use crate::real_cluster::{Tester, Testing, until};
 use bytes::BytesMut;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse_wire::{
     ActorKey, AwaitHello, CorrelationId, Established, Event, Hello, ReplyCode, Resolution, Role, Session, TypeInfo,
@@ -10,8 +10,8 @@ use posse_wire::{
 };
 use std::time::Duration;
 
-async fn server(limits: Limits) -> Node {
-    let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
+async fn server(config: NodeConfig) -> Node {
+    let node = Node::builder().name("server").config(config).listen("127.0.0.1:0").await.unwrap();
     node.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     node
 }
@@ -36,7 +36,7 @@ async fn still_serves(node: &Node) {
 
 #[posse::test]
 async fn strangers_are_shown_the_door() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let tls = [0x16, 3, 1, 0, 5];
     let huge_hello = b"POSS\x01\x01\0\0\xff\xff\xff\x7f\0\0\0\0";
     let greetings = [&b"GET / HTTP/1.1\r\n\r\n"[..], &tls, huge_hello, b"POSS\x09\x09\0\0\0\0\0\0\0\0\0\0", &[0; 4096]];
@@ -53,9 +53,9 @@ async fn strangers_are_shown_the_door() {
 
 #[posse::test]
 async fn who_does_not_introduce_itself_in_time_is_closed() {
-    let mut limits = Limits::default();
-    limits.handshake = Duration::from_millis(50);
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.handshake_timeout = Duration::from_millis(50);
+    let node = server(config).await;
     let mut silent = stranger(&node).await;
     let mut half = stranger(&node).await;
     half.write_all(b"POSS\x01\x01").await.unwrap();
@@ -66,9 +66,9 @@ async fn who_does_not_introduce_itself_in_time_is_closed() {
 
 #[posse::test]
 async fn of_too_many_half_open_connections_the_oldest_goes() {
-    let mut limits = Limits::default();
-    limits.half_open_max = 4;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.half_open_max = 4;
+    let node = server(config).await;
     let mut silent = Vec::new();
     for _ in 0..12 {
         silent.push(stranger(&node).await);
@@ -98,8 +98,8 @@ impl Rogue {
 
     pub async fn enter_as(node: &Node, name: &str, incarnation: u64) -> Self {
         let mut stream = stranger(node).await;
-        let limits = Limits::default();
-        let hello = Hello::new("default", name, incarnation, "", &limits).unwrap();
+        let config = NodeConfig::default();
+        let hello = Hello::new("default", name, incarnation, "", &config).unwrap();
         let (greeting, out) = AwaitHello::new(Role::Initiator, hello);
         stream.write_all(&out).await.unwrap();
         let mut input = BytesMut::new();
@@ -117,7 +117,7 @@ impl Rogue {
             }
             stream.read_buf(&mut input).await.unwrap();
         };
-        let mut session = Session::new(limits, &[]);
+        let mut session = Session::new(config, &[]);
         session.attach(connected, NOW);
         let mut rogue = Self { stream, input, session, tester: ActorKey::NODE };
         rogue.tester = rogue.find("tester").await;
@@ -162,7 +162,7 @@ impl Rogue {
 
 #[posse::test]
 async fn frames_that_break_the_rules_end_the_connection_with_a_word() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let too_long = [0xff, 0xff, 0xff, 0x7f, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let too_short = [3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let unknown_kind = [16, 0, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -187,7 +187,7 @@ async fn frames_that_break_the_rules_end_the_connection_with_a_word() {
 
 #[posse::test]
 async fn bodies_that_cannot_be_read_cost_that_message_alone() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let mut rogue = Rogue::enter(&node).await;
     let (to, echo) = (rogue.tester, Rogue::schema_of_echo());
     let bomb = u64::MAX.to_le_bytes();
@@ -209,7 +209,7 @@ async fn bodies_that_cannot_be_read_cost_that_message_alone() {
 
 #[posse::test]
 async fn answers_that_nobody_asked_for_are_dropped() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let mut rogue = Rogue::enter(&node).await;
     let id = CorrelationId { slot: 7, generation: 7 };
     rogue.session.reply(id, b"unasked", None).unwrap();
@@ -223,9 +223,9 @@ async fn answers_that_nobody_asked_for_are_dropped() {
 #[posse::test]
 async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     const HELD: u64 = 10;
-    let mut limits = Limits::default();
-    limits.unsettled_max = HELD as usize;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.unsettled_max = HELD as usize;
+    let node = server(config).await;
     let mut rogue = Rogue::enter(&node).await;
     let (to_tester, echo, body) = (rogue.tester, Rogue::schema_of_echo(), 0_u64.to_le_bytes());
     let mut sent = 0;
@@ -253,9 +253,9 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
 
 #[posse::test]
 async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
-    let mut limits = Limits::default();
-    limits.peers_max = 3;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.peers_max = 3;
+    let node = server(config).await;
     let mut names = Vec::new();
     for name in ["one", "two", "three"] {
         names.push(Node::builder().name(name).connect(node.local_addr().unwrap()).await.unwrap());

@@ -4,7 +4,7 @@ use crate::probe::{
     echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled, state, until_closed,
 };
 use crate::rogue::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::time::{sleep, timeout};
@@ -81,9 +81,9 @@ async fn node_without_power_is_down_after_silence_and_grace(sim: Sim) {
     let off = sim.elapsed();
     assert_eq!(echo(&b, &probe, secs(60)).await, Err(AskError::NodeDown));
     let took = sim.elapsed() - off;
-    let limits = Limits::default();
-    let most = limits.silence_max + limits.grace + secs(2);
-    assert!(took > limits.grace && took < most, "{took:?}");
+    let config = NodeConfig::default();
+    let most = config.max_idle_timeout + config.down_after + secs(2);
+    assert!(took > config.down_after && took < most, "{took:?}");
     assert_eq!(state(&b, id), Some(PeerState::Down));
     settled(&sim, &b, id).await;
 }

@@ -2,7 +2,7 @@
 
 use crate::probe::{Probing, echo, find, id_of, idle, moment, server, state};
 use posse::ExitReason;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::sync::oneshot;
@@ -62,7 +62,7 @@ async fn death_of_a_node_that_only_connected_is_seen_in_a_moment(sim: Sim) {
     sim.kill(&host).await;
     sim.wait_for(secs(1), "it is down", || state(&a, id) == Some(PeerState::Down)).await;
     let took = sim.elapsed() - killed;
-    assert!(took < Limits::default().return_wait + ms(10), "{took:?}");
+    assert!(took < NodeConfig::default().return_timeout + ms(10), "{took:?}");
 }
 
 /// A connection that is reset while both nodes live is there again after two round trips, whichever of them listens.

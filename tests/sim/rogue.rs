@@ -4,7 +4,7 @@
 
 use crate::probe::{Probing, message, until_closed};
 use bytes::BytesMut;
-use posse::cluster::Limits;
+use posse::cluster::NodeConfig;
 use posse::prelude::*;
 use posse::sim::Sim;
 use posse::time::timeout;
@@ -87,7 +87,7 @@ impl Rogue {
 
     /// Gets in as an incarnation of a node.
     pub async fn join(node: SocketAddr, name: &str, incarnation: u64) -> Self {
-        let hello = Hello::new("default", name, incarnation, "", &Limits::default()).unwrap();
+        let hello = Hello::new("default", name, incarnation, "", &NodeConfig::default()).unwrap();
         let stream = TcpStream::connect(node).await.unwrap();
         Self::shake_hands(stream, Role::Initiator, hello).await.unwrap()
     }
@@ -111,13 +111,13 @@ impl Rogue {
             }
             more(&mut stream, &mut input).await?;
         };
-        let mut session = Session::new(Limits::default(), &[]);
+        let mut session = Session::new(NodeConfig::default(), &[]);
         session.attach(connected, NOW);
         Some(Self { stream, input, session, probe: ActorKey::NODE })
     }
 
     pub fn hello(name: &str) -> Hello {
-        Hello::new("default", name, 1, "", &Limits::default()).unwrap()
+        Hello::new("default", name, 1, "", &NodeConfig::default()).unwrap()
     }
 
     pub async fn flush(&mut self) {

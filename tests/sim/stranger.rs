@@ -5,7 +5,7 @@ use crate::probe::{Probe, Probing, echo, find, id_of, idle, message, moment, pro
 use crate::rogue::Rogue;
 use bytes::BytesMut;
 use posse::NodeId;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{sleep, timeout};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Says hello as somebody, waits for what is said in return, and leaves.
 async fn claim(to: SocketAddr, name: &str, incarnation: u64, address: &str) {
-    let mut hello = Hello::new("default", name, incarnation, address, &Limits::default()).unwrap();
+    let mut hello = Hello::new("default", name, incarnation, address, &NodeConfig::default()).unwrap();
     hello.incarnation = incarnation;
     let mut stream = TcpStream::connect(to).await.unwrap();
     let (greeting, bytes) = AwaitHello::new(Role::Initiator, hello);
@@ -109,9 +109,9 @@ impl Handler<Hold> for Holder {
 /// References to nodes that nobody speaks to take no place of a node that comes, however many a program holds.
 #[posse::test(sim, seeds = 10)]
 async fn references_keep_no_node_out(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.peers_max = 4;
-    let a = sim.node("a").limits(limits).run(|node: Node| async move {
+    let mut config = NodeConfig::default();
+    config.peers_max = 4;
+    let a = sim.node("a").config(config).run(|node: Node| async move {
         node.register("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
         node.register("probe-a", posse::spawn(Probe::default).share::<Probing>()).await?;
         Ok(())

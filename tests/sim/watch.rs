@@ -1,7 +1,7 @@
 //! Failure scenarios of monitors, numbered as in the design of the node protocol.
 
 use crate::probe::{Probe, Probing, find, id_of, moment, numbers, seen, server, state};
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
@@ -184,9 +184,9 @@ impl Handler<Down> for Guest {
 /// Watch 38: a monitor that was cancelled, or whose watcher has ended, leaves nothing at the other node, where its kind is bounded.
 #[posse::test(sim, seeds = 10)]
 async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.monitors_max = 4;
-    let (a, b) = (server(&sim, "a").limits(limits).await, server(&sim, "b").await);
+    let mut config = NodeConfig::default();
+    config.monitors_max = 4;
+    let (a, b) = (server(&sim, "a").config(config).await, server(&sim, "b").await);
     find(&b, &a).await;
     let target = register(&a, "target", 16).await;
     let far = lookup(&b, "target").await;

@@ -79,9 +79,9 @@ pub enum DownReason {
     /// Nobody listens at its address any more, or somebody else.
     Gone,
     /// It does not listen, its connection ended, and it did not come back within
-    /// [`Limits::return_wait`](super::Limits::return_wait).
+    /// [`NodeConfig::return_timeout`](super::NodeConfig::return_timeout).
     Died,
-    /// It stayed away for [`Limits::grace`](super::Limits::grace).
+    /// It stayed away for [`NodeConfig::down_after`](super::NodeConfig::down_after).
     Unreachable,
     /// A later incarnation of it was met.
     Replaced,

@@ -7,7 +7,7 @@
 //!
 //! # Delivery
 //! At most once, in the order of sending from one actor to another. A connection that breaks is made again; what was on
-//! its way then is lost and counted. A node that stays away for [`Limits::grace`] is *down*, for good: references to it
+//! its way then is lost and counted. A node that stays away for [`NodeConfig::down_after`] is *down*, for good: references to it
 //! answer `NodeDown`, monitors fire. The same name started again is another node, and so is a node that was declared down
 //! while it lived: it comes back by itself, as a new incarnation. [`Node::events`] tells of all that.
 
@@ -23,4 +23,4 @@ mod wire_log;
 
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
-pub use posse_wire::{CloseReason, Counters, Limits, NodeId};
+pub use posse_wire::{CloseReason, Counters, NodeConfig, NodeId};

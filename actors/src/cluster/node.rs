@@ -16,7 +16,7 @@ use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
-    CloseReason, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
+    CloseReason, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, NAME_BYTES_MAX, NodeConfig, NodeId,
     Resolution, SendError,
 };
 use std::fmt;
@@ -123,7 +123,7 @@ pub enum PeerState {
 pub struct NodeBuilder {
     name: Option<String>,
     cluster: String,
-    limits: Limits,
+    config: NodeConfig,
 }
 
 impl NodeBuilder {
@@ -139,9 +139,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets the bounds.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    /// Sets bounds and times.
+    pub fn config(mut self, config: NodeConfig) -> Self {
+        self.config = config;
         self
     }
 
@@ -181,20 +181,20 @@ impl NodeBuilder {
 
     fn build(self, address: &str) -> Result<Arc<NodeState>, NodeError> {
         let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
-        self.limits.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
+        self.config.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
         let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
         let clock = u64::try_from(handle.unix_time().as_micros()).unwrap_or(INCARNATION_MAX);
         let incarnation = clock.min(INCARNATION_MAX);
-        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.limits)
+        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.config)
             .map_err(|error| NodeError::Setting(error.to_string().into()))?;
-        Ok(NodeState::new(handle, hello, self.limits))
+        Ok(NodeState::new(handle, hello, self.config))
     }
 }
 
 impl Node {
     /// Returns the settings of a node to be.
     pub fn builder() -> NodeBuilder {
-        NodeBuilder { name: None, cluster: "default".to_owned(), limits: Limits::default() }
+        NodeBuilder { name: None, cluster: "default".to_owned(), config: NodeConfig::default() }
     }
 
     /// Starts a node that listens; see [`NodeBuilder::listen`].
@@ -243,7 +243,7 @@ impl Node {
                         if let Some(peer) = connected_at(node, &addresses) {
                             return Ok(peer);
                         }
-                        let _ = timeout(node.limits.redial_min, connected).await;
+                        let _ = timeout(node.config.reconnect_min, connected).await;
                     }
                     result => return result.map_err(|error| node_error(error, &addresses)),
                 }
@@ -401,7 +401,7 @@ impl Node {
     }
 
     /// Waits until another node is down, as Erlang's `monitor_node` does: it said goodbye, it refuses connections,
-    /// another incarnation has taken its place, or it stayed away for [`Limits::grace`]. Completes at once for a node
+    /// another incarnation has taken its place, or it stayed away for [`NodeConfig::down_after`]. Completes at once for a node
     /// that this one does not know.
     ///
     /// # Cancel safety

@@ -19,7 +19,7 @@ use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
 use posse_core::time::{Backoff, Instant};
 use posse_wire::{
-    ActorKey, CloseReason, Hello, INCARNATION_MAX, Limits, NodeId, NodeInfo, Resolution, TypeInfo, WireRef,
+    ActorKey, CloseReason, Hello, INCARNATION_MAX, NodeConfig, NodeId, NodeInfo, Resolution, TypeInfo, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ pub(crate) struct NodeState {
     /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
     /// As the program set them; they do not change.
-    pub(crate) limits: Limits,
+    pub(crate) config: NodeConfig,
     /// The runtime of all tasks of the node.
     pub(super) handle: Handle,
     /// Everything that the node runs ends with it. Cancelled by [`close`](Self::close), parent of each peer's.
@@ -105,7 +105,7 @@ pub(super) enum Admission {
 }
 
 impl NodeState {
-    pub(super) fn new(handle: Handle, hello: Hello, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(handle: Handle, hello: Hello, config: NodeConfig) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             name_hash: hello.node().name_hash,
@@ -121,19 +121,19 @@ impl NodeState {
             events: Ring::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
-            long_frames: LongFrames::new(&limits),
+            long_frames: LongFrames::new(&config),
             types: Mutex::default(),
-            nodes: Mutex::new(Nodes::new(limits.peers_max)),
+            nodes: Mutex::new(Nodes::new(config.peers_max)),
             joined_at: Mutex::default(),
             half_open: Mutex::default(),
-            limits,
+            config,
             handle,
         })
     }
 
     /// How long to wait between attempts to reach a node.
     pub(super) fn reconnect_backoff(&self) -> Backoff {
-        Backoff::exponential(self.limits.redial_min..self.limits.redial_max)
+        Backoff::exponential(self.config.reconnect_min..self.config.reconnect_max)
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -186,7 +186,7 @@ impl NodeState {
         // is a lie it has an effect now and then, on a node whose program asked the liar.
         let now = (self.now().as_millis() as u64).max(1);
         let before = self.renewed_at.load(Ordering::Relaxed);
-        let lately = before > 0 && now < before + self.limits.grace.as_millis() as u64;
+        let lately = before > 0 && now < before + self.config.down_after.as_millis() as u64;
         if !peer.is_met() && self.is_confirmed.load(Ordering::Relaxed) && (!is_chosen || lately) {
             return false;
         }
@@ -405,7 +405,7 @@ impl NodeState {
         let mut half_open = self.half_open.lock();
         half_open.retain(|handshake| !handshake.is_finished());
         half_open.push_back(handshake);
-        let oldest = if half_open.len() > self.limits.half_open_max { half_open.pop_front() } else { None };
+        let oldest = if half_open.len() > self.config.half_open_max { half_open.pop_front() } else { None };
         drop(half_open);
         if let Some(oldest) = oldest {
             oldest.abort();
@@ -426,7 +426,7 @@ impl RefScope for NodeState {
     }
 
     fn decoded_bytes_max(&self) -> usize {
-        self.limits.decoded_bytes_max
+        self.config.decoded_bytes_max
     }
 
     fn import(&self, wire: WireRef) -> Repr {

@@ -4,10 +4,10 @@ use super::*;
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 
-fn in_runtime(limits: Limits, test: impl AsyncFnOnce(Arc<NodeState>)) {
+fn in_runtime(config: NodeConfig, test: impl AsyncFnOnce(Arc<NodeState>)) {
     Builder::new_current_thread().build().unwrap().block_on(async {
-        let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
-        test(NodeState::new(Handle::current(), hello, limits)).await;
+        let hello = Hello::new("c", "me", 5, "", &config).unwrap();
+        test(NodeState::new(Handle::current(), hello, config)).await;
     });
 }
 
@@ -20,7 +20,7 @@ fn peer(node: &Arc<NodeState>, name: &str) -> Arc<Peer> {
 
 #[test]
 fn node_that_nobody_knows_takes_the_incarnation_after_the_last_one_seen() {
-    in_runtime(Limits::default(), async |node| {
+    in_runtime(NodeConfig::default(), async |node| {
         assert!(node.on_stale(5, 9));
         assert_eq!(node.id().incarnation, 10);
         // What an attempt is told that began before is of no use any more.
@@ -34,7 +34,7 @@ fn node_that_nobody_knows_takes_the_incarnation_after_the_last_one_seen() {
 
 #[test]
 fn node_that_others_know_does_not_outdo_whoever_took_its_name() {
-    in_runtime(Limits::default(), async |node| {
+    in_runtime(NodeConfig::default(), async |node| {
         let other = peer(&node, "other");
         assert!(node.meet(&other, "a:1", 5));
         assert!(!node.on_stale(5, 9));
@@ -45,7 +45,7 @@ fn node_that_others_know_does_not_outdo_whoever_took_its_name() {
 
 #[test]
 fn only_who_met_a_node_can_declare_it_down() {
-    in_runtime(Limits::default(), async |node| {
+    in_runtime(NodeConfig::default(), async |node| {
         let (other, liar) = (peer(&node, "other"), peer(&node, "liar"));
         assert!(node.meet(&other, "a:1", 5));
         assert!(!node.on_quarantined(5, &liar, false));
@@ -67,7 +67,7 @@ fn only_who_met_a_node_can_declare_it_down() {
 
 #[test]
 fn later_incarnation_replaces_the_former_when_it_is_met() {
-    in_runtime(Limits::default(), async |node| {
+    in_runtime(NodeConfig::default(), async |node| {
         let former = peer(&node, "other");
         assert!(node.meet(&former, "a:1", 5));
         let id = NodeId { incarnation: 2, ..former.id() };
@@ -85,9 +85,9 @@ fn later_incarnation_replaces_the_former_when_it_is_met() {
 
 #[test]
 fn of_connections_that_say_nothing_the_oldest_goes() {
-    let mut limits = Limits::default();
-    limits.half_open_max = 2;
-    in_runtime(limits, async |node| {
+    let mut config = NodeConfig::default();
+    config.half_open_max = 2;
+    in_runtime(config, async |node| {
         let pending: Vec<_> = (0..4).map(|_| node.handle.spawn(std::future::pending::<()>())).collect();
         let mut left = Vec::new();
         for task in &pending {
@@ -105,12 +105,12 @@ fn of_connections_that_say_nothing_the_oldest_goes() {
 
 #[test]
 fn node_that_was_down_for_longest_makes_place() {
-    let mut limits = Limits::default();
-    limits.peers_max = 2;
-    in_runtime(limits, async |node| {
+    let mut config = NodeConfig::default();
+    config.peers_max = 2;
+    in_runtime(config, async |node| {
         let (first, second) = (peer(&node, "first"), peer(&node, "second"));
         assert!(node.meet(&first, "", 5) && node.meet(&second, "", 5));
-        let hello = Hello::new("c", "third", 1, "", &Limits::default()).unwrap();
+        let hello = Hello::new("c", "third", 1, "", &NodeConfig::default()).unwrap();
         assert!(matches!(node.admit(&hello, true), Admission::Reject(CloseReason::Overloaded, ..)));
         second.mark_down(DownReason::Left);
         let Admission::Accept(third) = node.admit(&hello, true) else { panic!("there is a place") };

@@ -11,8 +11,8 @@ const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
 type Side = Session<&'static str>;
 
 fn joined() -> (Side, Side) {
-    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
-    let (mut a, mut b) = (Session::new(Limits::default(), &[]), Session::new(Limits::default(), &[ADD]));
+    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
+    let (mut a, mut b) = (Session::new(NodeConfig::default(), &[]), Session::new(NodeConfig::default(), &[ADD]));
     let (initiator, mut to_b) = AwaitHello::new(Role::Initiator, hello("a"));
     let (acceptor, _) = AwaitHello::new(Role::Acceptor, hello("b"));
     let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().accept(&[ADD]);
@@ -83,7 +83,7 @@ fn questions_for_names_are_bounded_and_make_room_however_they_end() {
 /// A node that is down may be remembered for long.
 #[test]
 fn closed_session_keeps_nothing_but_its_counters() {
-    let mut a: Session<u32> = Session::new(Limits::default(), &[ADD]);
+    let mut a: Session<u32> = Session::new(NodeConfig::default(), &[ADD]);
     for n in 0..100 {
         let name = format!("third-{n}");
         let node = crate::ids::NodeId { name_hash: n, incarnation: 1 };

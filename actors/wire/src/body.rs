@@ -1,9 +1,9 @@
 //! The bodies of control frames, laid out by hand so that no codec can ever break a handshake. Each has its table.
 
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
+use crate::config::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::frame::FrameError;
 use crate::ids::{ActorKey, NodeId, WireRef};
-use crate::limits::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::loads::Load;
 use crate::types::TypeInfo;
 use bytes::{Buf, BufMut};

@@ -2,10 +2,10 @@
 
 use crate::body::{Ack, GoAwayBody, Heartbeat, write_held};
 use crate::code::RejectReason;
+use crate::config::{HELD_PER_FRAME_MAX, NodeConfig};
 use crate::frame::{FrameKind, Header};
 use crate::handshake::write_all_types;
 use crate::ids::ActorKey;
-use crate::limits::{HELD_PER_FRAME_MAX, Limits};
 use crate::loads::{Load, Told};
 use crate::types::TypeInfo;
 use bytes::BytesMut;
@@ -101,21 +101,21 @@ impl ConnectionState {
     }
 
     /// True if an acknowledgement cannot wait.
-    pub(crate) fn ack_is_due(&self, limits: &Limits, now: Duration) -> bool {
-        self.ack_since.is_some_and(|since| now >= since + limits.ack_delay)
-            || self.ack.bytes - self.ack_told.bytes >= limits.unsettled_bytes_max as u64 / 8
-            || self.ack.settled - self.ack_told.settled >= (limits.unsettled_max as u64).div_ceil(8)
+    pub(crate) fn ack_is_due(&self, config: &NodeConfig, now: Duration) -> bool {
+        self.ack_since.is_some_and(|since| now >= since + config.ack_delay)
+            || self.ack.bytes - self.ack_told.bytes >= config.unsettled_bytes_max as u64 / 8
+            || self.ack.settled - self.ack_told.settled >= (config.unsettled_max as u64).div_ceil(8)
     }
 
     /// When the other side is to be asked for a sign of life.
-    pub(crate) fn ping_at(&self, limits: &Limits) -> Duration {
-        self.last_frame_at.max(self.last_ping_at) + limits.heartbeat
+    pub(crate) fn ping_at(&self, config: &NodeConfig) -> Duration {
+        self.last_frame_at.max(self.last_ping_at) + config.keep_alive_interval
     }
 
     /// When there is something to say though nothing happened, or the connection must end.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Duration {
-        let ack = self.ack_since.map_or(Duration::MAX, |since| since + limits.ack_delay);
-        self.ping_at(limits).min(ack).min(self.last_progress_at + limits.silence_max)
+    pub(crate) fn deadline(&self, config: &NodeConfig) -> Duration {
+        let ack = self.ack_since.map_or(Duration::MAX, |since| since + config.ack_delay);
+        self.ping_at(config).min(ack).min(self.last_progress_at + config.max_idle_timeout)
     }
 
     /// Writes what this connection has to say besides what the session sends.

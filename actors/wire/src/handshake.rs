@@ -3,7 +3,7 @@
 //! Each stage is a type that only the one before yields: [`AwaitHello`] reads the other side's HELLO, [`HelloReceived`] holds
 //! it until the node has decided, [`AwaitReady`] waits for READY, [`Established`] opens the way to a
 //! [`Session`](crate::Session). Whoever drives it puts one deadline over all of it:
-//! [`Limits::handshake`](crate::Limits::handshake).
+//! [`NodeConfig::handshake_timeout`](crate::NodeConfig::handshake_timeout).
 //!
 //! ```text
 //! initiator                         acceptor
@@ -14,9 +14,9 @@
 
 use crate::body::{GoAwayBody, Ready, read_types, write_types};
 use crate::code::CloseReason;
+use crate::config::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
 use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::hello::{CODEC, Hello, VERSION};
-use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
 use crate::types::{PeerTypes, TypeInfo};
 use bytes::BytesMut;
 use std::fmt;

@@ -1,11 +1,11 @@
 //! Two handshakes against each other, and against what strangers send.
 
 use super::*;
-use crate::limits::Limits;
+use crate::config::NodeConfig;
 use proptest::prelude::*;
 
 fn hello(cluster: &str, name: &str) -> Hello {
-    Hello::new(cluster, name, 1, "", &Limits::default()).unwrap()
+    Hello::new(cluster, name, 1, "", &NodeConfig::default()).unwrap()
 }
 
 const TYPES: [TypeInfo; 2] = [TypeInfo { id: 1, schema: 2 }, TypeInfo { id: 3, schema: 4 }];

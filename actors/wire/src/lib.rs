@@ -13,17 +13,17 @@
 //!
 //! # Examples
 //! ```
-//! use posse_wire::{ActorKey, Event, AwaitHello, Hello, Limits, Role, Session, TypeInfo};
+//! use posse_wire::{ActorKey, Event, AwaitHello, Hello, NodeConfig, Role, Session, TypeInfo};
 //! use std::time::Duration;
 //!
-//! let (now, limits) = (Duration::ZERO, Limits::default());
+//! let (now, config) = (Duration::ZERO, NodeConfig::default());
 //! let add = TypeInfo { id: 1, schema: 1 };
-//! let mut alice: Session<&str> = Session::new(limits.clone(), &[]);
-//! let mut bob: Session<&str> = Session::new(limits.clone(), &[add]);
+//! let mut alice: Session<&str> = Session::new(config.clone(), &[]);
+//! let mut bob: Session<&str> = Session::new(config.clone(), &[add]);
 //!
 //! // Two nodes, joined in memory.
-//! let (greeting_a, mut to_bob) = AwaitHello::new(Role::Initiator, Hello::new("c", "alice", 1, "", &limits)?);
-//! let (greeting_b, _) = AwaitHello::new(Role::Acceptor, Hello::new("c", "bob", 1, "", &limits)?);
+//! let (greeting_a, mut to_bob) = AwaitHello::new(Role::Initiator, Hello::new("c", "alice", 1, "", &config)?);
+//! let (greeting_b, _) = AwaitHello::new(Role::Acceptor, Hello::new("c", "bob", 1, "", &config)?);
 //! let (mut at_bob, mut to_alice) = greeting_b.read(&mut to_bob)?.expect("all of it").accept(&[add]);
 //! let (mut at_alice, mut to_bob) = greeting_a.read(&mut to_alice)?.expect("all of it").accept(&[]);
 //! alice.attach(at_alice.read(&mut to_alice)?.expect("all of it"), now);
@@ -40,13 +40,13 @@
 
 mod body;
 mod code;
+mod config;
 mod connection;
 mod event;
 mod frame;
 mod handshake;
 mod hello;
 mod ids;
-mod limits;
 mod loads;
 mod pace;
 mod send_queue;
@@ -56,12 +56,12 @@ mod types;
 
 pub use body::{DownBody, NodeInfo, Resolution};
 pub use code::{CloseReason, DownCode, RejectReason, ReplyCode};
+pub use config::{ConfigError, INCARNATION_MAX, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX, NodeConfig};
 pub use event::{Delivery, Event, ProtocolError, SendError};
 pub use frame::{FrameError, FrameKind, announced_bytes};
 pub use handshake::{AwaitHello, AwaitReady, Established, HandshakeError, HelloReceived, Role};
 pub use hello::Hello;
 pub use ids::{ActorKey, CorrelationId, NodeId, WireRef, fnv1a64};
-pub use limits::{INCARNATION_MAX, LimitError, Limits, MESSAGE_BYTES_CEILING, NAME_BYTES_MAX};
 pub use send_queue::Counters;
 pub use session::Session;
 pub use slab::Slab;

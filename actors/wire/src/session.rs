@@ -2,16 +2,16 @@
 //!
 //! It outlives connections. All frames leave in one order, so a `Down` cannot overtake a message. Invariants: every
 //! token that was taken in is given out once, with an answer, by [`Session::cancel`] or by [`Session::terminate`]; of what
-//! the other side can cause, everything is bounded by [`Limits`].
+//! the other side can cause, everything is bounded by [`NodeConfig`].
 
 use crate::body::{GoAwayBody, NodeInfo, Resolution, write_coded, write_resolve};
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
+use crate::config::{NodeConfig, RESOLVES_MAX};
 use crate::connection::{Closing, ConnectionState};
 use crate::event::{ProtocolError, SendError};
 use crate::frame::{FrameKind, Header};
 use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::limits::{Limits, RESOLVES_MAX};
 use crate::loads::Load;
 use crate::pace::Pace;
 use crate::send_queue::{Counters, SendQueue};
@@ -40,7 +40,7 @@ enum PendingRequest {
 /// The relation of this node to another one.
 #[derive(Debug)]
 pub struct Session<T> {
-    limits: Limits,
+    config: NodeConfig,
     own_types: Vec<TypeInfo>,
     peer_types: PeerTypes,
     peer_bytes_max: u32,
@@ -59,11 +59,11 @@ pub struct Session<T> {
 
 impl<T> Session<T> {
     /// Not connected yet. What is sent waits.
-    pub fn new(limits: Limits, own_types: &[TypeInfo]) -> Self {
+    pub fn new(config: NodeConfig, own_types: &[TypeInfo]) -> Self {
         Self {
-            peer_bytes_max: limits.message_bytes_max,
-            pace: Pace::new(limits.reply_budget(), limits.message_bytes_max as usize),
-            limits,
+            peer_bytes_max: config.message_bytes_max,
+            pace: Pace::new(config.reply_budget(), config.message_bytes_max as usize),
+            config,
             own_types: own_types.to_vec(),
             peer_types: PeerTypes::default(),
             connection: None,
@@ -83,9 +83,9 @@ impl<T> Session<T> {
         self.detach();
         self.epochs += 1;
         self.peer_types = connected.types;
-        self.peer_bytes_max = connected.peer.message_bytes_max.min(self.limits.message_bytes_max);
+        self.peer_bytes_max = connected.peer.message_bytes_max.min(self.config.message_bytes_max);
         self.connection =
-            Some(ConnectionState::new(self.epochs, self.limits.frame_bytes_max(), connected.types_sent, now));
+            Some(ConnectionState::new(self.epochs, self.config.frame_bytes_max(), connected.types_sent, now));
         self.repeat();
         self.epochs
     }
@@ -199,12 +199,12 @@ impl<T> Session<T> {
     /// An actor that does not settle what it is sent takes no more than what stays free for all others.
     pub fn has_room(&self, to: ActorKey) -> bool {
         let (unsettled, unsettled_bytes) = self.out.unsettled();
-        let (max, bytes_max) = (self.limits.unsettled_max as u64, self.limits.unsettled_bytes_max as u64);
+        let (max, bytes_max) = (self.config.unsettled_max as u64, self.config.unsettled_bytes_max as u64);
         let (free, free_bytes) = (max.saturating_sub(unsettled), bytes_max.saturating_sub(unsettled_bytes));
         if self.closed {
             return true;
         }
-        if free == 0 || free_bytes == 0 || self.requests.len() >= self.limits.asks_max {
+        if free == 0 || free_bytes == 0 || self.requests.len() >= self.config.asks_max {
             return false;
         }
         // One that had all of it would have its share still.
@@ -278,12 +278,12 @@ impl<T> Session<T> {
     /// Monitors an actor: the token comes back with its end.
     ///
     /// # Errors
-    /// [`SendError::Full`] beyond [`Limits::monitors_max`] questions, [`SendError::Closed`].
+    /// [`SendError::Full`] beyond [`NodeConfig::monitors_max`] questions, [`SendError::Closed`].
     pub fn watch(&mut self, to: ActorKey, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if self.requests.len() >= self.limits.monitors_max.saturating_add(self.limits.asks_max) {
+        if self.requests.len() >= self.config.monitors_max.saturating_add(self.config.asks_max) {
             return Err((SendError::Full, token));
         }
         let id = self.insert_request(PendingRequest::Watch(to, 0), token);
@@ -301,7 +301,7 @@ impl<T> Session<T> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if name.len() > crate::limits::NAME_BYTES_MAX {
+        if name.len() > crate::config::NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
         if self.resolves >= RESOLVES_MAX {
@@ -355,7 +355,7 @@ impl<T> Session<T> {
 
     /// Returns true unless so many replies wait that no ask may be begun.
     pub fn has_room_for_replies(&self) -> bool {
-        self.out.reply_bytes() < self.limits.reply_budget()
+        self.out.reply_bytes() < self.config.reply_budget()
     }
 
     /// Answers an ask. A large reply is dropped if it still waits when `expires` has come.
@@ -372,7 +372,7 @@ impl<T> Session<T> {
         }
         self.pace.replied(body.len());
         let header = request_header(FrameKind::Reply, to);
-        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.limits.control_bytes_max {
+        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.config.control_bytes_max {
             return Err(SendError::Full);
         }
         self.out.push_reply(&header, body, expires);
@@ -399,7 +399,7 @@ impl<T> Session<T> {
 
     /// The text is left out if much waits already: it is the part that grows.
     fn push_coded(&mut self, kind: FrameKind, to: CorrelationId, code: u16, text: &str) {
-        let text = if self.out.control_bytes() > self.limits.control_bytes_max / 16 { "" } else { text };
+        let text = if self.out.control_bytes() > self.config.control_bytes_max / 16 { "" } else { text };
         let mut body = Vec::new();
         write_coded(code, text, &mut body);
         self.push_control(&request_header(kind, to), &body);
@@ -410,7 +410,7 @@ impl<T> Session<T> {
         if self.closed {
             return 0;
         }
-        if self.out.control_bytes() + body.len() > self.limits.control_bytes_max / 8 {
+        if self.out.control_bytes() + body.len() > self.config.control_bytes_max / 8 {
             // Without a connection what is not asked again is not needed: it saves the other side work.
             self.control_overflow = self.connection.is_some();
             return 0;
@@ -440,7 +440,7 @@ impl<T> Session<T> {
     pub fn poll_transmit(&mut self, now: Duration) -> Option<BytesMut> {
         let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
         let connection = self.connection.as_mut().filter(|connection| !matches!(connection.closing, Closing::Said))?;
-        let ping_is_due = now >= connection.ping_at(&self.limits);
+        let ping_is_due = now >= connection.ping_at(&self.config);
         if !has_output && !ack_is_due && !ping_is_due && connection.pending_pong.is_none() {
             return None;
         }
@@ -478,7 +478,7 @@ impl<T> Session<T> {
     /// Returns true if [`poll_transmit`](Self::poll_transmit) has an acknowledgement that cannot wait.
     pub fn ack_is_due(&self, now: Duration) -> bool {
         let Some(connection) = &self.connection else { return false };
-        connection.ack_is_due(&self.limits, now)
+        connection.ack_is_due(&self.config, now)
     }
 
     /// Returns true if frames wait to be written.
@@ -502,7 +502,7 @@ impl<T> Session<T> {
     /// When [`poll_transmit`](Self::poll_transmit) has something to say again though nothing happened, or the connection must end.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let connection = self.connection.as_ref()?;
-        Some(connection.deadline(&self.limits))
+        Some(connection.deadline(&self.config))
     }
 
     /// Checks that the other side is still there, and drops replies that nobody waits for any more.
@@ -515,7 +515,7 @@ impl<T> Session<T> {
         if self.control_overflow {
             return Err(ProtocolError::ControlOverflow);
         }
-        let silence = self.limits.silence_max;
+        let silence = self.config.max_idle_timeout;
         if now >= connection.last_progress_at + silence { Err(ProtocolError::IdleTimeout(silence)) } else { Ok(()) }
     }
 

@@ -16,7 +16,7 @@ const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
 type Pair = (Session<u32>, Session<u32>);
 
 fn connect((a, b): &mut Pair, now: Duration) -> (u64, u64) {
-    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
+    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
     let (initiator, mut to_b) = AwaitHello::new(Role::Initiator, hello("a"));
     let (acceptor, _) = AwaitHello::new(Role::Acceptor, hello("b"));
     let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().accept(&b.own_types);
@@ -26,8 +26,8 @@ fn connect((a, b): &mut Pair, now: Duration) -> (u64, u64) {
     (a.attach(connected_a, now), b.attach(connected_b, now))
 }
 
-fn joined(limits: &Limits) -> Pair {
-    let mut pair = (Session::new(limits.clone(), &[]), Session::new(limits.clone(), &[ADD]));
+fn joined(config: &NodeConfig) -> Pair {
+    let mut pair = (Session::new(config.clone(), &[]), Session::new(config.clone(), &[ADD]));
     connect(&mut pair, T0);
     pair
 }
@@ -49,7 +49,7 @@ fn carry(from: &mut Session<u32>, to: &mut Session<u32>, now: Duration) -> Vec<E
 
 #[test]
 fn ask_is_answered_with_its_token() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let id = a.ask(KEY, ADD, b"5", Duration::from_secs(2), 77).unwrap();
     let events = carry(&mut a, &mut b, T0);
     let [Event::Ask(message, at_b, left)] = &events[..] else { panic!("{events:?}") };
@@ -64,7 +64,7 @@ fn ask_is_answered_with_its_token() {
 
 #[test]
 fn what_was_taken_and_refused_is_told_and_adds_up() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     for _ in 0..3 {
         a.tell(KEY, ADD, b"x").unwrap();
     }
@@ -75,7 +75,7 @@ fn what_was_taken_and_refused_is_told_and_adds_up() {
     }
     assert_eq!(b.poll_transmit(T0), None);
     let later = b.poll_timeout().unwrap();
-    assert_eq!(later, Limits::default().ack_delay);
+    assert_eq!(later, NodeConfig::default().ack_delay);
     assert_eq!(carry(&mut b, &mut a, later), [Event::Settled]);
     let counters = a.counters();
     assert_eq!((counters.accepted, counters.acked, counters.rejected, counters.unsettled), (3, 2, [0, 1, 0, 0], 0));
@@ -83,8 +83,8 @@ fn what_was_taken_and_refused_is_told_and_adds_up() {
 
 #[test]
 fn sender_is_refused_when_too_much_is_unsettled() {
-    let limits = Limits { unsettled_bytes_max: 2048, ..Limits::default() };
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig { unsettled_bytes_max: 2048, ..NodeConfig::default() };
+    let (mut a, mut b) = joined(&config);
     let (body, other) = ([0; 1000], ActorKey { slot: 4, generation: 1 });
     for _ in 0..2 {
         assert_eq!(a.tell(KEY, ADD, &body), Ok(()));
@@ -104,7 +104,7 @@ fn sender_is_refused_when_too_much_is_unsettled() {
 
 #[test]
 fn type_of_another_schema_is_not_sent_and_an_unknown_one_is_sent_in_full() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     assert_eq!(a.tell(KEY, TypeInfo { schema: 12, ..ADD }, b""), Err(SendError::Incompatible));
     let other = TypeInfo { id: 2, schema: 22 };
     a.tell(KEY, other, b"").unwrap();
@@ -119,7 +119,7 @@ fn type_of_another_schema_is_not_sent_and_an_unknown_one_is_sent_in_full() {
 
 #[test]
 fn number_out_of_the_table_costs_that_message_alone() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let mut wire = BytesMut::new();
     let id = CorrelationId { slot: 9, generation: 9 };
     let ask = Header { type_ix: 999, correlation: Some(id), ..Header::new(FrameKind::Ask) };
@@ -139,7 +139,7 @@ fn number_out_of_the_table_costs_that_message_alone() {
 
 #[test]
 fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"lost").unwrap();
     drop(pair.0.poll_transmit(T0));
     pair.0.tell(KEY, ADD, b"kept").unwrap();
@@ -181,7 +181,7 @@ fn written(from: &mut Session<u32>, now: Duration) -> Vec<FrameKind> {
 
 #[test]
 fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
     pair.0.close(CloseReason::Protocol, "stuck");
     assert!(pair.0.is_closing() && pair.0.has_output());
@@ -195,7 +195,7 @@ fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
 
 #[test]
 fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
     pair.0.close(CloseReason::Protocol, "");
     assert_eq!(written(&mut pair.0, T0), [FrameKind::GoAway]);
@@ -211,7 +211,7 @@ fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
 
 #[test]
 fn types_are_told_once_to_each_connection() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     let other = TypeInfo { id: 2, schema: 22 };
     pair.1.add_types(&[other]);
     assert!(pair.1.has_output());
@@ -228,7 +228,7 @@ fn types_are_told_once_to_each_connection() {
 
 #[test]
 fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     (0..3).for_each(|_| pair.0.tell(KEY, ADD, b"12345678").unwrap());
     pair.0.watch(KEY, 9).unwrap();
     pair.0.add_types(&[ADD]);
@@ -247,7 +247,7 @@ fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
 #[test]
 fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
     let third = NodeInfo { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.send_node_info(&third, T0);
     pair.0.send_node_info(&third, T0);
     assert_eq!(written(&mut pair.0, T0), [FrameKind::NodeInfo]);
@@ -270,7 +270,7 @@ fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
 
 #[test]
 fn monitors_and_questions_for_names_are_asked_again_once() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.watch(KEY, 1).unwrap();
     pair.0.tell(KEY, ADD, b"").unwrap();
     pair.0.resolve(42, "tally", 2).unwrap();
@@ -289,7 +289,7 @@ fn monitors_and_questions_for_names_are_asked_again_once() {
 
 #[test]
 fn monitors_and_questions_for_names_are_asked_again() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     let watch = pair.0.watch(KEY, 1).unwrap();
     let resolve = pair.0.resolve(42, "tally", 2).unwrap();
     drop(pair.0.poll_transmit(T0));
@@ -307,7 +307,7 @@ fn monitors_and_questions_for_names_are_asked_again() {
 
 #[test]
 fn down_comes_after_every_message_before_it() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let watch = a.watch(KEY, 1).unwrap();
     carry(&mut a, &mut b, T0);
     a.add_types(&[ADD]);
@@ -322,7 +322,7 @@ fn down_comes_after_every_message_before_it() {
 
 #[test]
 fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let ask = a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     let watch = a.watch(KEY, 2).unwrap();
     carry(&mut a, &mut b, T0);
@@ -333,8 +333,8 @@ fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
 /// A large message over a slow way: each second brings a part of it, which is no silence. A trickle is.
 #[test]
 fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
-    let limits = Limits::default();
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig::default();
+    let (mut a, mut b) = joined(&config);
     a.tell(KEY, ADD, &[7; 100_000]).unwrap();
     let whole = a.poll_transmit(T0).unwrap();
     let mut input = BytesMut::new();
@@ -351,14 +351,14 @@ fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
         input.extend_from_slice(&whole[input.len()..=input.len()]);
         assert_eq!(b.read_event(&mut input, now), Ok(None));
     }
-    assert_eq!(b.handle_timeout(Duration::from_secs(13)), Err(ProtocolError::IdleTimeout(limits.silence_max)));
+    assert_eq!(b.handle_timeout(Duration::from_secs(13)), Err(ProtocolError::IdleTimeout(config.max_idle_timeout)));
 }
 
 /// Who does not read cannot hear, and blames nobody for it.
 #[test]
 fn silence_does_not_count_while_this_side_does_not_read() {
-    let (mut a, _) = joined(&Limits::default());
-    let silence = Limits::default().silence_max;
+    let (mut a, _) = joined(&NodeConfig::default());
+    let silence = NodeConfig::default().max_idle_timeout;
     a.reset_idle_timeout(silence);
     assert_eq!(a.handle_timeout(silence * 2 - Duration::from_nanos(1)), Ok(()));
     let error = a.handle_timeout(silence * 2).unwrap_err();
@@ -367,22 +367,22 @@ fn silence_does_not_count_while_this_side_does_not_read() {
 
 #[test]
 fn silence_is_answered_by_a_ping_and_then_by_the_end() {
-    let (mut a, mut b) = joined(&Limits::default());
-    let limits = Limits::default();
-    assert_eq!(a.poll_timeout(), Some(limits.heartbeat));
-    assert_eq!(carry(&mut a, &mut b, limits.heartbeat), []);
-    assert_eq!(carry(&mut b, &mut a, limits.heartbeat), []);
-    assert_eq!(a.handle_timeout(limits.silence_max), Ok(()));
+    let (mut a, mut b) = joined(&NodeConfig::default());
+    let config = NodeConfig::default();
+    assert_eq!(a.poll_timeout(), Some(config.keep_alive_interval));
+    assert_eq!(carry(&mut a, &mut b, config.keep_alive_interval), []);
+    assert_eq!(carry(&mut b, &mut a, config.keep_alive_interval), []);
+    assert_eq!(a.handle_timeout(config.max_idle_timeout), Ok(()));
     assert_eq!(
-        a.handle_timeout(limits.heartbeat + limits.silence_max),
-        Err(ProtocolError::IdleTimeout(limits.silence_max))
+        a.handle_timeout(config.keep_alive_interval + config.max_idle_timeout),
+        Err(ProtocolError::IdleTimeout(config.max_idle_timeout))
     );
 }
 
 #[test]
 fn bounds_hold_exactly() {
-    let limits = Limits { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..Limits::default() };
-    let (mut a, _) = joined(&limits);
+    let config = NodeConfig { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..NodeConfig::default() };
+    let (mut a, _) = joined(&config);
     assert!(!a.has_pending_requests());
     assert_eq!(a.tell(KEY, ADD, &[0; 100]), Ok(()));
     assert_eq!(a.tell(KEY, ADD, &[0; 101]), Err(SendError::TooLarge));
@@ -396,7 +396,7 @@ fn bounds_hold_exactly() {
     assert_eq!(a.watch(KEY, 3), Err((SendError::Full, 3)));
     assert_eq!(a.resolve(1, &"x".repeat(255), 4).map(|_| ()), Ok(()));
     assert_eq!(a.resolve(1, &"x".repeat(256), 5), Err((SendError::TooLarge, 5)));
-    let mut pair = joined(&Limits { asks_max: 2, ..Limits::default() });
+    let mut pair = joined(&NodeConfig { asks_max: 2, ..NodeConfig::default() });
     let first = pair.0.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     pair.0.ask(KEY, ADD, b"", Duration::MAX, 2).unwrap();
     assert_eq!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 3), Err((SendError::Full, 3)));
@@ -406,9 +406,9 @@ fn bounds_hold_exactly() {
 
 #[test]
 fn pings_are_numbered_from_one() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     for number in 1..4 {
-        let mut wire = a.poll_transmit(Limits::default().heartbeat * number).unwrap();
+        let mut wire = a.poll_transmit(NodeConfig::default().keep_alive_interval * number).unwrap();
         let Parsed::Frame(header, body, _) = parse(&mut wire, u32::MAX).unwrap() else { panic!("no frame") };
         assert_eq!(header.kind, FrameKind::Ping);
         assert_eq!(Heartbeat::read(&body).unwrap().number, u64::from(number));
@@ -417,7 +417,7 @@ fn pings_are_numbered_from_one() {
 
 #[test]
 fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     a.tell(KEY, ADD, b"").unwrap();
     a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     a.watch(KEY, 2).unwrap();
@@ -431,8 +431,8 @@ fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
 /// One actor that settles nothing has half of the room, two have a third each, and somebody else is always served.
 #[test]
 fn actor_that_settles_nothing_takes_no_more_than_its_share() {
-    let limits = Limits { unsettled_max: 600, ..Limits::default() };
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig { unsettled_max: 600, ..NodeConfig::default() };
+    let (mut a, mut b) = joined(&config);
     let key = |slot| ActorKey { slot, generation: 1 };
     let fill = |a: &mut Session<u32>, slot: u32| (0..).take_while(|_| a.tell(key(slot), ADD, b"x").is_ok()).count();
     assert_eq!(fill(&mut a, 1), 300);
@@ -466,8 +466,8 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
 
 #[test]
 fn pong_is_written_without_waiting_for_anything_else() {
-    let (mut a, mut b) = joined(&Limits::default());
-    let now = Limits::default().heartbeat;
+    let (mut a, mut b) = joined(&NodeConfig::default());
+    let now = NodeConfig::default().keep_alive_interval;
     let mut wire = a.poll_transmit(now).unwrap();
     assert!(!b.has_output());
     assert_eq!(b.read_event(&mut wire, now), Ok(None));
@@ -478,8 +478,8 @@ fn pong_is_written_without_waiting_for_anything_else() {
 /// Replies are rejected before they crowd out what else has to be said, and what expires makes room.
 #[test]
 fn replies_that_are_not_read_are_bounded() {
-    let limits = Limits { control_bytes_max: 1 << 20, message_bytes_max: 1 << 18, ..Limits::default() };
-    let (_, mut b) = joined(&limits);
+    let config = NodeConfig { control_bytes_max: 1 << 20, message_bytes_max: 1 << 18, ..NodeConfig::default() };
+    let (_, mut b) = joined(&config);
     let id = CorrelationId { slot: 0, generation: 1 };
     let second = Duration::from_secs(1);
     let sent = (0..).take_while(|_| b.reply(id, &[0; 100_000], Some(second)).is_ok()).count();
@@ -495,8 +495,8 @@ fn replies_that_are_not_read_are_bounded() {
 
 #[test]
 fn side_that_takes_no_answers_is_given_up() {
-    let limits = Limits { control_bytes_max: 65_536, ..Limits::default() };
-    let mut pair = joined(&limits);
+    let config = NodeConfig { control_bytes_max: 65_536, ..NodeConfig::default() };
+    let mut pair = joined(&config);
     let id = CorrelationId { slot: 0, generation: 1 };
     for _ in 0..10_000 {
         pair.1.down(id, DownCode::Failed, "a text that is left out when much waits");
@@ -513,7 +513,7 @@ fn side_that_takes_no_answers_is_given_up() {
 
 #[test]
 fn ack_of_what_was_not_sent_ends_the_connection() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     let mut body = Vec::new();
     Ack { settled: 1, bytes: 1, rejected: [0; 4] }.write(&mut body);
     let mut wire = BytesMut::new();
@@ -524,7 +524,7 @@ fn ack_of_what_was_not_sent_ends_the_connection() {
 proptest! {
     #[test]
     fn any_bytes_are_understood_or_refused(frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..80)), 0..20)) {
-        let (mut a, _) = joined(&Limits::default());
+        let (mut a, _) = joined(&NodeConfig::default());
         a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
         drop(a.poll_transmit(T0));
         let mut wire = BytesMut::new();
@@ -539,7 +539,7 @@ proptest! {
 
     #[test]
     fn messages_come_over_in_order_in_any_pieces(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..30), cut in 1..64_usize) {
-        let (mut a, mut b) = joined(&Limits::default());
+        let (mut a, mut b) = joined(&NodeConfig::default());
         for body in &bodies {
             a.tell(KEY, ADD, body).unwrap();
         }

@@ -2,7 +2,7 @@
 
 use super::links::Links;
 use super::nemesis::Nemesis;
-use posse::cluster::Limits;
+use posse::cluster::NodeConfig;
 use posse::prelude::*;
 use posse::protocol::Protocol;
 use posse::sim::{Sim, SimMachine};
@@ -56,10 +56,10 @@ impl Cluster {
         let mut servers = Vec::new();
         for index in 0..size {
             let program = program.clone();
-            let server = sim.node(&server_name(index)).limits(limits());
+            let server = sim.node(&server_name(index)).config(config());
             servers.push(server.run(move |node| program(Site { node, index, size })).await);
         }
-        let clients = sim.node("clients").limits(limits()).await;
+        let clients = sim.node("clients").config(config()).await;
         Self { sim: sim.clone(), servers, clients }
     }
 
@@ -136,8 +136,8 @@ impl Client {
 
 /// Nodes that lose sight of each other for longer than the grace never talk again unless one is started anew; what the
 /// nemesis does in a row may take longer than the default of 10 s.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.grace = secs(60);
-    limits
+fn config() -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.down_after = secs(60);
+    config
 }

@@ -53,7 +53,7 @@ pub(crate) async fn accept(guard: ListenerGuard) {
         };
         let greeting_node = node.clone();
         let task = node.handle.spawn(async move {
-            let limit = greeting_node.limits.handshake;
+            let limit = greeting_node.config.handshake_timeout;
             let shaking = timeout(limit, handshake(&greeting_node, stream, Role::Acceptor, false)).await;
             if let Ok(Err(error)) = shaking {
                 event!(DEBUG, "posse::node", "a connection did not come about", reason = %format_args!("{error:?}"));

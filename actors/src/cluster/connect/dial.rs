@@ -26,7 +26,7 @@ pub(crate) async fn dial(node: &Arc<NodeState>, addresses: &[SocketAddr]) -> Res
         let stream = connect_tcp(addresses).await?;
         handshake(node, stream, Role::Initiator, true).await
     };
-    timeout(node.limits.handshake, dialling).await.unwrap_or(Err(ConnectError::Timeout))
+    timeout(node.config.handshake_timeout, dialling).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
 pub(super) async fn connect_tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {

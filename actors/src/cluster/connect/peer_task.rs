@@ -37,7 +37,7 @@ impl Drop for MarkDownOnDrop {
 }
 
 async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
-    let (mut patience, mut given_up) = (node.limits.grace, DownReason::Unreachable);
+    let (mut patience, mut given_up) = (node.config.down_after, DownReason::Unreachable);
     loop {
         let connection = match reconnect(node, peer, patience).await {
             Ok(Some(connection)) => connection,
@@ -52,9 +52,9 @@ async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
             // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
             // lives it has seen the same, and is on its way.
             Disconnect::Closed if peer.address().is_empty() => {
-                (node.limits.return_wait.min(node.limits.grace), DownReason::Died)
+                (node.config.return_timeout.min(node.config.down_after), DownReason::Died)
             }
-            Disconnect::Closed | Disconnect::Broken => (node.limits.grace, DownReason::Unreachable),
+            Disconnect::Closed | Disconnect::Broken => (node.config.down_after, DownReason::Unreachable),
         };
     }
 }
@@ -122,7 +122,7 @@ async fn connect_again(node: &NodeState, peer: &Peer) -> Result<TcpStream, Conne
         let addresses = resolve_loopback(peer.address().as_str()).await?;
         Ok(connect_tcp(&addresses).await?)
     };
-    timeout(node.limits.redial_wait, connecting).await.unwrap_or(Err(ConnectError::Timeout))
+    timeout(node.config.connect_timeout, connecting).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
 async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result<TcpStream, ConnectError>) -> Attempt {
@@ -133,7 +133,7 @@ async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result
             return Ok(None);
         }
         let shaking = handshake(node, stream, Role::Initiator, false);
-        timeout(node.limits.handshake, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
+        timeout(node.config.handshake_timeout, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
     };
     let shaken = select! {
         biased;

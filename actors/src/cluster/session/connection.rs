@@ -247,7 +247,7 @@ impl Reader<'_> {
         let asks_wait = self.receiver.asks_wait();
         self.peer.asks_wait.store(asks_wait, Ordering::Release);
         // Without a link nothing is due: then there is no hurry.
-        let idle = now + self.node.limits.silence_max;
+        let idle = now + self.node.config.max_idle_timeout;
         let due = self.peer.with_session(|session| {
             if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
         });

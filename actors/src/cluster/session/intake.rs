@@ -14,7 +14,7 @@ use bytes::{BufMut, BytesMut};
 use posse_core::sync::{Notify, Semaphore, SemaphorePermit};
 use posse_core::time::timeout;
 use posse_net::tcp::OwnedReadHalf;
-use posse_wire::{CloseReason, Limits, announced_bytes};
+use posse_wire::{CloseReason, NodeConfig, announced_bytes};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -50,8 +50,8 @@ pub(crate) struct LongFrames {
 }
 
 impl LongFrames {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let bytes_max = limits.receiving_bytes_max;
+    pub(crate) fn new(config: &NodeConfig) -> Self {
+        let bytes_max = config.receiving_bytes_max;
         Self { room: Semaphore::new(bytes_max), bytes_max, waiting: AtomicUsize::new(0), free: Notify::new() }
     }
 

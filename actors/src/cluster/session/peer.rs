@@ -105,7 +105,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// A node that was not met yet.
     pub(crate) fn new(node: &Arc<NodeState>, introduction: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
-        let session = Session::new(node.limits.clone(), types);
+        let session = Session::new(node.config.clone(), types);
         let closing = node.closing.child_token();
         let own = (Arc::downgrade(node), node.id());
         Arc::new_cyclic(|me| Self::with(me.clone(), own, introduction, session, PeerPhase::Disconnected, closing))
@@ -113,7 +113,7 @@ impl Peer {
 
     /// A node of which nothing but its id is known, and that it is gone.
     pub(crate) fn gone(node: Weak<NodeState>, id: NodeId) -> Self {
-        let mut session = Session::new(posse_wire::Limits::default(), &[]);
+        let mut session = Session::new(posse_wire::NodeConfig::default(), &[]);
         session.terminate();
         let introduction = NodeInfo { node: id, name: String::new(), address: String::new() };
         Self::with(Weak::new(), (node, id), introduction, session, PeerPhase::Down, CancellationToken::new())
@@ -493,11 +493,11 @@ impl crate::system::audit::Audited for Peer {
         let node = self.node()?;
         let log = crate::cluster::wire_log::WireLog::of(&node.handle);
         let (counters, down) = (self.counters(), self.is_down());
-        if counters.unsettled > node.limits.unsettled_max as u64 {
+        if counters.unsettled > node.config.unsettled_max as u64 {
             return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
         }
         let waiting = self.session.lock().waiting_bytes();
-        if waiting > node.limits.control_bytes_max / 8 * 9 + node.limits.message_bytes_max as usize {
+        if waiting > node.config.control_bytes_max / 8 * 9 + node.config.message_bytes_max as usize {
             return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
         }
         let left = (self.pending_reply_count(), self.remote_monitor_count(), waiting);

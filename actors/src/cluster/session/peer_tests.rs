@@ -5,7 +5,7 @@ use crate::actor::Actor;
 use crate::cluster::session::receiver::Receiver;
 use posse_core::runtime::{Builder, Handle};
 use posse_core::task;
-use posse_wire::{DownBody, DownCode, Event, Hello, Limits};
+use posse_wire::{DownBody, DownCode, Event, Hello, NodeConfig};
 use std::future::{Future, poll_fn};
 
 struct Idle;
@@ -16,12 +16,12 @@ pub(crate) fn in_runtime(test: impl Future<Output = ()>) {
 }
 
 pub(crate) fn other() -> (Arc<NodeState>, Arc<Peer>) {
-    other_with(Limits::default())
+    other_with(NodeConfig::default())
 }
 
-pub(crate) fn other_with(limits: Limits) -> (Arc<NodeState>, Arc<Peer>) {
-    let hello = Hello::new("c", "me", 5, "", &limits).unwrap();
-    let node = NodeState::new(Handle::current(), hello, limits);
+pub(crate) fn other_with(config: NodeConfig) -> (Arc<NodeState>, Arc<Peer>) {
+    let hello = Hello::new("c", "me", 5, "", &config).unwrap();
+    let node = NodeState::new(Handle::current(), hello, config);
     let introduction = NodeInfo { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
     let peer = Peer::new(&node, introduction, &[]);
     (node, peer)
@@ -144,9 +144,9 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
 #[test]
 fn every_question_less_wakes_who_waits_for_room() {
     in_runtime(async {
-        let mut limits = Limits::default();
-        limits.asks_max = 1;
-        let (node, peer) = other_with(limits);
+        let mut config = NodeConfig::default();
+        config.asks_max = 1;
+        let (node, peer) = other_with(config);
         let to = posse_wire::ActorKey { slot: 1, generation: 1 };
         let mut receiver = Receiver::new(node, peer.clone(), 0);
         for is_monitor in [true, false] {

@@ -15,7 +15,7 @@ use crate::watch::monitor::DownCallback;
 use posse_core::event;
 use posse_core::time::Instant;
 use posse_wire::{
-    ActorKey, CloseReason, CorrelationId, Delivery, DownCode, Event, Limits, RejectReason, ReplyCode, Resolution,
+    ActorKey, CloseReason, CorrelationId, Delivery, DownCode, Event, NodeConfig, RejectReason, ReplyCode, Resolution,
     TypeKey, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -184,7 +184,7 @@ impl Receiver {
             }
             Event::Resolved(Requester::Resolve(asker), answer) => drop(asker.send(Some(answer))),
             Event::Cancel(id) => {
-                let waits = !self.backlogs.is_empty() && self.cancelled.len() < self.node.limits.unsettled_max;
+                let waits = !self.backlogs.is_empty() && self.cancelled.len() < self.node.config.unsettled_max;
                 if !self.peer.cancel_reply(id) && waits {
                     self.cancelled.insert(id);
                 }
@@ -203,7 +203,7 @@ impl Receiver {
     }
 
     fn add_monitor(&mut self, id: CorrelationId, to: ActorKey) -> Result<(), (CloseReason, String)> {
-        if self.peer.remote_monitor_count() >= self.node.limits.monitors_max {
+        if self.peer.remote_monitor_count() >= self.node.config.monitors_max {
             return Err((CloseReason::Overloaded, "too many monitors".to_owned()));
         }
         match self.node.exported(to) {
@@ -230,7 +230,7 @@ impl Receiver {
         };
         match outcome {
             Outcome::Accepted => self.settlements.push(Settlement::Settled(frame_bytes, None)),
-            Outcome::Blocked if is_over_limit(self.backlog_messages, self.backlog_bytes, &self.node.limits) => {
+            Outcome::Blocked if is_over_limit(self.backlog_messages, self.backlog_bytes, &self.node.config) => {
                 endpoint.reserve().cancel_reserve(&mut waiter);
                 self.reject(frame_bytes, id, RejectReason::Full, ReplyCode::Full, "");
             }
@@ -388,8 +388,8 @@ impl Receiver {
 }
 
 /// The rule by which the other side looks at what it has unsettled, so one that keeps to it is never refused here.
-fn is_over_limit(count: usize, bytes: usize, limits: &Limits) -> bool {
-    count >= limits.unsettled_max || bytes >= limits.unsettled_bytes_max
+fn is_over_limit(count: usize, bytes: usize, config: &NodeConfig) -> bool {
+    count >= config.unsettled_max || bytes >= config.unsettled_bytes_max
 }
 
 #[cfg(test)]

@@ -105,8 +105,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(limits: Limits) -> Self {
-        let (node, peer) = other_with(limits);
+    fn new(config: NodeConfig) -> Self {
+        let (node, peer) = other_with(config);
         let mut receiver = Receiver::new(node.clone(), peer.clone(), 0);
         receiver.allow(10);
         let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -146,7 +146,7 @@ impl Stage {
 #[test]
 fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
     in_runtime(async {
-        let mut stage = Stage::new(Limits::default());
+        let mut stage = Stage::new(NodeConfig::default());
         (1..=3).for_each(|n| stage.tell(n));
         stage.door.lies.store(2, Ordering::Relaxed);
         assert_eq!(stage.make_room(0), []);
@@ -162,9 +162,9 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
 #[test]
 fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
     in_runtime(async {
-        let mut limits = Limits::default();
-        limits.unsettled_max = 4;
-        let mut stage = Stage::new(limits);
+        let mut config = NodeConfig::default();
+        config.unsettled_max = 4;
+        let mut stage = Stage::new(config);
         stage.act(Event::Cancel(question(9)));
         assert!(stage.receiver.cancelled.is_empty(), "nothing is held that could be meant");
         stage.tell(1);
@@ -186,7 +186,7 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
 #[test]
 fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
-        let mut stage = Stage::new(Limits::default());
+        let mut stage = Stage::new(NodeConfig::default());
         let bye = |code| Event::GoAway(code, String::new());
         assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
         assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
@@ -197,7 +197,7 @@ fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
 #[test]
 fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
     in_runtime(async {
-        let stage = Stage::new(Limits::default());
+        let stage = Stage::new(NodeConfig::default());
         let (node, key) = (&stage.receiver.node, stage.key);
         let import = |protocol, expected| {
             let wire = WireRef { node: node.id(), key, protocol };
@@ -214,7 +214,7 @@ fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
 #[test]
 fn messages_of_an_exported_actor_are_numbered_once() {
     in_runtime(async {
-        let stage = Stage::new(Limits::default());
+        let stage = Stage::new(NodeConfig::default());
         let served: Arc<dyn Endpoint> = stage.door.clone();
         assert_eq!(stage.receiver.node.export(&served).key, stage.key);
         let types = stage.receiver.node.types();
@@ -233,9 +233,9 @@ impl Wake for Count {
 #[test]
 fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_node_is_down() {
     in_runtime(async {
-        let mut limits = Limits::default();
-        limits.asks_max = 1;
-        let mut stage = Stage::new(limits);
+        let mut config = NodeConfig::default();
+        config.asks_max = 1;
+        let mut stage = Stage::new(config);
         let to = ActorKey { slot: 3, generation: 1 };
         let token = || Requester::Ask(oneshot::channel().0);
         let ask = |peer: &Peer| {

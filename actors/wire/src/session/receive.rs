@@ -3,11 +3,11 @@
 use super::{PendingRequest, Session};
 use crate::body::{self, Ack, DownBody, GoAwayBody, Heartbeat, NodeInfo, Resolution};
 use crate::code::{RejectReason, ReplyCode};
+use crate::config::HELD_PER_FRAME_MAX;
 use crate::event::{Delivery, Event, ProtocolError};
 use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::handshake::add_types;
 use crate::ids::CorrelationId;
-use crate::limits::HELD_PER_FRAME_MAX;
 use crate::types::TypeKey;
 use bytes::BytesMut;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl<T> Session<T> {
             }
             FrameKind::Held => {
                 for (key, load) in body::read_held(&body)? {
-                    if !self.out.hold(key, load, self.limits.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
+                    if !self.out.hold(key, load, self.config.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
                         return Err(ProtocolError::Ack);
                     }
                 }
