@@ -37,23 +37,110 @@ enum PendingRequest {
     Resolve(u64, String, u64),
 }
 
-/// The relation of this node to another one.
+/// The relation of this node to another one. `T` is a token that comes back with the answer to a request.
+///
+/// A session acts only when it is called. Whoever drives it makes these calls, one at a time:
+///
+/// | when | call |
+/// |---|---|
+/// | a handshake has yielded [`Established`] | [`attach`](Self::attach), which returns the number of the connection, its *epoch* |
+/// | the program sends, connected or not | [`tell`](Self::tell), [`ask`](Self::ask), [`watch`](Self::watch), [`resolve`](Self::resolve), [`cancel`](Self::cancel); after [`SendError::Full`] again with [`Event::Settled`](crate::Event::Settled) or an answer |
+/// | bytes have arrived | [`read_event`](Self::read_event) until `None` |
+/// | a message has arrived | [`settle`](Self::settle) once, with the connection's epoch; if it has to wait for its actor, [`hold`](Self::hold) and [`release`](Self::release) before |
+/// | an ask, a monitor or a question for a name is to be answered | [`reply`](Self::reply) or [`reply_err`](Self::reply_err), [`down`](Self::down), [`resolved`](Self::resolved) |
+/// | [`has_output`](Self::has_output) or [`ack_is_due`](Self::ack_is_due) after any of these, and with each timeout | [`poll_transmit`](Self::poll_transmit) until `None`; each buffer goes back with [`recycle`](Self::recycle) once it is written |
+/// | [`poll_timeout`](Self::poll_timeout) has come; it is asked for again after each call | [`handle_timeout`](Self::handle_timeout), then `poll_transmit` |
+/// | this side ends the connection, after a [`ProtocolError`] or because the node leaves | [`close`](Self::close), `poll_transmit` until `None` |
+/// | the connection is gone | [`return_unwritten`](Self::return_unwritten) with what was not written, then [`detach`](Self::detach) |
+/// | the other node is down | [`terminate`](Self::terminate), once |
+///
+/// Otherwise: a message that is not settled takes its sender's room until the connection ends. Without `poll_transmit` the
+/// other side gives the connection up after [`NodeConfig::max_idle_timeout`]; without `handle_timeout` this side never does.
+/// What is neither recycled nor returned is lost, and counted so, when the connection ends. Calls with the epoch of an
+/// earlier connection, and those after `terminate`, do nothing.
+///
+/// # Examples
+/// ```
+/// use bytes::BytesMut;
+/// use posse_wire::{ActorKey, AwaitHello, Event, Hello, NodeConfig, Role, Session, TypeInfo};
+/// use std::time::Duration;
+///
+/// type Asker = &'static str;
+///
+/// /// Everything that one side has to say reaches the other. A driver has a socket in between.
+/// fn carry(from: &mut Session<Asker>, to: &mut Session<Asker>, now: Duration) -> Vec<Event<Asker>> {
+///     let mut input = BytesMut::new();
+///     while let Some(bytes) = from.poll_transmit(now) {
+///         input.extend_from_slice(&bytes);
+///         from.recycle(bytes);
+///     }
+///     let mut events = Vec::new();
+///     while let Some(event) = to.read_event(&mut input, now).expect("no rule is broken") {
+///         events.push(event);
+///     }
+///     events
+/// }
+///
+/// let (now, config) = (Duration::ZERO, NodeConfig::default());
+/// let add = TypeInfo { id: 1, schema: 1 };
+/// let (mut alice, mut bob) = (Session::new(config.clone(), &[]), Session::new(config.clone(), &[add]));
+/// # let (hello_a, mut to_bob) = AwaitHello::new(Role::Initiator, Hello::new("c", "alice", 1, "", &config)?);
+/// # let (hello_b, _) = AwaitHello::new(Role::Acceptor, Hello::new("c", "bob", 1, "", &config)?);
+/// # let (mut at_bob, mut to_alice) = hello_b.read(&mut to_bob)?.expect("all of it").accept(&[add]);
+/// # let (mut at_alice, mut to_bob) = hello_a.read(&mut to_alice)?.expect("all of it").accept(&[]);
+/// # let (for_alice, for_bob) = (at_alice.read(&mut to_alice)?.unwrap(), at_bob.read(&mut to_bob)?.unwrap());
+/// // A handshake has gone before: see the documentation of the crate.
+/// alice.attach(for_alice, now);
+/// let epoch = bob.attach(for_bob, now);
+///
+/// alice.ask(ActorKey { slot: 7, generation: 1 }, add, b"5", Duration::from_secs(1), "asker").expect("there is room");
+/// for event in carry(&mut alice, &mut bob, now) {
+///     let Event::Ask(message, id, _) = event else { panic!("expected an ask") };
+///     // It is in a mailbox, and answered.
+///     bob.settle(epoch, message.frame_bytes, None, now);
+///     bob.reply(id, b"6", None).expect("there is room");
+/// }
+/// // The acknowledgement rides along with the reply.
+/// let answer = Event::Reply("asker", BytesMut::from(&b"6"[..]));
+/// assert_eq!(carry(&mut bob, &mut alice, now), [answer, Event::Settled]);
+/// assert_eq!((alice.counters().acked, alice.counters().unsettled), (1, 0));
+///
+/// // Nothing happens for a while: each side asks whether the other is there, and hears that it is.
+/// let later = alice.poll_timeout().expect("it is connected");
+/// assert_eq!(later, config.keep_alive_interval);
+/// alice.handle_timeout(later).expect("it is not late");
+/// assert!(carry(&mut alice, &mut bob, later).is_empty() && bob.has_output());
+/// assert!(carry(&mut bob, &mut alice, later).is_empty());
+/// # Ok::<(), posse_wire::HandshakeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Session<T> {
     config: NodeConfig,
+    /// Types that this side receives, in the order in which the other side numbers them. Grows with `add_types`.
     own_types: Vec<TypeInfo>,
+    /// Types that the other side receives, from its handshake and its TYPES frames. Read with each message.
     peer_types: PeerTypes,
+    /// The longest body that both sides take. Set by `attach`.
     peer_bytes_max: u32,
+    /// From `attach` to `detach`.
     connection: Option<ConnectionState>,
+    /// Connections so far: the number of the last one.
     epochs: u64,
+    /// What waits to be written, for any connection, and the counters. Filled by whatever is sent, emptied by
+    /// `poll_transmit`.
     out: SendQueue,
+    /// How many asks of the other side may be begun. Fed by replies, read by `ask_allowance`.
     pace: Pace,
+    /// Requests without an answer, with their tokens. An answer, `cancel` or `terminate` takes one out.
     requests: Slab<(PendingRequest, T)>,
-    /// With the time of the last introduction.
+    /// Third nodes that the other side was told of, with the time of the last introduction. All are told again on the next
+    /// connection, if anything waits that may mention them; else forgotten.
     node_infos_sent: BTreeMap<NodeId, (NodeInfo, Duration)>,
-    /// Of the questions, those for names.
+    /// Of the requests, those for names.
     resolves: usize,
+    /// A control frame had no room: the connection is to end. Set by whatever answers, reset with the connection.
     control_overflow: bool,
+    /// After `terminate`.
     closed: bool,
 }
 
