@@ -2,6 +2,7 @@
 //!
 //! Run: cargo bench -p posse-benches --bench compare             (9 rounds)
 //!      cargo bench -p posse-benches --bench compare -- remote   (scenarios whose name has this in it)
+//!      cargo bench -p posse-benches --bench compare -- --rounds 3 remote  (so many rounds)
 //!      cargo bench -p posse-benches --bench compare -- --smoke  (1 small round)
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,8 +21,9 @@ fn main() {
         ["--serve", kind] => scenario::serve(kind),
         ["--smoke"] => table(1, 100, ""),
         [] => table(ROUNDS, 1, ""),
+        ["--rounds", rounds, part] => table(rounds.parse().expect("a number"), 1, part),
         [part] if !part.starts_with('-') => table(ROUNDS, 1, part),
-        ref other => panic!("unknown arguments {other:?}; known are --smoke and a part of a scenario's name"),
+        ref other => panic!("unknown arguments {other:?}; known are --smoke, --rounds and a part of a scenario's name"),
     }
 }
 

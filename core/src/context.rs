@@ -5,9 +5,10 @@
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
-use crate::scheduler::worker::LocalQueue;
+use crate::scheduler::local::LocalQueue;
 use crate::task::Id;
-use crate::task::raw::Header;
+use crate::task::coop::{self, Budget};
+use crate::task::raw::{Header, TaskRef};
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -15,9 +16,15 @@ use std::ptr;
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
     static WORKER: Cell<Option<(*const Shared, *const LocalQueue)>> = const { Cell::new(None) };
-    static TASK: Cell<*const Header> = const { Cell::new(ptr::null()) };
+    static RUNNING: Running = const { Running { task: Cell::new(ptr::null()), budget: Cell::new(None) } };
     /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
     static DRIVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What changes with each poll: in one place, because from other code each thread-local costs a call.
+struct Running {
+    task: Cell<*const Header>,
+    budget: Cell<Budget>,
 }
 
 /// Calls `f` with the current runtime's handle, if the code runs inside one. `f` enters and leaves no runtime.
@@ -83,32 +90,67 @@ pub(crate) fn drive() -> Scoped<bool> {
     Scoped::set(&DRIVING, true)
 }
 
+/// Until the guard is dropped the thread drives nothing: it may block.
+pub(crate) fn drive_nothing() -> Scoped<bool> {
+    Scoped::set(&DRIVING, false)
+}
+
+/// Restores the thread's worker when dropped.
+pub(crate) type LeftWorker = Scoped<Option<(*const Shared, *const LocalQueue)>>;
+
+/// Until the guard is dropped the code runs on no worker.
+pub(crate) fn leave_worker() -> LeftWorker {
+    Scoped::set(&WORKER, None)
+}
+
+/// The task whose code runs on a worker of `runtime`, by a reference of its own.
+pub(crate) fn current_task_ref() -> Option<TaskRef> {
+    let task = current_task();
+    // SAFETY: if not null, set by `enter_task` from within the task's run, which keeps it alive until the guard is dropped.
+    (!task.is_null()).then(|| unsafe { TaskRef::retain(task) })
+}
+
 /// True inside a worker or a `block_on`.
 pub(crate) fn is_driving() -> bool {
     DRIVING.get()
 }
 
-/// Marks `task` as the one whose code runs, until the guard is dropped.
-#[inline]
+/// Marks `task` as the one whose code runs, with a budget of its own, until the guard is dropped.
+#[inline(never)]
 pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
-    CurrentTask { prev: TASK.replace(task) }
+    let budget = coop::fresh();
+    RUNNING.with(|running| CurrentTask { prev: running.task.replace(task), budget: running.budget.replace(budget) })
+}
+
+#[inline(never)]
+fn leave_task(prev: *const Header, budget: Budget) {
+    RUNNING.with(|running| {
+        running.task.set(prev);
+        running.budget.set(budget);
+    });
+}
+
+/// Calls `f` with the budget of the code that runs.
+#[inline]
+pub(crate) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
+    RUNNING.with(|running| f(&running.budget))
 }
 
 /// From here on this thread, which runs in turns with the simulation, runs code of another task.
 #[cfg(feature = "sim")]
 pub(crate) fn switch_task(task: *const Header) {
-    TASK.set(task);
+    RUNNING.with(|running| running.task.set(task));
 }
 
 /// The task whose code runs, or null. Only for comparing: the pointer may not be followed.
 #[inline]
 pub(crate) fn current_task() -> *const Header {
-    TASK.get()
+    RUNNING.with(|running| running.task.get())
 }
 
 /// The id of the task whose code runs.
 pub(crate) fn current_task_id() -> Option<Id> {
-    let task = TASK.get();
+    let task = current_task();
     if task.is_null() {
         return None;
     }
@@ -119,11 +161,12 @@ pub(crate) fn current_task_id() -> Option<Id> {
 
 pub(crate) struct CurrentTask {
     prev: *const Header,
+    budget: Budget,
 }
 
 impl Drop for CurrentTask {
     #[inline]
     fn drop(&mut self) {
-        TASK.set(self.prev);
+        leave_task(self.prev, self.budget);
     }
 }

@@ -110,7 +110,7 @@ async fn children_are_counted_while_they_live_and_end_with_their_parent() {
     assert_eq!(puppet.ask(Count).await, Ok(vec![0, 2, 1]));
     puppet.stop();
     puppet.closed().await;
-    let expected = ["second started", "it came to its end", "second stopped: it came to its end"];
+    let expected = ["second started", "it came to its end", "second stopped: it was shut down"];
     assert_eq!(log.take(), expected);
 }
 

@@ -155,3 +155,10 @@ fn a_runtime_is_dropped_anywhere_without_a_panic() {
     dropped_once(&dropped);
     assert_ne!(outer.block_on(owner.closed()), ExitReason::Killed);
 }
+
+#[posse::test(start_paused = true)]
+async fn a_test_whose_time_stands_still_waits_for_no_time_out() {
+    let start = posse::time::Instant::now();
+    assert!(posse::time::timeout(posse::secs(3600), std::future::pending::<()>()).await.is_err());
+    assert_eq!(start.elapsed(), posse::secs(3600));
+}

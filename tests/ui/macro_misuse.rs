@@ -2,7 +2,7 @@
 //~ this function takes no arguments
 //~ `message` knows `reply = Type`, `name = "area/what"`, `version = 1` and `crate = path`
 //~ a version needs a name: `name = "area/what"`
-//~ time stands still in a runtime of `runtime::Builder::manual_clock`
+//~ a program's time does not stand still; that of a test does
 mod a {
     #[posse::main]
     fn main() {}
@@ -22,8 +22,8 @@ mod d {
     struct Add;
 }
 mod e {
-    #[posse::test(start_paused = true)]
-    async fn test() {}
+    #[posse::main(start_paused = true)]
+    async fn main() {}
 }
 
 fn main() {}

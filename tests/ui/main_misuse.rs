@@ -3,7 +3,7 @@
 //~ the flavor is `current_thread` or `multi_thread`
 //~ a number of workers needs the flavor `multi_thread`
 //~ this is set twice
-//~ known are `flavor = ".."`, `workers = N` and `crate = path`, for tests also `sim` and `seeds = N`
+//~ known are `flavor = ".."`, `workers = N` and `crate = path`, for tests also `start_paused = true`, `sim` and `seeds = N`
 //~ expected integer literal
 //~ this function is a test already
 //~ a simulated test takes one argument: `sim: Sim`

@@ -3,13 +3,14 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::parse::Parser;
-use syn::{Error, ItemFn, LitInt, LitStr, Path, Result};
+use syn::{Error, ItemFn, LitBool, LitInt, LitStr, Path, Result};
 
 struct Args {
     /// Run in a simulation, with so many seeds.
     sim: Option<Option<LitInt>>,
     current_thread: bool,
     workers: Option<LitInt>,
+    start_paused: Option<LitBool>,
     krate: Path,
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &s
     let krate = &args.krate;
     let flavor = if args.current_thread { quote!(new_current_thread()) } else { quote!(new_multi_thread()) };
     let workers = args.workers.as_ref().map(|workers| quote!(.worker_threads(#workers)));
+    let paused = args.start_paused.as_ref().map(|paused| quote!(.start_paused(#paused)));
     let marker = test.then(|| quote!(#[::core::prelude::v1::test]));
     let (attributes, visibility, signature, body) = (&function.attrs, &function.vis, &function.sig, &function.block);
     Ok(quote! {
@@ -44,6 +46,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, test: bool, krate: &s
         #visibility #signature {
             #krate::runtime::Builder::#flavor
                 #workers
+                #paused
                 .build()
                 .expect("the runtime could not be built")
                 .block_on(async #body)
@@ -81,19 +84,19 @@ fn simulated(args: &Args, seeds: Option<&LitInt>, function: &ItemFn) -> Result<T
 fn instead_of(argument: &str) -> Option<&'static str> {
     Some(match argument {
         "start_paused" => {
-            "time stands still in a runtime of `runtime::Builder::manual_clock`, whose `Handle::advance` turns it, \
-             and passes by itself in a simulation: `#[posse::test(sim)]`"
+            "a program's time does not stand still; that of a test does: `#[posse::test(start_paused = true)]`"
         }
-        "unhandled_panic" => "a task that panics ends alone: its `JoinHandle` has the panic, else it is an event",
+        "unhandled_panic" => "it is `runtime::Builder::unhandled_panic`",
         "core_threads" | "max_threads" => "it is `workers = N`",
-        "name" => "a runtime is named by `runtime::Builder::thread_name`",
+        "name" => "it is `runtime::Builder::name`",
         _ => return None,
     })
 }
 
 fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
     let krate = format_ident!("{krate}");
-    let mut parsed = Args { sim: None, current_thread: test, workers: None, krate: syn::parse_quote!(::#krate) };
+    let mut parsed =
+        Args { sim: None, current_thread: test, workers: None, start_paused: None, krate: syn::parse_quote!(::#krate) };
     let (mut seen, mut flavor) = (Vec::new(), None);
     let parser = syn::meta::parser(|meta| {
         if seen.contains(&meta.path.get_ident().cloned()) {
@@ -114,6 +117,9 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
         } else if meta.path.is_ident("workers") || meta.path.is_ident("worker_threads") {
             parsed.workers = Some(meta.value()?.parse()?);
             Ok(())
+        } else if test && meta.path.is_ident("start_paused") {
+            parsed.start_paused = Some(meta.value()?.parse()?);
+            Ok(())
         } else if test && meta.path.is_ident("sim") {
             parsed.sim.get_or_insert(None);
             Ok(())
@@ -127,7 +133,7 @@ fn parse(args: TokenStream, test: bool, krate: &str) -> Result<Args> {
             Err(meta.error(instead))
         } else {
             Err(meta.error(
-                "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `sim` and `seeds = N`",
+                "known are `flavor = \"..\"`, `workers = N` and `crate = path`, for tests also `start_paused = true`, `sim` and `seeds = N`",
             ))
         }
     });

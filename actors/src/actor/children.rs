@@ -145,22 +145,27 @@ impl Children {
     pub(crate) async fn end(&mut self) {
         let Some(list) = &mut self.0 else { return };
         let (children, ordered) = (std::mem::take(&mut list.children), list.ordered);
-        let mut asked = Instant::now();
-        if !ordered {
-            children.values().rev().for_each(|child| child.command(Command::Shutdown));
-        }
-        for child in children.values().rev() {
-            if ordered {
-                child.command(Command::Shutdown);
-                asked = Instant::now();
-            }
-            child.end(asked).await;
-        }
+        // In a box: those without children, most of all actors, would keep the room for it all their life.
+        Box::pin(end_all(children, ordered)).await;
     }
 
     /// Kills all children, for a parent that has no time to wait.
     pub(crate) fn kill(&self) {
         let children = self.0.iter().flat_map(|list| list.children.values());
         children.for_each(|child| child.command(Command::Kill));
+    }
+}
+
+async fn end_all(children: BTreeMap<u64, ChildRef>, ordered: bool) {
+    let mut asked = Instant::now();
+    if !ordered {
+        children.values().rev().for_each(|child| child.command(Command::Shutdown));
+    }
+    for child in children.values().rev() {
+        if ordered {
+            child.command(Command::Shutdown);
+            asked = Instant::now();
+        }
+        child.end(asked).await;
     }
 }

@@ -19,6 +19,7 @@ use posse_core::task::AbortHandle;
 use posse_core::time::{Sleep, interval_at};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -117,11 +118,9 @@ impl<A: Actor> Context<A> {
     /// Handles messages until the actor is told to end. This is what `run` does by default.
     pub fn serve<'a>(&'a mut self, actor: &'a mut A) -> impl Future<Output = Result> + Send + 'a {
         self.inbox.cell().set_handles_stop();
-        let serve = Inbox::<Local<A>>::serve(actor, self);
-        async move {
-            serve.await;
-            Ok(())
-        }
+        let mut serve = Inbox::<Local<A>>::serve(actor, self);
+        // As an async block it would be twice in the memory of every actor: where it is made and where it is awaited.
+        poll_fn(move |cx| Pin::new(&mut serve).poll(cx).map(|_| Ok(())))
     }
 
     /// Waits until the actor is asked to stop. For an actor in process style that wants to end in its own way: once it has

@@ -2,6 +2,10 @@
 //!
 //! The life is one future in one task. Invariants: whatever panics inside of it, the actor ends exactly once: its names
 //! go, its monitors fire, those who wait for its end are woken.
+#![expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an async function are in the memory of every actor twice"
+)]
 
 use crate::actor::Actor;
 use crate::actor::context::Context;
@@ -137,59 +141,69 @@ fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason
 }
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
-async fn run_actor<A: Actor>(
+///
+/// This and what it calls are functions that return an async block: the arguments of an async function are in its memory
+/// twice, as what was passed and as what is used.
+fn run_actor<A: Actor>(
     mut ctx: Context<A>,
     mut recipe: Recipe<A>,
     mut pending_name: Option<Arc<str>>,
     supervisor: Option<Arc<dyn Supervise>>,
-) {
-    let ended = catch_unwind_in(
-        pin!(Some(run_incarnations(&mut ctx, &mut recipe, &mut pending_name, supervisor.as_deref()))),
-        || None,
-    )
-    .await;
-    let (Ok(reason) | Err(reason)) = ended;
-    ctx.children.end().await;
-    ctx.end(&reason);
-    // What the recipe holds goes back before the supervisor hears of the end.
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
-    drop(dropped.map_err(panic_message));
-    if let Some(supervisor) = supervisor {
-        supervisor.report(LifeEvent::Exited);
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let ended = catch_unwind_in(
+            pin!(Some(run_incarnations(&mut ctx, &mut recipe, &mut pending_name, supervisor.as_deref()))),
+            || None,
+        )
+        .await;
+        let (Ok(reason) | Err(reason)) = ended;
+        ctx.children.end().await;
+        ctx.end(&reason);
+        // What the recipe holds goes back before the supervisor hears of the end.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(recipe)));
+        drop(dropped.map_err(panic_message));
+        if let Some(supervisor) = &supervisor {
+            supervisor.report(LifeEvent::Exited);
+        }
     }
 }
 
 /// One incarnation after the other, as the supervisor says; without one there is no second.
 ///
 /// An actor that has not got its name cannot start. It asks for it again at each start.
-async fn run_incarnations<A: Actor>(
-    ctx: &mut Context<A>,
-    recipe: &mut Recipe<A>,
-    pending_name: &mut Option<Arc<str>>,
-    supervisor: Option<&dyn Supervise>,
-) -> ExitReason {
-    loop {
-        let named = pending_name.as_ref().map_or(Ok(()), |name| take_name(&ctx.me(), name));
-        let reason = match named {
-            Ok(()) => {
-                *pending_name = None;
-                run_incarnation(ctx, recipe, supervisor).await
-            }
-            Err(taken) => taken,
-        };
-        ctx.children.end().await;
+fn run_incarnations<'a, A: Actor>(
+    ctx: &'a mut Context<A>,
+    recipe: &'a mut Recipe<A>,
+    pending_name: &'a mut Option<Arc<str>>,
+    supervisor: Option<&'a dyn Supervise>,
+) -> impl Future<Output = ExitReason> + Send + 'a {
+    async move {
+        loop {
+            let reason = match take_pending_name(ctx, pending_name) {
+                Ok(()) => run_incarnation(ctx, recipe, supervisor).await,
+                Err(taken) => taken,
+            };
+            ctx.children.end().await;
 
-        let shared = ctx.inbox.cell().clone();
-        if shared.has(Command::Shutdown) {
-            return reason;
-        }
-        let Some(supervisor) = supervisor else { return reason };
-        supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
-        match next_order(&shared).await {
-            Command::Start => shared.system().count_restart(),
-            _ => return reason,
+            let shared = ctx.inbox.cell().clone();
+            if shared.has(Command::Shutdown) {
+                return reason;
+            }
+            let Some(supervisor) = supervisor else { return reason };
+            supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
+            match next_order(&shared).await {
+                Command::Start => shared.system().count_restart(),
+                _ => return reason,
+            }
         }
     }
+}
+
+fn take_pending_name<A: Actor>(ctx: &Context<A>, pending_name: &mut Option<Arc<str>>) -> Result<(), ExitReason> {
+    let Some(name) = pending_name else { return Ok(()) };
+    take_name(&ctx.me(), name)?;
+    *pending_name = None;
+    Ok(())
 }
 
 /// What the supervisor wants next. A `Stop` or `Kill` is for the incarnation after a `Start`, or too late.
@@ -206,47 +220,49 @@ async fn next_order(shared: &ActorShared) -> Command {
     order
 }
 
-async fn run_incarnation<A: Actor>(
-    ctx: &mut Context<A>,
-    recipe: &mut Recipe<A>,
-    supervisor: Option<&dyn Supervise>,
-) -> ExitReason {
-    let cell = ctx.inbox.cell().clone();
-    let mut actor = match recipe.make() {
-        Ok(actor) => actor,
-        Err(reason) => return reason,
-    };
-
-    let mut reason = run_callback(&cell, false, pin!(Some(actor.started(ctx)))).await;
-    if reason == ExitReason::Normal && ctx.leaving.is_none() {
-        if let Some(supervisor) = supervisor {
-            supervisor.report(LifeEvent::Started);
-        }
-        reason = run_callback(&cell, true, pin!(Some(actor.run(ctx)))).await;
-    }
-    if let Some(failure) = ctx.leaving.take() {
-        reason = failure;
-    }
-    // What `stopped` is told monitors hear as well, so what comes from here on changes nothing.
-    if reason == ExitReason::Normal && cell.has(Command::Shutdown) {
-        reason = ExitReason::Shutdown;
-    }
-    if reason != ExitReason::Killed {
-        let why = reason.clone();
-        let stopped = async {
-            actor.stopped(&why, ctx).await;
-            Ok(())
+fn run_incarnation<'a, A: Actor>(
+    ctx: &'a mut Context<A>,
+    recipe: &'a mut Recipe<A>,
+    supervisor: Option<&'a dyn Supervise>,
+) -> impl Future<Output = ExitReason> + Send + 'a {
+    async move {
+        let cell = ctx.inbox.cell().clone();
+        let mut actor = match recipe.make() {
+            Ok(actor) => actor,
+            Err(reason) => return reason,
         };
-        let last = run_callback(&cell, false, pin!(Some(stopped))).await;
-        if last.is_abnormal() {
-            reason = last;
-        }
-    }
-    ctx.cancel_timers();
 
-    match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
-        Ok(()) => reason,
-        Err(panic) => ExitReason::Failed(panic_text(panic)),
+        let mut reason = run_callback(&cell, false, pin!(Some(actor.started(ctx)))).await;
+        if reason == ExitReason::Normal && ctx.leaving.is_none() {
+            if let Some(supervisor) = supervisor {
+                supervisor.report(LifeEvent::Started);
+            }
+            reason = run_callback(&cell, true, pin!(Some(actor.run(ctx)))).await;
+        }
+        if let Some(failure) = ctx.leaving.take() {
+            reason = failure;
+        }
+        // What `stopped` is told monitors hear as well, so what comes from here on changes nothing.
+        if reason == ExitReason::Normal && cell.has(Command::Shutdown) {
+            reason = ExitReason::Shutdown;
+        }
+        if reason != ExitReason::Killed {
+            let why = reason.clone();
+            let stopped = async {
+                actor.stopped(&why, ctx).await;
+                Ok(())
+            };
+            let last = run_callback(&cell, false, pin!(Some(stopped))).await;
+            if last.is_abnormal() {
+                reason = last;
+            }
+        }
+        ctx.cancel_timers();
+
+        match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+            Ok(()) => reason,
+            Err(panic) => ExitReason::Failed(panic_text(panic)),
+        }
     }
 }
 
@@ -257,32 +273,35 @@ fn panic_text(panic: Box<dyn Any + Send>) -> Arc<str> {
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
 /// unless the actor looks after that itself.
-async fn run_callback<A: Actor>(
+fn run_callback<A: Actor>(
     cell: &CellRef<Local<A>>,
     stoppable: bool,
-    callback: Pin<&mut Option<impl Future<Output = crate::Result>>>,
-) -> ExitReason {
-    let interrupted = || {
+    callback: Pin<&mut Option<impl Future<Output = crate::Result> + Send>>,
+) -> impl Future<Output = ExitReason> + Send {
+    let interrupted = move || {
         if cell.has(Command::Kill) {
             return Some(ExitReason::Killed);
         }
         let stop = stoppable && cell.has_any() && !cell.handles_stop();
         stop.then_some(ExitReason::Normal)
     };
-    match catch_unwind_in(callback, interrupted).await {
-        Ok(Ok(())) => ExitReason::Normal,
-        Ok(Err(error)) => ExitReason::failed(error.full_text()),
-        Err(reason) => reason,
-    }
+    let mut caught = catch_unwind_in(callback, interrupted);
+    poll_fn(move |cx| {
+        Pin::new(&mut caught).poll(cx).map(|caught| match caught {
+            Ok(Ok(())) => ExitReason::Normal,
+            Ok(Err(error)) => ExitReason::failed(error.full_text()),
+            Err(reason) => reason,
+        })
+    })
 }
 
 /// Polls a future until it is ready, panics, or is interrupted, and drops it there; a panic becomes a reason. It stays where
 /// the caller has it: as the argument of an async function it would take its memory twice, and once more for each layer.
-async fn catch_unwind_in<F: Future>(
+fn catch_unwind_in<F: Future>(
     mut future: Pin<&mut Option<F>>,
-    interrupted: impl Fn() -> Option<ExitReason>,
-) -> Result<F::Output, ExitReason> {
-    poll_fn(|cx| {
+    interrupted: impl Fn() -> Option<ExitReason> + Unpin,
+) -> impl Future<Output = Result<F::Output, ExitReason>> + Unpin {
+    poll_fn(move |cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
                 (Some(reason), _) => Poll::Ready(Err(reason)),
@@ -302,7 +321,6 @@ async fn catch_unwind_in<F: Future>(
             Poll::Ready(Err(ExitReason::Failed(text)))
         })
     })
-    .await
 }
 
 /// Closes the mailbox, turns what is left into dead letters, and adds up what happened to all messages.

@@ -9,7 +9,7 @@ use posse_core::time::Sleep;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// How long an ask waits unless it says otherwise. Specified; Erlang's default too.
@@ -145,6 +145,11 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     /// Sends what was not sent yet, then looks for the reply.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Reply, AskError>> {
         loop {
+            if let Stage::Sent(reply) = &mut self.stage {
+                let result = ready!(Pin::new(reply).poll(cx));
+                self.stage = Stage::Done;
+                return Poll::Ready(result);
+            }
             match std::mem::replace(&mut self.stage, Stage::Done) {
                 Stage::Unsent(message) if self.target.reserve().is_current() => {
                     self.stage = Stage::NotTaken(message);
@@ -167,14 +172,9 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
                         }
                     }
                 }
-                Stage::Sent(mut reply) => {
-                    let Poll::Ready(result) = Pin::new(&mut reply).poll(cx) else {
-                        self.stage = Stage::Sent(reply);
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(result);
+                Stage::Sent(_) | Stage::NotTaken(_) | Stage::Done => {
+                    unreachable!("invariant: an ask is not polled after it was ready")
                 }
-                Stage::NotTaken(_) | Stage::Done => unreachable!("invariant: an ask is not polled after it was ready"),
             }
         }
     }

@@ -150,6 +150,7 @@ impl<A: Actor> LocalRef<A> {
 }
 
 impl<A: Handler<M>, M: Message> Target<M> for LocalRef<A> {
+    #[inline]
     fn try_tell_with(&self, waiter: &mut Waiter, message: M) -> Result<(), TellError<M>> {
         Ok(self.try_send(&mut waiter.local, message)?)
     }

@@ -163,6 +163,8 @@ pub(crate) struct Ack {
 }
 
 impl Ack {
+    pub(crate) const BYTES: usize = 48;
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.settled);
         out.put_u64_le(self.bytes);

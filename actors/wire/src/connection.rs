@@ -128,6 +128,7 @@ impl ConnectionState {
         }
         if self.ack_since.take().is_some() {
             self.write_held(out);
+            body.reserve(Ack::BYTES);
             self.ack.write(&mut body);
             Header::new(FrameKind::Ack).write(&body, out);
             self.ack_told = self.ack;

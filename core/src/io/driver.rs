@@ -18,12 +18,17 @@ use crate::task::raw::task_of;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
+
+/// Wakers that memory is kept for from turn to turn: those of a full batch of events with one waiter each.
+const WAKERS_KEPT_MAX: usize = 1024;
 
 /// The part that one thread at a time owns.
 #[derive(Debug)]
 pub(crate) enum Driver {
-    Os(os::EventQueue),
+    /// The wakers are those of one turn; between turns there are none, and only their memory is kept.
+    Os(os::EventQueue, Vec<Waker>),
     /// The network's events wait in the shared part.
     #[cfg(feature = "sim")]
     Simulated,
@@ -54,7 +59,7 @@ impl Driver {
             counts: SocketCounts::default(),
             stale_events: AtomicU64::new(0),
         };
-        Ok((Self::Os(events), IoHandle::Os(Arc::new(inner))))
+        Ok((Self::Os(events, Vec::new()), IoHandle::Os(Arc::new(inner))))
     }
 
     #[cfg(feature = "sim")]
@@ -65,7 +70,7 @@ impl Driver {
     /// Waits for events, at most for `timeout`, and wakes those they are for. Returns the number of events.
     pub(crate) fn turn(&mut self, handle: &IoHandle, timeout: Option<Duration>) -> io::Result<usize> {
         match (self, handle) {
-            (Self::Os(events), IoHandle::Os(inner)) => inner.turn(events, timeout),
+            (Self::Os(events, woken), IoHandle::Os(inner)) => inner.turn(events, woken, timeout),
             #[cfg(feature = "sim")]
             (_, IoHandle::Simulated(port)) => Ok(port.turn()),
             #[cfg(feature = "sim")]
@@ -75,8 +80,12 @@ impl Driver {
 }
 
 impl Inner {
-    fn turn(&self, events: &mut os::EventQueue, timeout: Option<Duration>) -> io::Result<usize> {
-        let mut woken = Vec::new();
+    fn turn(
+        &self,
+        events: &mut os::EventQueue,
+        woken: &mut Vec<Waker>,
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
         let mut count = 0;
         let mut stale = 0;
         events.wait(timeout)?;
@@ -85,7 +94,7 @@ impl Inner {
         for event in events.iter() {
             count += 1;
             match registrations.get(Token(event.token)) {
-                Some(readiness) => readiness.set_readiness(&event, &mut woken),
+                Some(readiness) => readiness.set_readiness(&event, woken),
                 None => stale += 1,
             }
         }
@@ -95,7 +104,8 @@ impl Inner {
             self.stale_events.fetch_add(stale, Ordering::Relaxed);
         }
         self.counts.add_ready(count);
-        wake_all(woken);
+        wake_all(woken.drain(..));
+        woken.shrink_to(WAKERS_KEPT_MAX);
         Ok(count)
     }
 

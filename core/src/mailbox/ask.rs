@@ -298,6 +298,6 @@ pub(super) unsafe fn free(core: NonNull<AskCore>) {
     let waker = envelope.waker.with_mut(|slot| unsafe { (*slot).take() });
     let (base, layout) = (envelope.base, envelope.layout);
     // SAFETY: allocated with this layout; nothing in it needs dropping any more.
-    unsafe { std::alloc::dealloc(base.as_ptr(), layout) };
+    unsafe { super::pool::free(base, layout) };
     waker.into_iter().for_each(drop_catching);
 }

@@ -86,7 +86,7 @@ where
         user: shared,
     };
     let (task, runnable) = raw::new(handle.clone(), shared, false, |task| {
-        let cell = CellRef::<R> { task, receiver: PhantomData };
+        let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
     handle.launch(runnable);

@@ -6,7 +6,7 @@
 
 use super::ask::{self, AskCore, Outcome, Owner, ReplyError};
 use super::queue::QueueLinks;
-use super::{Receive, Receiver};
+use super::{Receive, Receiver, pool};
 use crate::task::panic::drop_catching;
 use std::alloc::Layout;
 use std::fmt;
@@ -112,12 +112,6 @@ const fn extend_layout(head: Layout, payload: Layout) -> (Layout, usize) {
     }
 }
 
-fn allocate(layout: Layout) -> NonNull<u8> {
-    // SAFETY: an envelope is never of size zero: it has a head.
-    let block = unsafe { std::alloc::alloc(layout) };
-    NonNull::new(block).unwrap_or_else(|| std::alloc::handle_alloc_error(layout))
-}
-
 /// A tell envelope without its message yet.
 pub(super) struct EmptyEnvelope<R: Receive<M>, M: Send + 'static> {
     envelope: NonNull<Header<R>>,
@@ -131,7 +125,7 @@ unsafe impl<R: Receive<M>, M: Send + 'static> Sync for EmptyEnvelope<R, M> {}
 
 impl<R: Receive<M>, M: Send + 'static> EmptyEnvelope<R, M> {
     pub(super) fn new() -> Self {
-        let envelope = allocate(EnvelopeLayout::<R, M>::TELL.0).cast::<Header<R>>();
+        let envelope = pool::allocate(EnvelopeLayout::<R, M>::TELL.0).cast::<Header<R>>();
         let head = Header::new(vtable::<R, M, false>());
         // SAFETY: freshly allocated for a head and more.
         unsafe { envelope.write(head) };
@@ -152,14 +146,14 @@ impl<R: Receive<M>, M: Send + 'static> EmptyEnvelope<R, M> {
 impl<R: Receive<M>, M: Send + 'static> Drop for EmptyEnvelope<R, M> {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout, and empty.
-        unsafe { std::alloc::dealloc(self.envelope.as_ptr().cast(), EnvelopeLayout::<R, M>::TELL.0) };
+        unsafe { pool::free(self.envelope.cast(), EnvelopeLayout::<R, M>::TELL.0) };
     }
 }
 
 /// Makes an ask envelope, and the shared part that the asker holds on to.
 pub(super) fn new_ask<R: Receive<M>, M: Send + 'static>(message: M) -> (Envelope<R>, NonNull<AskCore>) {
     let (layout, _) = EnvelopeLayout::<R, M>::ASK;
-    let block = allocate(layout);
+    let block = pool::allocate(layout);
     let envelope = block.cast::<AskHeader<R>>();
     // SAFETY: inside of the block just allocated.
     let payload = unsafe { payload::<R, M, true>(envelope.cast()) };
@@ -428,7 +422,7 @@ unsafe fn discard<R: Receive<M>, M: Send + 'static, const ASK: bool>(envelope: N
 unsafe fn release<R: Receive<M>, M: Send + 'static, const ASK: bool>(envelope: NonNull<Header<R>>, outcome: Outcome) {
     if !ASK {
         // SAFETY: allocated with this layout.
-        unsafe { std::alloc::dealloc(envelope.as_ptr().cast(), EnvelopeLayout::<R, M>::TELL.0) };
+        unsafe { pool::free(envelope.cast(), EnvelopeLayout::<R, M>::TELL.0) };
         return;
     }
 

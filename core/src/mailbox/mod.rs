@@ -52,6 +52,7 @@ mod inbox_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod permits;
+mod pool;
 mod queue;
 #[cfg(feature = "sim")]
 mod sequence;

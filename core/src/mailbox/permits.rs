@@ -8,7 +8,7 @@ use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::wait_list::{PollWaker, WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 const CLOSED: usize = 1 << (usize::BITS - 1);
 const WAITERS: usize = 1 << (usize::BITS - 2);
@@ -241,6 +241,10 @@ impl Permits {
             drop(state);
             return Poll::Pending;
         }
+        if waiters.is_empty() && self.acquire_many(1) == 1 {
+            self.grant_at_once(&mut waiters, reservation);
+            return Poll::Ready(true);
+        }
         waiters.push(&mut reservation.key, (), waker.take());
 
         // The flag is lowered under this lock alone. If it is up, the consumer that released room since then has yet to grant it.
@@ -258,6 +262,14 @@ impl Permits {
             return Poll::Ready(false);
         }
         if self.was_granted(reservation) { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    /// Nobody waits, and there is room: the place is one that was granted, and nobody needs to be woken. Called under the lock.
+    fn grant_at_once(&self, waiters: &mut WaitList<()>, reservation: &mut Reservation) {
+        waiters.push(&mut reservation.key, (), Waker::noop().clone());
+        waiters.pop();
+        self.granted.fetch_add(1, Ordering::Relaxed);
+        self.granted_below.store(waiters.front_ticket(), Ordering::Release);
     }
 
     /// Leaves the line; room that was granted goes to the next.
@@ -315,7 +327,6 @@ mod tests {
     use crate::testing::{CountWakes, counting_waker, waker_that_drops, waker_that_is_cloned};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
-    use std::task::Waker;
 
     fn full(capacity: usize) -> Permits {
         let permits = Permits::new(Capacity::Bounded(NonZeroUsize::new(capacity).expect("not zero")));
@@ -373,6 +384,22 @@ mod tests {
         }
         permits.release(1);
         assert_eq!(permits.acquire(), Ok(()));
+    }
+
+    #[test]
+    fn free_room_is_granted_at_once_and_nobody_is_woken() {
+        let permits = full(2);
+        permits.release(2);
+        let (wakes, waker) = counting_waker();
+        let mut reservations = [Reservation::default(), Reservation::default()];
+        for reservation in &mut reservations {
+            assert_eq!(poll(&permits, reservation, &waker), Poll::Ready(true));
+        }
+        assert_eq!((permits.count(), permits.acquire()), (2, Err(TryAcquireError::Full)));
+        let [mut used, mut given_up] = reservations;
+        assert!(permits.take_granted(&mut used) && !permits.take_granted(&mut used));
+        permits.cancel_reserve(&mut given_up);
+        assert_eq!((permits.count(), wakes.count()), (1, 0));
     }
 
     #[test]

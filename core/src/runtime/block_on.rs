@@ -5,11 +5,11 @@
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
 use super::blocking::block_on_simulated;
-use super::{Flavor, Handle, shutdown_worker};
+use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
 use crate::scheduler::park::Parker;
-use crate::scheduler::worker::{MAINTENANCE_INTERVAL, Step, Worker, WorkerParts};
+use crate::scheduler::worker::{Step, Worker, WorkerParts};
 use crate::task::coop;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -26,6 +26,8 @@ pub enum BlockOnError {
     InsideRuntime,
     /// The runtime has shut down, or is about to: nothing would run.
     ShutDown,
+    /// A task has panicked, and the runtime shuts down for that ([`UnhandledPanic::ShutdownRuntime`](super::UnhandledPanic)).
+    TaskPanicked,
 }
 
 impl fmt::Display for BlockOnError {
@@ -36,6 +38,7 @@ impl fmt::Display for BlockOnError {
                  await the future instead, or move the call into `task::spawn_blocking`"
             }
             Self::ShutDown => "the runtime has shut down",
+            Self::TaskPanicked => "a task has panicked, and the runtime shuts down on an unhandled panic",
         })
     }
 }
@@ -63,7 +66,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`BlockOnError::InsideRuntime`] in a task or inside another `block_on`, [`BlockOnError::ShutDown`] if the runtime has
-    /// shut down; the future is dropped.
+    /// shut down, [`BlockOnError::TaskPanicked`] if it shuts down meanwhile because a task has panicked; the future is dropped.
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnError> {
         if context::is_driving() {
             return Err(BlockOnError::InsideRuntime);
@@ -76,18 +79,18 @@ impl Handle {
         let _entered = context::enter(self.clone());
         let future = pin!(future);
         let block_on = BlockOn::new(self);
-        Ok(match self.flavor() {
+        match self.flavor() {
             Flavor::CurrentThread => block_on.run_with_worker(self, future),
-            Flavor::MultiThread => block_on.run(future),
+            Flavor::MultiThread => block_on.run(self, future),
             Flavor::Simulated => {
                 let mut future = future;
                 let budgeted = pin!(poll_fn(|cx| coop::budget(|| future.as_mut().poll(cx))));
                 match block_on_simulated(budgeted) {
-                    Some(output) => output,
-                    None => block_on.run(future),
+                    Some(output) => Ok(output),
+                    None => block_on.run(self, future),
                 }
             }
-        })
+        }
     }
 }
 
@@ -131,6 +134,7 @@ impl BlockOn {
     fn new(handle: &Handle) -> Self {
         let runtime = (handle.flavor() == Flavor::CurrentThread).then(|| handle.clone());
         let root_waker = Arc::new(RootWaker { notified: AtomicBool::new(true), parker: Parker::new(), runtime });
+        handle.inner().failure.register(&root_waker);
         let waker = Waker::from(root_waker.clone());
         Self { root_waker, waker }
     }
@@ -148,25 +152,27 @@ impl BlockOn {
         coop::budget(|| future.poll(&mut cx))
     }
 
-    fn run<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
+    fn run<F: Future>(&self, handle: &Handle, mut future: Pin<&mut F>) -> Result<F::Output, BlockOnError> {
         loop {
             match self.poll(future.as_mut()) {
-                Poll::Ready(output) => return output,
+                Poll::Ready(output) => return Ok(output),
+                Poll::Pending if handle.inner().failure.has_come() => return Err(BlockOnError::TaskPanicked),
                 Poll::Pending => self.root_waker.parker.park(None),
             }
         }
     }
 
-    fn run_with_worker<F: Future>(&self, handle: &Handle, mut future: Pin<&mut F>) -> F::Output {
+    fn run_with_worker<F: Future>(&self, handle: &Handle, mut future: Pin<&mut F>) -> Result<F::Output, BlockOnError> {
         loop {
             if let Some(mut borrowed) = handle.inner().worker_slot.borrow(&self.root_waker) {
                 match borrowed.worker().enter(|worker| self.drive(worker, future.as_mut())) {
-                    Some(output) => return output,
+                    Some(output) => return Ok(output),
                     None => continue,
                 }
             }
             match self.poll(future.as_mut()) {
-                Poll::Ready(output) => return output,
+                Poll::Ready(output) => return Ok(output),
+                Poll::Pending if handle.inner().failure.has_come() => return Err(BlockOnError::TaskPanicked),
                 Poll::Pending => self.root_waker.parker.park(None),
             }
         }
@@ -187,7 +193,7 @@ impl BlockOn {
 
     /// Runs tasks until there are none, the future was woken, the runtime ends, or it is time to look at the outside world.
     fn run_tasks(&self, worker: &mut Worker) -> Step {
-        for _ in 0..MAINTENANCE_INTERVAL {
+        for _ in 0..worker.shared().intervals.maintenance {
             if worker.step() == Step::Idle {
                 return Step::Idle;
             }
@@ -196,6 +202,46 @@ impl BlockOn {
             }
         }
         Step::Ran
+    }
+}
+
+/// Whether a task has panicked in a runtime that shuts down for that, and the threads inside `block_on` that must learn of it.
+#[derive(Default)]
+pub(crate) struct Failure {
+    /// If the builder asked for it.
+    is_wanted: bool,
+    has_come: AtomicBool,
+    /// A thread that has gone is removed when another comes.
+    threads: Mutex<Vec<Weak<RootWaker>>>,
+}
+
+impl Failure {
+    pub(crate) fn new(policy: UnhandledPanic) -> Self {
+        Self { is_wanted: policy == UnhandledPanic::ShutdownRuntime, ..Self::default() }
+    }
+
+    /// Acquire: who sees it finds a runtime that ends. Partner: `come`.
+    fn has_come(&self) -> bool {
+        self.has_come.load(Ordering::Acquire)
+    }
+
+    fn register(&self, root_waker: &Arc<RootWaker>) {
+        if self.is_wanted {
+            let mut threads = self.threads.lock();
+            threads.retain(|other| other.strong_count() > 0);
+            threads.push(Arc::downgrade(root_waker));
+        }
+    }
+
+    /// A task has panicked. True if that ends the runtime, now.
+    pub(super) fn come(&self) -> bool {
+        self.is_wanted && !self.has_come.swap(true, Ordering::AcqRel)
+    }
+
+    /// After the end was begun: each thread comes back from its sleep, or does not go there.
+    pub(super) fn wake_all(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.iter().filter_map(Weak::upgrade).for_each(|thread| thread.notify());
     }
 }
 

@@ -4,11 +4,14 @@ use crate::io;
 use crate::rng;
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::{HistogramConfig, Scales};
+use crate::runtime::hooks::{TaskHooks, ThreadHooks, ThreadNames, UnhandledPanic};
 use crate::runtime::{Config, Flavor, Inner, Runtime};
 use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::worker::Worker;
+use crate::scheduler::{Extras, Intervals};
 use crate::time::{Clock, Timers};
 use std::io::{Error, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names the environment variable that sets the default number of workers.
@@ -40,15 +43,22 @@ const SLOW_POLL: Duration = Duration::from_millis(10);
 pub struct Builder {
     flavor: Flavor,
     workers: Option<usize>,
-    name: String,
+    name: Option<String>,
+    thread_names: Option<ThreadNames>,
     stack_size: Option<usize>,
     blocking_max: usize,
     keep_alive: Duration,
     seed: Option<u64>,
     manual_clock: bool,
+    start_paused: bool,
     slow_poll_threshold: Option<Duration>,
     poll_time_histogram: Option<HistogramConfig>,
     schedule_latency_histogram: Option<HistogramConfig>,
+    pub(super) thread_hooks: Option<ThreadHooks>,
+    pub(super) task_hooks: TaskHooks,
+    pub(super) unhandled_panic: UnhandledPanic,
+    pub(super) intervals: Intervals,
+    pub(super) no_lifo_slot: bool,
     #[cfg(feature = "sim")]
     simulated: Option<SimEnv>,
 }
@@ -67,15 +77,22 @@ impl Builder {
         Self {
             flavor,
             workers: None,
-            name: "posse-worker".to_owned(),
+            name: None,
+            thread_names: None,
             stack_size: None,
             blocking_max: BLOCKING_THREADS_MAX,
             keep_alive: KEEP_ALIVE,
             seed: None,
             manual_clock: false,
+            start_paused: false,
             slow_poll_threshold: None,
             poll_time_histogram: None,
             schedule_latency_histogram: None,
+            thread_hooks: None,
+            task_hooks: TaskHooks::default(),
+            unhandled_panic: UnhandledPanic::default(),
+            intervals: Intervals::default(),
+            no_lifo_slot: false,
             #[cfg(feature = "sim")]
             simulated: None,
         }
@@ -106,10 +123,40 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the worker threads. Default: `posse-worker`.
+    /// Sets the name of the runtime, which [`Handle::name`](super::Handle::name), its metrics and its events show, and its threads if they get no other.
+    /// Default: none.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets what the names of the threads begin with; the index of the worker follows, or what else the thread is for. Default: `posse-worker`, or
+    /// the name of the runtime and `-worker`.
     #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.thread_names = Some(ThreadNames::Base(name.into()));
+        self
+    }
+
+    /// Sets a function that gives each thread of the runtime its name, in place of [`thread_name`](Self::thread_name). It is called by the
+    /// thread that starts the new one.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::Builder;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let count = AtomicUsize::new(0);
+    /// let name = move || format!("pool-{}", count.fetch_add(1, Ordering::Relaxed));
+    /// let runtime = Builder::new_multi_thread().worker_threads(1).thread_name_fn(name).build()?;
+    /// let named = runtime.spawn(async { std::thread::current().name().map(str::to_owned) });
+    /// assert_eq!(runtime.block_on(named).unwrap().as_deref(), Some("pool-0"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn thread_name_fn(mut self, name: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.thread_names = Some(ThreadNames::Made(Arc::new(name)));
         self
     }
 
@@ -146,6 +193,26 @@ impl Builder {
     #[must_use]
     pub fn manual_clock(mut self) -> Self {
         self.manual_clock = true;
+        self
+    }
+
+    /// Makes time stand still from the start, as [`time::pause`](crate::time::pause) does. Only for a current-thread runtime. Default: false.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::Builder;
+    /// use posse_core::time::{Duration, Instant, sleep};
+    ///
+    /// Builder::new_current_thread().start_paused(true).build()?.block_on(async {
+    ///     let start = Instant::now();
+    ///     sleep(Duration::from_secs(3600)).await; // at once
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn start_paused(mut self, paused: bool) -> Self {
+        self.start_paused = paused;
         self
     }
 
@@ -196,17 +263,17 @@ impl Builder {
     /// Builds the runtime and starts its workers.
     ///
     /// # Errors
-    /// `InvalidInput` for a number of workers out of range, also in the environment, and for a histogram without buckets or with
-    /// too many; else what the operating system
+    /// `InvalidInput` for a number of workers out of range, also in the environment, for a histogram without buckets or with
+    /// too many, and for `start_paused` with workers; else what the operating system
     /// says when it refuses an event queue or a thread.
     pub fn build(self) -> std::io::Result<Runtime> {
         let workers = self.worker_count()?;
         let (clock, driver, io) = self.clock_and_driver()?;
         let seed = self.seed.unwrap_or_else(random_seed);
-        let pool = Pool::new(format!("{}-blocking", self.name), self.blocking_max, self.keep_alive, self.stack_size);
+        let names = self.thread_names();
+        let pool = Pool::new(names.clone(), self.blocking_max, self.keep_alive, self.stack_size);
         let config = Config {
             flavor: self.flavor,
-            clock,
             timers: Timers::new(workers),
             pool,
             seed,
@@ -214,6 +281,16 @@ impl Builder {
                 poll_time: self.poll_time_histogram.as_ref().map(HistogramConfig::scale).transpose()?,
                 schedule_latency: self.schedule_latency_histogram.as_ref().map(HistogramConfig::scale).transpose()?,
             },
+            extras: Extras {
+                schedule_clock: self.schedule_latency_histogram.as_ref().map(|_| clock.clone()),
+                task_hooks: (!self.task_hooks.is_empty()).then(|| self.task_hooks.clone()),
+                no_lifo_slot: self.no_lifo_slot,
+                intervals: self.intervals,
+            },
+            thread_hooks: self.thread_hooks.clone(),
+            name: self.name.as_deref().map(Into::into),
+            unhandled_panic: self.unhandled_panic,
+            clock,
             #[cfg(feature = "sim")]
             simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
         };
@@ -228,7 +305,12 @@ impl Builder {
             })
             .collect();
         let threshold = self.slow_poll_threshold.or((self.flavor == Flavor::MultiThread).then_some(SLOW_POLL));
-        Runtime::start(handle, workers, &self.name, self.stack_size, threshold)
+        Runtime::start(handle, workers, &names, self.stack_size, threshold)
+    }
+
+    fn thread_names(&self) -> ThreadNames {
+        let base = || self.name.as_ref().map_or_else(|| "posse-worker".to_owned(), |name| format!("{name}-worker"));
+        self.thread_names.clone().unwrap_or_else(|| ThreadNames::Base(base()))
     }
 
     /// The clock and the driver: the machine's, or a simulation's.
@@ -238,7 +320,16 @@ impl Builder {
             let (driver, io) = io::Driver::simulated(port);
             return Ok((clock, driver, io));
         }
-        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
+        let clock = match self.flavor {
+            _ if self.manual_clock => Clock::manual(),
+            Flavor::CurrentThread if self.start_paused => Clock::paused(),
+            Flavor::CurrentThread => Clock::pausable(),
+            _ if self.start_paused => {
+                let text = "time that starts paused needs a current-thread runtime";
+                return Err(Error::new(ErrorKind::InvalidInput, text));
+            }
+            _ => Clock::real(),
+        };
         let (driver, io) = io::Driver::new()?;
         Ok((clock, driver, io))
     }

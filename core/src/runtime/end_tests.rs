@@ -304,3 +304,42 @@ fn who_waits_for_the_worker_is_in_line_once() {
         first.join().expect("no panic").expect("released");
     });
 }
+
+#[test]
+fn what_ends_within_the_grace_is_waited_for_and_the_rest_is_named() {
+    for runtime in [current_thread(), one_worker()] {
+        let (release, released) = mpsc::channel::<()>();
+        let closure = runtime.spawn_blocking(move || released.recv().is_err());
+        let ends = runtime.spawn(async { sleep(Duration::from_millis(2)).await });
+        let stuck = task::Builder::new().name("stuck").spawn_on(pending::<()>(), runtime.handle());
+        let report = runtime.shutdown_grace(Duration::from_millis(50));
+        let names: Vec<_> = report.tasks().iter().map(task::TaskInfo::name).collect();
+        assert_eq!((names, report.blocking_closures(), report.is_clean()), (vec![Some("stuck")], 1, false));
+        assert!(report.to_string().contains("end_tests.rs"), "{report}");
+        assert!(ends.is_finished() && stuck.is_finished() && !closure.is_finished());
+        drop(release);
+    }
+}
+
+#[test]
+fn a_grace_ends_as_soon_as_everything_has() {
+    for builder in [Builder::new_current_thread().start_paused(true), Builder::new_multi_thread().worker_threads(2)] {
+        let runtime = builder.build().expect("a runtime");
+        runtime.spawn(async {
+            task::spawn_blocking(|| ()).await.expect("no panic");
+            task::spawn(sleep(Duration::from_millis(1))).await.expect("no panic");
+        });
+        assert!(runtime.shutdown_grace(LONG).is_clean());
+    }
+}
+
+#[test]
+fn a_thread_that_drives_a_runtime_gives_no_grace() {
+    let outer = one_worker();
+    let report = outer.block_on(async {
+        let inner = one_worker();
+        inner.spawn(pending::<()>());
+        inner.shutdown_grace(LONG)
+    });
+    assert_eq!(report.tasks().len(), 1);
+}

@@ -3,15 +3,18 @@
 use crate::context;
 use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
+use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
+use crate::runtime::UnhandledPanic;
 use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::runtime::histogram::Scales;
-use crate::scheduler::Shared;
+use crate::runtime::hooks::ThreadHooks;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::Origin;
 use crate::scheduler::queue::Local;
+use crate::scheduler::{Extras, Shared};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Instant, Timers};
@@ -40,6 +43,11 @@ pub(crate) struct Inner {
     extensions: Extensions,
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
+    /// Told when the last worker has dropped all tasks.
+    pub(super) ended: Ended,
+    pub(super) failure: super::block_on::Failure,
+    thread_hooks: Option<ThreadHooks>,
+    name: Option<Box<str>>,
     #[cfg(feature = "sim")]
     simulation: Option<Arc<crate::sim::SimContext>>,
 }
@@ -52,13 +60,17 @@ pub(crate) struct Config {
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
     pub(crate) histograms: Scales,
+    pub(crate) extras: Extras,
+    pub(crate) thread_hooks: Option<ThreadHooks>,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) unhandled_panic: UnhandledPanic,
     #[cfg(feature = "sim")]
     pub(crate) simulation: Option<Arc<crate::sim::SimContext>>,
 }
 
 impl Inner {
     pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
-        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, &config.clock);
+        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, config.extras);
         let inner = Self {
             shared,
             flavor: config.flavor,
@@ -69,10 +81,42 @@ impl Inner {
             task_ids: AtomicU64::new(1),
             extensions: Extensions::default(),
             worker_slot: super::block_on::WorkerSlot::default(),
+            ended: Ended::default(),
+            failure: super::block_on::Failure::new(config.unhandled_panic),
+            thread_hooks: config.thread_hooks,
+            name: config.name,
             #[cfg(feature = "sim")]
             simulation: config.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
+    }
+}
+
+/// Identifies a runtime; see [`Handle::id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuntimeId(usize);
+
+impl fmt::Display for RuntimeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// Whether the last worker has left: what the thread waits for that ends the runtime.
+#[derive(Debug, Default)]
+pub(super) struct Ended(Mutex<bool>, Condvar);
+
+impl Ended {
+    fn set(&self) {
+        *self.0.lock() = true;
+        self.1.notify_all();
+    }
+
+    pub(super) fn wait(&self) {
+        let mut ended = self.0.lock();
+        while !*ended {
+            ended = self.1.wait(ended);
+        }
     }
 }
 
@@ -116,16 +160,17 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_from(future, Origin::here())
+        self.clone().spawn_from(future, Origin::here())
     }
 
-    pub(crate) fn spawn_from<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
+    /// The task keeps the handle.
+    pub(crate) fn spawn_from<F>(self, future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| future);
-        self.launch_from(runnable, origin);
+        let (task, runnable) = raw::new(self, (), true, |_| future);
+        task.runtime().launch_from(runnable, origin);
         JoinHandle::new(task)
     }
 
@@ -135,7 +180,7 @@ impl Handle {
         self.launch_from(task, Origin::here());
     }
 
-    fn launch_from(&self, task: Runnable, origin: Origin) {
+    fn launch_from(&self, task: Runnable, origin: Origin<'_>) {
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
@@ -160,6 +205,7 @@ impl Handle {
             shared.life.end();
             self.inner.timers.end();
             shared.io().end();
+            self.inner.ended.set();
         }
     }
 
@@ -217,6 +263,56 @@ impl Handle {
     /// Returns which flavor the runtime is.
     pub fn flavor(&self) -> Flavor {
         self.inner.flavor
+    }
+
+    /// Returns the name that [`Builder::name`](super::Builder::name) gave the runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = posse_core::runtime::Builder::new_current_thread().name("orders").build()?;
+    /// assert_eq!(runtime.handle().name(), Some("orders"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.inner.name.as_deref()
+    }
+
+    /// Returns what tells this runtime from all others of the process, for as long as a handle of it exists.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::{Handle, Runtime};
+    ///
+    /// let (one, other) = (Runtime::new()?, Runtime::new()?);
+    /// assert_eq!(one.block_on(async { Handle::current().id() }), one.handle().id());
+    /// assert_ne!(one.handle().id(), other.handle().id());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn id(&self) -> RuntimeId {
+        RuntimeId(Arc::as_ptr(&self.inner).addr())
+    }
+
+    pub(crate) fn thread_hooks(&self) -> Option<&ThreadHooks> {
+        self.inner.thread_hooks.as_ref()
+    }
+
+    /// Runs the life of a thread of the runtime.
+    pub(crate) fn around_thread<R>(&self, life: impl FnOnce() -> R) -> R {
+        match self.thread_hooks() {
+            Some(hooks) => hooks.around(life),
+            None => life(),
+        }
+    }
+
+    /// A task's future has panicked.
+    #[cold]
+    pub(crate) fn task_panicked(&self) {
+        if self.inner.failure.come() {
+            crate::event!(ERROR, "posse::runtime", "a task panicked and the runtime shuts down for it", runtime.name = %self.name().unwrap_or("-"));
+            self.inner.shared.begin_end();
+            self.inner.blocking.shut_down(self);
+            self.inner.failure.wake_all();
+        }
     }
 
     /// Returns the number of workers.
@@ -300,7 +396,11 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("flavor", &self.flavor()).field("workers", &self.workers()).finish()
+        f.debug_struct("Handle")
+            .field("name", &self.name())
+            .field("flavor", &self.flavor())
+            .field("workers", &self.workers())
+            .finish()
     }
 }
 

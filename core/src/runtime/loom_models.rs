@@ -3,14 +3,17 @@
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
 //! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
 
-use super::{Config, Flavor, Handle, Inner};
+use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
+use crate::runtime::hooks::ThreadNames;
+use crate::scheduler::Extras;
 use crate::scheduler::park::Parker;
-use crate::task::JoinHandle;
+use crate::scheduler::worker::hand_on;
 use crate::task::poll_record::Stamp;
+use crate::task::{JoinHandle, LocalSet};
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -25,9 +28,13 @@ fn runtime() -> Handle {
         flavor: Flavor::CurrentThread,
         clock: Clock::manual(),
         timers: Timers::new(1),
-        pool: Pool::new(String::new(), 1, Duration::ZERO, None),
+        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
         seed: 1,
         histograms: Scales::default(),
+        extras: Extras::default(),
+        thread_hooks: None,
+        name: None,
+        unhandled_panic: UnhandledPanic::Ignore,
     };
     Inner::build(config, 1, driver, io).0
 }
@@ -56,6 +63,14 @@ impl Drop for Waits {
     fn drop(&mut self) {
         assert_eq!(loom::thread::current().id(), self.dropped_by);
         self.drops.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -115,12 +130,6 @@ fn loom_a_spawn_against_the_end_leaves_nothing() {
         let spawner = {
             let (handle, drops) = (handle.clone(), drops.clone());
             loom::thread::spawn(move || {
-                struct CountDrop(Arc<AtomicUsize>);
-                impl Drop for CountDrop {
-                    fn drop(&mut self) {
-                        self.0.fetch_add(1, Ordering::AcqRel);
-                    }
-                }
                 let guard = CountDrop(drops);
                 handle.spawn(async move {
                     let _guard = guard;
@@ -211,6 +220,78 @@ fn loom_a_handle_dropped_against_the_completion_drops_the_output_once() {
         step(&handle);
         dropper.join().unwrap();
         assert_eq!(Arc::strong_count(&output), 1);
+        end(&handle);
+    });
+}
+
+/// A thread that has lost its worker is in a poll, in which the task is woken or not, while the runtime ends without it: the
+/// thread or who drops all tasks drops the future, whoever is last.
+#[test]
+fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
+    for wakes in [false, true] {
+        loom::model(move || {
+            let handle = runtime();
+            let drops = Arc::new(AtomicUsize::new(0));
+            let guard = CountDrop(drops.clone());
+            let has_lost = Arc::new(Parker::new());
+            let loses = has_lost.clone();
+            let task = handle.spawn(poll_fn(move |cx| {
+                let _guard = &guard;
+                // From here on the thread is as one that has lost its worker.
+                loses.unpark(|| {});
+                if wakes {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }));
+            let runnable = handle.shared().injector.pop().expect("the task was spawned");
+            let taker = runnable.task_ref();
+            let lost = {
+                let handle = handle.clone();
+                loom::thread::spawn(move || {
+                    let woken = runnable.run(Stamp::NONE);
+                    hand_on(&handle, &taker, woken);
+                })
+            };
+            has_lost.park(None);
+            end(&handle);
+            lost.join().unwrap();
+            assert_eq!((drops.load(Ordering::Acquire), handle.alive_tasks()), (1, 0));
+            assert!(task.is_finished());
+        });
+    }
+}
+
+/// A task of a set is woken and aborted by another thread while the set runs it and is dropped: that one alone drops the future.
+#[test]
+fn loom_a_wake_and_an_abort_against_the_end_of_a_set_drop_the_future_once_and_here() {
+    loom::model(|| {
+        let handle = runtime();
+        let _entered = handle.enter();
+        let (set, waker) = (LocalSet::new(), Arc::new(Mutex::new(None::<Waker>)));
+        let drops = Arc::new(AtomicUsize::new(0));
+        let guard = Waits { drops: drops.clone(), dropped_by: loom::thread::current().id() };
+        let slot = waker.clone();
+        let task = set.spawn_local(poll_fn(move |cx| {
+            let _guard = &guard;
+            *slot.lock().unwrap() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        }));
+        let mut set = Box::pin(set);
+        let mut poll = || assert!(set.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        poll();
+        let (waker, abort) = (waker.lock().unwrap().take().unwrap(), task.abort_handle());
+        let other = loom::thread::spawn(move || {
+            waker.wake();
+            abort.abort();
+        });
+        if !task.is_finished() {
+            let _ = set.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        drop(set);
+        other.join().unwrap();
+        assert_eq!(drops.load(Ordering::Acquire), 1);
+        assert!(task.is_finished());
         end(&handle);
     });
 }

@@ -243,6 +243,9 @@ impl fmt::Display for RuntimeMetrics {
         let sockets = self.runtime.io().counts();
         let (alive, spawned, queued) = (self.num_alive_tasks(), self.spawned_tasks_count(), self.global_queue_depth());
         let forced = self.budget_forced_yield_count();
+        if let Some(name) = self.runtime.name() {
+            writeln!(f, "runtime: {name}")?;
+        }
         writeln!(
             f,
             "tasks: {alive} alive, {spawned} spawned, {queued} queued for all workers, {forced} forced yields"

@@ -5,7 +5,7 @@
 //! in one poll for 5 to 10 ms, the tasks queued on its worker move to the others, who also take over its timers and the
 //! sockets. So with a free worker left, timers and deadlines are late by at most some 10 ms. If *all* workers are in
 //! such polls, everything waits until one returns; a current-thread runtime has only one. Code that blocks belongs into
-//! [`spawn_blocking`](crate::task::spawn_blocking). A runtime with several workers has one thread more, the watchdog, which
+//! [`spawn_blocking`](crate::task::spawn_blocking), or into [`block_in_place`](crate::task::block_in_place). A runtime with several workers has one thread more, the watchdog, which
 //! sees to this; it sleeps while the workers do.
 //!
 //! # Shutdown
@@ -16,33 +16,44 @@
 //! still waits for ends: a timer is ready, whatever its deadline, and a socket that would block is an error.
 //!
 //! Dropping the [`Runtime`] waits for the workers, but never for a blocking closure, and does not wait at all on a thread
-//! that drives a runtime. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
+//! that drives a runtime. A task that blocks in place counts as such a closure: it is dropped by its own thread, after the poll it is in. The worker of a current-thread runtime is the thread that is inside `block_on`, if one is.
 
 mod block_on;
 pub(crate) mod blocking;
 pub(crate) mod builder;
+mod builder_hooks;
 #[cfg(all(test, not(posse_loom)))]
 mod end_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod guard_tests;
 mod handle;
 pub(crate) mod histogram;
+pub(crate) mod hooks;
+#[cfg(all(test, not(posse_loom)))]
+mod hooks_tests;
+pub(crate) mod in_place;
+#[cfg(all(test, not(posse_loom)))]
+mod in_place_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod metrics;
 #[cfg(all(test, not(posse_loom)))]
 mod metrics_tests;
+mod shutdown;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 
 pub use block_on::BlockOnError;
 pub use builder::Builder;
-pub use handle::{EnterGuard, Handle, NoRuntime};
+pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId as Id};
 pub use histogram::{Histogram, HistogramConfig};
+pub use hooks::{TaskMeta, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
+pub use shutdown::ShutdownReport;
 
 pub(crate) use handle::{Config, Inner};
 
+use self::hooks::ThreadNames;
 use crate::context;
 use crate::lock::Mutex;
 use crate::scheduler::watchdog::Watchdog;
@@ -101,7 +112,7 @@ impl Runtime {
     pub(crate) fn start(
         handle: Handle,
         workers: Vec<Worker>,
-        name: &str,
+        names: &ThreadNames,
         stack_size: Option<usize>,
         slow_poll_threshold: Option<Duration>,
     ) -> io::Result<Self> {
@@ -120,8 +131,15 @@ impl Runtime {
                 for worker in workers {
                     let parts = worker.into_parts();
                     let index = parts.index();
-                    let life = move || worker_thread(parts.into_worker());
-                    if let Err(error) = runtime.spawn_thread(format!("{name}-{index}"), stack_size, life) {
+                    let handle = runtime.handle.clone();
+                    let life = move || {
+                        handle.around_thread(|| {
+                            if worker_thread(parts) == ThreadEnd::WorkerLost {
+                                handle.blocking().adopt_this_thread(&handle);
+                            }
+                        });
+                    };
+                    if let Err(error) = runtime.spawn_thread(names.of(index), stack_size, life) {
                         // Those that did not start will not leave by themselves.
                         runtime.handle.shared().begin_end();
                         (index..count).for_each(|_| runtime.handle.worker_exited());
@@ -132,7 +150,7 @@ impl Runtime {
         }
         if let Some(threshold) = slow_poll_threshold {
             let watchdog = Watchdog::new(runtime.handle.clone(), threshold);
-            runtime.spawn_thread(format!("{name}-watchdog"), stack_size, move || watchdog.run())?;
+            runtime.spawn_thread(names.of("watchdog"), stack_size, move || watchdog.run())?;
         }
         Ok(runtime)
     }
@@ -216,8 +234,12 @@ impl Runtime {
         let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
         simulated.chain(parked).for_each(shutdown_worker);
+        if wait && self.handle.flavor() == Flavor::MultiThread {
+            // Before this a thread may still lose its worker, and then it is not waited for.
+            self.handle.inner().ended.wait();
+        }
         for thread in self.threads.drain(..) {
-            if wait && thread.join().is_err() {
+            if wait && !self.handle.blocking().has(thread.thread().id()) && thread.join().is_err() {
                 crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
             }
         }
@@ -230,13 +252,30 @@ impl Drop for Runtime {
     }
 }
 
-fn worker_thread(mut worker: Worker) {
+/// Why a thread runs its worker no more.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ThreadEnd {
+    /// The runtime has ended, for this worker.
+    RuntimeEnded,
+    /// A task has blocked the thread, and another one has the worker.
+    WorkerLost,
+}
+
+/// Runs a worker on this thread for as long as it has it.
+pub(crate) fn worker_thread(parts: WorkerParts) -> ThreadEnd {
+    let mut worker = parts.into_worker();
     // Foreign code is guarded where it is run, so nothing should come through here. If it does, the worker goes on: without
     // it the runtime would lose what is queued on it, and its turn at the end.
     while catch_panic("a worker panicked", || worker.enter(Worker::run)).is_none() {
         worker.reset_activity();
     }
+    if worker.is_lost() {
+        worker.hand_on();
+        return ThreadEnd::WorkerLost;
+    }
     shutdown_worker(worker);
+    ThreadEnd::RuntimeEnded
 }
 
 /// The end of a worker: drops what is queued on it, and everything that is left if it is the last.

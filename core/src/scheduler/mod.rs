@@ -6,6 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod life;
 pub(crate) mod lifo;
+pub(crate) mod local;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 pub(crate) mod owned;
@@ -30,7 +31,9 @@ use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
 use crate::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::runtime::histogram::{Histograms, Scales};
-use crate::task::raw::Runnable;
+use crate::runtime::hooks::TaskHooks;
+use crate::scheduler::worker::MAINTENANCE_INTERVAL;
+use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +45,7 @@ pub(crate) struct Remote {
     pub(crate) stealer: Stealer,
     /// Ends its sleep; only the worker itself parks here.
     pub(crate) parker: Parker,
-    /// Shared with the worker's own [`worker::LocalQueue`].
+    /// Shared with the worker's own [`local::LocalQueue`].
     pub(crate) front: Arc<Front>,
     /// Tasks that the watchdog moved from this worker's queue to the injector. Written by the watchdog alone.
     pub(crate) drained: Count,
@@ -63,6 +66,21 @@ pub(crate) struct Front {
     pub(crate) polled: AtomicU64,
     /// What the worker measures, if it measures anything.
     pub(crate) histograms: Option<Box<Histograms>>,
+    /// Whether it measures anything, or a program has hooks around polls.
+    pub(crate) is_watched: bool,
+}
+
+impl Front {
+    fn new(histograms: Option<Box<Histograms>>, has_hooks: bool) -> Self {
+        Self {
+            lifo: Lifo::new(),
+            ticks: Ticks::new(),
+            counters: Counters::default(),
+            polled: AtomicU64::new(0),
+            is_watched: has_hooks || histograms.is_some(),
+            histograms,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -83,8 +101,40 @@ pub(crate) struct Shared {
     turns: AtomicU32,
     /// Whether the runtime ends, and how many workers have not left.
     pub(crate) life: Life,
-    /// Only if it is measured how long tasks wait for a worker.
-    schedule_clock: Option<Clock>,
+    /// What few programs ask for; see [`Extras`].
+    extras: Option<Box<Extras>>,
+    /// Steps between two looks at the driver and the timers, and at the injector, while local work lasts.
+    pub(crate) intervals: Intervals,
+}
+
+/// What few programs ask for, behind one look where a task is queued.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// If it is measured how long tasks wait for a worker.
+    pub(crate) schedule_clock: Option<Clock>,
+    pub(crate) task_hooks: Option<TaskHooks>,
+    /// Tasks go into the queue, in the order in which they were woken.
+    pub(crate) no_lifo_slot: bool,
+    pub(crate) intervals: Intervals,
+}
+
+impl Extras {
+    fn is_needed(&self) -> bool {
+        self.schedule_clock.is_some() || self.task_hooks.is_some() || self.no_lifo_slot
+    }
+}
+
+/// Counted in steps of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals {
+    pub(crate) maintenance: u32,
+    pub(crate) injector: u32,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self { maintenance: MAINTENANCE_INTERVAL, injector: MAINTENANCE_INTERVAL }
+    }
 }
 
 impl Shared {
@@ -93,17 +143,11 @@ impl Shared {
         driver: Driver,
         io: IoHandle,
         histograms: &Scales,
-        clock: &Clock,
+        extras: Extras,
     ) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front {
-                lifo: Lifo::new(),
-                ticks: Ticks::new(),
-                counters: Counters::default(),
-                polled: AtomicU64::new(0),
-                histograms: Histograms::new(histograms),
-            });
+            let front = Arc::new(Front::new(Histograms::new(histograms), extras.task_hooks.is_some()));
             Remote {
                 stealer: local.stealer(),
                 parker: Parker::new(),
@@ -122,7 +166,8 @@ impl Shared {
             driver: Mutex::new(driver),
             turns: AtomicU32::new(0),
             life: Life::new(workers),
-            schedule_clock: histograms.schedule_latency.as_ref().map(|_| clock.clone()),
+            intervals: extras.intervals,
+            extras: extras.is_needed().then(|| Box::new(extras)),
         };
         (shared, locals)
     }
@@ -134,12 +179,35 @@ impl Shared {
     /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector.
     #[inline]
     pub(crate) fn submit(&self, task: Runnable) {
-        if let Some(clock) = &self.schedule_clock {
+        if let Some(extras) = &self.extras {
+            return self.submit_with(extras, task);
+        }
+        self.enqueue(task, false);
+    }
+
+    /// As [`submit`](Self::submit), for wakers: not inlined, so that a wake of a task that is queued already saves no registers.
+    #[inline(never)]
+    pub(crate) fn submit_woken(&self, task: Runnable) {
+        self.submit(task);
+    }
+
+    #[cold]
+    fn submit_with(&self, extras: &Extras, task: Runnable) {
+        // Until it was run once it is queued once: by who spawns it.
+        if let (Some(hooks), 0) = (&extras.task_hooks, task.header().polls().count()) {
+            hooks.spawned(self, &task);
+        }
+        if let Some(clock) = &extras.schedule_clock {
             task.header().polls().set_scheduled(clock.now());
         }
+        self.enqueue(task, extras.no_lifo_slot);
+    }
+
+    #[inline]
+    fn enqueue(&self, task: Runnable, no_lifo_slot: bool) {
         let rest = context::with_local_queue(|local| match local {
             Some((owner, local)) if std::ptr::eq(owner, self) => {
-                if local.push_lifo(task) {
+                if if no_lifo_slot { local.push(task) } else { local.push_lifo(task) } {
                     self.wake_one();
                 }
                 None
@@ -152,7 +220,7 @@ impl Shared {
     }
 
     /// The thread that wakes a task never drops it. After the end no worker takes it out of the injector: see `drop_tasks`.
-    fn inject(&self, task: Runnable) {
+    pub(crate) fn inject(&self, task: Runnable) {
         self.injector.push(task);
         self.wake_one();
     }
@@ -228,8 +296,23 @@ impl Shared {
     /// late is a pointer that is not followed: its task is taken by way of the list.
     pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.injector.pop() {
-            task.cancel_unrun();
+            self.cancel_unrun(task);
         }
-        self.owned.shut_down();
+        self.owned.for_each_left(|task| match self.task_hooks() {
+            Some(hooks) => hooks.around_end(self, task, TaskRef::shut_down),
+            None => task.shut_down(),
+        });
+    }
+
+    /// Drops the future of a queued task instead of running it.
+    pub(crate) fn cancel_unrun(&self, task: Runnable) {
+        match self.task_hooks() {
+            Some(hooks) => hooks.around_end(self, &task.task_ref(), |_| task.cancel_unrun()),
+            None => task.cancel_unrun(),
+        }
+    }
+
+    pub(crate) fn task_hooks(&self) -> Option<&TaskHooks> {
+        self.extras.as_ref()?.task_hooks.as_ref()
     }
 }

@@ -49,15 +49,16 @@ struct Entry {
 // SAFETY: the pointer is only a name for the task; it is turned into a reference under the shard's lock.
 unsafe impl Send for Entry {}
 
-/// Where a task comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
+/// Where a task comes from, and its name if it has one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
     pub(crate) place: &'static Location<'static>,
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Option<&'a Arc<str>>,
 }
 
-impl Origin {
+impl Origin<'_> {
     /// The place of the caller, without a name.
+    #[inline]
     #[track_caller]
     pub(crate) fn here() -> Self {
         Self { place: Location::caller(), name: None }
@@ -79,8 +80,9 @@ impl OwnedTasks {
 
     /// Adds a new task. False if the runtime ends: the caller must drop its future.
     #[must_use]
-    pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable, origin: Origin) -> bool {
-        let shard_index = shard_index % self.shards.len();
+    pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable, origin: Origin<'_>) -> bool {
+        // The index may be that of another runtime's worker.
+        let shard_index = if shard_index < self.shards.len() { shard_index } else { 0 };
         let mut shard = self.shards[shard_index].lock();
         // Under the lock: either this sees the end, or `shut_down`, which comes after its beginning, sees the task.
         if !life.is_open() {
@@ -91,11 +93,10 @@ impl OwnedTasks {
         let entry = Slot::Task(Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false });
         let index = match shard.free {
             Some(index) => {
-                let prev = std::mem::replace(&mut shard.slots[index as usize], entry);
-                shard.free = match prev {
-                    Slot::Free(next) => next,
-                    Slot::Task(_) => None,
-                };
+                let slot = &mut shard.slots[index as usize];
+                let next = if let Slot::Free(next) = slot { *next } else { None };
+                *slot = entry;
+                shard.free = next;
                 index
             }
             None => {
@@ -104,7 +105,7 @@ impl OwnedTasks {
             }
         };
         if let Some(name) = origin.name {
-            shard.names.insert(index, name);
+            shard.names.insert(index, name.clone());
         }
         shard.len += 1;
         shard.spawned += 1;
@@ -119,22 +120,35 @@ impl OwnedTasks {
     pub(crate) fn remove(&self, task: &Header) {
         let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
         let mut shard = self.shards[shard].lock();
-        let next = shard.free;
-        let prev = std::mem::replace(&mut shard.slots[index as usize], Slot::Free(next));
-        shard.free = Some(index);
+        let next = shard.free.replace(index);
+        let slot = &mut shard.slots[index as usize];
+        let is_named = matches!(slot, Slot::Task(Entry { is_named: true, .. }));
+        *slot = Slot::Free(next);
         shard.len -= 1;
-        if matches!(prev, Slot::Task(Entry { is_named: true, .. })) {
+        if is_named {
             shard.names.remove(&index);
         }
     }
 
-    /// Drops the futures of all tasks. Nobody runs or adds any: the runtime ends, and the last worker has left.
-    pub(crate) fn shut_down(&self) {
+    /// Shows each task once, under no lock. Nobody adds any: the runtime ends, and the last worker has left.
+    pub(crate) fn for_each_left(&self, f: impl Fn(&TaskRef)) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
             while let Some(task) = self.next_task(shard_index, &mut index) {
-                task.shut_down();
+                f(&task);
             }
+        }
+    }
+
+    /// Where a task comes from that is in the list, and its name.
+    pub(crate) fn origin_of(&self, task: &Header) -> Option<(&'static Location<'static>, Option<Arc<str>>)> {
+        let (shard, index) = place_of(task.owned.load(Ordering::Relaxed))?;
+        let shard = self.shards[shard].lock();
+        match shard.slots.get(index as usize) {
+            Some(Slot::Task(entry)) if std::ptr::eq(entry.task, task) => {
+                Some((entry.place, shard.names.get(&index).cloned()))
+            }
+            _ => None,
         }
     }
 

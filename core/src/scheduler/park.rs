@@ -63,12 +63,10 @@ impl Parker {
         self.state.swap(EMPTY, Ordering::AcqRel);
     }
 
-    /// Runs a turn of the driver as the way to sleep. `turn` gets false if it must not block.
-    pub(crate) fn park_in_driver<R>(&self, turn: impl FnOnce(bool) -> R) -> R {
-        let may_block = self.transition_to_parked(IN_DRIVER);
-        let result = turn(may_block);
-        self.state.swap(EMPTY, Ordering::AcqRel);
-        result
+    /// Runs a turn of the driver as the way to sleep. `turn` gets false if it must not block. True if there was an `unpark`.
+    pub(crate) fn park_in_driver(&self, turn: impl FnOnce(bool)) -> bool {
+        turn(self.transition_to_parked(IN_DRIVER));
+        self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
     /// Takes the token if there is one, without sleeping.

@@ -36,11 +36,16 @@ impl SchedulePolicy {
         }
     }
 
-    /// Whether to look at the injector before the local queue on this step.
+    /// Whether a worker looks at the injector after an interval without a look. If not it draws when.
+    pub(crate) fn has_intervals(&self) -> bool {
+        matches!(self, Self::Production(_))
+    }
+
+    /// Whether to look at the injector before the local queue on this step though it is not due.
     #[inline]
-    pub(crate) fn injector_first(&mut self, tick: u32) -> bool {
+    pub(crate) fn injector_first(&mut self) -> bool {
         match self {
-            Self::Production(_) => tick % super::worker::MAINTENANCE_INTERVAL == 0,
+            Self::Production(_) => false,
             #[cfg(feature = "sim")]
             Self::Simulated(rng) => rng.below(ChoiceKind::Injector, 8) == 0,
         }

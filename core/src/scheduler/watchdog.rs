@@ -7,7 +7,6 @@
 //! drops none of their values: it moves tasks to the injector and wakes workers, who do the rest. What it says
 //! of a task it has said by a thread of the blocking pool.
 
-use super::worker::MAINTENANCE_INTERVAL;
 use super::{Remote, Shared};
 use crate::loom::sync::atomic::{AtomicU32, Ordering};
 use crate::runtime::Handle;
@@ -83,7 +82,7 @@ impl Watchdog {
             if !look.has_stepped && shared.remotes.len() > 1 {
                 drain_to_injector(shared, remote);
             }
-            look.ticks = remote.front.ticks.hurry(look.ticks);
+            look.ticks = remote.front.ticks.hurry(look.ticks, shared.intervals.maintenance);
         }
         any
     }
@@ -183,20 +182,24 @@ impl Ticks {
         ticks
     }
 
-    fn get(&self) -> u32 {
+    pub(super) fn starting_at(ticks: u32) -> Self {
+        Self(AtomicU32::new(ticks))
+    }
+
+    pub(super) fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Makes the next step one with maintenance if there was none since `last`: steps that take milliseconds would else
-    /// put it off for seconds. Returns the number of steps as it stands then.
-    fn hurry(&self, last: u32) -> u32 {
+    /// put it off for seconds. Returns the number of steps as it stands then: it is due before so many more have been counted.
+    fn hurry(&self, last: u32, interval: u32) -> u32 {
         let ticks = self.get();
-        if ticks.wrapping_sub(last) >= MAINTENANCE_INTERVAL {
+        if ticks.wrapping_sub(last) >= interval {
             return ticks;
         }
-        let before_maintenance = (ticks - ticks % MAINTENANCE_INTERVAL).wrapping_add(MAINTENANCE_INTERVAL - 1);
-        self.0.store(before_maintenance, Ordering::Relaxed);
-        before_maintenance
+        let due = ticks.wrapping_add(interval);
+        self.0.store(due, Ordering::Relaxed);
+        due
     }
 }
 
@@ -208,11 +211,11 @@ mod tests {
     fn a_worker_with_long_steps_is_hurried_to_its_maintenance_and_one_with_short_steps_is_not() {
         let ticks = Ticks::new();
         (0..10).for_each(|_| _ = ticks.advance());
-        let seen = ticks.hurry(0);
-        assert_eq!((seen, ticks.advance()), (60, 61));
+        let seen = ticks.hurry(0, 61);
+        assert_eq!((seen, ticks.advance()), (71, 72));
 
         (0..100).for_each(|_| _ = ticks.advance());
-        assert_eq!(ticks.hurry(seen), 161);
-        assert_eq!(ticks.advance(), 162);
+        assert_eq!(ticks.hurry(seen, 61), 172);
+        assert_eq!(ticks.advance(), 173);
     }
 }

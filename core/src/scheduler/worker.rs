@@ -5,18 +5,18 @@
 
 use super::counters::Counters;
 use super::idle::Activity;
+use super::local::{LocalQueue, Seat};
 use super::policy::SchedulePolicy;
 use super::queue::Local;
-use super::{Front, Shared};
+use super::{Intervals, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
+use crate::rng::Rng;
 use crate::runtime::Handle;
-use crate::runtime::histogram::Histograms;
 use crate::task::poll_record::Stamp;
-use crate::task::raw::Runnable;
+use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Instant;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Steps between two looks at the injector, the driver and the timers while local work lasts. Prime, so that it does
@@ -27,44 +27,6 @@ pub(crate) const MAINTENANCE_INTERVAL: u32 = 61;
 /// ping-pong pair wait 0.95 ms at p99, with 32 2.9 ms.
 const INJECTED_MAX: usize = 512;
 
-/// The part of a worker that code running on it reaches through the context: its queue and LIFO slot.
-pub(crate) struct LocalQueue {
-    /// The worker's index among those of its runtime.
-    pub(crate) index: usize,
-    /// Tasks to run, in order: only this worker pushes and pops, others steal at the far end.
-    queue: Local,
-    /// The LIFO slot and the step counter, which the watchdog sees too.
-    front: Arc<Front>,
-}
-
-impl std::fmt::Debug for LocalQueue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalQueue").field("index", &self.index).field("queued", &self.queue.len()).finish()
-    }
-}
-
-impl LocalQueue {
-    /// Puts a task that was just woken into the LIFO slot. True if that moved another one to the queue.
-    #[inline]
-    pub(crate) fn push_lifo(&self, task: Runnable) -> bool {
-        match self.front.lifo.replace(task) {
-            Some(prev) => {
-                self.queue.push(prev);
-                true
-            }
-            None => false,
-        }
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.front.counters
-    }
-
-    fn is_empty(&self) -> bool {
-        self.front.lifo.is_empty() && self.queue.is_empty()
-    }
-}
-
 /// What a step did.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +35,8 @@ pub(crate) enum Step {
     Ran,
     /// Nothing to do: the worker should sleep.
     Idle,
+    /// A task has taken the worker away: the thread must leave it alone.
+    Lost,
 }
 
 /// A worker on its way to the thread that will run it.
@@ -82,15 +46,60 @@ pub(crate) struct WorkerParts {
     index: usize,
     queue: Local,
     policy: SchedulePolicy,
+    due: Due,
+}
+
+/// At which steps a worker looks at what a busy one would otherwise forget.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// The earlier of the two.
+    next: u32,
+    maintenance: u32,
+    injector: u32,
+}
+
+impl Due {
+    fn after(ticks: u32, intervals: Intervals) -> Self {
+        let maintenance = ticks.wrapping_add(intervals.maintenance);
+        let injector = ticks.wrapping_add(intervals.injector);
+        let mut due = Self { next: ticks, maintenance, injector };
+        due.set_next(ticks);
+        due
+    }
+
+    /// After both were set to what is not before `tick`.
+    fn set_next(&mut self, tick: u32) {
+        self.next = tick.wrapping_add(self.maintenance.wrapping_sub(tick).min(self.injector.wrapping_sub(tick)));
+    }
+}
+
+/// Whether a step that is due has come. Steps are counted modulo 2^32.
+#[inline]
+fn has_come(due: u32, tick: u32) -> bool {
+    tick.wrapping_sub(due) <= u32::MAX / 2
 }
 
 impl WorkerParts {
+    /// A worker that a task takes away from its thread.
+    pub(crate) fn taken(runtime: Handle, index: usize, queue: Local) -> Self {
+        let policy = SchedulePolicy::Production(Rng::new(runtime.random_u64()));
+        let shared = runtime.shared();
+        let due = Due::after(shared.remotes[index].front.ticks.get(), shared.intervals);
+        Self { runtime, index, queue, policy, due }
+    }
+
     pub(crate) fn index(&self) -> usize {
         self.index
     }
 
+    pub(crate) fn into_queue(self) -> Local {
+        self.queue
+    }
+
     pub(crate) fn into_worker(self) -> Worker {
-        Worker::new(self.runtime, self.index, self.queue, self.policy)
+        let mut worker = Worker::new(self.runtime, self.index, self.queue, self.policy);
+        worker.due = self.due;
+        worker
     }
 }
 
@@ -108,27 +117,36 @@ pub(crate) struct Worker {
     activity: Activity,
     /// The last look at the clock, for the tasks.
     stamp: Stamp,
+    due: Due,
 }
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
-        let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue { index, queue, front });
-        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE }
+        let shared = runtime.shared();
+        let front = shared.remotes[index].front.clone();
+        let due = Due::after(front.ticks.get(), shared.intervals);
+        let local = Rc::new(LocalQueue::new(index, queue, front));
+        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts {
         self.reset_activity();
         let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
-        WorkerParts { runtime: self.runtime, index: local.index, queue: local.queue, policy: self.policy }
+        WorkerParts {
+            runtime: self.runtime,
+            index: local.index,
+            queue: local.into_queue(),
+            policy: self.policy,
+            due: self.due,
+        }
     }
 
     /// Runs `f` with this worker as the one that running code reaches.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        if !self.local.counters().busy.is_running() {
+        if !self.local.with(|seat| seat.front.counters.busy.is_running()) {
             let now = self.look_at_clock();
-            self.local.counters().busy.begin(now);
+            self.count(|counters| counters.busy.begin(now));
         }
         let local = self.local.clone();
         let runtime = self.runtime.clone();
@@ -139,32 +157,34 @@ impl Worker {
     /// from waking another one, for ever.
     pub(crate) fn reset_activity(&mut self) {
         if self.activity == Activity::Asleep {
-            self.local.counters().unparked(self.now(), false);
+            self.count(|counters| counters.unparked(self.now(), false));
         }
         if self.activity.reset(&self.runtime.shared().idle, self.local.index) {
             self.shared().wake_one();
         }
-        self.local.counters().busy.end(self.now());
+        self.count(|counters| counters.busy.end(self.now()));
     }
 
     /// The life of a worker on a thread of its own, until the runtime shuts down.
     pub(crate) fn run(&mut self) {
         while self.shared().is_open() {
-            if self.step() == Step::Idle {
-                self.park();
+            match self.step() {
+                Step::Ran => {}
+                Step::Idle => self.park(),
+                Step::Lost => return,
             }
         }
     }
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
-        let tick = self.local.front.ticks.advance();
-        if tick % MAINTENANCE_INTERVAL == 0 {
-            self.maintain();
+        let tick = self.local.with(|seat| seat.front.ticks.advance());
+        if has_come(self.due.next, tick) && !self.maintain(tick) {
+            return Step::Lost;
         }
 
         // Its own work first, then that of others.
-        let task = match self.next_local(tick) {
+        let task = match self.next_local() {
             Some(task) => Some(task),
             None => self.search(),
         };
@@ -174,23 +194,32 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
-        let front = &*self.local.front;
-        front.counters.polls.add(1);
-        front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
+        let is_watched = self.local.with(|seat| {
+            let front = &*seat.front;
+            front.counters.polls.add(1);
+            front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
+            front.is_watched
+        });
         // A task that woke itself goes behind its neighbours.
-        let woken = match &front.histograms {
-            None => task.run(self.stamp),
-            Some(histograms) => self.run_measured(task, histograms),
-        };
+        let woken = if is_watched { self.run_watched(task) } else { task.run(self.stamp) };
         if let Some(woken) = woken {
-            self.local.queue.push(woken);
+            self.local.with(|seat| seat.queue.push(woken));
         }
         Step::Ran
     }
 
-    /// Runs a task as [`step`](Self::step) does, and measures what the builder asked for.
+    /// Runs a task as [`step`](Self::step) does, and does beside what the builder asked for.
     #[cold]
-    fn run_measured(&self, task: Runnable, histograms: &Histograms) -> Option<Runnable> {
+    fn run_watched(&self, task: Runnable) -> Option<Runnable> {
+        match self.shared().task_hooks() {
+            Some(hooks) => hooks.around_poll(self.shared(), task, |task| self.run_measured(task)),
+            None => self.run_measured(task),
+        }
+    }
+
+    fn run_measured(&self, task: Runnable) -> Option<Runnable> {
+        let front = self.local.with(|seat| seat.front.clone());
+        let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(at));
@@ -207,8 +236,28 @@ impl Worker {
         woken
     }
 
-    /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside.
-    fn maintain(&mut self) {
+    /// Looks at what a busy worker would otherwise forget: timers, the driver, tasks from outside. False if the worker is this thread's no
+    /// more.
+    fn maintain(&mut self, tick: u32) -> bool {
+        if self.local.is_lost() {
+            return false;
+        }
+        let Intervals { maintenance, injector } = self.shared().intervals;
+        if has_come(self.due.maintenance, tick) {
+            self.due.maintenance = tick.wrapping_add(maintenance);
+            self.look_outside();
+        }
+        if has_come(self.due.injector, tick) {
+            self.due.injector = tick.wrapping_add(injector);
+            if self.policy.has_intervals() {
+                self.refill_from_injector();
+            }
+        }
+        self.due.set_next(tick);
+        true
+    }
+
+    fn look_outside(&mut self) {
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -218,36 +267,44 @@ impl Worker {
         self.shared().poll_driver();
     }
 
-    fn next_local(&mut self, tick: u32) -> Option<Runnable> {
-        if self.policy.injector_first(tick) && !self.shared().injector.is_empty() {
+    fn next_local(&mut self) -> Option<Runnable> {
+        if self.policy.injector_first() {
             self.refill_from_injector();
         }
 
         // The task woken last is warm in the cache, but may not starve the queue.
-        if let Some(task) = self.local.front.lifo.take() {
-            if self.policy.lifo_first(self.lifo_polls, self.local.queue.is_empty()) {
-                self.lifo_polls = self.lifo_polls.saturating_add(1);
-                return Some(task);
+        let (policy, lifo_polls) = (&mut self.policy, &mut self.lifo_polls);
+        self.local.with(|seat| {
+            if let Some(task) = seat.front.lifo.take() {
+                if policy.lifo_first(*lifo_polls, seat.queue.is_empty()) {
+                    *lifo_polls = lifo_polls.saturating_add(1);
+                    return Some(task);
+                }
+                seat.queue.push(task);
             }
-            self.local.queue.push(task);
-        }
 
-        self.lifo_polls = 0;
-        self.local.queue.pop()
+            *lifo_polls = 0;
+            seat.queue.pop()
+        })
     }
 
     /// Moves a fair share of the injected tasks to the local queue.
     fn refill_from_injector(&mut self) {
         let shared = self.shared();
+        if shared.injector.is_empty() {
+            return;
+        }
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
-        while moved < max {
-            let before = self.local.queue.len();
-            let Some(task) = shared.injector.pop_into(&self.local.queue) else { break };
-            self.local.queue.push(task);
-            moved += self.local.queue.len().saturating_sub(before).max(1);
-        }
-        self.local.counters().injected.add(moved as u64);
+        self.local.with(|Seat { queue, front, .. }| {
+            while moved < max {
+                let before = queue.len();
+                let Some(task) = shared.injector.pop_into(queue) else { break };
+                queue.push(task);
+                moved += queue.len().saturating_sub(before).max(1);
+            }
+            front.counters.injected.add(moved as u64);
+        });
         if moved > 1 {
             shared.wake_one();
         }
@@ -258,7 +315,7 @@ impl Worker {
         let shared = self.runtime.shared();
         // A batch of the injector; what is more than one task is worth another worker.
         if let Some(task) = self.pop_injected() {
-            if !self.local.queue.is_empty() {
+            if !self.local.with(|seat| seat.queue.is_empty()) {
                 shared.wake_one();
             }
             return Some(task);
@@ -282,24 +339,34 @@ impl Worker {
 
     /// Moves a batch of injected tasks to the local queue, which is empty, and returns one more.
     fn pop_injected(&self) -> Option<Runnable> {
-        let task = self.shared().injector.pop_into(&self.local.queue)?;
-        self.local.counters().injected.add(1 + self.local.queue.len() as u64);
-        Some(task)
+        self.local.with(|Seat { queue, front, .. }| {
+            let task = self.shared().injector.pop_into(queue)?;
+            front.counters.injected.add(1 + queue.len() as u64);
+            Some(task)
+        })
     }
 
     /// Moves up to half of another worker's tasks to the local queue, which is empty, and returns one of them.
     fn steal_from(&self, victim: usize) -> Option<Runnable> {
-        let task = self.shared().remotes[victim].stealer.steal_into(&self.local.queue)?;
-        self.local.counters().steals.add(1 + self.local.queue.len() as u64);
-        self.local.counters().steal_operations.add(1);
-        Some(task)
+        self.local.with(|Seat { queue, front, .. }| {
+            let task = self.shared().remotes[victim].stealer.steal_into(queue)?;
+            front.counters.steals.add(1 + queue.len() as u64);
+            front.counters.steal_operations.add(1);
+            Some(task)
+        })
     }
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
-        self.transition_to_parked();
-        let for_all = self.sleep();
+        if let Some(hooks) = self.runtime.thread_hooks() {
+            hooks.park();
+        }
+        let asleep_since = self.transition_to_parked();
+        let for_all = self.sleep(asleep_since);
         let now = self.transition_from_parked();
+        if let Some(hooks) = self.runtime.thread_hooks() {
+            hooks.unpark();
+        }
         if for_all {
             self.fire_all_timers(now);
         } else {
@@ -309,38 +376,51 @@ impl Worker {
 
     /// Sleeps in the driver if it is free, for all workers: until there are events, or the earliest deadline of all shards.
     /// Else until its own timers are due. True if it slept for all.
-    fn sleep(&self) -> bool {
+    fn sleep(&self, now: Instant) -> bool {
         let (shared, timers) = (self.shared(), self.runtime.timers());
         let parker = &shared.remotes[self.local.index].parker;
         let Some(mut driver) = shared.try_driver() else {
-            parker.park(self.time_to(timers.next_deadline(self.local.index)));
+            parker.park(self.time_to(timers.next_deadline(self.local.index), now));
             return false;
         };
 
         let (_attending, earliest) = timers.attend();
-        parker.park_in_driver(|may_block| {
-            let timeout = if may_block { self.time_to(earliest) } else { Some(Duration::ZERO) };
+        // Closures of the blocking pool may be about to do something; each says when it has ended, by a token.
+        let jump = earliest.filter(|_| self.runtime.clock().jumps() && self.runtime.blocking().busy() == 0);
+        let was_unparked = parker.park_in_driver(|may_block| {
+            let timeout = if may_block && jump.is_none() { self.time_to(earliest, now) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
+        if let Some(deadline) = jump.filter(|_| !was_unparked) {
+            let clock = self.runtime.clock();
+            clock.advance(deadline.saturating_duration_since(clock.now()));
+        }
         true
     }
 
-    /// Announces that the worker sleeps.
-    fn transition_to_parked(&mut self) {
-        self.local.counters().parked(self.now());
+    /// Announces that the worker sleeps, and returns since when.
+    fn transition_to_parked(&mut self) -> Instant {
+        let now = self.now();
+        self.count(|counters| counters.parked(now));
         let nobody_searches = self.activity.transition_to_parked(&self.runtime.shared().idle, self.local.index);
 
         // Work may have been pushed after this worker looked and before it was counted as asleep.
         if nobody_searches && self.shared().has_work() {
             self.shared().wake_one();
         }
+        now
     }
 
     fn transition_from_parked(&mut self) -> Instant {
         self.activity.transition_from_parked(&self.runtime.shared().idle, self.local.index);
         let now = self.look_at_clock();
-        self.local.counters().unparked(now, self.activity == Activity::Searching);
+        let was_woken = self.activity == Activity::Searching;
+        self.count(|counters| counters.unparked(now, was_woken));
         now
+    }
+
+    fn count(&self, f: impl FnOnce(&Counters)) {
+        self.local.with(|seat| f(&seat.front.counters));
     }
 
     /// Returns the time, which the next tasks get as that of their polls.
@@ -363,10 +443,9 @@ impl Worker {
     }
 
     /// `None`: no timer, or a manual clock, whose `advance` fires them.
-    fn time_to(&self, deadline: Option<Instant>) -> Option<Duration> {
-        let clock = self.runtime.clock();
-        let deadline = deadline.filter(|_| !clock.is_manual())?;
-        Some(deadline.saturating_duration_since(clock.now()))
+    fn time_to(&self, deadline: Option<Instant>, now: Instant) -> Option<Duration> {
+        let deadline = deadline.filter(|_| !self.runtime.clock().is_manual())?;
+        Some(deadline.saturating_duration_since(now))
     }
 
     /// Whether a logical worker could take a step, without waiting for the clock.
@@ -395,8 +474,20 @@ impl Worker {
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
         while !self.local.is_empty() {
-            let next = self.local.front.lifo.take().or_else(|| self.local.queue.pop());
-            next.into_iter().for_each(Runnable::cancel_unrun);
+            let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
+            next.into_iter().for_each(|task| self.shared().cancel_unrun(task));
+        }
+    }
+
+    /// Whether a task has taken the worker away from this thread, which then only has to hand on that task and to leave.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.local.is_lost()
+    }
+
+    /// What a thread does that has lost its worker, after the poll in which it did.
+    pub(crate) fn hand_on(self) {
+        if let Some((task, woken)) = self.local.leftover() {
+            hand_on(&self.runtime, &task, woken);
         }
     }
 
@@ -414,4 +505,16 @@ impl Worker {
     pub(crate) fn shared(&self) -> &Shared {
         self.runtime.shared()
     }
+}
+
+/// Hands on a task that this thread has polled without a worker, and that was woken in that poll if there is a `Runnable`: it is another worker's now.
+pub(crate) fn hand_on(runtime: &Handle, task: &TaskRef, woken: Option<Runnable>) {
+    let Some(woken) = woken else { return };
+    if runtime.shared().is_open() {
+        return runtime.shared().inject(woken);
+    }
+    // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
+    let _driving = context::drive();
+    let _entered = context::enter(runtime.clone());
+    task.shut_down();
 }

@@ -15,6 +15,7 @@
 
 use crate::task::panic::wake_catching;
 pub use crate::task::poll_waker::PollWaker;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -302,7 +303,9 @@ impl<T: Copy> Slab<T> {
 /// Wakers on their way out of a lock, so many at a time. Wakes what it holds when it is dropped.
 #[derive(Debug)]
 pub struct WakeList {
-    wakers: [Option<Waker>; WAKE_LIST_MAX],
+    /// Those below `len`. What is woken is taken out, so nothing is left to be dropped, and 32 places need not be looked at
+    /// for the one that was used.
+    wakers: ManuallyDrop<[Option<Waker>; WAKE_LIST_MAX]>,
     len: usize,
 }
 
@@ -312,7 +315,7 @@ const WAKE_LIST_MAX: usize = if cfg!(posse_loom) { 1 } else { 32 };
 
 impl Default for WakeList {
     fn default() -> Self {
-        Self { wakers: [const { None }; WAKE_LIST_MAX], len: 0 }
+        Self { wakers: ManuallyDrop::new([const { None }; WAKE_LIST_MAX]), len: 0 }
     }
 }
 

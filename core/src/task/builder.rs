@@ -53,6 +53,6 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        handle.spawn_from(future, Origin { name: self.name, ..Origin::here() })
+        handle.clone().spawn_from(future, Origin { name: self.name.as_ref(), ..Origin::here() })
     }
 }

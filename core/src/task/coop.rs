@@ -12,32 +12,34 @@ use std::task::{Context, Poll, ready};
 /// Units a task gets for one poll. Guessed; in the range where neither fairness nor throughput was measured to suffer.
 const UNITS_PER_POLL: u8 = 128;
 
-thread_local! {
-    /// `None`: outside a task, no limit.
-    static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
+/// Units that are left; `None` outside of a task.
+pub(crate) type Budget = Option<u8>;
+
+/// The budget of a poll that begins.
+pub(crate) fn fresh() -> Budget {
+    Some(if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL })
 }
 
 /// Runs `f` with a fresh budget and restores the previous one afterwards.
 pub(crate) fn budget<R>(f: impl FnOnce() -> R) -> R {
-    let units = if crate::buggify(0.02) { 1 } else { UNITS_PER_POLL };
-    with_budget(Some(units), f)
+    with(fresh(), f)
 }
 
 /// Runs `f` without any budget and restores the previous one afterwards.
 pub(crate) fn unlimited<R>(f: impl FnOnce() -> R) -> R {
-    with_budget(None, f)
+    with(None, f)
 }
 
-fn with_budget<R>(units: Option<u8>, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<u8>);
+fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
+    struct Restore(Budget);
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            BUDGET.set(self.0);
+            context::with_budget(|current| current.set(self.0));
         }
     }
 
-    let _restore = Restore(BUDGET.replace(units));
+    let _restore = Restore(context::with_budget(|current| current.replace(budget)));
     f()
 }
 
@@ -66,15 +68,8 @@ fn with_budget<R>(units: Option<u8>, f: impl FnOnce() -> R) -> R {
 /// ```
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
-    let before = BUDGET.get();
-    match before {
-        Some(0) => refuse(cx),
-        Some(units) => {
-            BUDGET.set(Some(units - 1));
-            Poll::Ready(Progress { refund: before })
-        }
-        None => Poll::Ready(Progress { refund: None }),
-    }
+    let before = take_unit();
+    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { refund: before }) }
 }
 
 /// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
@@ -104,18 +99,23 @@ pub async fn unconstrained<F: Future>(future: F) -> F::Output {
 
 /// Returns true if the task has units of its budget left in this poll; true outside of a task.
 pub fn has_budget_remaining() -> bool {
-    BUDGET.get() != Some(0)
+    context::with_budget(Cell::get) != Some(0)
 }
 
 /// Takes one unit for good; see [`poll_proceed`].
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
-    match BUDGET.get() {
-        Some(0) => return refuse(cx),
-        Some(units) => BUDGET.set(Some(units - 1)),
-        None => {}
-    }
-    Poll::Ready(())
+    if take_unit() == Some(0) { refuse(cx) } else { Poll::Ready(()) }
+}
+
+/// Takes a unit, if there is one, and returns what there was before.
+#[inline]
+fn take_unit() -> Budget {
+    context::with_budget(|budget| {
+        let before = budget.get();
+        budget.set(before.map(|units| units.saturating_sub(1)));
+        before
+    })
 }
 
 /// `Pending` if no unit is left, which is what every leaf would say; takes none. For what looks at several leaves at once.
@@ -127,7 +127,7 @@ pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
 /// No unit is left: the task runs again after its neighbours.
 #[cold]
 fn refuse<T>(cx: &Context<'_>) -> Poll<T> {
-    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.counters().forced_yield()));
+    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.count_forced_yield()));
     cx.waker().wake_by_ref();
     Poll::Pending
 }
@@ -149,7 +149,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.refund.is_some() {
-            BUDGET.set(self.refund);
+            context::with_budget(|budget| budget.set(self.refund));
         }
     }
 }

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,8 +31,15 @@ use std::task::{Context, Poll, ready};
 /// ```
 pub struct JoinHandle<T> {
     task: TaskRef,
-    output: PhantomData<fn() -> T>,
+    /// As if the output lay here: it may be one that stays on its thread.
+    output: PhantomData<T>,
 }
+
+// SAFETY: a shared reference gives no access to the output.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(task: TaskRef) -> Self {
@@ -139,6 +147,26 @@ impl JoinError {
     /// Returns true if the task panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self.cause, Cause::Panicked(_))
+    }
+
+    /// Returns the payload of the panic, for `std::panic::resume_unwind` for instance.
+    ///
+    /// # Panics
+    /// If the task did not panic; see [`try_into_panic`](Self::try_into_panic).
+    ///
+    /// # Examples
+    /// ```
+    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = posse_core::task::spawn(async { panic!("boom") }).await.unwrap_err();
+    /// assert_eq!(posse_core::task::panic_message(error.into_panic()), "boom");
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!("{error}, it did not panic"),
+        }
     }
 
     /// Returns the payload of the panic, or the error itself if there was none.

@@ -15,6 +15,7 @@
 //! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
 
 mod abort_on_drop;
+mod bound;
 mod builder;
 pub mod coop;
 #[cfg(all(test, not(posse_loom)))]
@@ -26,6 +27,9 @@ mod join;
 mod join_map;
 mod join_set;
 mod local_key;
+mod local_set;
+#[cfg(all(test, not(posse_loom)))]
+mod local_set_tests;
 #[cfg(all(test, posse_loom))]
 mod loom_models;
 mod nested;
@@ -50,12 +54,14 @@ pub use join::{AbortHandle, JoinError, JoinHandle};
 pub use join_map::JoinMap;
 pub use join_set::JoinSet;
 pub use local_key::{AccessError, LocalKey};
+pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use panic::{panic_message, panic_text};
 pub use scope::{ScopeEnd, TaskScope};
 pub use tracker::{TaskTracker, TaskTrackerToken};
 
 use crate::context;
 use crate::runtime::Handle;
+use crate::scheduler::owned::Origin;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -90,7 +96,7 @@ where
     F::Output: Send + 'static,
 {
     match context::with_current(|handle| handle.cloned()) {
-        Some(handle) => handle.spawn(future),
+        Some(handle) => handle.spawn_from(future, Origin::here()),
         None => panic!("{}", crate::runtime::NoRuntime),
     }
 }
@@ -125,6 +131,44 @@ where
     T: Send + 'static,
 {
     Handle::current().spawn_blocking(f)
+}
+
+/// Runs a closure that may block, here and now, while another thread goes on with the worker's other tasks.
+///
+/// For code inside of a task that blocks now and then and cannot be moved to [`spawn_blocking`], because it borrows, or awaits nothing. Unlike
+/// there the task itself stands still meanwhile, and so does what it awaits beside: the other branches of a `join!` or a `select!`. The
+/// closure may use [`Handle::block_on`]. It cannot be aborted; the end of the runtime does not wait for it.
+///
+/// - On a worker, what the worker has in hand goes to a thread of the blocking pool, which starts one if none waits, whatever its limit.
+///   If the closure is quicker, it goes on as before; if not, the rest of the task's poll is on a thread that is no worker.
+/// - In a `block_on` of a runtime with workers, in `spawn_blocking`, and outside of any runtime it only calls the closure. In the simulation too:
+///   nothing else happens meanwhile.
+/// - The budget is not spent by what the closure does, and is afterwards what it was; the current runtime, the task's id and task-locals are
+///   the task's.
+///
+/// # Panics
+/// On a thread that drives a current-thread runtime, as Tokio's: no other thread could go on with it.
+///
+/// # Examples
+/// ```
+/// use posse_core::runtime::Runtime;
+/// use posse_core::task;
+///
+/// let runtime = Runtime::new()?;
+/// let task = runtime.spawn(async {
+///     let numbers = vec![1, 2, 3];
+///     // Borrows, and blocks.
+///     task::block_in_place(|| numbers.iter().sum::<i32>())
+/// });
+/// assert_eq!(runtime.block_on(task).unwrap(), 6);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn block_in_place<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    crate::runtime::in_place::run(f)
 }
 
 /// Returns the id of the task that runs this code, if a task does.

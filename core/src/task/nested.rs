@@ -14,11 +14,11 @@ const DEPTH_MAX: u32 = 32;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static WAITING: RefCell<Vec<Box<dyn Any + Send>>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Drops what may hold the last handle to other values like it.
-pub(super) fn drop_nested<T: Send + 'static>(value: T) {
+pub(super) fn drop_nested<T: 'static>(value: T) {
     let depth = DEPTH.get();
     if depth < DEPTH_MAX {
         let _deeper = Scoped::set(&DEPTH, depth + 1);
@@ -36,6 +36,6 @@ pub(super) fn drop_nested<T: Send + 'static>(value: T) {
     value.into_iter().for_each(drop_catching);
 }
 
-fn next_waiting() -> Option<Box<dyn Any + Send>> {
+fn next_waiting() -> Option<Box<dyn Any>> {
     WAITING.try_with(|waiting| waiting.borrow_mut().pop()).ok().flatten()
 }

@@ -67,7 +67,7 @@ pub(crate) fn wake_catching(waker: Waker) {
 }
 
 /// Wakes many, each of them whatever the others do.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut wakers = wakers.into_iter();
     // A panic has used up the waker that it came from.
     while catch_panic("a waker panicked", || wakers.by_ref().for_each(Waker::wake)).is_none() {}

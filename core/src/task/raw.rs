@@ -96,12 +96,36 @@ struct VTable {
     drop_output: unsafe fn(NonNull<Header>),
     free: unsafe fn(NonNull<Header>),
     type_name: fn() -> &'static str,
+    /// Queues a task that was marked as scheduled.
+    schedule: unsafe fn(NonNull<Header>),
+}
+
+/// Where a task waits to be run: known when the task is made, so that waking it decides nothing.
+pub(super) trait Place<X> {
+    const WAKER: &'static RawWakerVTable;
+
+    /// # Safety
+    /// `ptr` is a task with this place and data `X`, marked as scheduled by the caller, and kept alive during the call.
+    unsafe fn schedule(ptr: NonNull<Header>);
+}
+
+/// With its runtime, on whichever worker.
+pub(super) struct Anywhere;
+
+impl<X> Place<X> for Anywhere {
+    const WAKER: &'static RawWakerVTable = &WAKER;
+
+    unsafe fn schedule(ptr: NonNull<Header>) {
+        // SAFETY: by contract.
+        unsafe { ptr.as_ref() }.runtime.shared().submit(Runnable(ptr));
+    }
 }
 
 /// A counted reference to a task, whatever its type.
 pub(crate) struct TaskRef(NonNull<Header>);
 
-// SAFETY: the header is shared through atomics and locks only; the future inside is `Send` by the bounds of `new`.
+// SAFETY: the header is shared through atomics and locks only; the future inside is `Send` by the bounds of `new`, or stays on its
+// thread by the contract of `allocate`.
 unsafe impl Send for TaskRef {}
 // SAFETY: as above.
 unsafe impl Sync for TaskRef {}
@@ -120,18 +144,38 @@ pub(crate) fn new<F, X>(
     runtime: Handle,
     shared: X,
     joined: bool,
-    make: impl FnOnce(TaskRef) -> F,
+    make: impl FnOnce(&TaskRef) -> F,
 ) -> (TaskRef, Runnable)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
     X: Send + Sync + 'static,
 {
+    // SAFETY: future and output may be on any thread.
+    unsafe { allocate::<F, X, Anywhere>(runtime, shared, joined, make) }
+}
+
+/// As [`new`], for any place.
+///
+/// # Safety
+/// If the future is not `Send`, the task is run, cancelled unrun or shut down on this thread alone; if its output is not, its joiner
+/// stays here as well.
+pub(super) unsafe fn allocate<F, X, P>(
+    runtime: Handle,
+    shared: X,
+    joined: bool,
+    make: impl FnOnce(&TaskRef) -> F,
+) -> (TaskRef, Runnable)
+where
+    F: Future + 'static,
+    X: Send + Sync + 'static,
+    P: Place<X>,
+{
     let id = runtime.next_task_id();
     let state = if joined { State::scheduled_with_handle() } else { State::scheduled() };
     let header = Header {
         state,
-        vtable: vtable::<F, X>(),
+        vtable: vtable::<F, X, P>(),
         runtime,
         id,
         owned: AtomicU64::new(0),
@@ -143,7 +187,7 @@ where
     let task = TaskRef(cell.cast());
     let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
-    let future = make(task.clone());
+    let future = make(&task);
     // SAFETY: the task has not been launched, so no other thread looks at the stage.
     let stage = unsafe { &cell.as_ref().stage };
     // SAFETY: as above.
@@ -166,24 +210,25 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn vtable<F, X>() -> &'static VTable
+fn vtable<F, X, P>() -> &'static VTable
 where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
+    F: Future + 'static,
     X: Send + Sync + 'static,
+    P: Place<X>,
 {
     &VTable {
-        run: run::<F, X>,
+        run: run::<F, X, P>,
         take_output: take_output::<F, X>,
         drop_output: drop_output::<F, X>,
         free: free::<F, X>,
         type_name: std::any::type_name::<F>,
+        schedule: P::schedule,
     }
 }
 
 impl TaskRef {
     #[inline]
-    fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         // SAFETY: a `TaskRef` holds a reference, so the task has not been freed.
         unsafe { self.0.as_ref() }
     }
@@ -221,7 +266,9 @@ impl TaskRef {
     /// Makes the next run drop the future.
     pub(crate) fn cancel(&self) {
         if self.header().state.cancel() == Wake::Schedule {
-            self.header().runtime.shared().submit(Runnable(self.0));
+            let schedule = self.header().vtable.schedule;
+            // SAFETY: marked as scheduled just now; this reference keeps it.
+            unsafe { schedule(self.0) }
         }
     }
 
@@ -254,10 +301,8 @@ impl TaskRef {
     /// The task was made by `new` with this very `X`.
     #[inline]
     pub(crate) unsafe fn shared<X>(&self) -> &X {
-        let prefix = self.0.cast::<Prefix<X>>();
-        // SAFETY: the caller vouches for `X`, so a `Prefix<X>` is at this address; the reference keeps it alive.
-        let prefix = unsafe { prefix.as_ref() };
-        &prefix.shared
+        // SAFETY: the caller vouches for `X`; the reference keeps the task.
+        unsafe { shared_of(self.0) }
     }
 
     /// Polls for the output of a task whose handle this is.
@@ -346,6 +391,12 @@ impl Runnable {
         again.then_some(self)
     }
 
+    /// A reference that keeps the task beyond its completion.
+    pub(crate) fn task_ref(&self) -> TaskRef {
+        // SAFETY: see `run`.
+        unsafe { TaskRef::retain(self.0.as_ptr()) }
+    }
+
     /// Drops the future instead of running it: the task completes as cancelled.
     pub(crate) fn cancel_unrun(self) {
         // SAFETY: see `run`.
@@ -367,6 +418,16 @@ impl Runnable {
         self.0
     }
 
+    /// Marks a task as scheduled, for a waker of a place of its own. `None` if that needs no one to queue it.
+    ///
+    /// # Safety
+    /// `task` is kept alive by the waker that calls this.
+    pub(super) unsafe fn woken(task: NonNull<Header>) -> Option<Self> {
+        // SAFETY: by contract.
+        let wake = unsafe { task.as_ref() }.state.wake();
+        (wake == Wake::Schedule).then_some(Self(task))
+    }
+
     /// # Safety
     /// `task` came from [`into_raw`](Self::into_raw), and this is the only call for it.
     #[inline]
@@ -381,30 +442,44 @@ impl Runnable {
 }
 
 /// # Safety
+/// `ptr` is a task that was made with this very `X`, and lives for `'a`.
+#[inline]
+pub(super) unsafe fn shared_of<'a, X>(ptr: NonNull<Header>) -> &'a X {
+    let prefix = ptr.cast::<Prefix<X>>();
+    // SAFETY: by contract a `Prefix<X>` is at this address.
+    let prefix = unsafe { prefix.as_ref() };
+    &prefix.shared
+}
+
+/// # Safety
 /// `ptr` is a `Cell<F, X>` to whose future the state word gave the caller exclusive access, to do what `start` says.
-unsafe fn run<F, X>(ptr: NonNull<Header>, start: Start) -> bool
+unsafe fn run<F, X, P>(ptr: NonNull<Header>, start: Start) -> bool
 where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
+    F: Future + 'static,
     X: Send + Sync + 'static,
+    P: Place<X>,
 {
     // SAFETY: made by `new::<F, X>`, alive by its life reference.
     let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
     let header = &cell.prefix.header;
 
+    let current = context::enter_task(ptr.as_ptr());
     let output = match start {
-        Start::Poll => match poll(cell, ptr) {
+        Start::Poll => match poll(cell, ptr, P::WAKER) {
             Some(output) => output,
-            None => return header.state.pause() == AfterPoll::Schedule,
+            None => {
+                drop(current);
+                return header.state.pause() == AfterPoll::Schedule;
+            }
         },
         Start::DropFuture => Err(JoinError::cancelled(header.id)),
     };
 
     let dropped = catch_unwind(AssertUnwindSafe(|| {
-        let _current = context::enter_task(ptr.as_ptr());
         // SAFETY: between `start` and `complete` this worker has exclusive access to the stage.
         cell.stage.with_mut(|stage| unsafe { *stage = Stage::Taken });
     }));
+    drop(current);
     let output = match dropped {
         Ok(()) => output,
         Err(panic) => {
@@ -421,26 +496,33 @@ where
 }
 
 /// Polls the future; `None` when it is pending.
-fn poll<F: Future, X>(cell: &Cell<F, X>, ptr: NonNull<Header>) -> Option<Result<F::Output, JoinError>> {
-    let waker = ManuallyDrop::new(raw_waker(ptr));
+#[inline]
+fn poll<F: Future, X>(
+    cell: &Cell<F, X>,
+    ptr: NonNull<Header>,
+    vtable: &'static RawWakerVTable,
+) -> Option<Result<F::Output, JoinError>> {
+    let waker = ManuallyDrop::new(raw_waker(ptr, vtable));
     let mut cx = Context::from_waker(&waker);
 
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        let _current = context::enter_task(ptr.as_ptr());
         cell.stage.with_mut(|stage| {
             // SAFETY: called between `start` and `pause`/`complete`: exclusive access.
             let stage = unsafe { &mut *stage };
             let Stage::Future(future) = stage else { unreachable!("invariant: a running task holds its future") };
             // SAFETY: the cell is on the heap and the future stays where it is until it is dropped in place.
             let future = unsafe { Pin::new_unchecked(future) };
-            super::coop::budget(|| future.poll(&mut cx))
+            future.poll(&mut cx)
         })
     }));
 
     match polled {
         Ok(Poll::Pending) => None,
         Ok(Poll::Ready(output)) => Some(Ok(output)),
-        Err(panic) => Some(Err(JoinError::panicked(cell.prefix.header.id, panic))),
+        Err(panic) => {
+            cell.prefix.header.runtime.task_panicked();
+            Some(Err(JoinError::panicked(cell.prefix.header.id, panic)))
+        }
     }
 }
 
@@ -490,8 +572,7 @@ unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
 /// `ptr` is a completed `Cell<F, X>` and the caller owns its output.
 unsafe fn drop_output<F, X>(ptr: NonNull<Header>)
 where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
+    F: Future + 'static,
 {
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
@@ -546,9 +627,9 @@ pub(super) fn is_of_a_task(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &WAKER)
 }
 
-fn raw_waker(ptr: NonNull<Header>) -> Waker {
-    let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), &WAKER);
-    // SAFETY: the functions of `WAKER` keep the contract of `RawWaker` for a pointer to a live header.
+fn raw_waker(ptr: NonNull<Header>, vtable: &'static RawWakerVTable) -> Waker {
+    let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), vtable);
+    // SAFETY: the functions of a place's waker keep the contract of `RawWaker` for a pointer to a live header.
     unsafe { Waker::from_raw(raw) }
 }
 
@@ -579,13 +660,13 @@ unsafe fn wake_by_ref(ptr: *const ()) {
     if header.state.wake() == Wake::Schedule {
         // The pointer itself, not one made from `header`: it reaches the whole task.
         let Some(task) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
-        header.runtime.shared().submit(Runnable(task));
+        header.runtime.shared().submit_woken(Runnable(task));
     }
 }
 
 /// # Safety
 /// As `clone_waker`; the waker's reference is given up.
-unsafe fn drop_waker(ptr: *const ()) {
+pub(super) unsafe fn drop_waker(ptr: *const ()) {
     let Some(ptr) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
     // SAFETY: by contract.
     unsafe { release(ptr) };

@@ -109,12 +109,17 @@ impl State {
     }
 
     /// Takes exclusive access to the future of a task that no worker will run any more, whether it is scheduled or asleep.
-    /// False if it has completed.
+    /// False if it has completed, or a thread that has lost its worker is in a poll of it: that one is told to drop it, by the
+    /// [`pause`](Self::pause) after its poll.
     ///
     /// The caller knows that no worker takes a task from any queue. So the duty to run, wherever it is, is void.
     pub(crate) fn shut_down(&self) -> bool {
-        let take = |state| (state & (RUNNING | COMPLETE) == 0).then_some((state | RUNNING | CANCELLED) & !SCHEDULED);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+        let take = |state| match state {
+            _ if state & COMPLETE != 0 => None,
+            _ if state & RUNNING != 0 => Some(state | CANCELLED | SCHEDULED),
+            _ => Some((state | RUNNING | CANCELLED) & !SCHEDULED),
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok_and(|before| before & RUNNING == 0)
     }
 
     /// Gives exclusive access back after `Pending`.

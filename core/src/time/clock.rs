@@ -5,7 +5,7 @@
 use super::Instant;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Where a manual clock starts: not at zero, so that code which subtracts from `now` behaves as on a real one.
@@ -18,9 +18,70 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Real,
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<ManualClock>),
     #[cfg(feature = "sim")]
     Simulated(crate::sim::MachineClock),
+}
+
+/// A clock that stands still, or could. All in nanoseconds.
+#[derive(Debug)]
+struct ManualClock {
+    /// What it shows while it stands still; [`GOES`] while it goes.
+    frozen: AtomicU64,
+    /// What it is ahead of the real clock while it goes, modulo 2^64.
+    ahead: AtomicU64,
+    /// The time since the Unix epoch when it showed zero, as of the moment it was stopped.
+    epoch: AtomicU64,
+    /// It jumps to the next timer when nothing else can happen.
+    jumps: AtomicBool,
+}
+
+/// No clock that stands still shows this.
+const GOES: u64 = 0;
+
+impl ManualClock {
+    fn new(frozen: u64, jumps: bool) -> Self {
+        let (ahead, epoch) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { frozen: AtomicU64::new(frozen), ahead, epoch, jumps: AtomicBool::new(jumps) }
+    }
+
+    fn stands_still(&self) -> bool {
+        self.frozen.load(Ordering::Relaxed) != GOES
+    }
+
+    fn now(&self) -> u64 {
+        // Acquire: who advanced the clock, or let it go on, wrote what it did before. Partners: `advance` and `resume`.
+        match self.frozen.load(Ordering::Acquire) {
+            GOES => real_nanos().wrapping_add(self.ahead.load(Ordering::Relaxed)),
+            frozen => frozen,
+        }
+    }
+
+    fn pause(&self) {
+        if !self.stands_still() {
+            let now = self.now();
+            let unix = nanos(self.unix_time());
+            self.epoch.store(unix.saturating_sub(now), Ordering::Relaxed);
+            self.jumps.store(true, Ordering::Relaxed);
+            self.frozen.store(now.max(GOES + 1), Ordering::Release);
+        }
+    }
+
+    fn resume(&self) {
+        let frozen = self.frozen.load(Ordering::Acquire);
+        if frozen != GOES {
+            self.ahead.store(frozen.wrapping_sub(real_nanos()), Ordering::Relaxed);
+            self.frozen.store(GOES, Ordering::Release);
+        }
+    }
+
+    fn unix_time(&self) -> Duration {
+        // Never stopped, it is the machine's, whatever becomes of that.
+        if !self.stands_still() && self.ahead.load(Ordering::Relaxed) == 0 {
+            return real_unix_time();
+        }
+        Duration::from_nanos(self.now().saturating_add(self.epoch.load(Ordering::Relaxed)))
+    }
 }
 
 impl Clock {
@@ -31,7 +92,17 @@ impl Clock {
 
     /// A clock that stands still until it is advanced.
     pub fn manual() -> Self {
-        Self(Source::Manual(Arc::new(AtomicU64::new(MANUAL_START))))
+        Self(Source::Manual(Arc::new(ManualClock::new(MANUAL_START, false))))
+    }
+
+    /// A clock that stands still until it is advanced, or jumps because nothing else can happen.
+    pub(crate) fn paused() -> Self {
+        Self(Source::Manual(Arc::new(ManualClock::new(MANUAL_START, true))))
+    }
+
+    /// The machine's clock, which may be stopped.
+    pub(crate) fn pausable() -> Self {
+        Self(Source::Manual(Arc::new(ManualClock::new(GOES, true))))
     }
 
     #[cfg(feature = "sim")]
@@ -43,8 +114,7 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::Real => Instant(real_nanos()),
-            // Acquire: who advanced the clock wrote what it did before. Partner: `advance`.
-            Source::Manual(nanos) => Instant(nanos.load(Ordering::Acquire)),
+            Source::Manual(clock) => Instant(clock.now()),
             #[cfg(feature = "sim")]
             Source::Simulated(clock) => Instant(clock.now()),
         }
@@ -52,24 +122,46 @@ impl Clock {
 
     /// Returns true for a clock that does not go on by itself: [`advance`](Self::advance) or its simulation moves it.
     pub fn is_manual(&self) -> bool {
-        !matches!(self.0, Source::Real)
+        match &self.0 {
+            Source::Real => false,
+            Source::Manual(clock) => clock.stands_still(),
+            #[cfg(feature = "sim")]
+            Source::Simulated(_) => true,
+        }
     }
 
-    /// Advances a manual clock. Returns false, and does nothing, for every other clock.
-    pub fn advance(&self, time: Duration) -> bool {
-        let Source::Manual(nanos) = &self.0 else { return false };
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let add = |now: u64| Some(now.saturating_add(time));
-        // The update cannot fail: it always gives a value.
-        let _ = nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    /// Stops the clock. False if it is of a kind that cannot be.
+    pub(crate) fn pause(&self) -> bool {
+        let Source::Manual(clock) = &self.0 else { return false };
+        clock.pause();
         true
+    }
+
+    /// Lets the clock go on. False if it is of a kind that cannot be stopped.
+    pub(crate) fn resume(&self) -> bool {
+        let Source::Manual(clock) = &self.0 else { return false };
+        clock.resume();
+        true
+    }
+
+    /// Whether it stands still, and jumps to the next timer when nothing else can happen.
+    pub(crate) fn jumps(&self) -> bool {
+        matches!(&self.0, Source::Manual(clock) if clock.stands_still() && clock.jumps.load(Ordering::Relaxed))
+    }
+
+    /// Advances a clock that stands still. Returns false, and does nothing, for every other clock.
+    pub fn advance(&self, time: Duration) -> bool {
+        let Source::Manual(clock) = &self.0 else { return false };
+        let time = nanos(time);
+        let add = |now: u64| (now != GOES).then(|| now.saturating_add(time));
+        clock.frozen.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok()
     }
 
     /// Returns the wall-clock time since the Unix epoch. A manual clock has only the time it shows.
     pub fn unix_time(&self) -> Duration {
         match &self.0 {
             Source::Real => real_unix_time(),
-            Source::Manual(_) => self.now().since_origin(),
+            Source::Manual(clock) => clock.unix_time(),
             #[cfg(feature = "sim")]
             Source::Simulated(clock) => clock.unix(),
         }

@@ -3,7 +3,7 @@
 use crate::context;
 use crate::time::Clock;
 use crate::time::clock::{ORIGIN_NANOS, nanos, origin};
-use std::ops::{Add, AddAssign, Sub};
+use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
 /// A point in time, in nanoseconds since the origin of its clock.
@@ -52,6 +52,27 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns how much later this is than `earlier`, zero if it is not; as [`saturating_duration_since`](Self::saturating_duration_since).
+    pub fn duration_since(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+
+    /// Returns how much later this is than `earlier`; `None` if it is earlier.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// let later = now + Duration::from_secs(1);
+    /// assert_eq!(later.checked_duration_since(now), Some(Duration::from_secs(1)));
+    /// assert_eq!(now.checked_duration_since(later), None);
+    /// assert_eq!(later - Duration::from_secs(1), now);
+    /// ```
+    pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+    }
+
     /// Returns the time that has passed since, zero if it lies ahead.
     pub fn elapsed(self) -> Duration {
         Self::now().saturating_duration_since(self)
@@ -61,6 +82,17 @@ impl Instant {
     pub fn checked_add(self, duration: Duration) -> Option<Self> {
         let nanos = u64::try_from(duration.as_nanos()).ok()?;
         self.0.checked_add(nanos).map(Self)
+    }
+
+    /// Returns the instant `duration` earlier; `None` before the clock's origin.
+    pub fn checked_sub(self, duration: Duration) -> Option<Self> {
+        let nanos = u64::try_from(duration.as_nanos()).ok()?;
+        self.0.checked_sub(nanos).map(Self)
+    }
+
+    /// Returns the instant `duration` earlier, or the clock's origin.
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        self.checked_sub(duration).unwrap_or(Self(0))
     }
 
     /// Returns the instant `duration` later, or the end of time.
@@ -81,6 +113,33 @@ impl Add<Duration> for Instant {
 impl AddAssign<Duration> for Instant {
     fn add_assign(&mut self, duration: Duration) {
         *self = *self + duration;
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    /// Saturates at the clock's origin.
+    fn sub(self, duration: Duration) -> Self {
+        self.saturating_sub(duration)
+    }
+}
+
+impl SubAssign<Duration> for Instant {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = *self - duration;
+    }
+}
+
+impl From<std::time::Instant> for Instant {
+    fn from(instant: std::time::Instant) -> Self {
+        Self::from_std(instant)
+    }
+}
+
+impl From<Instant> for std::time::Instant {
+    fn from(instant: Instant) -> Self {
+        instant.into_std()
     }
 }
 

@@ -1,13 +1,16 @@
 //! Time on the runtime's clock: sleeping, deadlines, ticks.
 //!
 //! Timers never fire early. With a manual clock nothing fires until
-//! [`Handle::advance`](crate::runtime::Handle::advance) turns it.
+//! [`Handle::advance`](crate::runtime::Handle::advance) turns it; on a current-thread runtime time can be stopped and let go on, see [`pause`].
 
 mod attendance;
 mod clock;
 mod delay_queue;
 mod instant;
 mod interval;
+mod pause;
+#[cfg(all(test, not(posse_loom)))]
+mod pause_tests;
 mod sleep;
 mod timeout;
 mod timers;
@@ -23,6 +26,7 @@ pub use clock::Clock;
 pub use delay_queue::{DelayKey, DelayQueue, Expired};
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use pause::{advance, pause, resume};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::Duration;
 pub use timeout::{Timeout, timeout, timeout_at};

@@ -51,7 +51,7 @@ impl Timers {
 
     /// Adds a timer. True if it became the earliest of its shard.
     pub(crate) fn insert(&self, shard: usize, deadline: Instant, waker: Waker) -> (Entry, bool) {
-        let shard = shard % self.shards.len();
+        let shard = shard.min(self.shards.len() - 1);
         let mut wheel = self.shards[shard].wheel.lock();
         let key = wheel.insert(deadline.0, waker);
         // Written under the lock. It need not be asked of the wheel, which costs more than the insertion.

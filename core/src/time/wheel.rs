@@ -59,6 +59,7 @@ impl<T> Wheel<T> {
     }
 
     /// Adds a timer. A deadline in the past fires at the next `fire`.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> Key {
         let index = match self.entries.get(self.free as usize) {
             Some(entry) => {
@@ -83,6 +84,7 @@ impl<T> Wheel<T> {
     }
 
     /// Removes a timer; `None` if it has fired or was removed.
+    #[inline]
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
         self.get_mut(key)?;
         self.unlink(key.index);
@@ -182,6 +184,7 @@ impl<T> Wheel<T> {
         (level, ((due >> (SLOT_BITS * level as u32)) % SLOTS as u64) as usize)
     }
 
+    #[inline]
     fn unlink(&mut self, index: u32) {
         let Entry { next, previous, slot, .. } = self.entries[index as usize];
         match self.entries.get_mut(previous as usize) {
@@ -198,6 +201,7 @@ impl<T> Wheel<T> {
         }
     }
 
+    #[inline]
     fn release(&mut self, index: u32) -> Option<T> {
         let entry = &mut self.entries[index as usize];
         let value = entry.value.take();

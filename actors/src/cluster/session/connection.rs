@@ -1,7 +1,7 @@
 //! One connection from READY to its end: a reader that understands frames, a writer that sends what has gathered.
 
 use super::intake::Intake;
-use super::peer::Peer;
+use super::peer::{Peer, Requester};
 use super::receiver::Receiver;
 use crate::cluster::state::NodeState;
 use bytes::BytesMut;
@@ -12,7 +12,7 @@ use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
 use posse_net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use posse_wire::{CloseReason, Established, ProtocolError};
+use posse_wire::{CloseReason, Established, Event, ProtocolError};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const BATCH_MAX: usize = 256;
 /// Bytes that are thrown away at once. Guessed.
 const DRAIN_BYTES: usize = 64 * 1024;
 
-/// How long the last words may take. Guessed.
+/// How long the other side may take to read the last frame and close. Guessed.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// A connection after its handshake.
@@ -77,7 +77,7 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
 
     let (intake, receiver) =
         (Intake::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
-    let mut reader = Reader { node, peer, intake, receiver };
+    let mut reader = Reader { node, peer, intake, receiver, batch: Vec::new() };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -99,7 +99,7 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
     if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken }
 }
 
-/// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
+/// Reads until the other side has read our last frame and closed: closing before that could destroy them on their way.
 pub(crate) async fn drain_until_eof(read: &TcpStream) {
     let mut rest = BytesMut::with_capacity(DRAIN_BYTES);
     while read.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
@@ -178,6 +178,8 @@ struct Reader<'a> {
     peer: &'a Arc<Peer>,
     intake: Intake<'a>,
     receiver: Receiver,
+    /// Empty between two batches; its memory is kept.
+    batch: Vec<Event<Requester>>,
 }
 
 /// What is said at the end of a connection that this side ends.
@@ -261,7 +263,7 @@ impl Reader<'_> {
     /// Acts upon all frames that have arrived in full.
     fn process_input(&mut self) -> Result<Option<Disconnect>, CloseFrame> {
         let (node, peer) = (self.node, self.peer);
-        let mut batch = Vec::new();
+        let batch = &mut self.batch;
         loop {
             let now = node.now();
             let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());

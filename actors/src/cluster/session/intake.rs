@@ -24,6 +24,9 @@ use std::time::Duration;
 /// Room made for a read: what a batch of small messages takes, and a frame grows beyond it as it arrives.
 const READ_BYTES: usize = 64 * 1024;
 
+/// With less room than this a read gets a new buffer. Guessed: a few dozen short frames.
+const READ_BYTES_MIN: usize = 4 * 1024;
+
 /// Frames up to this length need no room of the node, and buffers up to it are kept. Twice what is read at once, so that
 /// the usual messages, in buffers of 64 KiB, pay nothing.
 const SHORT_BYTES: usize = 2 * READ_BYTES;
@@ -206,7 +209,12 @@ impl<'a> Intake<'a> {
                 Ok(read)
             }
             Frame::Short | Frame::Wants(_) => {
-                self.buffer.reserve(READ_BYTES);
+                // While a message that is still looked at keeps the memory, what is left of it will do: a new buffer for each
+                // short frame would cost more than the frame.
+                let is_whole = self.buffer.try_reclaim(READ_BYTES);
+                if !is_whole && self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
+                    self.buffer.reserve(READ_BYTES);
+                }
                 read.read_buf(&mut self.buffer).await
             }
         }

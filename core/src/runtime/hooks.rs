@@ -1,0 +1,175 @@
+//! What a program has run at points of the runtime's life: threads that start, sleep and stop, tasks that start, run and end.
+//!
+//! Hooks are foreign code: their panics end here, as events. A runtime without hooks pays nothing for them: those of tasks are behind looks that
+//! are there anyway, at what is measured and at where a woken task goes.
+
+use crate::scheduler::Shared;
+use crate::task::Id;
+use crate::task::panic::catch_panic;
+use crate::task::raw::{Header, Runnable, TaskRef};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A hook with what it is told.
+pub(crate) type Hook<T = ()> = Arc<dyn Fn(&T) + Send + Sync>;
+
+/// What a hook is told of a task; see [`Builder::on_task_spawn`](super::Builder::on_task_spawn).
+#[derive(Clone, Debug)]
+pub struct TaskMeta {
+    id: Id,
+    name: Option<Arc<str>>,
+    place: &'static Location<'static>,
+}
+
+impl TaskMeta {
+    /// Returns the id of the task.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Returns the name that [`task::Builder::name`](crate::task::Builder::name) gave it.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the place in the code that started it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.place
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct ThreadHooks {
+    pub(super) start: Option<Hook>,
+    pub(super) stop: Option<Hook>,
+    pub(super) park: Option<Hook>,
+    pub(super) unpark: Option<Hook>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct TaskHooks {
+    pub(super) spawn: Option<Hook<TaskMeta>>,
+    pub(super) before_poll: Option<Hook<TaskMeta>>,
+    pub(super) after_poll: Option<Hook<TaskMeta>>,
+    pub(super) terminate: Option<Hook<TaskMeta>>,
+}
+
+fn call<T>(hook: &Option<Hook<T>>, about: &T) {
+    if let Some(hook) = hook {
+        catch_panic("a hook of the runtime panicked", || hook(about));
+    }
+}
+
+impl ThreadHooks {
+    /// Runs the life of a thread between its two hooks.
+    pub(crate) fn around<R>(&self, life: impl FnOnce() -> R) -> R {
+        call(&self.start, &());
+        let result = life();
+        call(&self.stop, &());
+        result
+    }
+
+    pub(crate) fn park(&self) {
+        call(&self.park, &());
+    }
+
+    pub(crate) fn unpark(&self) {
+        call(&self.unpark, &());
+    }
+}
+
+impl TaskHooks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.spawn.is_none() && self.before_poll.is_none() && self.after_poll.is_none() && self.terminate.is_none()
+    }
+
+    pub(crate) fn spawned(&self, shared: &Shared, task: &Runnable) {
+        if let Some(meta) = self.spawn.is_some().then(|| meta_of(shared, task.header())).flatten() {
+            call(&self.spawn, &meta);
+        }
+    }
+
+    /// Runs a poll, or what else may end a task, between the hooks that it calls for.
+    pub(crate) fn around_poll<R>(&self, shared: &Shared, task: Runnable, poll: impl FnOnce(Runnable) -> R) -> R {
+        let Some(meta) = meta_of(shared, task.header()) else { return poll(task) };
+        // Its own reference: who completes the task gives the task's away.
+        let kept = task.task_ref();
+        call(&self.before_poll, &meta);
+        let result = poll(task);
+        call(&self.after_poll, &meta);
+        if kept.is_complete() {
+            call(&self.terminate, &meta);
+        }
+        result
+    }
+
+    /// Ends a task that is not polled any more.
+    pub(crate) fn around_end(&self, shared: &Shared, task: &TaskRef, end: impl FnOnce(&TaskRef)) {
+        let meta = meta_of(shared, task.header());
+        end(task);
+        // A thread that has lost its worker may still be in its poll.
+        if task.is_complete() {
+            meta.iter().for_each(|meta| call(&self.terminate, meta));
+        }
+    }
+}
+
+/// `None` for tasks that are in no list: closures of the blocking pool, tasks of a `LocalSet`, tasks that were refused.
+fn meta_of(shared: &Shared, task: &Header) -> Option<TaskMeta> {
+    let (place, name) = shared.owned.origin_of(task)?;
+    Some(TaskMeta { id: task.id(), name, place })
+}
+
+impl fmt::Debug for ThreadHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadHooks").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TaskHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHooks").finish_non_exhaustive()
+    }
+}
+
+/// How the threads of a runtime are called.
+#[derive(Clone)]
+pub(crate) enum ThreadNames {
+    /// This, and what the thread is for.
+    Base(String),
+    /// Asked for each thread.
+    Made(Arc<dyn Fn() -> String + Send + Sync>),
+}
+
+impl ThreadNames {
+    pub(crate) fn of(&self, what: impl fmt::Display) -> String {
+        match self {
+            Self::Base(base) => format!("{base}-{what}"),
+            // A thread's name holds no zero byte, which a program's function is not to be trusted with; std panics over it.
+            Self::Made(make) => {
+                catch_panic("a hook of the runtime panicked", || make().replace('\0', "")).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ThreadNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base(base) => f.debug_tuple("Base").field(base).finish(),
+            Self::Made(_) => f.debug_tuple("Made").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// What becomes of a runtime in which a task panics; see [`Builder::unhandled_panic`](super::Builder::unhandled_panic).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The task ends alone. If nobody has its handle the panic is an event.
+    #[default]
+    Ignore,
+    /// The runtime shuts down.
+    ShutdownRuntime,
+}

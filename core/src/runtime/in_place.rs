@@ -1,0 +1,87 @@
+//! `block_in_place`: a task blocks its thread, and the worker goes on with another one.
+//!
+//! The worker's queue and what it shows to others are taken out of its thread and lie in the blocking pool, under its lock, until a
+//! thread of the pool takes them; or until the closure has returned, if that is quicker. A thread that comes back too late has no
+//! worker: it ends the poll, hands its task on and joins the pool. Until then what it wakes or sets goes where that of any
+//! thread goes which is no worker.
+
+use super::{Flavor, Handle};
+use crate::context;
+use crate::scheduler::Front;
+use crate::scheduler::worker::WorkerParts;
+use crate::task::coop;
+use std::mem;
+use std::ptr;
+use std::sync::Arc;
+
+/// See [`task::block_in_place`](crate::task::block_in_place).
+#[track_caller]
+pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
+    if !context::is_driving() {
+        return f();
+    }
+    match context::with_current(|handle| handle.map(Handle::flavor)) {
+        Some(Flavor::CurrentThread) => panic!(
+            "`block_in_place` on a current-thread runtime, which has no other thread to go on with: use `task::spawn_blocking`"
+        ),
+        // Nothing else runs meanwhile, whatever the closure does: it may not wait for the simulated world.
+        Some(Flavor::Simulated) => return coop::unlimited(f),
+        Some(Flavor::MultiThread) | None => {}
+    }
+
+    let _taken = Taken::take();
+    let _may_block = context::drive_nothing();
+    coop::unlimited(f)
+}
+
+/// A worker that was taken out of this thread; comes back when dropped, unless another thread has it.
+struct Taken {
+    runtime: Handle,
+    index: usize,
+    front: Arc<Front>,
+    left: Option<context::LeftWorker>,
+}
+
+impl Taken {
+    /// `None` where there is no worker to take: in a `block_on`, on a thread that has lost its own already, at the end of a runtime.
+    fn take() -> Option<Self> {
+        let task = context::current_task_ref()?;
+        let runtime = task.runtime().clone();
+        let (index, queue, front) = context::with_local_queue(|local| {
+            let (_, local) = local.filter(|(shared, _)| ptr::eq(*shared, runtime.shared()))?;
+            let (queue, front) = local.exchange(task);
+            Some((local.index, queue, front))
+        })?;
+
+        let left = context::leave_worker();
+        match runtime.blocking().lend_worker(&runtime, WorkerParts::taken(runtime.clone(), index, queue)) {
+            Ok(()) => Some(Self { runtime, index, front, left: Some(left) }),
+            Err(parts) => {
+                drop(left);
+                restore(parts, front);
+                None
+            }
+        }
+    }
+}
+
+/// Makes the thread the worker again that it was.
+fn restore(parts: WorkerParts, front: Arc<Front>) {
+    context::with_local_queue(|local| {
+        let (_, local) = local.expect("invariant: what was left is the thread's worker again");
+        local.restore(parts.into_queue(), front);
+    });
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        match self.runtime.blocking().take_back(self.index) {
+            Some(parts) => {
+                drop(self.left.take());
+                restore(parts, self.front.clone());
+            }
+            // The rest of the poll is on no worker; the end of `Worker::enter` puts the thread in order.
+            None => mem::forget(self.left.take()),
+        }
+    }
+}

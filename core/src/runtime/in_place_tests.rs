@@ -1,0 +1,244 @@
+//! Closures that block in a task: who goes on meanwhile, and what the task finds afterwards.
+//!
+//! Each closure waits for something that the task's own worker has to do, and that is done only if another thread does.
+
+use super::{Builder, Handle, Runtime};
+use crate::task::{self, coop};
+use crate::task_local;
+use crate::time::sleep;
+use std::future::{pending, poll_fn};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any test takes; whoever waits for this has failed.
+const LONG: Duration = Duration::from_secs(60);
+
+fn one_worker() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).build().expect("a runtime")
+}
+
+/// Blocks until the worker that this thread was is another thread's, in which it has run a task.
+fn lose_worker() {
+    let (sender, receiver) = mpsc::channel();
+    task::spawn(async move { sender.send(thread::current().id()).expect("somebody waits") });
+    let elsewhere = task::block_in_place(|| receiver.recv_timeout(LONG).expect("another thread has the worker"));
+    assert_ne!(elsewhere, thread::current().id());
+}
+
+#[test]
+fn while_a_task_blocks_another_thread_runs_the_worker_and_its_timers() {
+    let runtime = one_worker();
+    let task = runtime.spawn(async {
+        let (sender, receiver) = mpsc::channel();
+        task::spawn(async move {
+            sleep(Duration::from_millis(1)).await;
+            sender.send(7).expect("the closure waits");
+        });
+        task::block_in_place(|| receiver.recv_timeout(LONG).expect("the timer fires"))
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), 7);
+}
+
+#[test]
+fn a_task_that_has_lost_its_worker_goes_on_as_the_same_task() {
+    task_local!(static NAME: &'static str);
+    let runtime = one_worker();
+    let task = runtime.spawn(NAME.scope("ada", async {
+        let id = task::id();
+        poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                let _ = coop::poll_proceed(cx).map(coop::Progress::made_progress);
+            }
+            lose_worker();
+            assert!(!coop::has_budget_remaining(), "the budget is what it was");
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!((task::id(), NAME.get()), (id, "ada"));
+        let handle = Handle::current();
+        assert!(handle.try_block_on(async {}).is_err(), "the thread drives the runtime again");
+
+        // What it wakes and sets in the rest of the poll goes to the other thread.
+        let child = task::spawn(async { 5 });
+        sleep(Duration::from_millis(1)).await;
+        child.await.unwrap()
+    }));
+    assert_eq!(runtime.block_on(task).unwrap(), 5);
+}
+
+#[test]
+fn a_task_that_wakes_itself_without_its_worker_is_run_by_another() {
+    let runtime = one_worker();
+    let task = runtime.spawn(async {
+        for _ in 0..100 {
+            lose_worker();
+            task::yield_now().await;
+        }
+    });
+    runtime.block_on(task).unwrap();
+}
+
+#[test]
+fn the_closure_may_block_on_a_future_of_the_same_runtime() {
+    let runtime = one_worker();
+    let task = runtime.spawn(async {
+        let handle = Handle::current();
+        task::block_in_place(|| handle.block_on(async { task::spawn(async { 3 }).await.unwrap() }))
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), 3);
+}
+
+/// Each closure waits for all the others, so each takes the one worker from the one before.
+#[test]
+fn many_closures_block_at_once_whatever_the_limits_of_the_pool() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().expect("a runtime");
+    let (release, occupied): (_, Receiver<()>) = mpsc::channel();
+    let occupies = runtime.spawn_blocking(move || occupied.recv().is_err());
+    for _ in 0..5 {
+        let barrier = Arc::new(Barrier::new(6));
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let barrier = barrier.clone();
+                runtime.spawn(async move { task::block_in_place(|| barrier.wait().is_leader()) })
+            })
+            .collect();
+        let leaders = runtime.block_on(async {
+            let mut leaders = 0;
+            for task in tasks {
+                leaders += usize::from(task.await.unwrap());
+            }
+            leaders
+        });
+        assert_eq!(leaders, 1);
+    }
+    drop(release);
+    assert!(runtime.block_on(occupies).unwrap());
+}
+
+#[test]
+fn quick_closures_one_after_the_other_leave_the_runtime_as_it_was() {
+    let runtime = one_worker();
+    let sum = runtime.block_on(runtime.spawn(async {
+        let mut sum = 0;
+        for n in 0..1000 {
+            sum += task::block_in_place(|| n);
+            if n % 10 == 0 {
+                task::yield_now().await;
+            }
+        }
+        sum
+    }));
+    assert_eq!(sum.unwrap(), 499_500);
+    assert_eq!(runtime.shutdown_timeout(LONG), 0);
+}
+
+#[test]
+fn a_panic_of_the_closure_is_the_tasks() {
+    let runtime = one_worker();
+    let task = runtime.spawn(async {
+        task::block_in_place(|| {
+            lose_worker();
+            panic!("on purpose");
+        })
+    });
+    assert!(runtime.block_on(task).unwrap_err().is_panic());
+    assert_eq!(runtime.block_on(runtime.spawn(async { 1 })).unwrap(), 1);
+}
+
+#[test]
+fn where_no_worker_is_held_up_it_only_calls_the_closure() {
+    assert_eq!(task::block_in_place(|| 1), 1);
+    let runtime = one_worker();
+    assert_eq!(runtime.block_on(async { task::block_in_place(|| task::block_in_place(|| 2)) }), 2);
+    let blocking = runtime.spawn_blocking(|| task::block_in_place(|| 3));
+    assert_eq!(runtime.block_on(blocking).unwrap(), 3);
+    let current = Builder::new_current_thread().build().expect("a runtime");
+    let blocking = current.spawn_blocking(|| task::block_in_place(|| 4));
+    assert_eq!(current.block_on(blocking).unwrap(), 4);
+}
+
+#[test]
+fn on_a_current_thread_runtime_it_panics() {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let error = runtime.block_on(async { task::spawn(async { task::block_in_place(|| ()) }).await.unwrap_err() });
+    assert!(error.to_string().contains("spawn_blocking"), "{error}");
+}
+
+/// Sends when it is dropped whether that happened in a runtime.
+struct TellDrop(mpsc::Sender<bool>);
+
+impl Drop for TellDrop {
+    fn drop(&mut self) {
+        self.0.send(Handle::try_current().is_ok()).expect("the test waits");
+    }
+}
+
+/// In one case the task was woken meanwhile, in the other not: two ways to the same end.
+#[test]
+fn a_runtime_does_not_wait_for_the_closure_and_its_task_is_dropped_after_it() {
+    for wake in [false, true] {
+        let runtime = one_worker();
+        let (told, tells) = mpsc::channel();
+        let (blocks, is_blocked) = mpsc::channel();
+        let (release, released): (_, Receiver<()>) = mpsc::channel();
+        let task = runtime.spawn(async move {
+            let _guard = TellDrop(told);
+            let mut released = Some(released);
+            poll_fn(move |cx| {
+                let Some(released) = released.take() else { return Poll::<()>::Pending };
+                lose_worker();
+                if wake {
+                    cx.waker().wake_by_ref();
+                }
+                blocks.send(()).expect("the test waits");
+                task::block_in_place(|| released.recv_timeout(LONG).unwrap_err());
+                Poll::Pending
+            })
+            .await;
+        });
+        is_blocked.recv_timeout(LONG).expect("the task blocks");
+        assert_eq!(runtime.shutdown_timeout(Duration::ZERO), 1);
+        assert!(tells.try_recv().is_err() && !task.is_finished());
+        drop(release);
+        assert_eq!(tells.recv_timeout(LONG), Ok(true), "dropped, in the runtime");
+    }
+}
+
+#[test]
+fn what_waits_on_a_lost_thread_ends_with_the_runtime_as_elsewhere() {
+    let runtime = one_worker();
+    let (done, is_done) = mpsc::channel();
+    let (blocks, is_blocked) = mpsc::channel();
+    runtime.spawn(async move {
+        lose_worker();
+        let handle = Handle::current();
+        task::block_in_place(|| {
+            handle.block_on(async {
+                blocks.send(()).expect("the test waits");
+                sleep(LONG).await;
+            });
+            done.send(()).expect("the test waits");
+        });
+        pending::<()>().await;
+    });
+    is_blocked.recv_timeout(LONG).expect("the task blocks");
+    drop(runtime);
+    is_done.recv_timeout(LONG / 2).expect("the timer is ready because the runtime has ended");
+}
+
+#[cfg(feature = "sim")]
+#[test]
+fn in_a_simulation_it_runs_inline() {
+    let mut stepper = crate::sim::Stepper::new(2, 1).expect("a runtime");
+    let task = stepper.handle().spawn(async { task::block_in_place(|| thread::current().id()) });
+    stepper.run_until_stalled();
+    let ran_on = std::pin::pin!(task);
+    let waker = std::task::Waker::noop();
+    let Poll::Ready(output) = std::future::Future::poll(ran_on, &mut std::task::Context::from_waker(waker)) else {
+        panic!("the task has not ended");
+    };
+    assert_eq!(output.unwrap(), thread::current().id());
+}
