@@ -290,9 +290,9 @@ mod with_posse {
     /// Two nodes of one process.
     async fn nodes() -> (Node, Node, ActorRef<Echoing>) {
         let server = Node::listen("127.0.0.1:0").await.expect("a port");
-        server.publish("parrot", posse::spawn(Parrot::default).share::<Echoing>()).await.expect("a name");
+        server.register("parrot", posse::spawn(Parrot::default).share::<Echoing>()).await.expect("a name");
         let client = Node::connect(server.local_addr().expect("an address")).await.expect("connected");
-        let parrot = client.find("parrot").await.expect("found");
+        let parrot = client.whereis("parrot").await.expect("found");
         (server, client, parrot)
     }
 

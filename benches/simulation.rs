@@ -30,7 +30,7 @@ async fn idle_echo_cluster(sim: Sim, seconds: u64) {
         machines.push(
             sim.node(&format!("node-{n}"))
                 .run(|node| async move {
-                    node.publish(
+                    node.register(
                         &format!("parrot-of-{}", node.name()),
                         posse::spawn(Parrot::default).share::<Echoing>(),
                     )
@@ -47,7 +47,7 @@ async fn idle_echo_cluster(sim: Sim, seconds: u64) {
         let node = machine.node().unwrap();
         asking.push(machine.spawn(async move {
             node.join(address).await.unwrap();
-            let parrot: ActorRef<Echoing> = node.find(&name).await.unwrap();
+            let parrot: ActorRef<Echoing> = node.whereis(&name).await.unwrap();
             for second in 0..seconds {
                 posse::time::sleep(secs(1)).await;
                 assert_eq!(parrot.echo(second.to_string()).await.unwrap(), second.to_string());

@@ -61,7 +61,7 @@ impl Handler<Changed> for Printer {
 
 async fn serve(address: &str) -> posse::Result<Node> {
     let node = Node::listen(address).await?;
-    node.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
+    node.register("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
     if let Some(address) = node.local_addr() {
         println!("listening on {address}");
     }
@@ -70,7 +70,7 @@ async fn serve(address: &str) -> posse::Result<Node> {
 
 async fn count(address: &str) -> posse::Result {
     let node = Node::connect(address).await?;
-    let tally: ActorRef<Counting> = node.find("tally").await?;
+    let tally: ActorRef<Counting> = node.whereis("tally").await?;
 
     let printer = posse::spawn(|| Printer);
     tally.watch(printer.share()).await?;

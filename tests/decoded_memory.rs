@@ -63,7 +63,7 @@ static ALLOCATOR: Counting = Counting;
 const CONFIG: bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Fixint> =
     bincode::config::legacy();
 
-/// As [`posse::cluster::Limits::decoded_bytes_max`] has it.
+/// As [`posse::cluster::NodeConfig::decoded_bytes_max`] has it.
 const MEMORY_MAX: usize = 128 * 1024 * 1024;
 
 struct Seed<'b, T>(&'b Budget, PhantomData<T>);

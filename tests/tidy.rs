@@ -89,24 +89,38 @@ const ABOVE_THE_GROUND: &[&str] =
     &["context", "io", "mailbox", "runtime", "scheduler", "signal", "sim", "sync", "task", "time"];
 
 /// Words that were given up for those of the field, each with the folders where it must not come back.
-const WORDS: [(&str, &[&str]); 3] = [
+const WORDS: [(&str, &[&str]); 4] = [
     (
         "core/src/",
         &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
     ),
     ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
     (
+        "actors/wire/src/",
+        &["Farewell", "Goodbye", "Limits", "Link", "Outbox", "Question", "Violation", "is_leaving", "overflown"],
+    ),
+    (
         "actors/src/",
         &[
+            "Apart",
             "DeadReason",
+            "Debt",
+            "Goodbye",
+            "FindError",
+            "LastWords",
             "Ledger",
+            "Limits",
             "LocalOp",
+            "Owed",
             "RemoteRef",
             "RoomWaiter",
             "ServedActor",
             "Undelivered",
             "Watchable",
+            "is_together",
+            "redial_backoff",
             "shim",
+            "watched_by",
         ],
     ),
 ];

@@ -3,7 +3,7 @@
 //! [`Error`] is any error, for programs and for actors that only pass errors on. It is no `std::error::Error` itself, so
 //! that everything that is one, and any text, converts into it with `?`.
 
-use posse_wire::Goodbye;
+use posse_wire::CloseReason;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
@@ -422,8 +422,8 @@ impl StdError for ChildError {}
 /// Why a name did not lead to an actor. It says which name, and of the node that is the reason its name and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum FindError {
-    /// Nobody has published the name.
+pub enum WhereisError {
+    /// Nobody has registered the name.
     NotFound {
         /// What was looked for.
         name: Box<str>,
@@ -435,7 +435,7 @@ pub enum FindError {
         /// The name of the node that has it.
         node: Box<str>,
     },
-    /// Nobody who could be asked has published the name, and a node that was asked, or that this one joined, is down.
+    /// Nobody who could be asked has registered the name, and a node that was asked, or that this one joined, is down.
     NodeDown {
         /// What was looked for.
         name: Box<str>,
@@ -444,16 +444,16 @@ pub enum FindError {
         /// Where it was; empty if it did not listen.
         at: Vec<SocketAddr>,
     },
-    /// Nobody who could be asked has published the name, and a node that this one joined refuses it.
+    /// Nobody who could be asked has registered the name, and a node that this one joined refuses it.
     Refused {
         /// What was looked for.
         name: Box<str>,
         /// Where the node is.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
     },
-    /// Nobody who could be asked has published the name, and to some node 65,536 such questions are on their way already.
+    /// Nobody who could be asked has registered the name, and to some node 65,536 such questions are on their way already.
     Overloaded {
         /// What was looked for.
         name: Box<str>,
@@ -469,10 +469,10 @@ pub enum FindError {
     },
 }
 
-impl fmt::Display for FindError {
+impl fmt::Display for WhereisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { name } => write!(f, "nobody has published the name `{name}`"),
+            Self::NotFound { name } => write!(f, "nobody has registered the name `{name}`"),
             Self::WrongProtocol { name, node } => {
                 write!(f, "the name `{name}` belongs to an actor of node `{node}` that speaks another protocol")
             }
@@ -495,7 +495,7 @@ impl fmt::Display for FindError {
     }
 }
 
-impl StdError for FindError {
+impl StdError for WhereisError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -539,7 +539,7 @@ pub enum NodeError {
         /// Where it is.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
         /// The same in words, perhaps none.
         detail: Box<str>,
     },
@@ -548,7 +548,7 @@ pub enum NodeError {
         /// Where it was looked for.
         at: Vec<SocketAddr>,
     },
-    /// A living actor has this published name.
+    /// A living actor has this name.
     NameTaken(Box<str>),
     /// A setting makes no sense; the text names it.
     Setting(Box<str>),
@@ -655,7 +655,7 @@ mod tests {
             SendReason::Encode("depth".into()).to_string(),
             AskError::Deadlock.to_string(),
             AskError::Decode("depth".into()).to_string(),
-            FindError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
+            WhereisError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
             SpawnError::NameTaken.to_string(),
             NodeError::Handshake { with: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];

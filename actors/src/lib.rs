@@ -60,8 +60,8 @@ pub use actor::message::{Handler, Message, Reader};
 pub use actor::spec::{IntoSpec, Spec};
 pub use cluster::{Node, NodeId};
 pub use error::{
-    AskError, ChildError, Error, FailedAsk, FindError, NodeError, RegisterError, Result, SendReason, SpawnError,
-    TellError,
+    AskError, ChildError, Error, FailedAsk, NodeError, RegisterError, Result, SendReason, SpawnError, TellError,
+    WhereisError,
 };
 pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]

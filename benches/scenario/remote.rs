@@ -47,7 +47,7 @@ pub(super) fn serve() {
     let runtime = runtime();
     let node = runtime.block_on(async {
         let node = Node::listen("127.0.0.1:0").await.expect("a port");
-        node.publish("parrot", posse::spawn(Parrot::default).share::<Echoing>()).await.expect("a name");
+        node.register("parrot", posse::spawn(Parrot::default).share::<Echoing>()).await.expect("a name");
         node
     });
     listening(node.local_addr().expect("an address"));
@@ -55,7 +55,7 @@ pub(super) fn serve() {
 
 pub(super) async fn connect(server: &Server) -> (Node, ActorRef<Echoing>) {
     let node = Node::connect(server.address).await.expect("connected");
-    let parrot = node.find("parrot").await.expect("found");
+    let parrot = node.whereis("parrot").await.expect("found");
     (node, parrot)
 }
 

@@ -45,7 +45,7 @@ impl Load {
         stop: &CancellationToken,
         requests: &Arc<AtomicU64>,
     ) -> posse::Result<Self> {
-        let actor: ActorRef<Echoing> = client.find(&format!("echo-{name}")).await?;
+        let actor: ActorRef<Echoing> = client.whereis(&format!("echo-{name}")).await?;
         let node = actor.id().node().ok_or("the actor should live at another node")?;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let mut tasks = Vec::new();

@@ -92,7 +92,7 @@ async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
     let listen = arguments.listen.as_deref().unwrap_or("127.0.0.1:0");
     let node = Node::builder().name(name).listen(listen).await?;
     let parrot = posse::spawn(Parrot::default);
-    node.publish(&format!("echo-{name}"), parrot.share::<Echoing>()).await?;
+    node.register(&format!("echo-{name}"), parrot.share::<Echoing>()).await?;
     if let Some(address) = node.local_addr() {
         println!("listening on {address}");
     }
@@ -122,7 +122,7 @@ async fn live(node: &Node, arguments: &Arguments) -> posse::Result {
         println!("joined {address}");
     }
     match arguments.until_down.as_deref() {
-        Some(up) => node.until(|peers| peers.iter().any(|p| p.name == up && p.state == PeerState::Down)).await,
+        Some(up) => node.wait_for(|peers| peers.iter().any(|p| p.name == up && p.state == PeerState::Down)).await,
         None => std::future::pending().await,
     }
     Ok(())

@@ -44,7 +44,7 @@ pub fn print(rows: &mut [Row]) {
             "{:<12} {:>8} {returned:>9} {accepted:>8} {acked:>8} {:>5} {:>6}   {:>9} {:>9} {:>9} {:>9.0}",
             row.name,
             row.seen.offered,
-            row.counters.dead(),
+            row.counters.undelivered(),
             row.lost_with_the_node(),
             percentile(times, 0.5),
             percentile(times, 0.99),
@@ -71,7 +71,7 @@ pub fn check(rows: &[Row]) -> usize {
     for row in rows {
         let (seen, counters) = (&row.seen, &row.counters);
         let Counters { returned, accepted, acked, unsettled, .. } = *counters;
-        let (offered, dead) = (seen.offered, counters.dead());
+        let (offered, dead) = (seen.offered, counters.undelivered());
         rule(
             row,
             offered == returned + accepted,

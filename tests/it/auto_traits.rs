@@ -77,7 +77,7 @@ fn of_actors_and_references() {
         TellError<SendOnly>: Send Unpin;
         TellError<Neither>: Unpin;
         posse::NodeError: Send Sync Unpin;
-        posse::FindError: Send Sync Unpin;
+        posse::WhereisError: Send Sync Unpin;
         posse::RegisterError: Send Sync Unpin;
     }
 }

@@ -108,9 +108,9 @@ struct Stage {
 async fn busy_listener() -> Stage {
     let server = Node::listen("127.0.0.1:0").await.unwrap();
     let local = posse::spawn(|| Speaker);
-    server.publish("speaker", local.share::<Speaking>()).await.unwrap();
+    server.register("speaker", local.share::<Speaking>()).await.unwrap();
     let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
-    let speaker: ActorRef<Speaking> = client.find("speaker").await.unwrap();
+    let speaker: ActorRef<Speaking> = client.whereis("speaker").await.unwrap();
     let listener = posse::spawn(Spec::new(Listener::default).capacity(2));
     listener.ask(Attend(speaker.clone())).await.unwrap();
 
@@ -146,7 +146,7 @@ async fn a_monitor_whose_word_waits_behind_messages_fires_once_when_the_connecti
     assert_ne!(speaker.closed().await, ExitReason::NodeDown);
     // What had no room is lost with the connection, and counted so by who sent it.
     server.shutdown().await;
-    client.until_down(server.id()).await;
+    client.node_down(server.id()).await;
     free.send(()).unwrap();
 
     let mut heard = Vec::new();
@@ -162,11 +162,11 @@ async fn a_monitor_whose_word_waits_behind_messages_fires_once_when_the_connecti
 async fn an_ask_that_is_dropped_while_it_waits_for_a_full_mailbox_is_not_handled() {
     let server = Node::listen("127.0.0.1:0").await.unwrap();
     let listener = posse::spawn(Spec::new(Listener::default).capacity(2));
-    server.publish("listener", listener.share::<Hearing>()).await.unwrap();
-    server.publish("other", posse::spawn(Listener::default).share::<Hearing>()).await.unwrap();
+    server.register("listener", listener.share::<Hearing>()).await.unwrap();
+    server.register("other", posse::spawn(Listener::default).share::<Hearing>()).await.unwrap();
     let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
-    let far: ActorRef<Hearing> = client.find("listener").await.unwrap();
-    let other: ActorRef<Hearing> = client.find("other").await.unwrap();
+    let far: ActorRef<Hearing> = client.whereis("listener").await.unwrap();
+    let other: ActorRef<Hearing> = client.whereis("other").await.unwrap();
 
     let (free, busy) = oneshot::channel();
     listener.tell(BeBusy(busy)).await.unwrap();

@@ -1,9 +1,9 @@
 //! Nodes over real sockets on loopback: names, messages, references, monitors, accounting, and what breaks.
 
 use crate::common::{elsewhere, join};
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
-use posse::{AskError, FindError, NodeError};
+use posse::{AskError, NodeError, WhereisError};
 use std::time::Duration;
 
 /// What the tests speak.
@@ -111,13 +111,13 @@ impl Handler<Down> for Watcher {
 async fn server(name: &str) -> (Node, LocalRef<Tester>) {
     let node = Node::builder().name(name).listen("127.0.0.1:0").await.unwrap();
     let tester = posse::spawn(Tester::default);
-    node.publish("tester", tester.share::<Testing>()).await.unwrap();
+    node.register("tester", tester.share::<Testing>()).await.unwrap();
     (node, tester)
 }
 
 async fn client(server: &Node) -> (Node, ActorRef<Testing>) {
     let node = Node::connect(server.local_addr().unwrap()).await.unwrap();
-    let tester = node.find("tester").await.unwrap();
+    let tester = node.whereis("tester").await.unwrap();
     (node, tester)
 }
 
@@ -147,7 +147,7 @@ async fn asks_and_tells_reach_the_other_node_in_order() {
 #[posse::test]
 async fn same_name_is_found_here_without_the_network() {
     let (server, tester) = server("a").await;
-    let found: ActorRef<Testing> = server.find("tester").await.unwrap();
+    let found: ActorRef<Testing> = server.whereis("tester").await.unwrap();
     assert!(found.is_local());
     assert_eq!(found, tester.share::<Testing>());
     assert_eq!(found.echo("here".to_owned()).await.unwrap(), "here");
@@ -157,12 +157,12 @@ async fn same_name_is_found_here_without_the_network() {
 async fn reference_to_another_node_is_passed_on_and_used_there() {
     let a = Node::builder().name("a").listen("127.0.0.1:0").await.unwrap();
     let b = Node::builder().name("b").listen("127.0.0.1:0").await.unwrap();
-    a.publish("at-a", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
-    b.publish("at-b", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    a.register("at-a", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    b.register("at-b", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     let client = Node::connect(a.local_addr().unwrap()).await.unwrap();
     client.join(b.local_addr().unwrap()).await.unwrap();
-    let at_a: ActorRef<Testing> = client.find("at-a").await.unwrap();
-    let at_b: ActorRef<Testing> = client.find("at-b").await.unwrap();
+    let at_a: ActorRef<Testing> = client.whereis("at-a").await.unwrap();
+    let at_b: ActorRef<Testing> = client.whereis("at-b").await.unwrap();
 
     assert!(!a.peers().iter().any(|peer| peer.id == b.id()));
     assert_eq!(at_a.pass(at_b, "over".to_owned()).await.unwrap().unwrap(), "over");
@@ -189,20 +189,26 @@ async fn names_that_lead_nowhere_say_why() {
     }
     let (server, tester) = server("a").await;
     let (client, _) = client(&server).await;
-    assert_eq!(client.find::<Testing>("nobody").await.unwrap_err(), FindError::NotFound { name: "nobody".into() });
-    let other = FindError::WrongProtocol { name: "tester".into(), node: server.name().into() };
-    assert_eq!(client.find::<Other>("tester").await.unwrap_err(), other);
-    assert_eq!(server.find::<Other>("tester").await.unwrap_err(), other);
+    assert_eq!(
+        client.whereis::<Testing>("nobody").await.unwrap_err(),
+        WhereisError::NotFound { name: "nobody".into() }
+    );
+    let other = WhereisError::WrongProtocol { name: "tester".into(), node: server.name().into() };
+    assert_eq!(client.whereis::<Other>("tester").await.unwrap_err(), other);
+    assert_eq!(server.whereis::<Other>("tester").await.unwrap_err(), other);
     let second = posse::spawn(Tester::default);
-    let taken = server.publish("tester", second.share::<Testing>()).await.unwrap_err();
+    let taken = server.register("tester", second.share::<Testing>()).await.unwrap_err();
     assert_eq!(taken.to_string(), "the name `tester` is taken");
 
     // The name ends with its actor.
     tester.kill();
     tester.closed().await;
-    assert_eq!(client.find::<Testing>("tester").await.unwrap_err(), FindError::NotFound { name: "tester".into() });
-    server.publish("tester", second.share::<Testing>()).await.unwrap();
-    assert_eq!(client.find::<Testing>("tester").await.unwrap().echo("2".to_owned()).await.unwrap(), "2");
+    assert_eq!(
+        client.whereis::<Testing>("tester").await.unwrap_err(),
+        WhereisError::NotFound { name: "tester".into() }
+    );
+    server.register("tester", second.share::<Testing>()).await.unwrap();
+    assert_eq!(client.whereis::<Testing>("tester").await.unwrap().echo("2".to_owned()).await.unwrap(), "2");
 }
 
 #[posse::test]
@@ -216,8 +222,8 @@ async fn asks_end_with_the_reason_there_is_no_reply() {
     assert_eq!(tester.echo("late".to_owned()).await.unwrap_err(), AskError::NoSuchActor);
 
     let crashing = posse::spawn(Tester::default);
-    server.publish("crashing", crashing.share::<Testing>()).await.unwrap();
-    let crashing: ActorRef<Testing> = _client.find("crashing").await.unwrap();
+    server.register("crashing", crashing.share::<Testing>()).await.unwrap();
+    let crashing: ActorRef<Testing> = _client.whereis("crashing").await.unwrap();
     assert_eq!(crashing.crash().await.unwrap_err(), AskError::Failed);
 }
 
@@ -230,8 +236,8 @@ async fn ask_that_timed_out_is_not_handled_any_more() {
     let system = posse::System::current();
     // The cancelled ask is seen by the actor only after it is let go.
     let second = posse::spawn(Tester::default);
-    server.publish("second", second.share::<Testing>()).await.unwrap();
-    let second: ActorRef<Testing> = _client.find("second").await.unwrap();
+    server.register("second", second.share::<Testing>()).await.unwrap();
+    let second: ActorRef<Testing> = _client.whereis("second").await.unwrap();
     assert_eq!(second.echo("fine".to_owned()).await.unwrap(), "fine");
     assert_eq!(system.dead_letters().count(posse::DeadLetterReason::Failed), 0);
 }
@@ -285,9 +291,9 @@ async fn successor_at_the_same_address_is_joined_by_itself() {
     assert_eq!(tester.echo(String::new()).await.unwrap_err(), AskError::NodeDown);
 
     let again = Node::builder().name("a").listen(address).await.unwrap();
-    again.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    again.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     until(|| client.peers().iter().any(|peer| peer.id == again.id() && peer.state == PeerState::Connected)).await;
-    let found: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let found: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     assert_eq!(found.echo("again".to_owned()).await.unwrap(), "again");
     // The old reference is one to the incarnation that is gone.
     assert_eq!(tester.echo(String::new()).await.unwrap_err(), AskError::NodeDown);
@@ -310,23 +316,23 @@ async fn every_accepted_message_is_acknowledged_refused_or_waits() {
     until(|| client.peers()[0].counters.unsettled == 0).await;
     let counters = client.peers()[0].counters;
     assert_eq!(counters.accepted, 551);
-    assert_eq!((counters.acked, counters.refused.iter().sum::<u64>(), counters.lost), (501, 50, 0));
+    assert_eq!((counters.acked, counters.rejected.iter().sum::<u64>(), counters.lost), (501, 50, 0));
 }
 
 #[posse::test]
 async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
-    let limits = {
-        let mut limits = Limits::default();
-        limits.unsettled_bytes_max = 64 * 1024;
-        limits
+    let config = {
+        let mut config = NodeConfig::default();
+        config.unsettled_bytes_max = 64 * 1024;
+        config
     };
-    let server = Node::builder().name("a").limits(limits.clone()).listen("127.0.0.1:0").await.unwrap();
+    let server = Node::builder().name("a").config(config.clone()).listen("127.0.0.1:0").await.unwrap();
     let slow = posse::spawn(Spec::new(Tester::default).capacity(4));
-    server.publish("slow", slow.share::<Testing>()).await.unwrap();
-    server.publish("quick", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
-    let client = Node::builder().limits(limits).connect(server.local_addr().unwrap()).await.unwrap();
-    let slow_ref: ActorRef<Testing> = client.find("slow").await.unwrap();
-    let quick: ActorRef<Testing> = client.find("quick").await.unwrap();
+    server.register("slow", slow.share::<Testing>()).await.unwrap();
+    server.register("quick", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    let client = Node::builder().config(config).connect(server.local_addr().unwrap()).await.unwrap();
+    let slow_ref: ActorRef<Testing> = client.whereis("slow").await.unwrap();
+    let quick: ActorRef<Testing> = client.whereis("quick").await.unwrap();
 
     slow_ref.stuck().await.unwrap();
     for n in 0..200 {
@@ -346,15 +352,15 @@ async fn slow_actor_holds_up_nobody_else_and_its_sender_is_held_back() {
     until(|| client.peers()[0].counters.unsettled == 0).await;
     assert_eq!(quick.echo("again".to_owned()).await.unwrap(), "again");
     let counters = client.peers()[0].counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
 }
 
 #[posse::test]
 async fn sizes_are_bounded_on_both_ways() {
-    let mut limits = Limits::default();
-    limits.message_bytes_max = 100_000;
-    let server = Node::builder().name("a").limits(limits).listen("127.0.0.1:0").await.unwrap();
-    server.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    let mut config = NodeConfig::default();
+    config.message_bytes_max = 100_000;
+    let server = Node::builder().name("a").config(config).listen("127.0.0.1:0").await.unwrap();
+    server.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     let (_client, tester) = client(&server).await;
     let large = "x".repeat(99_000);
     assert_eq!(tester.echo(large.clone()).await.unwrap(), large);

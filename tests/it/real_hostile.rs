@@ -2,16 +2,17 @@
 
 use crate::real_cluster::{Tester, Testing, until};
 use bytes::BytesMut;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse_wire::{
-    ActorKey, Connected, CorrelationId, Event, Greeting, Hello, ReplyCode, Resolution, Role, Session, TypeInfo, fnv1a64,
+    ActorKey, AwaitHello, CorrelationId, Established, Event, Hello, ReplyCode, Resolution, Role, Session, TypeInfo,
+    fnv1a64,
 };
 use std::time::Duration;
 
-async fn server(limits: Limits) -> Node {
-    let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
-    node.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+async fn server(config: NodeConfig) -> Node {
+    let node = Node::builder().name("server").config(config).listen("127.0.0.1:0").await.unwrap();
+    node.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     node
 }
 
@@ -29,13 +30,13 @@ async fn last_words(stream: &mut TcpStream) -> Vec<u8> {
 
 async fn still_serves(node: &Node) {
     let client = Node::connect(node.local_addr().unwrap()).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     assert_eq!(tester.echo("fine".to_owned()).await.unwrap(), "fine");
 }
 
 #[posse::test]
 async fn strangers_are_shown_the_door() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let tls = [0x16, 3, 1, 0, 5];
     let huge_hello = b"POSS\x01\x01\0\0\xff\xff\xff\x7f\0\0\0\0";
     let greetings = [&b"GET / HTTP/1.1\r\n\r\n"[..], &tls, huge_hello, b"POSS\x09\x09\0\0\0\0\0\0\0\0\0\0", &[0; 4096]];
@@ -52,9 +53,9 @@ async fn strangers_are_shown_the_door() {
 
 #[posse::test]
 async fn who_does_not_introduce_itself_in_time_is_closed() {
-    let mut limits = Limits::default();
-    limits.handshake = Duration::from_millis(50);
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.handshake_timeout = Duration::from_millis(50);
+    let node = server(config).await;
     let mut silent = stranger(&node).await;
     let mut half = stranger(&node).await;
     half.write_all(b"POSS\x01\x01").await.unwrap();
@@ -65,9 +66,9 @@ async fn who_does_not_introduce_itself_in_time_is_closed() {
 
 #[posse::test]
 async fn of_too_many_half_open_connections_the_oldest_goes() {
-    let mut limits = Limits::default();
-    limits.half_open_max = 4;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.half_open_max = 4;
+    let node = server(config).await;
     let mut silent = Vec::new();
     for _ in 0..12 {
         silent.push(stranger(&node).await);
@@ -97,9 +98,9 @@ impl Rogue {
 
     pub async fn enter_as(node: &Node, name: &str, incarnation: u64) -> Self {
         let mut stream = stranger(node).await;
-        let limits = Limits::default();
-        let hello = Hello::new("default", name, incarnation, "", &limits).unwrap();
-        let (greeting, out) = Greeting::new(Role::Initiator, hello);
+        let config = NodeConfig::default();
+        let hello = Hello::new("default", name, incarnation, "", &config).unwrap();
+        let (greeting, out) = AwaitHello::new(Role::Initiator, hello);
         stream.write_all(&out).await.unwrap();
         let mut input = BytesMut::new();
         let introduced = loop {
@@ -108,15 +109,15 @@ impl Rogue {
                 break introduced;
             }
         };
-        let (mut agreeing, out) = introduced.admit(&[]);
+        let (mut agreeing, out) = introduced.accept(&[]);
         stream.write_all(&out).await.unwrap();
-        let connected: Connected = loop {
+        let connected: Established = loop {
             if let Some(connected) = agreeing.read(&mut input).unwrap() {
                 break connected;
             }
             stream.read_buf(&mut input).await.unwrap();
         };
-        let mut session = Session::new(limits, &[]);
+        let mut session = Session::new(config, &[]);
         session.attach(connected, NOW);
         let mut rogue = Self { stream, input, session, tester: ActorKey::NODE };
         rogue.tester = rogue.find("tester").await;
@@ -130,7 +131,7 @@ impl Rogue {
     }
 
     async fn flush(&mut self) {
-        while let Some(bytes) = self.session.output(NOW) {
+        while let Some(bytes) = self.session.poll_transmit(NOW) {
             self.stream.write_all(&bytes).await.unwrap();
         }
     }
@@ -138,7 +139,7 @@ impl Rogue {
     async fn next(&mut self) -> Event<&'static str> {
         self.flush().await;
         loop {
-            match self.session.next(&mut self.input, NOW).unwrap() {
+            match self.session.read_event(&mut self.input, NOW).unwrap() {
                 Some(Event::Settled) => {}
                 Some(event) => return event,
                 None => assert_ne!(self.stream.read_buf(&mut self.input).await.unwrap(), 0, "closed"),
@@ -161,7 +162,7 @@ impl Rogue {
 
 #[posse::test]
 async fn frames_that_break_the_rules_end_the_connection_with_a_word() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let too_long = [0xff, 0xff, 0xff, 0x7f, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let too_short = [3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let unknown_kind = [16, 0, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -186,7 +187,7 @@ async fn frames_that_break_the_rules_end_the_connection_with_a_word() {
 
 #[posse::test]
 async fn bodies_that_cannot_be_read_cost_that_message_alone() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let mut rogue = Rogue::enter(&node).await;
     let (to, echo) = (rogue.tester, Rogue::schema_of_echo());
     let bomb = u64::MAX.to_le_bytes();
@@ -208,7 +209,7 @@ async fn bodies_that_cannot_be_read_cost_that_message_alone() {
 
 #[posse::test]
 async fn answers_that_nobody_asked_for_are_dropped() {
-    let node = server(Limits::default()).await;
+    let node = server(NodeConfig::default()).await;
     let mut rogue = Rogue::enter(&node).await;
     let id = CorrelationId { slot: 7, generation: 7 };
     rogue.session.reply(id, b"unasked", None).unwrap();
@@ -222,15 +223,15 @@ async fn answers_that_nobody_asked_for_are_dropped() {
 #[posse::test]
 async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     const HELD: u64 = 10;
-    let mut limits = Limits::default();
-    limits.unsettled_max = HELD as usize;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.unsettled_max = HELD as usize;
+    let node = server(config).await;
     let mut rogue = Rogue::enter(&node).await;
     let (to_tester, echo, body) = (rogue.tester, Rogue::schema_of_echo(), 0_u64.to_le_bytes());
     let mut sent = 0;
     for name in ["one", "two", "three"] {
         let stuck = posse::spawn(Spec::new(Tester::default).capacity(1));
-        node.publish(name, stuck.share::<Testing>()).await.unwrap();
+        node.register(name, stuck.share::<Testing>()).await.unwrap();
         stuck.tell(crate::real_cluster::Stuck {}).await.unwrap();
         until(|| stuck.queued() == 0).await;
         let to = rogue.find(name).await;
@@ -241,7 +242,7 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
     }
     // Each mailbox has room for one. What has neither room nor a place to wait is refused at once.
     let refused = sent - 3 - HELD;
-    let seen = |rogue: &Rogue| rogue.session.counters().refused[posse_wire::Refused::Full as usize];
+    let seen = |rogue: &Rogue| rogue.session.counters().rejected[posse_wire::RejectReason::Full as usize];
     while seen(&rogue) < refused {
         rogue.session.ask(to_tester, echo, &body, Duration::from_secs(5), "ask").unwrap();
         assert!(matches!(rogue.next().await, Event::Reply("ask", _)));
@@ -252,9 +253,9 @@ async fn what_waits_for_full_mailboxes_is_bounded_for_all_of_them_together() {
 
 #[posse::test]
 async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
-    let mut limits = Limits::default();
-    limits.peers_max = 3;
-    let node = server(limits).await;
+    let mut config = NodeConfig::default();
+    config.peers_max = 3;
+    let node = server(config).await;
     let mut names = Vec::new();
     for name in ["one", "two", "three"] {
         names.push(Node::builder().name(name).connect(node.local_addr().unwrap()).await.unwrap());
@@ -265,8 +266,8 @@ async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
 
     let gone = names.remove(1);
     gone.shutdown().await;
-    node.until_down(gone.id()).await;
+    node.node_down(gone.id()).await;
     let fourth = fourth.connect(node.local_addr().unwrap()).await.unwrap();
-    assert_eq!(fourth.find::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
+    assert_eq!(fourth.whereis::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
     assert_eq!(node.peers().len(), 3);
 }

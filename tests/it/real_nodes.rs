@@ -14,7 +14,7 @@ async fn the_address_of_a_node_is_free_after_its_shutdown() {
         let node = Node::listen(address).await.unwrap();
         let client = Node::connect(address).await.unwrap();
         node.shutdown().await;
-        assert_eq!(client.until_down(node.id()).await, ());
+        assert_eq!(client.node_down(node.id()).await, ());
     }
 }
 
@@ -25,18 +25,18 @@ async fn the_end_of_a_node_completes_all_who_wait_for_it() {
     let waiting: Vec<_> = (0..10)
         .map(|_| {
             let (client, id) = (client.clone(), server.id());
-            posse::task::spawn(async move { client.until_down(id).await })
+            posse::task::spawn(async move { client.node_down(id).await })
         })
         .collect();
-    server.until(|peers| peers.iter().any(|peer| peer.state == PeerState::Connected)).await;
+    server.wait_for(|peers| peers.iter().any(|peer| peer.state == PeerState::Connected)).await;
     assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
     server.shutdown().await;
     for waiting in waiting {
         waiting.await.unwrap();
     }
     // It stays down, and a node that nobody knows is not there either.
-    client.until_down(server.id()).await;
-    server.until_down(server.id()).await;
+    client.node_down(server.id()).await;
+    server.node_down(server.id()).await;
 }
 
 /// Later than any clock shows.
@@ -44,7 +44,7 @@ const FUTURE: u64 = u64::MAX / 2 - 100;
 
 async fn server() -> Node {
     let node = Node::builder().name("server").listen("127.0.0.1:0").await.unwrap();
-    node.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    node.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     node
 }
 
@@ -54,7 +54,7 @@ async fn a_node_whose_clock_went_back_takes_the_incarnation_after_the_last_one_s
     drop(Rogue::enter_as(&server, "a", FUTURE).await);
     let node = Node::builder().name("a").connect(server.local_addr().unwrap()).await.unwrap();
     assert_eq!(node.id().incarnation, FUTURE + 1);
-    let tester: ActorRef<Testing> = node.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = node.whereis("tester").await.unwrap();
     let mine = posse::spawn(Tester::default).share::<Testing>();
     assert_eq!(tester.pass(mine, "round".to_owned()).await.unwrap().unwrap(), "round");
     // The earlier one, which had only broken off, is down by that.
@@ -74,7 +74,7 @@ async fn so_does_a_node_that_is_joined() {
 #[posse::test]
 async fn a_node_that_others_know_keeps_its_incarnation() {
     let (first, second) = (server().await, Node::builder().name("second").listen("127.0.0.1:0").await.unwrap());
-    second.publish("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
+    second.register("tester", posse::spawn(Tester::default).share::<Testing>()).await.unwrap();
     drop(Rogue::enter_as(&second, "a", FUTURE).await);
     let node = Node::builder().name("a").connect(first.local_addr().unwrap()).await.unwrap();
     let before = node.id();
@@ -82,21 +82,21 @@ async fn a_node_that_others_know_keeps_its_incarnation() {
     assert!(error.to_string().contains("later incarnation"), "{error}");
     assert!(second.join(first.local_addr().unwrap()).await.is_ok());
     assert_eq!(node.id(), before);
-    assert_eq!(node.find::<Testing>("tester").await.unwrap().echo("fine".to_owned()).await.unwrap(), "fine");
+    assert_eq!(node.whereis::<Testing>("tester").await.unwrap().echo("fine".to_owned()).await.unwrap(), "fine");
 }
 
 #[posse::test]
 async fn a_name_that_was_taken_back_is_found_by_nobody() {
     let server = server().await;
     let client = Node::connect(server.local_addr().unwrap()).await.unwrap();
-    assert!(client.find::<Testing>("tester").await.is_ok());
-    assert!(server.unpublish("tester"));
-    assert!(!server.unpublish("tester"));
+    assert!(client.whereis::<Testing>("tester").await.is_ok());
+    assert!(server.unregister("tester"));
+    assert!(!server.unregister("tester"));
     assert_eq!(
-        client.find::<Testing>("tester").await.unwrap_err(),
-        posse::FindError::NotFound { name: "tester".into() }
+        client.whereis::<Testing>("tester").await.unwrap_err(),
+        posse::WhereisError::NotFound { name: "tester".into() }
     );
     let again = posse::spawn(Tester::default).share::<Testing>();
-    server.publish("tester", again).await.unwrap();
-    assert!(client.find::<Testing>("tester").await.is_ok());
+    server.register("tester", again).await.unwrap();
+    assert!(client.whereis::<Testing>("tester").await.is_ok());
 }

@@ -2,7 +2,7 @@
 
 use crate::real_cluster::{Tester, Testing, until};
 use crate::real_hostile::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sync::CancellationToken;
 use posse::{AskError, ExitReason};
@@ -53,20 +53,20 @@ impl Proxy {
     }
 }
 
-async fn server(limits: Limits) -> (Node, LocalRef<Tester>) {
-    let node = Node::builder().name("server").limits(limits).listen("127.0.0.1:0").await.unwrap();
+async fn server(config: NodeConfig) -> (Node, LocalRef<Tester>) {
+    let node = Node::builder().name("server").config(config).listen("127.0.0.1:0").await.unwrap();
     let tester = posse::spawn(Tester::default);
-    node.publish("tester", tester.share::<Testing>()).await.unwrap();
+    node.register("tester", tester.share::<Testing>()).await.unwrap();
     (node, tester)
 }
 
-fn quick() -> Limits {
-    let mut limits = Limits::default();
-    limits.heartbeat = Duration::from_millis(20);
-    limits.silence_max = Duration::from_millis(80);
-    limits.redial_min = Duration::from_millis(1);
-    limits.grace = Duration::from_millis(400);
-    limits
+fn quick() -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.keep_alive_interval = Duration::from_millis(20);
+    config.max_idle_timeout = Duration::from_millis(80);
+    config.reconnect_min = Duration::from_millis(1);
+    config.down_after = Duration::from_millis(400);
+    config
 }
 
 /// Asks until an ask is answered: those that were on their way when the connection broke are lost. Returns how many.
@@ -82,13 +82,13 @@ async fn answered_again(tester: &ActorRef<Testing>) -> u64 {
 
 #[posse::test]
 async fn cut_connection_is_made_again_and_references_work_on() {
-    let mut limits = Limits::default();
+    let mut config = NodeConfig::default();
     // However busy the machine is, the client comes back in time.
-    limits.return_wait = limits.grace;
-    let (server, local) = server(limits).await;
+    config.return_timeout = config.down_after;
+    let (server, local) = server(config).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let ending = posse::task::spawn({
         let tester = tester.clone();
         async move { tester.closed().await }
@@ -106,15 +106,15 @@ async fn cut_connection_is_made_again_and_references_work_on() {
     assert_eq!(ending.await.unwrap(), ExitReason::Normal);
     until(|| client.peers()[0].counters.unsettled == 0).await;
     let counters = client.peers()[0].counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
 }
 
 #[posse::test]
 async fn silence_is_noticed_and_another_connection_made() {
     let (server, _local) = server(quick()).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
-    let client = Node::builder().limits(quick()).connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let client = Node::builder().config(quick()).connect(proxy.address).await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     proxy.frozen.store(true, Ordering::Relaxed);
     // What goes into the frozen connection is lost; what comes after the silence was noticed is not.
     tester.note(1).await.unwrap();
@@ -126,8 +126,8 @@ async fn silence_is_noticed_and_another_connection_made() {
 #[posse::test]
 async fn silence_alone_is_no_end_as_long_as_heartbeats_pass() {
     let (server, _local) = server(quick()).await;
-    let client = Node::builder().limits(quick()).connect(server.local_addr().unwrap()).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let client = Node::builder().config(quick()).connect(server.local_addr().unwrap()).await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let end = posse::time::timeout(ms(400), tester.closed()).await;
     assert!(end.is_err());
     assert_eq!(client.peers()[0].counters.lost, 0);
@@ -147,10 +147,10 @@ async fn node_that_stays_away_is_disconnected_and_after_the_grace_down() {
 
 #[posse::test]
 async fn node_that_refuses_connections_is_down_at_once() {
-    let (server, _local) = server(Limits::default()).await;
+    let (server, _local) = server(NodeConfig::default()).await;
     let proxy = Proxy::to(server.local_addr().unwrap()).await;
     let client = Node::connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
     let ending = posse::task::spawn({
         let tester = tester.clone();
         async move { tester.closed().await }

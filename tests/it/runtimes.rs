@@ -3,7 +3,7 @@
 use crate::real_cluster::{Tester, Testing};
 use posse::prelude::*;
 use posse::runtime::{Builder, Runtime};
-use posse::{FindError, System};
+use posse::{System, WhereisError};
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 
@@ -20,7 +20,7 @@ fn start() -> (Runtime, Cluster) {
         // The same names in every one of them.
         let node = Node::builder().name("same").cluster("same").listen("127.0.0.1:0").await.unwrap();
         let tester = posse::spawn(Tester::default);
-        node.publish("tester", tester.share::<Testing>()).await.unwrap();
+        node.register("tester", tester.share::<Testing>()).await.unwrap();
         System::current().register("tester", &tester).unwrap();
         Cluster { node, tester }
     });
@@ -43,7 +43,7 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
             for _ in 0..n {
                 tester.tell(crate::real_cluster::Note { n: 1 }).await.unwrap();
             }
-            let found: ActorRef<Testing> = node.find("tester").await.unwrap();
+            let found: ActorRef<Testing> = node.whereis("tester").await.unwrap();
             assert_eq!(found.notes().await.unwrap().len(), n);
             let system = System::current();
             assert_eq!(system.whereis::<Tester>("tester").as_ref(), Some(tester));
@@ -59,8 +59,8 @@ fn fifty_runtimes_with_a_node_each_share_nothing() {
         runtime.block_on(async {
             assert_eq!(tester.ask(crate::real_cluster::Echo { text: "still".into() }).await.unwrap(), "still");
             assert_eq!(
-                node.find::<Testing>("nobody").await.unwrap_err(),
-                FindError::NotFound { name: "nobody".into() }
+                node.whereis::<Testing>("nobody").await.unwrap_err(),
+                WhereisError::NotFound { name: "nobody".into() }
             );
         });
     }
@@ -73,7 +73,7 @@ fn nodes_of_two_runtimes_on_two_threads_talk() {
     let multi = Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let asking = multi.spawn(async move {
         let client = Node::builder().cluster("same").name("other").connect(address).await.unwrap();
-        let tester: ActorRef<Testing> = client.find("tester").await.unwrap();
+        let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
         tester.echo("across".to_owned()).await.unwrap()
     });
     assert_eq!(runtime.block_on(asking).unwrap(), "across");

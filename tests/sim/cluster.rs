@@ -106,7 +106,7 @@ async fn every_message_is_accounted_for_across_a_kill_and_a_restart(sim: Sim) {
     sleep(moment(&sim, 20)).await;
     sim.restart(&nodes[victim]).await;
     let again = id_of(&nodes[victim]);
-    sim.until(secs(5), "it is joined again", || state(&client, again) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "it is joined again", || state(&client, again) == Some(PeerState::Connected)).await;
     let probe = probe_of(&client, &nodes[victim]).await;
     loads.push(Load::start(&client, again, &probe, &stop));
     sleep(ms(30) + moment(&sim, 30)).await;
@@ -122,7 +122,7 @@ async fn every_message_is_accounted_for_across_a_kill_and_a_restart(sim: Sim) {
             assert_eq!(tally.offered, before.returned + before.accepted, "{tally:?} {before:?}");
             continue;
         }
-        assert_eq!((tally.failed, tally.returned, before.lost, before.dead()), (0, 0, 0, 0), "{tally:?}");
+        assert_eq!((tally.failed, tally.returned, before.lost, before.undelivered()), (0, 0, 0, 0), "{tally:?}");
         assert_eq!(before.acked, tally.offered);
         let seen = client.run(async move { probe.seen().await }).await.unwrap();
         let notes = numbers(&seen).len() as u64;

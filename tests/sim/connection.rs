@@ -4,12 +4,12 @@ use crate::probe::{
     echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled, state, until_closed,
 };
 use crate::rogue::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::time::{sleep, timeout};
 use posse::{NodeError, NodeId};
-use posse_wire::{Greeting, Role};
+use posse_wire::{AwaitHello, Role};
 use std::time::Duration;
 
 async fn join(from: &SimMachine, to: &SimMachine) -> Result<NodeId, NodeError> {
@@ -50,7 +50,7 @@ async fn killed_node_refuses_connections_and_is_down_within_a_second(sim: Sim) {
         .collect();
     sleep(moment(&sim, 20)).await;
     sim.kill(&a).await;
-    sim.until(secs(1), "it is down", || state(&b, id) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(1), "it is down", || state(&b, id) == Some(PeerState::Down)).await;
     for ask in asks {
         assert_eq!(timeout(ms(100), ask).await.unwrap().unwrap(), Err(AskError::NodeDown));
     }
@@ -81,9 +81,9 @@ async fn node_without_power_is_down_after_silence_and_grace(sim: Sim) {
     let off = sim.elapsed();
     assert_eq!(echo(&b, &probe, secs(60)).await, Err(AskError::NodeDown));
     let took = sim.elapsed() - off;
-    let limits = Limits::default();
-    let most = limits.silence_max + limits.grace + secs(2);
-    assert!(took > limits.grace && took < most, "{took:?}");
+    let config = NodeConfig::default();
+    let most = config.max_idle_timeout + config.down_after + secs(2);
+    assert!(took > config.down_after && took < most, "{took:?}");
     assert_eq!(state(&b, id), Some(PeerState::Down));
     settled(&sim, &b, id).await;
 }
@@ -110,7 +110,7 @@ async fn mute_acceptor_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
 #[posse::test(sim, seeds = 25)]
 async fn who_introduces_itself_by_half_is_closed_in_time(sim: Sim) {
     let (a, host) = (server(&sim, "a").await, idle(&sim, "host").await);
-    let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("rogue"));
+    let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("rogue"));
     let part = hello[..sim.random_below(hello.len())].to_vec();
     let (address, end) = (a.address(), sim.random_below(3));
     host.run(async move {
@@ -133,7 +133,7 @@ async fn who_introduces_itself_by_half_is_closed_in_time(sim: Sim) {
 /// Connection 4: the one who accepts introduces itself by half, and then is silent, or leaves.
 #[posse::test(sim, seeds = 25)]
 async fn acceptor_that_introduces_itself_by_half_is_given_up(sim: Sim) {
-    let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("half"));
+    let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("half"));
     let part = hello[..sim.random_below(hello.len())].to_vec();
     let leaves = sim.random_below(2) == 0;
     let half = sim.host("half", move || {
@@ -180,10 +180,10 @@ async fn frame_that_ends_in_the_middle_is_no_message(sim: Sim) {
     })
     .await;
     let away = || a.node().unwrap().peers().iter().any(|peer| peer.state != PeerState::Connected);
-    sim.until(secs(1), "the rogue is away", away).await;
+    sim.wait_for(secs(1), "the rogue is away", away).await;
     let near = probe_of(&a, &a).await;
     assert_eq!(numbers(&seen(&a, &near).await), [1]);
-    sim.until(secs(11), "the rogue, which does not listen, is down after the grace", || {
+    sim.wait_for(secs(11), "the rogue, which does not listen, is down after the grace", || {
         a.node().unwrap().peers().iter().all(|peer| peer.state == PeerState::Down)
     })
     .await;
@@ -228,9 +228,9 @@ async fn half_open_connection_is_noticed_by_the_next_sign_of_life(sim: Sim) {
     sleep(moment(&sim, 500)).await;
     sim.restart(&a).await;
     let up = sim.elapsed();
-    sim.until(secs(3), "the old one is down", || state(&b, old) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(3), "the old one is down", || state(&b, old) == Some(PeerState::Down)).await;
     let new = id_of(&a);
-    sim.until(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
     assert!(sim.elapsed() - up < secs(5));
     assert_eq!(echo(&b, &probe, secs(1)).await, Err(AskError::NodeDown));
 }
@@ -252,7 +252,7 @@ async fn one_way_loss_breaks_the_connection_and_it_heals(sim: Sim) {
         }
     });
     cut.during(time).await;
-    sim.until(secs(5), "they are together", || state(&b, id) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "they are together", || state(&b, id) == Some(PeerState::Connected)).await;
     telling.await.unwrap();
     numbers(&seen(&b, &probe).await);
     settled(&sim, &b, id).await;
@@ -266,7 +266,7 @@ async fn one_way_loss_beyond_the_grace_is_down_for_both(sim: Sim) {
     let cut = sim.cut(&a, &b);
     sleep(secs(16) + moment(&sim, 4000)).await;
     let both = || state(&b, id_of(&a)) == Some(PeerState::Down) && state(&a, id_of(&b)) == Some(PeerState::Down);
-    sim.until(secs(5), "both are down for each other", both).await;
+    sim.wait_for(secs(5), "both are down for each other", both).await;
     cut.heal();
     assert_eq!(echo(&b, &probe, secs(1)).await, Err(AskError::NodeDown));
 }
@@ -290,7 +290,7 @@ async fn stall_and_burst_lose_nothing(sim: Sim) {
     telling.await.unwrap();
     assert_eq!(numbers(&seen(&b, &probe).await), (0..600).collect::<Vec<_>>());
     let counters = settled(&sim, &b, id).await;
-    assert_eq!((counters.lost, counters.dead()), (0, 0));
+    assert_eq!((counters.lost, counters.undelivered()), (0, 0));
 }
 
 /// Connection 9, for longer than silence may last: the connection is stuck, not broken, with frames written in part and
@@ -320,7 +320,7 @@ async fn what_waits_behind_a_stuck_connection_arrives_over_the_next(sim: Sim) {
         sim.partition([&a], [&b]).during(time).await
     }
     let together = || state(&b, id) == Some(PeerState::Connected);
-    sim.until(secs(2), "they are together", together).await;
+    sim.wait_for(secs(2), "they are together", together).await;
     for _ in 0..1000 {
         sleep(ms(1)).await;
         assert!(together(), "the next connection ends too");
@@ -340,7 +340,7 @@ async fn peer_of_one_byte_a_second_is_given_up(sim: Sim) {
     let (address, greets) = (a.address(), sim.random_below(2) == 0);
     let trickling = host.spawn(async move {
         let (mut stream, bytes) = if greets {
-            let (_, hello) = Greeting::new(Role::Initiator, Rogue::hello("rogue"));
+            let (_, hello) = AwaitHello::new(Role::Initiator, Rogue::hello("rogue"));
             (TcpStream::connect(address).await.unwrap(), hello)
         } else {
             let mut rogue = Rogue::enter(address, "rogue").await;
@@ -395,7 +395,7 @@ async fn nodes_that_connect_to_each_other_at_once_share_one_connection(sim: Sim)
 
     for (from, to) in [(&a, &b), (&b, &a)] {
         let id = id_of(to);
-        sim.until(secs(1), "they are together", || state(from, id) == Some(PeerState::Connected)).await;
+        sim.wait_for(secs(1), "they are together", || state(from, id) == Some(PeerState::Connected)).await;
         assert_eq!(from.node().unwrap().peers().len(), 1);
     }
     let near = probe_of(&a, &a).await;

@@ -2,7 +2,7 @@
 
 use crate::probe::{Probing, echo, find, id_of, idle, moment, server, state};
 use posse::ExitReason;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::sync::oneshot;
@@ -26,7 +26,7 @@ async fn caller(sim: &Sim, server: &SimMachine) -> (SimMachine, Node, ActorRef<P
     let (node, probe) = host
         .run(async move {
             let node = Node::builder().name("caller").connect(address).await.unwrap();
-            let probe = node.find::<Probing>("probe").await.unwrap();
+            let probe = node.whereis::<Probing>("probe").await.unwrap();
             (node, probe)
         })
         .await;
@@ -60,9 +60,9 @@ async fn death_of_a_node_that_only_connected_is_seen_in_a_moment(sim: Sim) {
     sleep(moment(&sim, 30)).await;
     let killed = sim.elapsed();
     sim.kill(&host).await;
-    sim.until(secs(1), "it is down", || state(&a, id) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(1), "it is down", || state(&a, id) == Some(PeerState::Down)).await;
     let took = sim.elapsed() - killed;
-    assert!(took < Limits::default().return_wait + ms(10), "{took:?}");
+    assert!(took < NodeConfig::default().return_timeout + ms(10), "{took:?}");
 }
 
 /// A connection that is reset while both nodes live is there again after two round trips, whichever of them listens.
@@ -76,8 +76,8 @@ async fn broken_connection_is_mended_at_once(sim: Sim) {
     for (other, id) in [(&host, id), (&b, own)] {
         sleep(moment(&sim, 30)).await;
         sim.reset_connections(&a, other);
-        sim.until(ms(2), "it is away", || state(&a, id) != Some(PeerState::Connected)).await;
-        sim.until(ms(20), "it is back", || state(&a, id) == Some(PeerState::Connected)).await;
+        sim.wait_for(ms(2), "it is away", || state(&a, id) != Some(PeerState::Connected)).await;
+        sim.wait_for(ms(20), "it is back", || state(&a, id) == Some(PeerState::Connected)).await;
     }
     assert_eq!(echo(&host, &probe, secs(1)).await.unwrap(), "there?");
     assert_eq!(node.id(), id);
@@ -94,7 +94,7 @@ async fn monitors_of_a_node_that_only_connected_outlive_a_reset(sim: Sim) {
     for _ in 0..3 {
         sleep(moment(&sim, 30)).await;
         sim.reset_connections(&a, &host);
-        sim.until(ms(500), "it is back", || state(&a, node.id()) == Some(PeerState::Connected)).await;
+        sim.wait_for(ms(500), "it is back", || state(&a, node.id()) == Some(PeerState::Connected)).await;
     }
     assert_eq!(echo(&host, &probe, secs(1)).await.unwrap(), "there?");
     sim.kill(&a).await;

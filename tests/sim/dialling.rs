@@ -1,7 +1,7 @@
 //! How often a node dials one that is away.
 
 use crate::rogue::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::Sim;
 use posse::time::sleep;
@@ -10,19 +10,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A node is met, then whoever is at its address accepts connections and closes them, for an hour: it is dialled at once, then
-/// with pauses that grow from `redial_min` to `redial_max`, each in part left to chance.
+/// with pauses that grow from `reconnect_min` to `reconnect_max`, each in part left to chance.
 #[posse::test(sim, seeds = 2)]
 async fn node_that_is_away_for_an_hour_is_dialled_with_pauses_that_grow_to_a_bound(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.grace = secs(7200);
-    let (min, max, redial_wait) = (limits.redial_min, limits.redial_max, limits.redial_wait);
+    let mut config = NodeConfig::default();
+    config.down_after = secs(7200);
+    let (min, max, connect_timeout) = (config.reconnect_min, config.reconnect_max, config.connect_timeout);
     let dials: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let (log, clock) = (dials.clone(), sim.clone());
     let dead = sim.host("dead", move || {
         let (log, clock) = (log.clone(), clock.clone());
         async move {
             let listener = TcpListener::bind("dead:7000").await?;
-            let hello = Hello::new("default", "dead", 1, "dead:7000", &Limits::default()).unwrap();
+            let hello = Hello::new("default", "dead", 1, "dead:7000", &NodeConfig::default()).unwrap();
             let (stream, _) = listener.accept().await?;
             drop(Rogue::shake_hands(stream, Role::Acceptor, hello).await.unwrap());
             loop {
@@ -31,7 +31,7 @@ async fn node_that_is_away_for_an_hour_is_dialled_with_pauses_that_grow_to_a_bou
             }
         }
     });
-    let (dead, b) = (dead.await, sim.node("b").limits(limits).await);
+    let (dead, b) = (dead.await, sim.node("b").config(config).await);
     let address = dead.address();
     b.with(move |node| async move { node.join(address).await.unwrap() }).await;
     sleep(secs(3600)).await;
@@ -42,7 +42,7 @@ async fn node_that_is_away_for_an_hour_is_dialled_with_pauses_that_grow_to_a_bou
     // Half of a pause is certain. What an attempt takes comes on top, mostly some milliseconds.
     let (attempt, mut pause, mut late) = (ms(20), min, 0);
     for (n, gap) in gaps.iter().enumerate() {
-        assert!((pause / 2..pause + redial_wait).contains(gap), "the {n}th pause of {pause:?} took {gap:?}");
+        assert!((pause / 2..pause + connect_timeout).contains(gap), "the {n}th pause of {pause:?} took {gap:?}");
         late += usize::from(*gap >= pause + attempt);
         pause = (pause * 2).min(max);
     }

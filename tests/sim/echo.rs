@@ -29,11 +29,11 @@ async fn killed_node_is_down_and_its_successor_is_found(sim: Sim) {
 
     let node = b.node().unwrap();
     let again = a.node().unwrap().id();
-    sim.until(secs(10), "the successor is joined by itself", || {
+    sim.wait_for(secs(10), "the successor is joined by itself", || {
         node.peers().iter().any(|peer| peer.id == again && peer.state == PeerState::Connected)
     })
     .await;
-    let fresh: ActorRef<Probing> = b.with(|node| async move { node.find("probe").await }).await.unwrap();
+    let fresh: ActorRef<Probing> = b.with(|node| async move { node.whereis("probe").await }).await.unwrap();
     assert_eq!(b.run(async move { fresh.echo("here".into()).await }).await.unwrap(), "here");
 }
 
@@ -46,7 +46,7 @@ async fn nodes_are_together_again_within_a_second_after_a_partition(sim: Sim) {
     posse::time::sleep(ms(4000 + sim.random_below(4000) as u64)).await;
     partition.heal();
     let (node, id) = (b.node().unwrap(), a.node().unwrap().id());
-    sim.until(secs(1), "they are together", || {
+    sim.wait_for(secs(1), "they are together", || {
         node.peers().iter().any(|peer| peer.id == id && peer.state == PeerState::Connected)
     })
     .await;

@@ -51,7 +51,7 @@ async fn deposit(till: &ActorRef<Till>, id: u64, cents: u64) -> u64 {
 async fn every_deposit_counts(sim: Sim, remembers: bool, faults: bool) {
     let server = sim.node("server").run(move |node| async move {
         let recipe = move || Drawer { balance: 0, done: remembers.then(BTreeMap::new) };
-        node.publish("till", posse::spawn(recipe).share::<Till>()).await?;
+        node.register("till", posse::spawn(recipe).share::<Till>()).await?;
         Ok(())
     });
     let (server, client) = (server.await, sim.node("client").await);
@@ -60,7 +60,7 @@ async fn every_deposit_counts(sim: Sim, remembers: bool, faults: bool) {
     let node = client.node().unwrap();
     let working = client.spawn(async move {
         node.join(address).await.unwrap();
-        let till: ActorRef<Till> = node.find("till").await.unwrap();
+        let till: ActorRef<Till> = node.whereis("till").await.unwrap();
         for id in 0..20 {
             deposit(&till, id, 100).await;
             posse::time::sleep(ms(50)).await;

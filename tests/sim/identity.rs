@@ -27,7 +27,7 @@ async fn restart_faster_than_detection_is_noticed(sim: Sim) {
 
     let new = id_of(&a);
     assert!(new.incarnation > old.incarnation);
-    sim.until(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
     assert_eq!(state(&b, old), Some(PeerState::Down));
     assert_eq!(ask.await.unwrap(), Err(AskError::NodeDown));
     assert_eq!(watching.await.unwrap(), ExitReason::NodeDown);
@@ -52,7 +52,7 @@ async fn incarnation_grows_though_the_clock_went_back(sim: Sim) {
     let node = b.node().unwrap();
     let is_new = |peer: &PeerInfo| peer.id != old && peer.state == PeerState::Connected;
     let connected = || node.peers().into_iter().find(is_new);
-    sim.until(secs(10), "the new one is joined", || connected().is_some()).await;
+    sim.wait_for(secs(10), "the new one is joined", || connected().is_some()).await;
     let new = connected().unwrap().id;
     assert!(new.incarnation > old.incarnation, "{new} follows {old}");
     assert_eq!(new, id_of(&a));
@@ -70,22 +70,22 @@ async fn of_two_nodes_of_one_name_the_later_counts(sim: Sim) {
     let (forth, back) = (b.address(), a.address());
     let twin = sim.host("twin", move || async move {
         let node = Node::builder().name("a").listen("twin:7000").await?;
-        node.publish("twin", posse::spawn(Probe::default).share::<Probing>()).await?;
+        node.register("twin", posse::spawn(Probe::default).share::<Probing>()).await?;
         // It is told that the name is taken by the one who has it, and welcome to everybody else.
         assert!(node.join(back).await.is_err());
         node.join(forth).await?;
         std::future::pending().await
     });
     let _twin = twin.await;
-    sim.until(secs(5), "the first one is down", || state(&b, first) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(5), "the first one is down", || state(&b, first) == Some(PeerState::Down)).await;
     assert_eq!(echo(&b, &to_first, secs(5)).await, Err(AskError::NodeDown));
     let node = b.node().unwrap();
     let names = || node.peers().into_iter().filter(|peer| peer.name == "a").collect::<Vec<_>>();
-    sim.until(secs(5), "the later one is there", || names().iter().any(|peer| peer.state == PeerState::Connected))
+    sim.wait_for(secs(5), "the later one is there", || names().iter().any(|peer| peer.state == PeerState::Connected))
         .await;
     sleep(secs(20)).await;
     assert_eq!(names().len(), 2, "they take turns: {:?}", names());
-    let to_twin = b.with(|node| async move { node.find::<Probing>("twin").await.unwrap() }).await;
+    let to_twin = b.with(|node| async move { node.whereis::<Probing>("twin").await.unwrap() }).await;
     assert_eq!(echo(&b, &to_twin, secs(5)).await.unwrap(), "there?");
 }
 
@@ -101,13 +101,13 @@ async fn node_that_was_declared_down_is_not_let_in_again(sim: Sim) {
     assert_eq!(state(&b, old[0]), Some(PeerState::Down));
     assert_eq!(echo(&b, &probe, secs(5)).await, Err(AskError::NodeDown));
     partition.heal();
-    sim.until(secs(5), "they have met again", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "they have met again", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
     assert_ne!([id_of(&a), id_of(&b)], old);
     assert_eq!(echo(&b, &probe, secs(5)).await, Err(AskError::NodeDown));
 
     sim.restart(&a).await;
     let new = id_of(&a);
-    sim.until(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "the new one is joined", || state(&b, new) == Some(PeerState::Connected)).await;
     assert_eq!(echo(&b, &probe, secs(5)).await, Err(AskError::NodeDown));
 }
 
@@ -122,7 +122,7 @@ async fn old_reference_leads_nowhere_wherever_it_goes(sim: Sim) {
     }
     sim.restart(&a).await;
     let new = id_of(&a);
-    sim.until(secs(5), "the new one is joined", || state(&c, new) == Some(PeerState::Connected)).await;
+    sim.wait_for(secs(5), "the new one is joined", || state(&c, new) == Some(PeerState::Connected)).await;
     let at_new = probe_of(&c, &a).await;
 
     let told = old.clone();
@@ -145,8 +145,8 @@ async fn slot_that_is_used_again_is_not_reached_by_an_old_key(sim: Sim) {
     for round in 0..20 {
         let actor = a.run(async { posse::spawn(Probe::default) }).await;
         let shared = actor.share::<Probing>();
-        a.with(move |node| async move { node.publish("guest", shared).await }).await.unwrap();
-        let guest = b.with(|node| async move { node.find::<Probing>("guest").await.unwrap() }).await;
+        a.with(move |node| async move { node.register("guest", shared).await }).await.unwrap();
+        let guest = b.with(|node| async move { node.whereis::<Probing>("guest").await.unwrap() }).await;
         let told = guest.clone();
         b.run(async move { told.note(round).await }).await.unwrap();
         for former in &old {
@@ -161,6 +161,6 @@ async fn slot_that_is_used_again_is_not_reached_by_an_old_key(sim: Sim) {
         actor.closed().await;
     }
     let counters = settled(&sim, &b, id_of(&a)).await;
-    assert_eq!(counters.dead(), 190 * 2);
+    assert_eq!(counters.undelivered(), 190 * 2);
     assert_eq!(peer(&b, id_of(&a)).unwrap().state, PeerState::Connected);
 }

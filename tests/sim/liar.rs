@@ -6,7 +6,7 @@ use posse::cluster::PeerState;
 use posse::prelude::*;
 use posse::sim::Sim;
 use posse::time::sleep;
-use posse_wire::{Kind, Role};
+use posse_wire::{FrameKind, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,24 +36,24 @@ async fn liar_harms_nobody_else(sim: Sim) {
 fn of_kind(rogue: &Rogue, kind: usize, n: u64) -> Frame {
     let id = n | 1 << 32;
     match kind {
-        0 => Frame::new(Kind::Resolve).correlation(n).body([vec![0; 8], n.to_le_bytes().to_vec()].concat()),
-        1 => Frame::new(Kind::Watch).correlation(n).to(rogue.probe),
-        2 => Frame::new(Kind::Unwatch).correlation(n / 2),
+        0 => Frame::new(FrameKind::Resolve).correlation(n).body([vec![0; 8], n.to_le_bytes().to_vec()].concat()),
+        1 => Frame::new(FrameKind::Watch).correlation(n).to(rogue.probe),
+        2 => Frame::new(FrameKind::Unwatch).correlation(n / 2),
         3 => rogue.ask("echo", &1_u64.to_le_bytes().iter().chain(b"x").copied().collect::<Vec<_>>(), n),
-        4 => Frame::new(Kind::Cancel).correlation(n / 2),
-        5 => Frame::new(Kind::Ping).words([n, n]),
-        6 => Frame::new(Kind::Pong).words([n, n]),
+        4 => Frame::new(FrameKind::Cancel).correlation(n / 2),
+        5 => Frame::new(FrameKind::Ping).words([n, n]),
+        6 => Frame::new(FrameKind::Pong).words([n, n]),
         7 => {
             let name = format!("third-{n}");
             let id = posse::NodeId::new(&name, n);
             let body = [&(name.len() as u16).to_le_bytes()[..], name.as_bytes(), b"host:1"].concat();
-            Frame::new(Kind::NodeInfo).words([id.name_hash, id.incarnation]).and_body(&body)
+            Frame::new(FrameKind::NodeInfo).words([id.name_hash, id.incarnation]).and_body(&body)
         }
-        8 => Frame::new(Kind::Held).words([n, 1, 1]),
-        9 => Frame::new(Kind::Ack).words([0; 6]),
-        10 => Frame::new(Kind::Reply).correlation(id).body([0; 8]),
-        11 => Frame::new(Kind::Types).body([(n as u32).to_le_bytes(), (n as u32).to_le_bytes()].concat()),
-        12 => Frame::new(Kind::GoAway).body([vec![n as u8 % 16], vec![0; 15]].concat()),
+        8 => Frame::new(FrameKind::Held).words([n, 1, 1]),
+        9 => Frame::new(FrameKind::Ack).words([0; 6]),
+        10 => Frame::new(FrameKind::Reply).correlation(id).body([0; 8]),
+        11 => Frame::new(FrameKind::Types).body([(n as u32).to_le_bytes(), (n as u32).to_le_bytes()].concat()),
+        12 => Frame::new(FrameKind::GoAway).body([vec![n as u8 % 16], vec![0; 15]].concat()),
         _ => rogue.tell_nobody(n),
     }
 }
@@ -100,10 +100,10 @@ async fn floods_of_every_kind_leave_every_honest_ask_answered_and_nothing_behind
     let host = idle(&sim, "host").await;
     // Not the one that rogues know: they have it sleep for as long as they like.
     let apart = a.run(async { posse::spawn(Probe::default).share::<Probing>() }).await;
-    a.with(|node| async move { node.publish("apart", apart).await }).await.unwrap();
+    a.with(|node| async move { node.register("apart", apart).await }).await.unwrap();
     find(&b, &a).await;
     find(&c, &a).await;
-    let find_apart = |node: Node| async move { node.find::<Probing>("apart").await.unwrap() };
+    let find_apart = |node: Node| async move { node.whereis::<Probing>("apart").await.unwrap() };
     let probes = [b.with(find_apart).await, find(&b, &c).await, c.with(find_apart).await];
     let floods: Vec<_> = (0..3).map(|n| host.spawn(flood(sim.clone(), a.address(), format!("rogue{n}")))).collect();
     let mut answered = 0;
@@ -121,7 +121,7 @@ async fn floods_of_every_kind_leave_every_honest_ask_answered_and_nothing_behind
     }
     let rogues =
         || a.node().unwrap().peers().into_iter().filter(|peer| peer.name.starts_with("rogue")).collect::<Vec<_>>();
-    sim.until(secs(30), "the rogues are down", || rogues().iter().all(|peer| peer.state == PeerState::Down)).await;
+    sim.wait_for(secs(30), "the rogues are down", || rogues().iter().all(|peer| peer.state == PeerState::Down)).await;
     assert!(!rogues().is_empty());
     assert!(rogues().iter().all(|peer| peer.counters.unsettled == 0));
     settled(&sim, &b, id_of(&a)).await;

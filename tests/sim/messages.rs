@@ -172,7 +172,7 @@ async fn large_message_of_a_sender_that_dies_is_none(sim: Sim) {
     } else {
         sim.power_off(&b).await
     }
-    sim.until(secs(20), "the sender is down", || state(&a, sender) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(20), "the sender is down", || state(&a, sender) == Some(PeerState::Down)).await;
     let near = probe_of(&a, &a).await;
     assert!(seen(&a, &near).await.is_empty());
 }
@@ -184,8 +184,8 @@ async fn messages_for_a_recipient_that_dies_with_a_full_mailbox_are_counted(sim:
     let bystander = find(&b, &a).await;
     let actor = a.run(async move { posse::spawn(Spec::new(Probe::default).capacity(4)) }).await;
     let shared = actor.share::<Probing>();
-    a.with(move |node| async move { node.publish("full", shared).await }).await.unwrap();
-    let full = b.with(|node| async move { node.find::<Probing>("full").await.unwrap() }).await;
+    a.with(move |node| async move { node.register("full", shared).await }).await.unwrap();
+    let full = b.with(|node| async move { node.whereis::<Probing>("full").await.unwrap() }).await;
 
     let busy = full.clone();
     let first = b.spawn(async move { busy.slow(500).within(secs(60)).await });

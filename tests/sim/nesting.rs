@@ -46,13 +46,13 @@ impl Handler<Open> for Opener {
 async fn message_told_while_another_is_encoded_takes_nothing_from_it(sim: Sim) {
     let (a, b, c) = (server(&sim, "a").await, sim.node("b").await, server(&sim, "c").await);
     a.with(|node| async move {
-        node.publish("opener", posse::spawn(|| Opener).share::<Opening>()).await.unwrap();
+        node.register("opener", posse::spawn(|| Opener).share::<Opening>()).await.unwrap();
     })
     .await;
     let (noted, third) = (find(&b, &a).await, find(&b, &c).await);
     let echoes = b.with(move |node| async move {
         let own = posse::spawn(Probe::default).share::<Probing>();
-        let opener: ActorRef<Opening> = node.find("opener").await.unwrap();
+        let opener: ActorRef<Opening> = node.whereis("opener").await.unwrap();
         opener.open(Parcel { third, noted, own }).within(secs(20)).await
     });
     assert_eq!(echoes.await.unwrap(), [Ok("third".to_owned()), Ok("own".to_owned())]);

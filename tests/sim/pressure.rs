@@ -5,7 +5,7 @@ use crate::probe::{
     state,
 };
 use crate::rogue::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::sync::CancellationToken;
@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 /// A sixteenth of the usual bounds, so that what is large is quick to simulate.
-fn small() -> Limits {
-    let mut limits = Limits::default();
-    limits.message_bytes_max = 1024 * 1024;
-    limits.control_bytes_max = 8 * 1024 * 1024;
-    limits
+fn small() -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.message_bytes_max = 1024 * 1024;
+    config.control_bytes_max = 8 * 1024 * 1024;
+    config
 }
 
 /// Nobody says anything for minutes: signs of life alone keep the two together, whichever comes first.
@@ -41,17 +41,17 @@ async fn idle_nodes_stay_together(sim: Sim) {
 /// Large replies to many asks at once, from one actor and from several, are read as fast as they come: all arrive.
 #[posse::test(sim, seeds = 6)]
 async fn large_replies_to_many_asks_at_once_all_arrive(sim: Sim) {
-    let (a, b) = (server(&sim, "a").limits(small()).await, sim.node("b").limits(small()).await);
+    let (a, b) = (server(&sim, "a").config(small()).await, sim.node("b").config(small()).await);
     let probe = find(&b, &a).await;
     let mut probes = vec![probe];
     for n in 0..8 {
         let name = format!("extra{n}");
         a.with(move |node| async move {
-            node.publish(&name, posse::spawn(Probe::default).share::<Probing>()).await.unwrap();
+            node.register(&name, posse::spawn(Probe::default).share::<Probing>()).await.unwrap();
         })
         .await;
         let name = format!("extra{n}");
-        probes.push(b.with(move |node| async move { node.find::<Probing>(&name).await.unwrap() }).await);
+        probes.push(b.with(move |node| async move { node.whereis::<Probing>(&name).await.unwrap() }).await);
     }
     for (count, bytes) in [(64, 64 * 1024), (200, 16 * 1024), (8, 960 * 1024)] {
         let spread = sim.random_below(2) == 0;
@@ -73,9 +73,9 @@ async fn large_replies_to_many_asks_at_once_all_arrive(sim: Sim) {
 /// it reads, it gets everything.
 #[posse::test(sim, seeds = 8)]
 async fn asks_of_who_reads_no_replies_wait_until_it_does(sim: Sim) {
-    let mut limits = Limits::default();
-    (limits.message_bytes_max, limits.control_bytes_max) = (256 * 1024, 1024 * 1024);
-    let (a, b, host) = (server(&sim, "a").limits(limits).await, sim.node("b").await, idle(&sim, "host").await);
+    let mut config = NodeConfig::default();
+    (config.message_bytes_max, config.control_bytes_max) = (256 * 1024, 1024 * 1024);
+    let (a, b, host) = (server(&sim, "a").config(config).await, sim.node("b").await, idle(&sim, "host").await);
     let probe = find(&b, &a).await;
     let (address, begun) = (a.address(), Arc::new(AtomicU64::new(0)));
     let given = begun.clone();
@@ -104,9 +104,9 @@ async fn asks_of_who_reads_no_replies_wait_until_it_does(sim: Sim) {
 /// A large reply that nobody waits for any more is dropped, and others find the room.
 #[posse::test(sim, seeds = 8)]
 async fn reply_that_expires_unread_makes_room(sim: Sim) {
-    let mut limits = Limits::default();
-    (limits.message_bytes_max, limits.control_bytes_max) = (256 * 1024, 1024 * 1024);
-    let (a, host) = (server(&sim, "a").limits(limits).await, idle(&sim, "host").await);
+    let mut config = NodeConfig::default();
+    (config.message_bytes_max, config.control_bytes_max) = (256 * 1024, 1024 * 1024);
+    let (a, host) = (server(&sim, "a").config(config).await, idle(&sim, "host").await);
     let address = a.address();
     host.run(async move {
         let mut rogue = Rogue::enter(address, "rogue").await;
@@ -126,22 +126,22 @@ async fn reply_that_expires_unread_makes_room(sim: Sim) {
     .await;
 }
 
-/// An actor that takes so few messages, published under a name.
+/// An actor that takes so few messages, registered under a name.
 async fn narrow(at: &SimMachine, from: &SimMachine, name: &'static str) -> ActorRef<Probing> {
     at.with(move |node| async move {
         let recipe = Spec::new(Probe::default).capacity(4);
-        node.publish(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
+        node.register(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
     })
     .await;
-    from.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
+    from.with(move |node| async move { node.whereis::<Probing>(name).await.unwrap() }).await
 }
 
 /// Actors that never return, each with more messages than the nodes have room for; others are served at once.
 #[posse::test(sim, seeds = 12)]
 async fn actors_that_never_return_leave_room_for_others(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.unsettled_max = 200;
-    let (a, b) = (server(&sim, "a").limits(limits.clone()).await, sim.node("b").limits(limits).await);
+    let mut config = NodeConfig::default();
+    config.unsettled_max = 200;
+    let (a, b) = (server(&sim, "a").config(config.clone()).await, sim.node("b").config(config).await);
     let probe = find(&b, &a).await;
     let mut telling = Vec::new();
     for name in ["stuck1", "stuck2", "stuck3"] {
@@ -172,9 +172,9 @@ async fn actors_that_never_return_leave_room_for_others(sim: Sim) {
 /// A slow actor gets everything in order, however much it is behind, and its neighbour waits for none of that.
 #[posse::test(sim, seeds = 8)]
 async fn slow_actor_gets_everything_in_order(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.unsettled_max = 100;
-    let (a, b) = (server(&sim, "a").limits(limits.clone()).await, sim.node("b").limits(limits).await);
+    let mut config = NodeConfig::default();
+    config.unsettled_max = 100;
+    let (a, b) = (server(&sim, "a").config(config.clone()).await, sim.node("b").config(config).await);
     let probe = find(&b, &a).await;
     let slow = narrow(&a, &b, "slow").await;
     let told = slow.clone();
@@ -261,13 +261,13 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
             }
         }
         // A connection that looks alive may be found dead once more, by silence; then they meet again, or are apart for good.
-        let rest = Limits::default().silence_max + secs(2);
+        let rest = NodeConfig::default().max_idle_timeout + secs(2);
         sleep(rest).await;
         faults.fetch_add(1, Ordering::Relaxed);
         if state(&b, id) == Some(PeerState::Down) {
             break;
         }
-        sim.until(secs(5), "they are together, or apart for good", || {
+        sim.wait_for(secs(5), "they are together, or apart for good", || {
             matches!(state(&b, id), Some(PeerState::Connected | PeerState::Down))
         })
         .await;
@@ -296,7 +296,7 @@ async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     find(&b, &a).await;
     let far = narrow(&a, &b, "narrow").await;
-    let near = a.with(|node| async move { node.find::<Probing>("narrow").await.unwrap() }).await;
+    let near = a.with(|node| async move { node.whereis::<Probing>("narrow").await.unwrap() }).await;
     let pushing = a.spawn(async move {
         for _ in 0..200 {
             near.slow(1).within(secs(60)).await.unwrap();
@@ -339,16 +339,16 @@ async fn node_that_shuts_down_is_down_at_once(sim: Sim) {
         node.shutdown().await;
     })
     .await;
-    sim.until(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
+    sim.wait_for(ms(100), "it is down", || a.node().unwrap().peers()[0].state == PeerState::Down).await;
 }
 
 /// Senders that wait for room at another node are served in the order they came, in whatever order they look, and nobody
 /// who comes later is before them.
 #[posse::test(sim, seeds = 10)]
 async fn senders_that_wait_for_room_are_served_in_their_order(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.unsettled_max = 4;
-    let (a, b) = (server(&sim, "a").await, sim.node("b").limits(limits).await);
+    let mut config = NodeConfig::default();
+    config.unsettled_max = 4;
+    let (a, b) = (server(&sim, "a").await, sim.node("b").config(config).await);
     let probe = find(&b, &a).await;
     let (told, mut joined) = (probe.clone(), 0);
     b.run(async move {

@@ -125,12 +125,12 @@ impl Handler<Pass> for Probe {
     }
 }
 
-/// A machine whose node publishes a probe, under a name that every such machine uses and under one of its own.
+/// A machine whose node registers a probe, under a name that every such machine uses and under one of its own.
 pub fn server(sim: &Sim, name: &str) -> MachineBuilder {
     sim.node(name).run(|node: Node| async move {
         let probe = posse::spawn(Probe::default).share::<Probing>();
-        node.publish("probe", probe.clone()).await?;
-        node.publish(&format!("probe-{}", node.name()), probe).await?;
+        node.register("probe", probe.clone()).await?;
+        node.register(&format!("probe-{}", node.name()), probe).await?;
         Ok(())
     })
 }
@@ -150,7 +150,7 @@ pub async fn find(from: &SimMachine, server: &SimMachine) -> ActorRef<Probing> {
 /// Finds the probe of a machine whose node is joined.
 pub async fn probe_of(from: &SimMachine, server: &SimMachine) -> ActorRef<Probing> {
     let name = format!("probe-{}", server.name());
-    from.with(move |node| async move { node.find::<Probing>(&name).await.unwrap() }).await
+    from.with(move |node| async move { node.whereis::<Probing>(&name).await.unwrap() }).await
 }
 
 /// Asks from a machine for an echo.
@@ -187,10 +187,12 @@ pub fn id_of(machine: &SimMachine) -> NodeId {
 
 /// Waits until the fate of every message from one node to another is known.
 pub async fn settled(sim: &Sim, from: &SimMachine, to: NodeId) -> Counters {
-    sim.until(secs(30), "every message is settled", || peer(from, to).is_some_and(|peer| peer.counters.unsettled == 0))
-        .await;
+    sim.wait_for(secs(30), "every message is settled", || {
+        peer(from, to).is_some_and(|peer| peer.counters.unsettled == 0)
+    })
+    .await;
     let counters = peer(from, to).unwrap().counters;
-    assert_eq!(counters.accepted, counters.acked + counters.dead());
+    assert_eq!(counters.accepted, counters.acked + counters.undelivered());
     counters
 }
 

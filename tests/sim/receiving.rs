@@ -2,7 +2,7 @@
 
 use crate::probe::{Probing, find, id_of, idle, message, moment, peer, probe_of, server, settled, state};
 use crate::rogue::Rogue;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{sleep, timeout};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Room for so many long messages at once.
-fn room_for(messages: usize) -> Limits {
-    let mut limits = Limits::default();
-    limits.message_bytes_max = 1024 * 1024;
-    limits.receiving_bytes_max = messages * 1024 * 1024;
-    limits
+fn room_for(messages: usize) -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.message_bytes_max = 1024 * 1024;
+    config.receiving_bytes_max = messages * 1024 * 1024;
+    config
 }
 
 const LONG: usize = 900_000;
@@ -52,7 +52,7 @@ async fn dawdle_after(mut rogue: Rogue, most: usize, sent: Arc<AtomicUsize>) -> 
 /// messages as fast as it can is served, as are all others with short ones.
 #[posse::test(sim, seeds = 4)]
 async fn peers_that_dawdle_take_no_more_than_there_is_room_and_keep_nobody_out(sim: Sim) {
-    let (a, b) = (server(&sim, "a").limits(room_for(2)).await, sim.node("b").limits(room_for(2)).await);
+    let (a, b) = (server(&sim, "a").config(room_for(2)).await, sim.node("b").config(room_for(2)).await);
     let (probe, host, address) = (find(&b, &a).await, idle(&sim, "host").await, a.address());
     let sent = Arc::new(AtomicUsize::new(0));
     let dawdling: Vec<_> = (0..16)
@@ -95,7 +95,7 @@ async fn honest_long_message_is_soon_received_among_fifty_that_only_announce(sim
 }
 
 async fn honest_among_fifty(sim: Sim, at_once: usize) {
-    let (a, b) = (server(&sim, "a").limits(room_for(4)).await, sim.node("b").limits(room_for(4)).await);
+    let (a, b) = (server(&sim, "a").config(room_for(4)).await, sim.node("b").config(room_for(4)).await);
     let (probe, host, address) = (find(&b, &a).await, idle(&sim, "host").await, a.address());
     let sent = Arc::new(AtomicUsize::new(0));
     let dawdling: Vec<_> = (0..50)
@@ -126,10 +126,10 @@ async fn honest_among_fifty(sim: Sim, at_once: usize) {
 /// Long messages of many nodes at once take turns; none is lost, nobody is given up.
 #[posse::test(sim, seeds = 4)]
 async fn long_messages_of_many_take_turns(sim: Sim) {
-    let a = server(&sim, "a").limits(room_for(1)).await;
+    let a = server(&sim, "a").config(room_for(1)).await;
     let mut others = Vec::new();
     for n in 0..6 {
-        let other = sim.node(&format!("b{n}")).limits(room_for(1)).await;
+        let other = sim.node(&format!("b{n}")).config(room_for(1)).await;
         let probe = find(&other, &a).await;
         others.push((other, probe));
     }
@@ -154,9 +154,9 @@ async fn long_messages_of_many_take_turns(sim: Sim) {
 /// A message that would take much more memory than its bytes is refused with the reason, told or asked; nothing else is.
 #[posse::test(sim, seeds = 4)]
 async fn message_that_takes_too_much_memory_is_refused_and_says_so(sim: Sim) {
-    let mut limits = Limits::default();
-    (limits.message_bytes_max, limits.decoded_bytes_max) = (256 * 1024, 256 * 1024);
-    let (a, b) = (server(&sim, "a").limits(limits).await, sim.node("b").await);
+    let mut config = NodeConfig::default();
+    (config.message_bytes_max, config.decoded_bytes_max) = (256 * 1024, 256 * 1024);
+    let (a, b) = (server(&sim, "a").config(config).await, sim.node("b").await);
     find(&b, &a).await;
     let probe = probe_of(&b, &a).await;
     let ask = |len: usize| {
@@ -168,7 +168,7 @@ async fn message_that_takes_too_much_memory_is_refused_and_says_so(sim: Sim) {
     assert_eq!(&*why, "it takes more than 262144 bytes of memory");
     let counters = settled(&sim, &b, id_of(&a)).await;
     assert_eq!(
-        (counters.refused[posse_wire::Refused::Unreadable as usize], state(&b, id_of(&a))),
+        (counters.rejected[posse_wire::RejectReason::Unreadable as usize], state(&b, id_of(&a))),
         (1, Some(PeerState::Connected))
     );
 }

@@ -5,8 +5,8 @@ use posse::cluster::{DownReason, NodeEvent, NodeEvents, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
-use posse::{ExitReason, FindError, NodeId};
-use posse_wire::Goodbye;
+use posse::{ExitReason, NodeId, WhereisError};
+use posse_wire::CloseReason;
 use std::sync::{Arc, Mutex};
 
 /// Everything that happens at a node.
@@ -49,7 +49,7 @@ async fn nodes_that_declared_each_other_down_meet_again(sim: Sim) {
         _ => sim.partition([&a], [&b]).during(time).await,
     }
     assert_eq!(watching.await.unwrap(), ExitReason::NodeDown);
-    sim.until(secs(5), "they are together again", || are_together(&[&a, &b])).await;
+    sim.wait_for(secs(5), "they are together again", || are_together(&[&a, &b])).await;
 
     let renewed = [renewals(&logs[0]), renewals(&logs[1])].concat();
     assert!(!renewed.is_empty(), "nobody became another one");
@@ -80,7 +80,7 @@ async fn node_that_stood_still_comes_back_and_nobody_else_changes(sim: Sim) {
     sim.pause(a);
     sleep(secs(16) + moment(&sim, 10_000)).await;
     sim.resume(a);
-    sim.until(secs(6), "all are together again", || are_together(&[a, b, c])).await;
+    sim.wait_for(secs(6), "all are together again", || are_together(&[a, b, c])).await;
     assert_eq!([id_of(b), id_of(c)], others);
     assert_eq!(renewals(&log), [(frozen, id_of(a))]);
     let fresh = probe_of(b, a).await;
@@ -102,7 +102,7 @@ async fn few_begin_anew_and_many_go_on(sim: Sim) {
     let rest: Vec<&SimMachine> = (0..4).filter(|n| *n != alone).map(|n| &nodes[n]).collect();
     let before: Vec<NodeId> = rest.iter().map(|node| id_of(node)).collect();
     sim.partition([&nodes[alone]], rest.clone()).during(secs(17) + moment(&sim, 10_000)).await;
-    sim.until(secs(6), "all are together again", || are_together(&[a, b, c, d])).await;
+    sim.wait_for(secs(6), "all are together again", || are_together(&[a, b, c, d])).await;
     assert_eq!(rest.iter().map(|node| id_of(node)).collect::<Vec<_>>(), before);
     if alone != 1 && alone != 2 {
         assert_eq!(echo(b, &among, secs(5)).await.unwrap(), "there?");
@@ -121,10 +121,10 @@ async fn node_that_only_connected_comes_back(sim: Sim) {
     assert_eq!(state(&a, former), Some(PeerState::Down));
     sim.resume(&host);
     let knows_it = || node.peers().iter().any(|peer| peer.state == PeerState::Connected);
-    sim.until(secs(6), "it is back", || state(&a, node.id()) == Some(PeerState::Connected) && knows_it()).await;
+    sim.wait_for(secs(6), "it is back", || state(&a, node.id()) == Some(PeerState::Connected) && knows_it()).await;
     assert_ne!(node.id(), former);
     let finder = node.clone();
-    let probe = host.run(async move { finder.find::<Probing>("probe").await }).await.unwrap();
+    let probe = host.run(async move { finder.whereis::<Probing>("probe").await }).await.unwrap();
     assert_eq!(echo(&host, &probe, secs(5)).await.unwrap(), "there?");
 }
 
@@ -135,15 +135,15 @@ async fn name_of_a_node_that_is_down_is_not_said_to_be_unknown(sim: Sim) {
     find(&b, &a).await;
     let id = id_of(&a);
     sim.kill(&a).await;
-    sim.until(secs(1), "it is down", || state(&b, id) == Some(PeerState::Down)).await;
-    let found = b.with(|node| async move { node.find::<Probing>("probe").await }).await;
+    sim.wait_for(secs(1), "it is down", || state(&b, id) == Some(PeerState::Down)).await;
+    let found = b.with(|node| async move { node.whereis::<Probing>("probe").await }).await;
     let error = found.unwrap_err();
-    assert_eq!(error, FindError::NodeDown { name: "probe".into(), node: "a".into(), at: vec![a.address()] });
+    assert_eq!(error, WhereisError::NodeDown { name: "probe".into(), node: "a".into(), at: vec![a.address()] });
     assert_eq!(error.to_string(), format!("node `a` at {}, which may know the name `probe`, is down", a.address()));
     sim.restart(&a).await;
-    sim.until(secs(5), "it is back", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
-    let found = b.with(|node| async move { node.find::<Probing>("nobody").await }).await;
-    assert_eq!(found.unwrap_err(), FindError::NotFound { name: "nobody".into() });
+    sim.wait_for(secs(5), "it is back", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
+    let found = b.with(|node| async move { node.whereis::<Probing>("nobody").await }).await;
+    assert_eq!(found.unwrap_err(), WhereisError::NotFound { name: "nobody".into() });
 }
 
 /// Another process has taken the name: the first one is told, and says so.
@@ -160,16 +160,16 @@ async fn node_whose_name_was_taken_hears_of_it(sim: Sim) {
     });
     let _twin = twin.await;
     let is_told = |event: &NodeEvent| matches!(event, NodeEvent::Superseded { by } if *by > first.incarnation);
-    sim.until(secs(5), "it is told", || log.lock().unwrap().iter().any(is_told)).await;
-    sim.until(secs(1), "it is refused", || {
-        log.lock().unwrap().iter().any(|event| matches!(event, NodeEvent::Refused { code: Goodbye::Stale, .. }))
+    sim.wait_for(secs(5), "it is told", || log.lock().unwrap().iter().any(is_told)).await;
+    sim.wait_for(secs(1), "it is refused", || {
+        log.lock().unwrap().iter().any(|event| matches!(event, NodeEvent::Refused { code: CloseReason::Stale, .. }))
     })
     .await;
-    let found = a.with(|node| async move { node.find::<Probing>("elsewhere").await }).await;
+    let found = a.with(|node| async move { node.whereis::<Probing>("elsewhere").await }).await;
     let error = found.unwrap_err();
-    let refused = FindError::Refused { name: "elsewhere".into(), at: vec![b.address()], code: Goodbye::Stale };
+    let refused = WhereisError::Refused { name: "elsewhere".into(), at: vec![b.address()], code: CloseReason::Stale };
     assert_eq!(error, refused);
-    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), Goodbye::Stale.to_string());
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), CloseReason::Stale.to_string());
     let replaced = |event: &NodeEvent| matches!(event, NodeEvent::Down { node, reason: DownReason::Replaced, .. } if *node == first);
     assert!(other.lock().unwrap().iter().any(replaced));
     sleep(secs(20)).await;

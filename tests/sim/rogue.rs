@@ -4,18 +4,18 @@
 
 use crate::probe::{Probing, message, until_closed};
 use bytes::BytesMut;
-use posse::cluster::Limits;
+use posse::cluster::NodeConfig;
 use posse::prelude::*;
 use posse::sim::Sim;
 use posse::time::timeout;
-use posse_wire::{ActorKey, Event, Greeting, Hello, Kind, Resolution, Role, Session, TypeInfo, fnv1a64};
+use posse_wire::{ActorKey, AwaitHello, Event, FrameKind, Hello, Resolution, Role, Session, TypeInfo, fnv1a64};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A frame, made by hand. Nothing about it needs to be true.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    pub kind: Kind,
+    pub kind: FrameKind,
     pub type_ix: u16,
     pub to: ActorKey,
     pub correlation: Option<u64>,
@@ -24,7 +24,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: FrameKind) -> Self {
         Self { kind, type_ix: u16::MAX, to: ActorKey::NODE, correlation: None, deadline_ms: None, body: Vec::new() }
     }
 
@@ -87,14 +87,14 @@ impl Rogue {
 
     /// Gets in as an incarnation of a node.
     pub async fn join(node: SocketAddr, name: &str, incarnation: u64) -> Self {
-        let hello = Hello::new("default", name, incarnation, "", &Limits::default()).unwrap();
+        let hello = Hello::new("default", name, incarnation, "", &NodeConfig::default()).unwrap();
         let stream = TcpStream::connect(node).await.unwrap();
         Self::shake_hands(stream, Role::Initiator, hello).await.unwrap()
     }
 
     /// The handshake on a connection, by either side. `None` if it is shown the door.
     pub async fn shake_hands(mut stream: TcpStream, role: Role, own: Hello) -> Option<Self> {
-        let (greeting, bytes) = Greeting::new(role, own);
+        let (greeting, bytes) = AwaitHello::new(role, own);
         stream.write_all(&bytes).await.ok()?;
         let mut input = BytesMut::new();
         let introduced = loop {
@@ -103,7 +103,7 @@ impl Rogue {
             }
             more(&mut stream, &mut input).await?;
         };
-        let (mut agreeing, ready) = introduced.admit(&[]);
+        let (mut agreeing, ready) = introduced.accept(&[]);
         stream.write_all(&ready).await.ok()?;
         let connected = loop {
             if let Some(connected) = agreeing.read(&mut input).ok()? {
@@ -111,17 +111,17 @@ impl Rogue {
             }
             more(&mut stream, &mut input).await?;
         };
-        let mut session = Session::new(Limits::default(), &[]);
+        let mut session = Session::new(NodeConfig::default(), &[]);
         session.attach(connected, NOW);
         Some(Self { stream, input, session, probe: ActorKey::NODE })
     }
 
     pub fn hello(name: &str) -> Hello {
-        Hello::new("default", name, 1, "", &Limits::default()).unwrap()
+        Hello::new("default", name, 1, "", &NodeConfig::default()).unwrap()
     }
 
     pub async fn flush(&mut self) {
-        while let Some(bytes) = self.session.output(NOW) {
+        while let Some(bytes) = self.session.poll_transmit(NOW) {
             self.stream.write_all(&bytes).await.unwrap();
         }
     }
@@ -129,13 +129,13 @@ impl Rogue {
     /// The bytes of a message, which is not sent.
     pub fn frame(&mut self, info: TypeInfo, body: &[u8]) -> BytesMut {
         self.session.tell(self.probe, info, body).unwrap();
-        self.session.output(NOW).unwrap()
+        self.session.poll_transmit(NOW).unwrap()
     }
 
     pub async fn next(&mut self) -> Event<&'static str> {
         self.flush().await;
         loop {
-            match self.session.next(&mut self.input, NOW).unwrap() {
+            match self.session.read_event(&mut self.input, NOW).unwrap() {
                 Some(Event::Settled) => {}
                 Some(event) => return event,
                 None => more(&mut self.stream, &mut self.input).await.expect("closed"),
@@ -180,20 +180,23 @@ impl Rogue {
         let text = |len| vec![0; len];
         let number = || 1_u64 << sim.random_below(64);
         match sim.random_below(17) {
-            0 => Frame::new(Kind::Reply).correlation(id).body(text(8)),
-            1 => Frame::new(Kind::ReplyErr).correlation(id).body([sim.random_below(20) as u8, 0]),
-            2 => Frame::new(Kind::Down).correlation(id).body([sim.random_below(9) as u8, 0]),
-            3 => Frame::new(Kind::Resolved).correlation(id).body([1, 0, 0, 0, 0, 0, 0, 0]),
-            4 => Frame::new(Kind::Watch).correlation(number()).to(self.probe),
-            5 => Frame::new(Kind::Unwatch).correlation(id),
-            6 => Frame::new(Kind::Cancel).correlation(id),
-            7 => Frame::new(Kind::Ping).words([number(), number()]),
-            8 => Frame::new(Kind::Pong).words([number(), number()]),
-            9 => Frame::new(Kind::Resolve).correlation(number()).body(text(8 + sim.random_below(50))),
-            10 => Frame::new(Kind::Held).words([number(), number(), number()]),
-            11 => Frame::new(Kind::Ack).words([0, 0, 0, 0, 0, 0]),
-            12 => Frame::new(Kind::NodeInfo).words([number(), number()]).and_body(&[1, 0, b'n', b'x', b':', b'1']),
-            13 => Frame { type_ix: sim.random_below(20) as u16, ..Frame::new(Kind::Tell).to(self.probe).body(text(8)) },
+            0 => Frame::new(FrameKind::Reply).correlation(id).body(text(8)),
+            1 => Frame::new(FrameKind::ReplyErr).correlation(id).body([sim.random_below(20) as u8, 0]),
+            2 => Frame::new(FrameKind::Down).correlation(id).body([sim.random_below(9) as u8, 0]),
+            3 => Frame::new(FrameKind::Resolved).correlation(id).body([1, 0, 0, 0, 0, 0, 0, 0]),
+            4 => Frame::new(FrameKind::Watch).correlation(number()).to(self.probe),
+            5 => Frame::new(FrameKind::Unwatch).correlation(id),
+            6 => Frame::new(FrameKind::Cancel).correlation(id),
+            7 => Frame::new(FrameKind::Ping).words([number(), number()]),
+            8 => Frame::new(FrameKind::Pong).words([number(), number()]),
+            9 => Frame::new(FrameKind::Resolve).correlation(number()).body(text(8 + sim.random_below(50))),
+            10 => Frame::new(FrameKind::Held).words([number(), number(), number()]),
+            11 => Frame::new(FrameKind::Ack).words([0, 0, 0, 0, 0, 0]),
+            12 => Frame::new(FrameKind::NodeInfo).words([number(), number()]).and_body(&[1, 0, b'n', b'x', b':', b'1']),
+            13 => Frame {
+                type_ix: sim.random_below(20) as u16,
+                ..Frame::new(FrameKind::Tell).to(self.probe).body(text(8))
+            },
             14 => self.ask("give", &(sim.random_below(100_000) as u64).to_le_bytes(), number()),
             15 => self.ask("slow", &(sim.random_below(3000) as u64).to_le_bytes(), number()),
             _ => self.tell_nobody(sim.random_below(9) as u64),
@@ -202,14 +205,14 @@ impl Rogue {
 
     /// A message for somebody who was never there.
     pub fn tell_nobody(&self, to: u64) -> Frame {
-        Frame::new(Kind::Tell).to(ActorKey { slot: to as u32, generation: 1 })
+        Frame::new(FrameKind::Tell).to(ActorKey { slot: to as u32, generation: 1 })
     }
 
     /// An ask of the probe, with its type in the receiver's table guessed.
     pub fn ask(&self, name: &str, body: &[u8], correlation: u64) -> Frame {
         let info = message(name);
         let at = <Probing as posse::protocol::Protocol>::MESSAGES.iter().position(|message| message.id == info.id);
-        let ask = Frame::new(Kind::Ask).to(self.probe).correlation(correlation).body(body);
+        let ask = Frame::new(FrameKind::Ask).to(self.probe).correlation(correlation).body(body);
         Frame { type_ix: at.unwrap_or(0) as u16, deadline_ms: Some(1000), ..ask }
     }
 

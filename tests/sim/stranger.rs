@@ -5,20 +5,20 @@ use crate::probe::{Probe, Probing, echo, find, id_of, idle, message, moment, pro
 use crate::rogue::Rogue;
 use bytes::BytesMut;
 use posse::NodeId;
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::{sleep, timeout};
-use posse_wire::{ActorKey, Event, Greeting, Hello, INCARNATION_MAX, Introduction, Role, TypeInfo, WireRef, fnv1a64};
+use posse_wire::{ActorKey, AwaitHello, Event, Hello, INCARNATION_MAX, NodeInfo, Role, TypeInfo, WireRef, fnv1a64};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Says hello as somebody, waits for what is said in return, and leaves.
 async fn claim(to: SocketAddr, name: &str, incarnation: u64, address: &str) {
-    let mut hello = Hello::new("default", name, incarnation, address, &Limits::default()).unwrap();
+    let mut hello = Hello::new("default", name, incarnation, address, &NodeConfig::default()).unwrap();
     hello.incarnation = incarnation;
     let mut stream = TcpStream::connect(to).await.unwrap();
-    let (greeting, bytes) = Greeting::new(Role::Initiator, hello);
+    let (greeting, bytes) = AwaitHello::new(Role::Initiator, hello);
     stream.write_all(&bytes).await.unwrap();
     let mut input = BytesMut::new();
     while greeting.read(&mut input).unwrap().is_none() {
@@ -71,7 +71,7 @@ async fn wrong_address_of_a_third_node_bans_nobody(sim: Sim) {
         let mute = TcpListener::bind("host:9").await.unwrap();
         let mut liar = Rogue::join(to, "liar", 1).await;
         let probe = liar.find("Probing", "probe").await;
-        liar.session.introduce(&Introduction { node: third, name: "c".into(), address }, Duration::ZERO);
+        liar.session.send_node_info(&NodeInfo { node: third, name: "c".into(), address }, Duration::ZERO);
         let body = [encoded(probe_at(third)), 1_u64.to_le_bytes().to_vec(), b"x".to_vec()].concat();
         liar.session.ask(probe, pass, &body, secs(60), "").unwrap();
         liar.flush().await;
@@ -109,11 +109,11 @@ impl Handler<Hold> for Holder {
 /// References to nodes that nobody speaks to take no place of a node that comes, however many a program holds.
 #[posse::test(sim, seeds = 10)]
 async fn references_keep_no_node_out(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.peers_max = 4;
-    let a = sim.node("a").limits(limits).run(|node: Node| async move {
-        node.publish("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
-        node.publish("probe-a", posse::spawn(Probe::default).share::<Probing>()).await?;
+    let mut config = NodeConfig::default();
+    config.peers_max = 4;
+    let a = sim.node("a").config(config).run(|node: Node| async move {
+        node.register("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
+        node.register("probe-a", posse::spawn(Probe::default).share::<Probing>()).await?;
         Ok(())
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
@@ -126,7 +126,7 @@ async fn references_keep_no_node_out(sim: Sim) {
             for n in 0..100 {
                 let name = format!("third-{n}");
                 let node = NodeId::new(&name, 1);
-                member.session.introduce(&Introduction { node, name, address: "host:1".into() }, Duration::ZERO);
+                member.session.send_node_info(&NodeInfo { node, name, address: "host:1".into() }, Duration::ZERO);
                 body.extend(encoded(probe_at(node)));
             }
             let hold = <Holding as posse::protocol::Protocol>::MESSAGES[0];
@@ -194,7 +194,7 @@ async fn monitor_that_is_answered_with_another_kind_fires_all_the_same(sim: Sim)
         _ => watch_a_liar(&sim, &a, |liar, id| liar.session.reply_err(id, posse_wire::ReplyCode::Full, "")).await,
     }
     let near = probe_of(&a, &a).await;
-    sim.until(secs(12), "the liar is down", || {
+    sim.wait_for(secs(12), "the liar is down", || {
         a.node().unwrap().peers().iter().all(|peer| peer.state == PeerState::Down)
     })
     .await;
@@ -246,7 +246,7 @@ impl Handler<Down> for Glancer {
 #[posse::test(sim, seeds = 5)]
 async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
     let a = sim.node("a").run(|node: Node| async move {
-        Ok(node.publish("glancer", posse::spawn(|| Glancer).share::<Glancing>()).await?)
+        Ok(node.register("glancer", posse::spawn(|| Glancer).share::<Glancing>()).await?)
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
     let to = a.address();
@@ -280,8 +280,8 @@ async fn monitor_that_is_cancelled_is_unwatched_there(sim: Sim) {
 #[posse::test(sim, seeds = 5)]
 async fn reference_that_comes_home_under_another_protocol_leads_nowhere(sim: Sim) {
     let a = sim.node("a").run(|node: Node| async move {
-        node.publish("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
-        Ok(node.publish("probe", posse::spawn(Probe::default).share::<Probing>()).await?)
+        node.register("holder", posse::spawn(Holder::default).share::<Holding>()).await?;
+        Ok(node.register("probe", posse::spawn(Probe::default).share::<Probing>()).await?)
     });
     let (a, host) = (a.await, idle(&sim, "host").await);
     let (to, id, pass) = (a.address(), id_of(&a), message("pass"));

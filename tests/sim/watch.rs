@@ -1,24 +1,24 @@
 //! Failure scenarios of monitors, numbered as in the design of the node protocol.
 
 use crate::probe::{Probe, Probing, find, id_of, moment, numbers, seen, server, state};
-use posse::cluster::{Limits, PeerState};
+use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
 use posse::time::sleep;
 
 /// An actor on a machine, with a name that others find it by.
-async fn publish(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
+async fn register(machine: &SimMachine, name: &'static str, capacity: usize) -> LocalRef<Probe> {
     machine
         .with(move |node| async move {
             let actor = posse::spawn(Spec::new(Probe::default).capacity(capacity));
-            node.publish(name, actor.share::<Probing>()).await.unwrap();
+            node.register(name, actor.share::<Probing>()).await.unwrap();
             actor
         })
         .await
 }
 
 async fn lookup(machine: &SimMachine, name: &'static str) -> ActorRef<Probing> {
-    machine.with(move |node| async move { node.find::<Probing>(name).await.unwrap() }).await
+    machine.with(move |node| async move { node.whereis::<Probing>(name).await.unwrap() }).await
 }
 
 fn downs(seen: &[String]) -> Vec<&String> {
@@ -30,9 +30,9 @@ fn downs(seen: &[String]) -> Vec<&String> {
 async fn down_comes_after_the_last_message(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
     find(&b, &a).await;
-    let watcher = publish(&b, "watcher", 1 + sim.random_below(20)).await;
+    let watcher = register(&b, "watcher", 1 + sim.random_below(20)).await;
     let near = watcher.share::<Probing>();
-    let target = publish(&a, "target", 16).await;
+    let target = register(&a, "target", 16).await;
     let far = lookup(&b, "target").await;
     let (me, whom) = (near.clone(), far.clone());
     b.run(async move { me.watch(whom).await }).await.unwrap();
@@ -71,9 +71,9 @@ async fn down_comes_after_the_last_message(sim: Sim) {
 async fn watch_that_meets_the_end_fires_once(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
     find(&b, &a).await;
-    let watcher = publish(&b, "watcher", 64).await;
+    let watcher = register(&b, "watcher", 64).await;
     let near = watcher.share::<Probing>();
-    let target = publish(&a, "target", 16).await;
+    let target = register(&a, "target", 16).await;
     let far = lookup(&b, "target").await;
     let (me, whom, wishes) = (near.clone(), far.clone(), 5);
     let (rest, resets) = (moment(&sim, 4), sim.random_below(3) == 0);
@@ -107,9 +107,9 @@ async fn watch_that_meets_the_end_fires_once(sim: Sim) {
 async fn monitors_fire_once_across_broken_connections(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
     find(&b, &a).await;
-    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    let near = register(&b, "watcher", 64).await.share::<Probing>();
     for round in 1..=5 {
-        let target = publish(&a, "target", 16).await;
+        let target = register(&a, "target", 16).await;
         let far = lookup(&b, "target").await;
         let me = near.clone();
         b.run(async move { me.watch(far).await }).await.unwrap();
@@ -133,9 +133,9 @@ async fn monitors_fire_once_across_broken_connections(sim: Sim) {
 async fn watcher_that_restarts_hears_only_what_it_asked_for_anew(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, server(&sim, "b").await);
     find(&b, &a).await;
-    let target = publish(&a, "target", 16).await;
+    let target = register(&a, "target", 16).await;
     let old = id_of(&b);
-    let (near, far) = (publish(&b, "watcher", 64).await.share::<Probing>(), lookup(&b, "target").await);
+    let (near, far) = (register(&b, "watcher", 64).await.share::<Probing>(), lookup(&b, "target").await);
     b.run(async move { near.watch(far).await }).await.unwrap();
     sleep(moment(&sim, 5)).await;
     if sim.random_below(2) == 0 {
@@ -149,9 +149,9 @@ async fn watcher_that_restarts_hears_only_what_it_asked_for_anew(sim: Sim) {
     }
     sim.restart(&b).await;
     find(&b, &a).await;
-    sim.until(secs(5), "the old one is down", || state(&a, old) == Some(PeerState::Down)).await;
+    sim.wait_for(secs(5), "the old one is down", || state(&a, old) == Some(PeerState::Down)).await;
 
-    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    let near = register(&b, "watcher", 64).await.share::<Probing>();
     if !ends_meanwhile {
         let (me, far) = (near.clone(), lookup(&b, "target").await);
         b.run(async move { me.watch(far).await }).await.unwrap();
@@ -184,11 +184,11 @@ impl Handler<Down> for Guest {
 /// Watch 38: a monitor that was cancelled, or whose watcher has ended, leaves nothing at the other node, where its kind is bounded.
 #[posse::test(sim, seeds = 10)]
 async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim: Sim) {
-    let mut limits = Limits::default();
-    limits.monitors_max = 4;
-    let (a, b) = (server(&sim, "a").limits(limits).await, server(&sim, "b").await);
+    let mut config = NodeConfig::default();
+    config.monitors_max = 4;
+    let (a, b) = (server(&sim, "a").config(config).await, server(&sim, "b").await);
     find(&b, &a).await;
-    let target = publish(&a, "target", 16).await;
+    let target = register(&a, "target", 16).await;
     let far = lookup(&b, "target").await;
     for visit in 0..20 {
         let far = far.clone();
@@ -201,7 +201,7 @@ async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim
         .await;
     }
 
-    let near = publish(&b, "watcher", 64).await.share::<Probing>();
+    let near = register(&b, "watcher", 64).await.share::<Probing>();
     let me = near.clone();
     b.run(async move { me.watch(far).await }).await.unwrap();
     sleep(secs(1)).await;

@@ -1,10 +1,10 @@
 //! What happens between nodes, for programs that want to know: a ring of the last events that any number of readers
 //! follow. A reader that is too slow hears how many it missed; nobody waits for it.
 
-use super::core::Core;
+use super::state::NodeState;
 use posse_core::lock::Mutex;
 use posse_core::sync::Notify;
-use posse_wire::{Goodbye, NodeId};
+use posse_wire::{CloseReason, NodeId};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ pub enum NodeEvent {
         /// The address.
         at: Vec<SocketAddr>,
         /// Why.
-        code: Goodbye,
+        code: CloseReason,
     },
     /// Another node had declared this one down, after they were apart for too long. This one is back as a new incarnation:
     /// all references and monitors it held, and those that others held on its actors, have ended.
@@ -79,14 +79,14 @@ pub enum DownReason {
     /// Nobody listens at its address any more, or somebody else.
     Gone,
     /// It does not listen, its connection ended, and it did not come back within
-    /// [`Limits::return_wait`](super::Limits::return_wait).
+    /// [`NodeConfig::return_timeout`](super::NodeConfig::return_timeout).
     Died,
-    /// It stayed away for [`Limits::grace`](super::Limits::grace).
+    /// It stayed away for [`NodeConfig::down_after`](super::NodeConfig::down_after).
     Unreachable,
     /// A later incarnation of it was met.
     Replaced,
     /// It refuses this node.
-    Refused(Goodbye),
+    Refused(CloseReason),
     /// This node came back as a new incarnation, which has met nobody yet.
     Renewed,
     /// This node, or its runtime, has ended.
@@ -157,14 +157,14 @@ impl Ring {
 /// Events of a node from some moment on; see [`Node::events`](crate::Node::events). Clones read each for themselves.
 #[derive(Clone)]
 pub struct NodeEvents {
-    core: Arc<Core>,
+    node: Arc<NodeState>,
     next: u64,
 }
 
 impl NodeEvents {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        let next = core.events.next();
-        Self { core, next }
+    pub(super) fn new(node: Arc<NodeState>) -> Self {
+        let next = node.events.next();
+        Self { node, next }
     }
 
     /// Returns the next event, in the order in which they happened. `None` when the node was shut down and all were read.
@@ -175,8 +175,8 @@ impl NodeEvents {
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         loop {
-            let (added, closed) = (self.core.events.added.notified(), self.core.is_over());
-            if let Some((event, next)) = self.core.events.get(self.next) {
+            let (added, closed) = (self.node.events.added.notified(), self.node.is_over());
+            if let Some((event, next)) = self.node.events.get(self.next) {
                 self.next = next;
                 return Some(event);
             }

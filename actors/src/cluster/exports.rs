@@ -30,7 +30,7 @@ pub(super) struct Exports {
     given: AtomicU64,
 }
 
-/// Published names. Invariant: the two maps say the same.
+/// Registered names. Invariant: the two maps say the same.
 #[derive(Default)]
 struct Names {
     keys: BTreeMap<Arc<str>, ActorKey>,
@@ -39,7 +39,7 @@ struct Names {
 
 impl Names {
     /// False if another actor has it.
-    fn publish(&mut self, name: &str, key: ActorKey) -> bool {
+    fn register(&mut self, name: &str, key: ActorKey) -> bool {
         if let Some(taken) = self.keys.get(name) {
             return *taken == key;
         }
@@ -48,7 +48,7 @@ impl Names {
         self.of.entry(key).or_default().insert(name)
     }
 
-    fn unpublish(&mut self, name: &str) -> bool {
+    fn unregister(&mut self, name: &str) -> bool {
         let Some(key) = self.keys.remove(name) else { return false };
         if let Some(names) = self.of.get_mut(&key) {
             names.remove(name);
@@ -127,10 +127,10 @@ impl Exports {
     }
 
     /// The actor has ended: its address and names lead nowhere.
-    pub(super) fn withdraw(&self, key: ActorKey, number: u64, protocol: u64) {
+    pub(super) fn unexport(&self, key: ActorKey, number: u64, protocol: u64) {
         self.keys.remove(&(number, protocol));
         let ended = self.actors.remove(&key);
-        // Afterwards: whoever publishes a name looks for the actor first, under this lock.
+        // Afterwards: whoever registers a name looks for the actor first, under this lock.
         self.names().withdraw(key);
         drop(ended);
     }
@@ -140,17 +140,17 @@ impl Exports {
     }
 
     /// Gives a name to an exported actor. False if a living actor has it. An actor that has ended keeps no name.
-    pub(super) fn publish(&self, name: &str, key: ActorKey) -> bool {
+    pub(super) fn register(&self, name: &str, key: ActorKey) -> bool {
         let mut names = self.names();
-        !self.actors.contains_key(&key) || names.publish(name, key)
+        !self.actors.contains_key(&key) || names.register(name, key)
     }
 
-    pub(super) fn unpublish(&self, name: &str) -> bool {
-        self.names().unpublish(name)
+    pub(super) fn unregister(&self, name: &str) -> bool {
+        self.names().unregister(name)
     }
 
     /// Looks for a name.
-    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
+    pub(super) fn whereis(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
         let key = self.names().keys.get(name).copied().ok_or(Resolution::NotFound)?;
         match self.get(key) {
             Some(endpoint) if endpoint.protocol() == protocol => Ok((endpoint, key)),
@@ -197,8 +197,8 @@ mod tests {
     fn end_of_an_actor_looks_at_its_own_names_alone() {
         let mut names = Names::default();
         for n in 0..1000 {
-            assert!(names.publish(&format!("a{n}"), key(n)));
-            assert!(names.publish(&format!("b{n}"), key(n)));
+            assert!(names.register(&format!("a{n}"), key(n)));
+            assert!(names.register(&format!("b{n}"), key(n)));
         }
         for n in (0..1000).step_by(2) {
             assert_eq!(names.withdraw(key(n)), 2);
@@ -210,13 +210,13 @@ mod tests {
     #[test]
     fn name_belongs_to_one_actor_until_it_is_taken_back() {
         let mut names = Names::default();
-        assert!(names.publish("name", key(1)));
-        assert!(names.publish("name", key(1)));
-        assert!(!names.publish("name", key(2)));
-        assert!(names.unpublish("name"));
-        assert!(!names.unpublish("name"));
+        assert!(names.register("name", key(1)));
+        assert!(names.register("name", key(1)));
+        assert!(!names.register("name", key(2)));
+        assert!(names.unregister("name"));
+        assert!(!names.unregister("name"));
         assert!(names.of.is_empty());
-        assert!(names.publish("name", key(2)));
+        assert!(names.register("name", key(2)));
         assert_eq!((names.withdraw(key(1)), names.withdraw(key(2))), (0, 1));
         assert!(names.keys.is_empty() && names.of.is_empty());
     }

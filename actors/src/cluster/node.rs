@@ -1,11 +1,13 @@
 //! A node: one process, or one runtime, among those whose actors talk to each other.
 
-use super::connect::{self, ConnectError};
-use super::core::{Core, Joined};
+use super::connect::ConnectError;
+use super::connect::accept::{ListenerGuard, accept};
+use super::connect::dial::{dial, resolve_loopback};
 use super::events::{NodeEvent, NodeEvents};
-use super::peer::{Answer, Peer};
 use super::remote::RemoteActor;
-use crate::error::{FindError, NodeError};
+use super::session::peer::{Peer, Requester};
+use super::state::{Joined, NodeState};
+use crate::error::{NodeError, WhereisError};
 use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
 use posse_core::runtime::Handle;
@@ -14,7 +16,7 @@ use posse_core::sync::oneshot;
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
-    CorrelationId, Counters, Goodbye, HandshakeError, Hello, INCARNATION_MAX, Limits, NAME_BYTES_MAX, NodeId,
+    CloseReason, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, NAME_BYTES_MAX, NodeConfig, NodeId,
     Resolution, SendError,
 };
 use std::fmt;
@@ -26,7 +28,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long a name is looked for. Specified; the default deadline of an ask.
-const FIND_TIME: Duration = Duration::from_secs(5);
+const WHEREIS_TIME: Duration = Duration::from_secs(5);
 
 /// How long joining a node may take in all. Guessed.
 const JOIN_TIME: Duration = Duration::from_secs(10);
@@ -63,11 +65,11 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 ///
 /// posse::run(async {
 ///     let server = Node::listen("127.0.0.1:0").await?;
-///     server.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
+///     server.register("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
 ///
 ///     // Most of the time this is another process.
 ///     let client = Node::connect(server.local_addr().unwrap()).await?;
-///     let tally: ActorRef<Counting> = client.find("tally").await?;
+///     let tally: ActorRef<Counting> = client.whereis("tally").await?;
 ///     assert!(!tally.is_local());
 ///     assert_eq!(tally.add(5).await?, 5);
 ///     Ok(())
@@ -78,13 +80,13 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 pub struct Node(Arc<Inner>);
 
 struct Inner {
-    core: Arc<Core>,
+    state: Arc<NodeState>,
     local_addr: Option<SocketAddr>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.core.close();
+        self.state.close();
     }
 }
 
@@ -121,7 +123,7 @@ pub enum PeerState {
 pub struct NodeBuilder {
     name: Option<String>,
     cluster: String,
-    limits: Limits,
+    config: NodeConfig,
 }
 
 impl NodeBuilder {
@@ -137,9 +139,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets the bounds.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    /// Sets bounds and times.
+    pub fn config(mut self, config: NodeConfig) -> Self {
+        self.config = config;
         self
     }
 
@@ -157,9 +159,9 @@ impl NodeBuilder {
             Err(cause) => Err(cause),
         };
         let (listener, local_addr) = bound.map_err(|cause| NodeError::Bind { at: addresses, cause })?;
-        let core = self.core(&local_addr.to_string())?;
-        core.handle.spawn(connect::accept(connect::Listening::new(core.clone(), listener)));
-        Ok(Node(Arc::new(Inner { core, local_addr: Some(local_addr) })))
+        let state = self.build(&local_addr.to_string())?;
+        state.handle.spawn(accept(ListenerGuard::new(state.clone(), listener)));
+        Ok(Node(Arc::new(Inner { state, local_addr: Some(local_addr) })))
     }
 
     /// Starts a node that does not listen, and joins another one.
@@ -170,29 +172,29 @@ impl NodeBuilder {
     /// # Cancel safety
     /// Dropping the future ends the node that was to join.
     pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let core = self.core("")?;
-        core.deaf.cancel();
-        let node = Node(Arc::new(Inner { core, local_addr: None }));
+        let state = self.build("")?;
+        state.listener_closed.cancel();
+        let node = Node(Arc::new(Inner { state, local_addr: None }));
         node.join(address).await?;
         Ok(node)
     }
 
-    fn core(self, address: &str) -> Result<Arc<Core>, NodeError> {
+    fn build(self, address: &str) -> Result<Arc<NodeState>, NodeError> {
         let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
-        self.limits.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
+        self.config.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
         let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
         let clock = u64::try_from(handle.unix_time().as_micros()).unwrap_or(INCARNATION_MAX);
         let incarnation = clock.min(INCARNATION_MAX);
-        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.limits)
+        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.config)
             .map_err(|error| NodeError::Setting(error.to_string().into()))?;
-        Ok(Core::new(handle, hello, self.limits))
+        Ok(NodeState::new(handle, hello, self.config))
     }
 }
 
 impl Node {
     /// Returns the settings of a node to be.
     pub fn builder() -> NodeBuilder {
-        NodeBuilder { name: None, cluster: "default".to_owned(), limits: Limits::default() }
+        NodeBuilder { name: None, cluster: "default".to_owned(), config: NodeConfig::default() }
     }
 
     /// Starts a node that listens; see [`NodeBuilder::listen`].
@@ -227,21 +229,21 @@ impl Node {
     /// # Cancel safety
     /// A connection that has come about stays.
     pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
-        let core = &self.0.core;
+        let node = &self.0.state;
         let addresses = resolve(address).await?;
         let joining = async {
             let mut was_stale = false;
             loop {
-                match connect::dial(core, &addresses).await {
+                match dial(node, &addresses).await {
                     Err(ConnectError::Renewed) => {}
                     // The other node was told, and takes a later incarnation unless others know it.
-                    Err(ConnectError::Refused(Goodbye::Stale, _)) if !was_stale => was_stale = true,
+                    Err(ConnectError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
-                        let joined = core.joined.notified();
-                        if let Some(peer) = together_at(core, &addresses) {
+                        let connected = node.connected.notified();
+                        if let Some(peer) = connected_at(node, &addresses) {
                             return Ok(peer);
                         }
-                        let _ = timeout(core.limits.redial_min, joined).await;
+                        let _ = timeout(node.config.reconnect_min, connected).await;
                     }
                     result => return result.map_err(|error| node_error(error, &addresses)),
                 }
@@ -250,8 +252,8 @@ impl Node {
         let joined = timeout(JOIN_TIME, joining).await;
         let peer = joined.unwrap_or_else(|_| Err(node_error(ConnectError::Timeout, &addresses)))?;
         let id = peer.id();
-        if core.note_joined(&addresses, Joined::There).is_none() {
-            core.handle.spawn(keep(core.clone(), addresses, peer));
+        if node.note_joined(&addresses, Joined::There).is_none() {
+            node.handle.spawn(rejoin_loop(node.clone(), addresses, peer));
         }
         Ok(id)
     }
@@ -264,51 +266,51 @@ impl Node {
     ///
     /// # Cancel safety
     /// It does not wait: once polled it is done.
-    pub async fn publish<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
+    pub async fn register<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
         }
         let Repr::Local(endpoint) = actor.repr() else {
-            return Err(NodeError::Setting("only an actor of this process can be published".into()));
+            return Err(NodeError::Setting("only an actor of this process can be registered".into()));
         };
-        if self.0.core.publish(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
+        if self.0.state.register(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
     }
 
     /// Takes a name back. False if nobody had it.
-    pub fn unpublish(&self, name: &str) -> bool {
-        self.0.core.exports.unpublish(name)
+    pub fn unregister(&self, name: &str) -> bool {
+        self.0.state.exports.unregister(name)
     }
 
-    /// Looks for a published name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
+    /// Looks for a registered name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
     /// If several have it, the first answer counts.
     ///
     /// # Errors
-    /// [`FindError`].
+    /// [`WhereisError`].
     ///
     /// # Cancel safety
     /// Dropping the future gives the answer up.
-    pub async fn find<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, FindError> {
+    pub async fn whereis<P: Protocol>(&self, name: &str) -> Result<ActorRef<P>, WhereisError> {
         let protocol = protocol_id::<P>();
-        let core = &self.0.core;
-        let is_other = match core.find(name, protocol) {
+        let node = &self.0.state;
+        let is_other = match node.whereis(name, protocol) {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer == Resolution::WrongProtocol,
         };
-        let mut search = Search { name, failure: FindError::NotFound { name: name.into() }, lookups: Vec::new() };
-        for peer in core.peers() {
-            match Lookup::begin(&peer, protocol, name) {
+        let mut search = Search { name, failure: WhereisError::NotFound { name: name.into() }, lookups: Vec::new() };
+        for peer in node.peers() {
+            match Lookup::start(&peer, protocol, name) {
                 Ok(lookup) => search.lookups.push(lookup),
                 Err(SendError::Full) => {
-                    search.failure = FindError::Overloaded { name: name.into(), node: peer.name().into() };
+                    search.failure = WhereisError::Overloaded { name: name.into(), node: peer.name().into() };
                 }
                 Err(_) => {}
             }
         }
         if is_other {
-            search.failure = FindError::WrongProtocol { name: name.into(), node: self.name().into() };
+            search.failure = WhereisError::WrongProtocol { name: name.into(), node: self.name().into() };
         }
-        let found = match timeout(FIND_TIME, poll_fn(|cx| search.poll(cx))).await {
-            Ok(found) => found.map_err(|error| why_not_found(core, error))?,
+        let found = match timeout(WHEREIS_TIME, poll_fn(|cx| search.poll(cx))).await {
+            Ok(found) => found.map_err(|error| why_not_found(node, error))?,
             Err(_) => return Err(search.timeout()),
         };
         Ok(ActorRef::from_raw(RawRef(Repr::Remote(Arc::new(found)))))
@@ -320,12 +322,12 @@ impl Node {
     /// it was declared down ([`NodeEvent::Renewed`](crate::cluster::NodeEvent)); and before the first connection, if another node has
     /// seen a later one because the clock went back.
     pub fn id(&self) -> NodeId {
-        self.0.core.id()
+        self.0.state.id()
     }
 
     /// Returns the name of the node.
     pub fn name(&self) -> &str {
-        self.0.core.name()
+        self.0.state.name()
     }
 
     /// Returns where the node listens.
@@ -335,7 +337,7 @@ impl Node {
 
     /// Returns the other nodes this one knows of, those that are down and the last 1,024 former incarnations included.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        self.0.core.all_peers().iter().map(|peer| peer_info(peer)).collect()
+        self.0.state.all_peers().iter().map(|peer| peer_info(peer)).collect()
     }
 
     /// Returns what happens between this node and others from now on: connections that come about and break, nodes that are
@@ -360,7 +362,7 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub fn events(&self) -> NodeEvents {
-        NodeEvents::new(self.0.core.clone())
+        NodeEvents::new(self.0.state.clone())
     }
 
     /// Waits until `condition` holds for the other nodes, as [`peers`](Self::peers) returns them. It is asked now, and
@@ -380,26 +382,26 @@ impl Node {
     ///     let client_is = |state| move |peers: &[posse::cluster::PeerInfo]| {
     ///         peers.iter().any(|peer| peer.name == "client" && peer.state == state)
     ///     };
-    ///     server.until(client_is(PeerState::Connected)).await;
+    ///     server.wait_for(client_is(PeerState::Connected)).await;
     ///     client.shutdown().await;
-    ///     server.until(client_is(PeerState::Down)).await;
+    ///     server.wait_for(client_is(PeerState::Down)).await;
     ///     Ok(())
     /// })?;
     /// # posse::Result::Ok(())
     /// ```
-    pub async fn until(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
-        let core = &self.0.core;
+    pub async fn wait_for(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
+        let node = &self.0.state;
         loop {
-            let moved = core.moved.notified();
+            let changed = node.peers_changed.notified();
             if condition(&self.peers()) {
                 return;
             }
-            moved.await;
+            changed.await;
         }
     }
 
     /// Waits until another node is down, as Erlang's `monitor_node` does: it said goodbye, it refuses connections,
-    /// another incarnation has taken its place, or it stayed away for [`Limits::grace`]. Completes at once for a node
+    /// another incarnation has taken its place, or it stayed away for [`NodeConfig::down_after`]. Completes at once for a node
     /// that this one does not know.
     ///
     /// # Cancel safety
@@ -412,17 +414,17 @@ impl Node {
     /// posse::run(async {
     ///     let server = Node::listen("127.0.0.1:0").await?;
     ///     let client = Node::builder().connect(server.local_addr().unwrap()).await?;
-    ///     let server_is_down = client.until_down(server.id());
+    ///     let server_is_down = client.node_down(server.id());
     ///     server.shutdown().await;
     ///     server_is_down.await;
     ///     Ok(())
     /// })?;
     /// # posse::Result::Ok(())
     /// ```
-    pub async fn until_down(&self, node: NodeId) {
-        let relation = self.0.core.all_peers().into_iter().rfind(|peer| peer.id() == node);
+    pub async fn node_down(&self, node: NodeId) {
+        let relation = self.0.state.all_peers().into_iter().rfind(|peer| peer.id() == node);
         if let Some(peer) = relation {
-            peer.until(Peer::is_down).await;
+            peer.wait_for(Peer::is_down).await;
         }
     }
 
@@ -432,12 +434,12 @@ impl Node {
     /// # Cancel safety
     /// Dropping the future leaves the node leaving; call it again to wait.
     pub async fn shutdown(&self) {
-        let core = &self.0.core;
-        core.close();
+        let node = &self.0.state;
+        node.close();
         let gone = async {
-            core.deaf.cancelled().await;
-            for peer in core.peers() {
-                peer.until(Peer::is_down).await;
+            node.listener_closed.cancelled().await;
+            for peer in node.peers() {
+                peer.wait_for(Peer::is_down).await;
             }
         };
         // Whoever does not take the last words does without them.
@@ -454,7 +456,7 @@ impl fmt::Debug for Node {
 fn peer_info(peer: &Peer) -> PeerInfo {
     let state = match () {
         () if peer.is_down() => PeerState::Down,
-        () if peer.is_together() => PeerState::Connected,
+        () if peer.is_connected() => PeerState::Connected,
         () => PeerState::Disconnected,
     };
     PeerInfo {
@@ -467,7 +469,7 @@ fn peer_info(peer: &Peer) -> PeerInfo {
 }
 
 async fn resolve(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, NodeError> {
-    connect::loopback(address).await.map_err(|error| match error {
+    resolve_loopback(address).await.map_err(|error| match error {
         ConnectError::Io(cause) => NodeError::Resolve(cause),
         other => node_error(other, &[]),
     })
@@ -494,50 +496,53 @@ fn node_error(error: ConnectError, at: &[SocketAddr]) -> NodeError {
 fn is_collision(error: &ConnectError) -> bool {
     matches!(
         error,
-        ConnectError::Refused(Goodbye::Already | Goodbye::Simultaneous, "")
-            | ConnectError::Handshake(HandshakeError::Rejected { code: Goodbye::Already | Goodbye::Simultaneous, .. })
+        ConnectError::Refused(CloseReason::AlreadyConnected | CloseReason::Simultaneous, "")
+            | ConnectError::Handshake(HandshakeError::Rejected {
+                code: CloseReason::AlreadyConnected | CloseReason::Simultaneous,
+                ..
+            })
     )
 }
 
 /// The node that listens there, if there is a connection.
-fn together_at(core: &Core, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
-    core.peers().into_iter().find(|peer| peer.is_together() && is_at(peer, addresses))
+fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>> {
+    node.peers().into_iter().find(|peer| peer.is_connected() && listens_at(peer, addresses))
 }
 
 /// Joins whoever comes after a node that went down.
-async fn keep(core: Arc<Core>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
+async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
     loop {
-        core.closing.run_until_cancelled(peer.until(Peer::is_down)).await;
-        core.note_joined(&addresses, Joined::Away);
+        node.closing.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
+        node.note_joined(&addresses, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {
-            if core.closing.is_cancelled() {
+            if node.closing.is_cancelled() {
                 return;
             }
             // It may have been quicker and joined us; it would refuse a second connection again and again.
-            if let Some(next) = together_at(&core, &addresses) {
+            if let Some(next) = connected_at(&node, &addresses) {
                 break next;
             }
             let dialled = select! {
                 biased;
-                () = core.closing.cancelled() => return,
-                dialled = connect::dial(&core, &addresses) => dialled,
+                () = node.closing.cancelled() => return,
+                dialled = dial(&node, &addresses) => dialled,
             };
             match dialled {
                 Ok(next) => break next,
                 Err(ConnectError::Renewed) => attempt = 0,
-                Err(error) => note_refusal(&core, &addresses, &error),
+                Err(error) => note_refusal(&node, &addresses, &error),
             }
-            let pause = core.redial_backoff().wait(attempt, core.handle.random_u64());
-            core.closing.run_until_cancelled(sleep(pause)).await;
+            let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
+            node.closing.run_until_cancelled(sleep(pause)).await;
             attempt = attempt.saturating_add(1);
         };
-        core.note_joined(&addresses, Joined::There);
+        node.note_joined(&addresses, Joined::There);
     }
 }
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
+fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &ConnectError) {
     let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
     else {
         return;
@@ -546,27 +551,27 @@ fn note_refusal(core: &Core, addresses: &[SocketAddr], error: &ConnectError) {
         return;
     }
     let code = *code;
-    if core.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
-        core.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
+    if node.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
+        node.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
     }
 }
 
 /// Nobody has the name. If that may be because a node is missing, it says so.
-fn why_not_found(core: &Core, error: FindError) -> FindError {
-    match (error, core.misses()) {
-        (FindError::NotFound { name } | FindError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
-            FindError::Refused { name, at, code }
+fn why_not_found(node: &NodeState, error: WhereisError) -> WhereisError {
+    match (error, node.misses()) {
+        (WhereisError::NotFound { name } | WhereisError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
+            WhereisError::Refused { name, at, code }
         }
-        (FindError::NotFound { name }, Some((at, Joined::Away))) => {
-            let peers = core.peers();
-            let node = peers.iter().find(|peer| is_at(peer, &at)).map_or("", |peer| peer.name()).into();
-            FindError::NodeDown { name, node, at }
+        (WhereisError::NotFound { name }, Some((at, Joined::Away))) => {
+            let peers = node.peers();
+            let node = peers.iter().find(|peer| listens_at(peer, &at)).map_or("", |peer| peer.name()).into();
+            WhereisError::NodeDown { name, node, at }
         }
         (error, _) => error,
     }
 }
 
-fn is_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
+fn listens_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
     peer.address().parse().is_ok_and(|address| addresses.contains(&address))
 }
 
@@ -579,9 +584,9 @@ struct Lookup {
 }
 
 impl Lookup {
-    fn begin(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
+    fn start(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
         let (asker, answer) = oneshot::channel();
-        let id = peer.with_session(|session| session.resolve(protocol, name, Answer::Resolve(asker)));
+        let id = peer.update_session(|session| session.resolve(protocol, name, Requester::Resolve(asker)));
         let id = id.map_err(|(error, _)| error)?;
         Ok(Self { peer: peer.clone(), id, answer, answered: false })
     }
@@ -590,8 +595,8 @@ impl Lookup {
 impl Drop for Lookup {
     fn drop(&mut self) {
         if !self.answered {
-            self.peer.with_session(|session| session.cancel(self.id));
-            self.peer.wake_line();
+            self.peer.update_session(|session| session.cancel(self.id));
+            self.peer.wake_senders();
         }
     }
 }
@@ -601,12 +606,12 @@ struct Search<'n> {
     name: &'n str,
     lookups: Vec<Lookup>,
     /// Why nobody has it, as far as is known.
-    failure: FindError,
+    failure: WhereisError,
 }
 
 impl Search<'_> {
     /// The first who has the name. If nobody has it, why.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, FindError>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, WhereisError>> {
         let (mut found, name, failure) = (None, self.name, &mut self.failure);
         self.lookups.retain_mut(|lookup| {
             let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
@@ -617,11 +622,11 @@ impl Search<'_> {
                     found = Some(RemoteActor::new(peer.clone(), wire.key, wire.protocol));
                 }
                 Ok(Some(Resolution::WrongProtocol)) => {
-                    *failure = FindError::WrongProtocol { name: name.into(), node: peer.name().into() };
+                    *failure = WhereisError::WrongProtocol { name: name.into(), node: peer.name().into() };
                 }
-                Ok(None) if matches!(failure, FindError::NotFound { .. }) => {
+                Ok(None) if matches!(failure, WhereisError::NotFound { .. }) => {
                     let at = peer.address().parse().into_iter().collect();
-                    *failure = FindError::NodeDown { name: name.into(), node: peer.name().into(), at };
+                    *failure = WhereisError::NodeDown { name: name.into(), node: peer.name().into(), at };
                 }
                 _ => {}
             }
@@ -634,8 +639,8 @@ impl Search<'_> {
         }
     }
 
-    fn timeout(&self) -> FindError {
+    fn timeout(&self) -> WhereisError {
         let nodes = self.lookups.iter().map(|lookup| lookup.peer.name().into()).collect();
-        FindError::Timeout { name: self.name.into(), nodes }
+        WhereisError::Timeout { name: self.name.into(), nodes }
     }
 }

@@ -3,16 +3,16 @@
 //! A node is *met* when a handshake with it was completed; before that, whatever it says of itself, or others say of it,
 //! changes nothing about those that were met. Tables alone: nothing here is told to anybody.
 
-use super::peer::Peer;
-use posse_wire::{Introduction, NodeId};
+use super::session::peer::Peer;
+use posse_wire::{NodeId, NodeInfo};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 /// Former incarnations that are remembered, for their counters. Guessed.
-const FORMER_MAX: usize = 1024;
+const PAST_INCARNATIONS_MAX: usize = 1024;
 
 /// Third nodes that are remembered before anybody speaks to them. Guessed.
-const INTRODUCTIONS_MAX: usize = 65_536;
+const KNOWN_NODES_MAX: usize = 65_536;
 
 /// Dead entries are looked for when a table has so many.
 const SWEEP_MIN: usize = 64;
@@ -25,8 +25,8 @@ pub(super) struct Nodes {
     unmet: BTreeMap<NodeId, Weak<Peer>>,
     sweep_at: usize,
     /// Relations that are down and have a successor.
-    former: VecDeque<Arc<Peer>>,
-    introductions: Recent<NodeId, Introduction>,
+    past_incarnations: VecDeque<Arc<Peer>>,
+    known_nodes: Recent<NodeId, NodeInfo>,
 }
 
 /// What is known of a node.
@@ -52,8 +52,8 @@ impl Nodes {
             met: BTreeMap::new(),
             unmet: BTreeMap::new(),
             sweep_at: SWEEP_MIN,
-            former: VecDeque::new(),
-            introductions: Recent::new(INTRODUCTIONS_MAX),
+            past_incarnations: VecDeque::new(),
+            known_nodes: Recent::new(KNOWN_NODES_MAX),
         }
     }
 
@@ -75,7 +75,7 @@ impl Nodes {
         if self.met.len() + self.unmet.len() < self.met_max || self.met.contains_key(&node.name_hash) {
             return false;
         }
-        let coming = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_reserved()).count();
+        let coming = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_in_handshake()).count();
         self.met.len() + coming >= self.met_max && !self.met.values().any(|peer| peer.is_down())
     }
 
@@ -90,22 +90,22 @@ impl Nodes {
 
     /// Returns the introduction of a node that may be added because somebody mentioned it. As many as can be met, and no
     /// more, may be held on to without having been met.
-    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<Introduction> {
+    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<NodeInfo> {
         if self.unmet.len() >= self.met_max {
             self.unmet.retain(|_, peer| peer.strong_count() > 0);
             if self.unmet.len() >= self.met_max {
                 return None;
             }
         }
-        self.introductions.get(&node).cloned()
+        self.known_nodes.get(&node).cloned()
     }
 
-    pub(super) fn introduce(&mut self, introduction: Introduction) {
-        self.introductions.insert(introduction.node, introduction);
+    pub(super) fn learn_node(&mut self, introduction: NodeInfo) {
+        self.known_nodes.insert(introduction.node, introduction);
     }
 
     /// Returns true if a later incarnation of a node was met.
-    pub(super) fn is_late(&self, node: NodeId) -> bool {
+    pub(super) fn is_outdated(&self, node: NodeId) -> bool {
         self.met.get(&node.name_hash).is_some_and(|known| known.id().incarnation > node.incarnation)
     }
 
@@ -124,21 +124,21 @@ impl Nodes {
         }
         self.unmet.remove(&node);
         self.met.insert(node.name_hash, peer.clone());
-        former.iter().for_each(|former| self.bury(former.clone()));
+        former.iter().for_each(|former| self.keep_past(former.clone()));
         Met::New(former)
     }
 
-    fn bury(&mut self, former: Arc<Peer>) {
-        self.former.push_back(former);
-        if self.former.len() > FORMER_MAX {
-            self.former.pop_front();
+    fn keep_past(&mut self, former: Arc<Peer>) {
+        self.past_incarnations.push_back(former);
+        if self.past_incarnations.len() > PAST_INCARNATIONS_MAX {
+            self.past_incarnations.pop_front();
         }
     }
 
     /// This node becomes another one that has met nobody. Returns all relations there were.
     pub(super) fn forget(&mut self) -> Vec<Arc<Peer>> {
         let met = std::mem::take(&mut self.met);
-        met.values().for_each(|peer| self.bury(peer.clone()));
+        met.values().for_each(|peer| self.keep_past(peer.clone()));
         let unmet = std::mem::take(&mut self.unmet);
         met.into_values().chain(unmet.values().filter_map(Weak::upgrade)).collect()
     }
@@ -156,8 +156,8 @@ impl Nodes {
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
         let is_past =
             |former: &&Arc<Peer>| self.met.get(&former.id().name_hash).is_none_or(|met| met.id() != former.id());
-        let used = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.has_begun());
-        self.former.iter().filter(is_past).cloned().chain(self.met.values().cloned()).chain(used).collect()
+        let used = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_started());
+        self.past_incarnations.iter().filter(is_past).cloned().chain(self.met.values().cloned()).chain(used).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Actors of other nodes: what is sent to them is encoded here and queued in the session.
 
-use super::core::Core;
-use super::peer::{Answer, Peer};
+use super::session::peer::{Peer, Requester};
+use super::state::NodeState;
 use super::wire_log::WireLog;
 use crate::error::SendReason;
 use crate::id::{ActorId, ExitReason};
@@ -12,7 +12,7 @@ use crate::refs::remote::{Outgoing, Remote, ReplySink, Request, Requests};
 use crate::refs::target::{Reserve, Waiter};
 use crate::watch::monitor::{Demonitor, DownCallback, Monitor};
 use posse_core::runtime::Handle;
-use posse_wire::{ActorKey, CorrelationId, Introduction, SendError, Session, TypeInfo, WireRef};
+use posse_wire::{ActorKey, CorrelationId, NodeInfo, SendError, Session, TypeInfo, WireRef};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,14 +33,14 @@ pub(super) struct RemoteActor {
 }
 
 /// Encodes a message into a buffer that is used again, and hands it to `send` with the nodes to introduce.
-fn encoded<R>(
-    core: &Arc<Core>,
+fn with_encoded<R>(
+    node: &Arc<NodeState>,
     message: &dyn Outgoing,
-    send: impl FnOnce(&[u8], Vec<Introduction>) -> R,
+    send: impl FnOnce(&[u8], Vec<NodeInfo>) -> R,
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = scope::within(core.clone(), || message.encode(&mut body));
+    let (result, mentioned) = scope::within(node.clone(), || message.encode(&mut body));
     let result = result.map(|()| send(&body, mentioned));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
@@ -49,10 +49,10 @@ fn encoded<R>(
 }
 
 /// Says who the third nodes of a message are, before it.
-pub(super) fn introduce<T>(core: &Core, session: &mut Session<T>, mentioned: &[Introduction]) {
+pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, mentioned: &[NodeInfo]) {
     if !mentioned.is_empty() {
-        let now = core.now();
-        mentioned.iter().for_each(|node| session.introduce(node, now));
+        let now = node.now();
+        mentioned.iter().for_each(|node| session.send_node_info(node, now));
     }
 }
 
@@ -66,17 +66,17 @@ impl RemoteActor {
         &self,
         waiter: &mut Waiter,
         message: &dyn Outgoing,
-        send: impl FnOnce(&mut Session<Answer>, TypeInfo, &[u8]) -> Result<R, SendError>,
+        send: impl FnOnce(&mut Session<Requester>, TypeInfo, &[u8]) -> Result<R, SendError>,
     ) -> Result<R, SendReason> {
-        let core = self.peer.core().ok_or(SendReason::NodeDown)?;
+        let node = self.peer.node().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
         if !self.peer.may_send(&waiter.remote, self.key) {
             return Err(SendReason::Full);
         }
-        let log = WireLog::of(&core.handle);
-        let sent = encoded(&core, message, |body, mentioned| {
-            let result = self.peer.with_session(|session| {
-                introduce(&core, session, &mentioned);
+        let log = WireLog::of(&node.handle);
+        let sent = with_encoded(&node, message, |body, mentioned| {
+            let result = self.peer.update_session(|session| {
+                send_node_infos(&node, session, &mentioned);
                 send(session, TypeInfo { id, schema }, body)
             });
             if result.is_ok() {
@@ -100,7 +100,7 @@ impl Remote for RemoteActor {
         ActorId::remote(self.peer.id(), self.key)
     }
 
-    fn export(&self) -> (WireRef, Introduction) {
+    fn export(&self) -> (WireRef, NodeInfo) {
         let wire = WireRef { node: self.peer.id(), key: self.key, protocol: self.protocol };
         (wire, self.peer.introduction())
     }
@@ -117,7 +117,7 @@ impl Remote for RemoteActor {
         reply: ReplySink,
     ) -> Result<Request, SendReason> {
         let id = self.send(waiter, message, |session, info, body| {
-            let asked = session.ask(self.key, info, body, within, Answer::Ask(reply));
+            let asked = session.ask(self.key, info, body, within, Requester::Ask(reply));
             asked.map_err(|(error, _)| error)
         })?;
         Ok(Request { of: self.peer.clone(), id })
@@ -129,10 +129,10 @@ impl Remote for RemoteActor {
 
     fn monitor(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor {
         let watcher = watcher.map(|watcher| watcher.number());
-        match self.peer.with_session(|session| session.watch(self.key, Answer::Watch(notify, watcher))) {
+        match self.peer.update_session(|session| session.watch(self.key, Requester::Monitor(notify, watcher))) {
             Ok(id) => Monitor::remote(self.id(), self.peer.clone(), id),
             Err((_, answer)) => {
-                if let Answer::Watch(notify, _) = answer {
+                if let Requester::Monitor(notify, _) = answer {
                     notify(&ExitReason::NodeDown);
                 }
                 Monitor::ended(self.id())
@@ -148,16 +148,16 @@ impl Remote for RemoteActor {
 
 impl Reserve for RemoteActor {
     fn poll_reserve(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
-        self.peer.poll_room(&mut waiter.remote, self.key, cx)
+        self.peer.poll_reserve(&mut waiter.remote, self.key, cx)
     }
 
     fn cancel_reserve(&self, waiter: &mut Waiter) {
-        self.peer.leave_line(&mut waiter.remote, self.key);
+        self.peer.cancel_reserve(&mut waiter.remote, self.key);
     }
 
     /// The runtime of this process's node; `None` once that node is gone.
     fn runtime(&self) -> Option<Handle> {
-        self.peer.core().map(|core| core.handle.clone())
+        self.peer.node().map(|node| node.handle.clone())
     }
 
     fn is_current(&self) -> bool {
@@ -176,15 +176,15 @@ fn send_reason(error: SendError) -> SendReason {
 
 impl Requests for Peer {
     fn cancel(&self, id: CorrelationId) -> bool {
-        let answer = self.with_session(|session| session.cancel(id));
+        let answer = self.update_session(|session| session.cancel(id));
         // One request less: that may have been what others waited for.
-        self.wake_line();
+        self.wake_senders();
         answer.is_some()
     }
 
     fn scope(&self) -> Option<Arc<dyn RefScope>> {
-        let core = self.core()?;
-        Some(core)
+        let node = self.node()?;
+        Some(node)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::dispatch::Endpoint;
 use crate::refs::actor_ref::Repr;
-use posse_wire::{Introduction, WireRef};
+use posse_wire::{NodeInfo, WireRef};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) trait RefScope: Send + Sync {
 struct Scope {
     node: Arc<dyn RefScope>,
     /// Third nodes that were mentioned and may have to be introduced.
-    mentioned: Vec<Introduction>,
+    mentioned: Vec<NodeInfo>,
 }
 
 thread_local! {
@@ -37,7 +37,7 @@ impl Drop for Restore {
 }
 
 /// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
-pub(crate) fn within<R>(node: Arc<dyn RefScope>, f: impl FnOnce() -> R) -> (R, Vec<Introduction>) {
+pub(crate) fn within<R>(node: Arc<dyn RefScope>, f: impl FnOnce() -> R) -> (R, Vec<NodeInfo>) {
     let _restore = Restore(SCOPE.replace(Some(Scope { node, mentioned: Vec::new() })));
     let result = f();
     let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));

@@ -55,7 +55,7 @@ impl fmt::Debug for RawRef {
 ///
 /// It accepts exactly the messages of the protocol, which are also its methods, and can itself be part of a message.
 /// It outlives restarts, and never keeps an actor alive. Made by [`LocalRef::share`] or
-/// [`Node::find`](crate::cluster::Node::find).
+/// [`Node::whereis`](crate::cluster::Node::whereis).
 ///
 /// # Delivery
 /// At most once, and in the order of sending from one sender. To another node `Ok` from a tell means that the message is

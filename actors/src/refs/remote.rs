@@ -11,7 +11,7 @@ use crate::protocol::{MessageType, Wire};
 use crate::watch::monitor::{DownCallback, Monitor};
 use bytes::BytesMut;
 use posse_core::sync::oneshot;
-use posse_wire::{CorrelationId, Introduction, WireRef};
+use posse_wire::{CorrelationId, NodeInfo, WireRef};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::future::Future;
@@ -24,7 +24,7 @@ use std::time::Duration;
 pub(crate) trait Remote: Send + Sync {
     fn id(&self) -> ActorId;
     /// Its address, and its node, which the other side may not have met.
-    fn export(&self) -> (WireRef, Introduction);
+    fn export(&self) -> (WireRef, NodeInfo);
     /// Sends a message if there is room on the way, and nobody else waits for it before this sender.
     fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason>;
     /// As `tell`. What comes of it goes into `reply`, once.

@@ -1,7 +1,7 @@
 //! A machine of a simulation: what it runs whenever it starts, and how a test gets at it.
 
 use super::NODE_PORT;
-use crate::cluster::{Limits, Node};
+use crate::cluster::{Node, NodeConfig};
 use crate::system::System;
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
@@ -32,7 +32,7 @@ pub struct MachineBuilder {
     name: String,
     workers: usize,
     skew: Skew,
-    limits: Limits,
+    config: NodeConfig,
     cluster: String,
     node: Option<Program>,
     bare: Option<Arc<dyn Fn() -> Running + Send + Sync>>,
@@ -45,7 +45,7 @@ impl MachineBuilder {
             name: name.to_owned(),
             workers: 2,
             skew: Skew::default(),
-            limits: Limits::default(),
+            config: NodeConfig::default(),
             cluster: "default".to_owned(),
             node,
             bare: None,
@@ -85,8 +85,8 @@ impl MachineBuilder {
     }
 
     /// Sets the bounds of the node.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    pub fn config(mut self, config: NodeConfig) -> Self {
+        self.config = config;
         self
     }
 
@@ -123,7 +123,7 @@ impl MachineBuilder {
 
     /// Everything a machine does from its start to its orderly end.
     fn program(&self, inside: Arc<MachineState>) -> impl Future<Output = crate::Result> + Send + 'static {
-        let (name, cluster, limits) = (self.name.clone(), self.cluster.clone(), self.limits.clone());
+        let (name, cluster, config) = (self.name.clone(), self.cluster.clone(), self.config.clone());
         let node = self.node.as_ref().map(|program| program.0.clone());
         let bare = self.bare.clone();
         async move {
@@ -136,7 +136,7 @@ impl MachineBuilder {
                 return Ok(terminated.await?);
             };
             let address = format!("{name}:{NODE_PORT}");
-            let node = Node::builder().name(&name).cluster(&cluster).limits(limits).listen(address).await?;
+            let node = Node::builder().name(&name).cluster(&cluster).config(config).listen(address).await?;
             // Whatever ends the machine, what the test may still hold of the node goes with it.
             let _end = ClearNodeOnDrop(inside.clone());
             inside.set_started(Some(node.clone()));

@@ -28,13 +28,13 @@
 //! # */
 //! async fn counting_survives_a_partition(sim: Sim) {
 //!     let server = sim.node("server").run(|node| async move {
-//!         node.publish("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
+//!         node.register("tally", posse::spawn(Tally::default).share::<Counting>()).await?;
 //!         Ok(())
 //!     });
 //!     let (server, client) = (server.await, sim.node("client").await);
 //!     let tally = client.with(|node| async move {
 //!         node.join("server:7000").await.unwrap();
-//!         node.find::<Counting>("tally").await.unwrap()
+//!         node.whereis::<Counting>("tally").await.unwrap()
 //!     });
 //!     let tally = tally.await;
 //!     sim.partition([&server], [&client]).during(secs(6)).await;
@@ -195,7 +195,7 @@ impl Sim {
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
-    pub async fn until(&self, within: Duration, what: &str, is_so: impl Fn() -> bool) {
+    pub async fn wait_for(&self, within: Duration, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + within;
         while !is_so() {
             assert!(Instant::now() < deadline, "not within {within:?}: {what}");

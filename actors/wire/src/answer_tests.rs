@@ -1,7 +1,7 @@
 //! Each question has its kinds of answer; and how many there may be that wait for one.
 
 use super::*;
-use crate::handshake::{Greeting, Role};
+use crate::handshake::{AwaitHello, Role};
 use crate::hello::Hello;
 
 const T0: Duration = Duration::ZERO;
@@ -11,12 +11,12 @@ const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
 type Side = Session<&'static str>;
 
 fn joined() -> (Side, Side) {
-    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
-    let (mut a, mut b) = (Session::new(Limits::default(), &[]), Session::new(Limits::default(), &[ADD]));
-    let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("a"));
-    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("b"));
-    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().admit(&[ADD]);
-    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().admit(&[]);
+    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
+    let (mut a, mut b) = (Session::new(NodeConfig::default(), &[]), Session::new(NodeConfig::default(), &[ADD]));
+    let (initiator, mut to_b) = AwaitHello::new(Role::Initiator, hello("a"));
+    let (acceptor, _) = AwaitHello::new(Role::Acceptor, hello("b"));
+    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().accept(&[ADD]);
+    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().accept(&[]);
     a.attach(at_a.read(&mut to_a).unwrap().unwrap(), T0);
     b.attach(at_b.read(&mut to_b).unwrap().unwrap(), T0);
     (a, b)
@@ -30,31 +30,36 @@ fn ask(asker: &mut Side, question: &'static str) -> CorrelationId {
     }
 }
 
-fn answer(answerer: &mut Side, id: CorrelationId, kind: Kind) {
+fn answer(answerer: &mut Side, id: CorrelationId, kind: FrameKind) {
     match kind {
-        Kind::Reply => answerer.reply(id, b"x", None).unwrap(),
-        Kind::ReplyErr => answerer.reply_err(id, ReplyCode::Full, ""),
-        Kind::Down => answerer.down(id, DownCode::Normal, ""),
+        FrameKind::Reply => answerer.reply(id, b"x", None).unwrap(),
+        FrameKind::ReplyErr => answerer.reply_err(id, ReplyCode::Full, ""),
+        FrameKind::Down => answerer.down(id, DownCode::Normal, ""),
         _ => answerer.resolved(id, Resolution::NotFound),
     }
 }
 
 #[test]
 fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
-    let fitting = [("ask", Kind::Reply), ("ask", Kind::ReplyErr), ("watch", Kind::Down), ("resolve", Kind::Resolved)];
+    let fitting = [
+        ("ask", FrameKind::Reply),
+        ("ask", FrameKind::ReplyErr),
+        ("watch", FrameKind::Down),
+        ("resolve", FrameKind::Resolved),
+    ];
     for question in ["ask", "watch", "resolve"] {
-        for kind in [Kind::Reply, Kind::ReplyErr, Kind::Down, Kind::Resolved] {
+        for kind in [FrameKind::Reply, FrameKind::ReplyErr, FrameKind::Down, FrameKind::Resolved] {
             let (mut a, mut b) = joined();
             let id = ask(&mut a, question);
             answer(&mut b, id, kind);
-            let mut bytes = b.output(T0).unwrap();
-            let heard = a.next(&mut bytes, T0);
+            let mut bytes = b.poll_transmit(T0).unwrap();
+            let heard = a.read_event(&mut bytes, T0);
             if fitting.contains(&(question, kind)) {
                 assert!(matches!(heard, Ok(Some(_))), "{question}, {kind:?}: {heard:?}");
-                assert!(!a.waits());
+                assert!(!a.has_pending_requests());
             } else {
-                assert_eq!(heard, Err(Violation::Answer), "{question}, {kind:?}");
-                assert_eq!(a.close(), [question]);
+                assert_eq!(heard, Err(ProtocolError::Answer), "{question}, {kind:?}");
+                assert_eq!(a.terminate(), [question]);
             }
         }
     }
@@ -70,25 +75,25 @@ fn questions_for_names_are_bounded_and_make_room_however_they_end() {
     assert_eq!(a.cancel(first), Some("resolve"));
     assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
     b.resolved(second, Resolution::NotFound);
-    let mut bytes = b.output(T0).unwrap();
-    assert!(matches!(a.next(&mut bytes, T0), Ok(Some(_))));
+    let mut bytes = b.poll_transmit(T0).unwrap();
+    assert!(matches!(a.read_event(&mut bytes, T0), Ok(Some(_))));
     assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
 }
 
 /// A node that is down may be remembered for long.
 #[test]
 fn closed_session_keeps_nothing_but_its_counters() {
-    let mut a: Session<u32> = Session::new(Limits::default(), &[ADD]);
+    let mut a: Session<u32> = Session::new(NodeConfig::default(), &[ADD]);
     for n in 0..100 {
         let name = format!("third-{n}");
         let node = crate::ids::NodeId { name_hash: n, incarnation: 1 };
-        a.introduce(&Introduction { node, name, address: "host:1".to_owned() }, T0);
+        a.send_node_info(&NodeInfo { node, name, address: "host:1".to_owned() }, T0);
         a.watch(KEY, n as u32).unwrap();
         a.resolve(1, "name", 1000 + n as u32).unwrap();
         a.tell(KEY, ADD, b"5").unwrap();
     }
-    assert_eq!(a.close().len(), 200);
+    assert_eq!(a.terminate().len(), 200);
     a.add_types(&[TypeInfo { id: 2, schema: 2 }]);
-    let left = (a.introduced.len(), a.own_types.len(), a.resolves, a.questions.len(), a.waiting_bytes());
+    let left = (a.node_infos_sent.len(), a.own_types.len(), a.resolves, a.requests.len(), a.waiting_bytes());
     assert_eq!((left, a.counters().lost), ((0, 0, 0, 0, 0), 100));
 }

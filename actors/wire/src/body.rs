@@ -1,9 +1,9 @@
 //! The bodies of control frames, laid out by hand so that no codec can ever break a handshake. Each has its table.
 
-use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
+use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
+use crate::config::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::frame::FrameError;
 use crate::ids::{ActorKey, NodeId, WireRef};
-use crate::limits::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::loads::Load;
 use crate::types::TypeInfo;
 use bytes::{Buf, BufMut};
@@ -17,7 +17,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-fn short<E>(what: &'static str) -> impl Fn(E) -> FrameError {
+fn malformed<E>(what: &'static str) -> impl Fn(E) -> FrameError {
     move |_| FrameError::Malformed(what)
 }
 
@@ -25,7 +25,7 @@ fn utf8(bytes: &[u8], bytes_max: usize) -> Result<String, FrameError> {
     if bytes.len() > bytes_max {
         return Err(FrameError::Malformed("a text is too long"));
     }
-    let text = std::str::from_utf8(bytes).map_err(short("a text is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(malformed("a text is not UTF-8"))?;
     Ok(text.to_owned())
 }
 
@@ -35,7 +35,7 @@ fn array<const N: usize>(body: &mut &[u8], what: &'static str) -> Result<[u8; N]
     Ok(*first)
 }
 
-fn nothing_left(body: &[u8]) -> Result<(), FrameError> {
+fn expect_end(body: &[u8]) -> Result<(), FrameError> {
     if body.is_empty() { Ok(()) } else { Err(FrameError::Malformed("bytes after the end of a body")) }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn write_coded(code: u16, text: &str, out: &mut Vec<u8>) {
 }
 
 fn read_coded(mut body: &[u8]) -> Result<(u16, String), FrameError> {
-    let code = body.try_get_u16_le().map_err(short("a code has two bytes"))?;
+    let code = body.try_get_u16_le().map_err(malformed("a code has two bytes"))?;
     Ok((code, utf8(body, TEXT_BYTES_MAX)?))
 }
 
@@ -85,13 +85,13 @@ impl DownBody {
 /// | 8 | 8 | detail: with STALE the latest incarnation that is known, else 0 | |
 /// | 16 | .. | text, UTF-8 | 1,024 |
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Farewell {
-    pub(crate) code: Goodbye,
+pub(crate) struct GoAwayBody {
+    pub(crate) code: CloseReason,
     pub(crate) detail: u64,
     pub(crate) text: String,
 }
 
-impl Farewell {
+impl GoAwayBody {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.put_u16_le(self.code.to_u16());
         out.put_bytes(0, 6);
@@ -104,8 +104,8 @@ impl Farewell {
         if start[2..] != [0; 6] {
             return Err(FrameError::Malformed("the padding of a farewell is zero"));
         }
-        let detail = body.try_get_u64_le().map_err(short("a farewell has a detail"))?;
-        let code = Goodbye::from_u16(u16::from_le_bytes([start[0], start[1]]));
+        let detail = body.try_get_u64_le().map_err(malformed("a farewell has a detail"))?;
+        let code = CloseReason::from_u16(u16::from_le_bytes([start[0], start[1]]));
         Ok(Self { code, detail, text: utf8(body, TEXT_BYTES_MAX)? })
     }
 }
@@ -136,8 +136,8 @@ impl Ready {
     pub(crate) fn read(body: &[u8]) -> Result<Self, FrameError> {
         let mut body = body;
         let start: [u8; 8] = array(&mut body, "READY has 16 bytes")?;
-        let features = body.try_get_u64_le().map_err(short("READY has 16 bytes"))?;
-        nothing_left(body)?;
+        let features = body.try_get_u64_le().map_err(malformed("READY has 16 bytes"))?;
+        expect_end(body)?;
         if start[2..] != [0; 6] {
             return Err(FrameError::Malformed("the padding of READY is zero"));
         }
@@ -149,17 +149,17 @@ impl Ready {
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 8 | messages settled: taken into mailboxes, or refused |
+/// | 0 | 8 | messages settled: taken into mailboxes, or rejected |
 /// | 8 | 8 | bytes of their frames |
-/// | 16 | 8 | refused: no such actor, or it has ended |
-/// | 24 | 8 | refused: mailbox full |
-/// | 32 | 8 | refused: unreadable |
-/// | 40 | 8 | refused: deadline passed |
+/// | 16 | 8 | rejected: no such actor, or it has ended |
+/// | 24 | 8 | rejected: mailbox full |
+/// | 32 | 8 | rejected: unreadable |
+/// | 40 | 8 | rejected: deadline passed |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ack {
     pub(crate) settled: u64,
     pub(crate) bytes: u64,
-    pub(crate) refused: [u64; Refused::COUNT],
+    pub(crate) rejected: [u64; RejectReason::COUNT],
 }
 
 impl Ack {
@@ -168,19 +168,19 @@ impl Ack {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.settled);
         out.put_u64_le(self.bytes);
-        self.refused.iter().for_each(|count| out.put_u64_le(*count));
+        self.rejected.iter().for_each(|count| out.put_u64_le(*count));
     }
 
     pub(crate) fn read(mut body: &[u8]) -> Result<Self, FrameError> {
-        let mut next = || body.try_get_u64_le().map_err(short("ACK has 48 bytes"));
+        let mut next = || body.try_get_u64_le().map_err(malformed("ACK has 48 bytes"));
         let (settled, bytes) = (next()?, next()?);
-        let refused = [next()?, next()?, next()?, next()?];
-        nothing_left(body)?;
-        Ok(Self { settled, bytes, refused })
+        let rejected = [next()?, next()?, next()?, next()?];
+        expect_end(body)?;
+        Ok(Self { settled, bytes, rejected })
     }
 
-    pub(crate) fn refused_in_all(&self) -> Option<u64> {
-        self.refused.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))
+    pub(crate) fn rejected_total(&self) -> Option<u64> {
+        self.rejected.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))
     }
 }
 
@@ -229,9 +229,9 @@ impl Heartbeat {
     }
 
     pub(crate) fn read(mut body: &[u8]) -> Result<Self, FrameError> {
-        let time_ns = body.try_get_u64_le().map_err(short("a heartbeat has 16 bytes"))?;
-        let number = body.try_get_u64_le().map_err(short("a heartbeat has 16 bytes"))?;
-        nothing_left(body)?;
+        let time_ns = body.try_get_u64_le().map_err(malformed("a heartbeat has 16 bytes"))?;
+        let number = body.try_get_u64_le().map_err(malformed("a heartbeat has 16 bytes"))?;
+        expect_end(body)?;
         Ok(Self { time_ns, number })
     }
 }
@@ -254,8 +254,8 @@ pub(crate) fn write_types(start: usize, total: usize, types: &[TypeInfo], out: &
 
 /// The first number, the announced total, and the entries.
 pub(crate) fn read_types(mut body: &[u8]) -> Result<(u32, u32, Vec<TypeInfo>), FrameError> {
-    let start = body.try_get_u32_le().map_err(short("TYPES has a start"))?;
-    let total = body.try_get_u32_le().map_err(short("TYPES has a total"))?;
+    let start = body.try_get_u32_le().map_err(malformed("TYPES has a start"))?;
+    let total = body.try_get_u32_le().map_err(malformed("TYPES has a total"))?;
     if body.len() % TypeInfo::BYTES != 0 {
         return Err(FrameError::Malformed("an entry of TYPES has 16 bytes"));
     }
@@ -275,7 +275,7 @@ pub(crate) fn read_types(mut body: &[u8]) -> Result<(u32, u32, Vec<TypeInfo>), F
 /// | 18 | .. | name, UTF-8 | |
 /// | .. | .. | address, UTF-8, perhaps empty | 255 |
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Introduction {
+pub struct NodeInfo {
     /// Who it is.
     pub node: NodeId,
     /// Its name.
@@ -284,7 +284,7 @@ pub struct Introduction {
     pub address: String,
 }
 
-impl Introduction {
+impl NodeInfo {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let name = cut(&self.name, NAME_BYTES_MAX);
         out.put_slice(&self.node.to_bytes());
@@ -295,7 +295,7 @@ impl Introduction {
 
     pub(crate) fn read(mut body: &[u8]) -> Result<Self, FrameError> {
         let node = NodeId::from_bytes(array(&mut body, "NODE_INFO has a node")?);
-        let len = body.try_get_u16_le().map_err(short("NODE_INFO has a name"))?;
+        let len = body.try_get_u16_le().map_err(malformed("NODE_INFO has a name"))?;
         let (name, address) = body.split_at_checked(usize::from(len)).ok_or(FrameError::Malformed("a name is cut"))?;
         let (name, address) = (utf8(name, NAME_BYTES_MAX)?, utf8(address, ADDRESS_BYTES_MAX)?);
         if NodeId::new(&name, node.incarnation) != node {
@@ -317,7 +317,7 @@ pub(crate) fn write_resolve(protocol: u64, name: &str, out: &mut Vec<u8>) {
 }
 
 pub(crate) fn read_resolve(mut body: &[u8]) -> Result<(u64, String), FrameError> {
-    let protocol = body.try_get_u64_le().map_err(short("RESOLVE has a protocol"))?;
+    let protocol = body.try_get_u64_le().map_err(malformed("RESOLVE has a protocol"))?;
     Ok((protocol, utf8(body, NAME_BYTES_MAX)?))
 }
 
@@ -359,7 +359,7 @@ impl Resolution {
             [2, 0, 0, 0, 0, 0, 0, 0] => Self::WrongProtocol,
             _ => return Err(FrameError::Malformed("RESOLVED has a code of 0 to 2")),
         };
-        nothing_left(body)?;
+        expect_end(body)?;
         Ok(resolution)
     }
 }

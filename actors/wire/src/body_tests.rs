@@ -12,7 +12,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn farewell_has_its_golden_bytes() {
-    let farewell = Farewell { code: Goodbye::Stale, detail: 0x0102, text: "old".into() };
+    let farewell = GoAwayBody { code: CloseReason::Stale, detail: 0x0102, text: "old".into() };
     let golden = [5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, b'o', b'l', b'd'];
     assert_eq!(written(|out| farewell.write(out)), golden);
 }
@@ -26,7 +26,7 @@ fn ready_has_its_golden_bytes() {
 
 #[test]
 fn ack_has_its_golden_bytes() {
-    let ack = Ack { settled: 1, bytes: 2, refused: [3, 4, 5, 6] };
+    let ack = Ack { settled: 1, bytes: 2, rejected: [3, 4, 5, 6] };
     let golden: Vec<u8> = (1..=6_u64).flat_map(u64::to_le_bytes).collect();
     assert_eq!(written(|out| ack.write(out)), golden);
 }
@@ -46,7 +46,7 @@ fn held_has_its_golden_bytes() {
 #[test]
 fn introduction_has_its_golden_bytes() {
     let node = NodeId::new("n", 2);
-    let introduction = Introduction { node, name: "n".into(), address: "a:1".into() };
+    let introduction = NodeInfo { node, name: "n".into(), address: "a:1".into() };
     let golden = [&crate::fnv1a64(b"n").to_le_bytes()[..], &2_u64.to_le_bytes(), &[1, 0], b"n", b"a:1"].concat();
     assert_eq!(written(|out| introduction.write(out)), golden);
 }
@@ -73,8 +73,8 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn farewells_come_back(code in any::<u16>(), detail in any::<u64>(), text in text()) {
-        let farewell = Farewell { code: Goodbye::from_u16(code), detail, text };
-        prop_assert_eq!(Farewell::read(&written(|out| farewell.write(out))).unwrap(), farewell);
+        let farewell = GoAwayBody { code: CloseReason::from_u16(code), detail, text };
+        prop_assert_eq!(GoAwayBody::read(&written(|out| farewell.write(out))).unwrap(), farewell);
     }
 
     #[test]
@@ -84,8 +84,8 @@ proptest! {
     }
 
     #[test]
-    fn acks_come_back(settled in any::<u64>(), bytes in any::<u64>(), refused in any::<[u64; 4]>()) {
-        let ack = Ack { settled, bytes, refused };
+    fn acks_come_back(settled in any::<u64>(), bytes in any::<u64>(), rejected in any::<[u64; 4]>()) {
+        let ack = Ack { settled, bytes, rejected };
         prop_assert_eq!(Ack::read(&written(|out| ack.write(out))).unwrap(), ack);
     }
 
@@ -105,11 +105,11 @@ proptest! {
 
     #[test]
     fn introductions_come_back(incarnation in any::<u64>(), name in text(), address in text()) {
-        let introduction = Introduction { node: NodeId::new(&name, incarnation), name, address };
-        prop_assert_eq!(Introduction::read(&written(|out| introduction.write(out))).unwrap(), introduction.clone());
+        let introduction = NodeInfo { node: NodeId::new(&name, incarnation), name, address };
+        prop_assert_eq!(NodeInfo::read(&written(|out| introduction.write(out))).unwrap(), introduction.clone());
         let node = NodeId { name_hash: introduction.node.name_hash ^ 1, incarnation };
-        let lie = Introduction { node, ..introduction };
-        prop_assert!(Introduction::read(&written(|out| lie.write(out))).is_err());
+        let lie = NodeInfo { node, ..introduction };
+        prop_assert!(NodeInfo::read(&written(|out| lie.write(out))).is_err());
     }
 
     #[test]
@@ -128,8 +128,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..100)) {
-        let _ = (read_reply_err(&body), DownBody::read(&body), Farewell::read(&body), Ready::read(&body), Ack::read(&body));
-        let _ = (Heartbeat::read(&body), read_types(&body), Introduction::read(&body), read_resolve(&body));
+        let _ = (read_reply_err(&body), DownBody::read(&body), GoAwayBody::read(&body), Ready::read(&body), Ack::read(&body));
+        let _ = (Heartbeat::read(&body), read_types(&body), NodeInfo::read(&body), read_resolve(&body));
         let _ = Resolution::read(&body);
     }
 }

@@ -51,8 +51,8 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Why a connection was refused (REJECT) or ended (GOAWAY).
-    Goodbye {
+    /// Why a connection was rejected (REJECT) or ended (GOAWAY).
+    CloseReason {
         /// The rules of the protocol were broken.
         Protocol = 1, "the protocol was violated";
         /// No version of the protocol that both sides speak.
@@ -68,7 +68,7 @@ codes! {
         /// Another connection between the two nodes is being made.
         Simultaneous = 7, "another connection is being made";
         /// There is a connection between the two nodes already.
-        Already = 8, "already connected";
+        AlreadyConnected = 8, "already connected";
         /// A bound was reached.
         Overloaded = 9, "overloaded";
         /// The node shuts down.
@@ -76,9 +76,9 @@ codes! {
         /// Something is required that this side does not know.
         Unsupported = 11, "a required feature is not supported";
         /// The node has connected to itself.
-        Itself = 12, "the node has connected to itself";
+        SelfConnect = 12, "the node has connected to itself";
         /// Nothing was heard for too long.
-        Silent = 13, "silent for too long";
+        IdleTimeout = 13, "silent for too long";
     }
 }
 
@@ -126,9 +126,9 @@ codes! {
     }
 }
 
-/// Why the receiving side refused a message: each has a counter of its own in every ACK.
+/// Why the receiving side rejected a message: each has a counter of its own in every ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RejectReason {
     /// No such actor, or it has ended.
     Stopped,
     /// The mailbox was full.
@@ -139,7 +139,7 @@ pub enum Refused {
     Expired,
 }
 
-impl Refused {
+impl RejectReason {
     /// How many there are.
     pub const COUNT: usize = 4;
 }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn every_number_comes_back_as_itself() {
         for code in 0..=u16::MAX {
-            assert_eq!(Goodbye::from_u16(code).to_u16(), code);
+            assert_eq!(CloseReason::from_u16(code).to_u16(), code);
             assert_eq!(ReplyCode::from_u16(code).to_u16(), code);
             assert_eq!(DownCode::from_u16(code).to_u16(), code);
         }
@@ -159,8 +159,8 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_specification() {
-        let numbers = |codes: &[Goodbye]| codes.iter().map(|code| code.to_u16()).collect::<Vec<_>>();
-        assert_eq!(numbers(Goodbye::KNOWN), (1..=13).collect::<Vec<_>>());
+        let numbers = |codes: &[CloseReason]| codes.iter().map(|code| code.to_u16()).collect::<Vec<_>>();
+        assert_eq!(numbers(CloseReason::KNOWN), (1..=13).collect::<Vec<_>>());
         assert_eq!(ReplyCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         assert_eq!(DownCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=6).collect::<Vec<_>>());
     }

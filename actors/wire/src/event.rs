@@ -1,7 +1,7 @@
 //! What a session says to whoever drives it.
 
-use crate::body::{DownBody, Introduction, Resolution};
-use crate::code::{Goodbye, ReplyCode};
+use crate::body::{DownBody, NodeInfo, Resolution};
+use crate::code::{CloseReason, ReplyCode};
 use crate::frame::FrameError;
 use crate::ids::{ActorKey, CorrelationId};
 use crate::types::TypeKey;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A message that has arrived.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Inbound {
+pub struct Delivery {
     /// Whom it is for.
     pub to: ActorKey,
     /// What it is.
@@ -27,9 +27,9 @@ pub struct Inbound {
 #[non_exhaustive]
 pub enum Event<T> {
     /// A message without a reply.
-    Tell(Inbound),
+    Tell(Delivery),
     /// A message with a reply, and the time that is left for it.
-    Ask(Inbound, CorrelationId, Duration),
+    Ask(Delivery, CorrelationId, Duration),
     /// The asker has gone.
     Cancel(CorrelationId),
     /// The reply to an ask.
@@ -47,44 +47,44 @@ pub enum Event<T> {
     /// The answer to one.
     Resolved(T, Resolution),
     /// A third node, before it is first mentioned.
-    NodeInfo(Introduction),
+    NodeInfo(NodeInfo),
     /// Room has become free.
     Settled,
     /// The other side ends the connection.
-    Goodbye(Goodbye, String),
+    GoAway(CloseReason, String),
 }
 
 /// Why a connection must end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Violation {
+pub enum ProtocolError {
     /// A frame broke the rules.
     Frame(FrameError),
     /// An acknowledgement of what was not sent, or one that shrinks.
     Ack,
     /// No frame came for so long.
-    Silent(Duration),
+    IdleTimeout(Duration),
     /// The other side takes too little of what it is owed.
-    Overflow,
+    ControlOverflow,
     /// A question was answered with what is no answer to it.
     Answer,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frame(error) => write!(f, "{error}"),
             Self::Ack => f.write_str("an acknowledgement of what was not sent"),
-            Self::Silent(time) => write!(f, "no frame for {time:?}"),
-            Self::Overflow => f.write_str("too many answers wait to be taken"),
+            Self::IdleTimeout(time) => write!(f, "no frame for {time:?}"),
+            Self::ControlOverflow => f.write_str("too many answers wait to be taken"),
             Self::Answer => f.write_str("an answer of another kind than the question has"),
         }
     }
 }
 
-impl std::error::Error for Violation {}
+impl std::error::Error for ProtocolError {}
 
-impl From<FrameError> for Violation {
+impl From<FrameError> for ProtocolError {
     fn from(error: FrameError) -> Self {
         Self::Frame(error)
     }

@@ -3,7 +3,7 @@
 //! | offset | size | field | limit |
 //! |---|---|---|---|
 //! | 0 | 4 | `len` of the whole frame | 16 to the agreed maximum |
-//! | 4 | 1 | `kind` | [`Kind`] |
+//! | 4 | 1 | `kind` | [`FrameKind`] |
 //! | 5 | 1 | `flags` | [`Flags`], only agreed ones |
 //! | 6 | 2 | `type_ix`: number of the type in the receiver's table | `FFFF` none |
 //! | 8 | 8 | `to`: [`ActorKey`] | 0 for the node |
@@ -30,11 +30,11 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(u8)]
-        pub enum Kind {
+        pub enum FrameKind {
             $($(#[$doc])* $name = $value,)+
         }
 
-        impl Kind {
+        impl FrameKind {
             /// All kinds there are.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
@@ -90,10 +90,10 @@ kinds! {
     Resolved = 0x3a,
 }
 
-impl Kind {
+impl FrameKind {
     /// Answers and questions carry the number that matches them.
     fn needs_correlation(self) -> bool {
-        use Kind::{Ask, Cancel, Down, Reply, ReplyErr, Resolve, Resolved, Unwatch, Watch};
+        use FrameKind::{Ask, Cancel, Down, Reply, ReplyErr, Resolve, Resolved, Unwatch, Watch};
         matches!(self, Ask | Reply | ReplyErr | Cancel | Watch | Unwatch | Down | Resolve | Resolved)
     }
 
@@ -104,7 +104,7 @@ impl Kind {
 
     /// Says something to the other node, rather than something about one connection or to be repeated on the next.
     pub(crate) fn outlives_connection(self) -> bool {
-        use Kind::{Ask, Cancel, Down, NodeInfo, Reply, ReplyErr, Resolved, Tell};
+        use FrameKind::{Ask, Cancel, Down, NodeInfo, Reply, ReplyErr, Resolved, Tell};
         matches!(self, Tell | Ask | Reply | ReplyErr | Cancel | Down | NodeInfo | Resolved)
     }
 }
@@ -160,7 +160,7 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// The number of its type, or 65,535.
     pub type_ix: u16,
     /// Whom it is for.
@@ -177,7 +177,7 @@ pub struct Header {
 
 impl Header {
     /// A header without extensions.
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: FrameKind) -> Self {
         Self {
             kind,
             type_ix: NO_INDEX,
@@ -297,7 +297,7 @@ pub(crate) fn parse(input: &mut BytesMut, bytes_max: u32) -> Result<Parsed, Fram
     let (kind, flags) = (start.get_u8(), Flags(start.get_u8()));
     let (type_ix, to) = (start.get_u16_le(), ActorKey::from_bits(start.get_u64_le()));
 
-    let known = Kind::from_u8(kind);
+    let known = FrameKind::from_u8(kind);
     if known.is_none() && kind < SKIPPABLE {
         return Err(FrameError::UnknownKind(kind));
     }

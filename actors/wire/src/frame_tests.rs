@@ -21,7 +21,7 @@ fn tell_has_its_golden_bytes() {
     let header = Header {
         type_ix: 0x0302,
         to: ActorKey { slot: 0x0706_0504, generation: 0x0b0a_0908 },
-        ..Header::new(Kind::Tell)
+        ..Header::new(FrameKind::Tell)
     };
     let mut out = BytesMut::new();
     header.write(b"hi", &mut out);
@@ -36,7 +36,7 @@ fn ask_has_its_golden_bytes() {
         correlation: Some(CorrelationId { slot: 3, generation: 4 }),
         deadline_ms: Some(5000),
         type_key: Some(TypeKey { id: 0x1122_3344_5566_7788, schema: Some(9) }),
-        ..Header::new(Kind::Ask)
+        ..Header::new(FrameKind::Ask)
     };
     let mut out = BytesMut::new();
     header.write(b"?", &mut out);
@@ -88,14 +88,14 @@ fn question_without_correlation_is_refused() {
 #[test]
 fn only_messages_have_a_type_and_only_one() {
     let type_key = Some(TypeKey { id: 1, schema: Some(2) });
-    for &kind in Kind::ALL {
+    for &kind in FrameKind::ALL {
         let correlation = kind.needs_correlation().then_some(CorrelationId { slot: 3, generation: 4 });
         for type_ix in [NO_INDEX, 0] {
             let mut frame = BytesMut::new();
             Header { type_ix, correlation, type_key, ..Header::new(kind) }.write(b"", &mut frame);
             // What a header of this node has written may not be what it is asked to read.
             let parsed = parse(&mut frame, MAX);
-            let is_right = type_ix == NO_INDEX && matches!(kind, Kind::Tell | Kind::Ask);
+            let is_right = type_ix == NO_INDEX && matches!(kind, FrameKind::Tell | FrameKind::Ask);
             assert_eq!(matches!(parsed, Ok(Parsed::Frame(..))), is_right, "{kind:?} {type_ix}: {parsed:?}");
         }
     }
@@ -103,13 +103,13 @@ fn only_messages_have_a_type_and_only_one() {
 
 #[test]
 fn every_kind_has_a_number_of_its_own() {
-    for kind in Kind::ALL {
-        assert_eq!(Kind::from_u8(*kind as u8), Some(*kind));
+    for kind in FrameKind::ALL {
+        assert_eq!(FrameKind::from_u8(*kind as u8), Some(*kind));
     }
 }
 
 fn headers() -> impl Strategy<Value = Header> {
-    let kinds = prop::sample::select(Kind::ALL);
+    let kinds = prop::sample::select(FrameKind::ALL);
     let ids = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     let parts = (any::<u16>(), prop::option::of(any::<u32>()), any::<bool>(), any::<bool>());
     (kinds, ids, parts).prop_map(

@@ -1,9 +1,9 @@
 //! From the first byte of a connection to the moment when messages may pass.
 //!
-//! Each stage is a type that only the one before yields: [`Greeting`] reads the other side's HELLO, [`Introduced`] holds
-//! it until the node has decided, [`Agreeing`] waits for READY, [`Connected`] opens the way to a
+//! Each stage is a type that only the one before yields: [`AwaitHello`] reads the other side's HELLO, [`HelloReceived`] holds
+//! it until the node has decided, [`AwaitReady`] waits for READY, [`Established`] opens the way to a
 //! [`Session`](crate::Session). Whoever drives it puts one deadline over all of it:
-//! [`Limits::handshake`](crate::Limits::handshake).
+//! [`NodeConfig::handshake_timeout`](crate::NodeConfig::handshake_timeout).
 //!
 //! ```text
 //! initiator                         acceptor
@@ -12,11 +12,11 @@
 //! TYPES.., READY   ───────────────▶
 //! ```
 
-use crate::body::{Farewell, Ready, read_types, write_types};
-use crate::code::Goodbye;
-use crate::frame::{FrameError, Header, Kind, Parsed, parse};
+use crate::body::{GoAwayBody, Ready, read_types, write_types};
+use crate::code::CloseReason;
+use crate::config::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
+use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::hello::{CODEC, Hello, VERSION};
-use crate::limits::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
 use crate::types::{PeerTypes, TypeInfo};
 use bytes::BytesMut;
 use std::fmt;
@@ -56,8 +56,8 @@ pub enum HandshakeError {
     /// The other side has refused.
     Rejected {
         /// Why.
-        code: Goodbye,
-        /// With [`Goodbye::Stale`] the latest incarnation that is known, with [`Goodbye::Quarantined`] the number of nodes
+        code: CloseReason,
+        /// With [`CloseReason::Stale`] the latest incarnation that is known, with [`CloseReason::Quarantined`] the number of nodes
         /// that the other side is connected to.
         detail: u64,
         /// What it says about it.
@@ -67,11 +67,11 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// What to tell the other side, if it is one that would understand.
-    pub fn answer(&self) -> Option<Goodbye> {
+    pub fn close_reason(&self) -> Option<CloseReason> {
         match self {
-            Self::Version { .. } => Some(Goodbye::Version),
-            Self::Cluster(_) => Some(Goodbye::Cluster),
-            Self::Unsupported(_) => Some(Goodbye::Unsupported),
+            Self::Version { .. } => Some(CloseReason::Version),
+            Self::Cluster(_) => Some(CloseReason::Cluster),
+            Self::Unsupported(_) => Some(CloseReason::Unsupported),
             _ => None,
         }
     }
@@ -105,12 +105,12 @@ impl From<FrameError> for HandshakeError {
 
 /// Waits for the other side's introduction.
 #[derive(Debug)]
-pub struct Greeting {
+pub struct AwaitHello {
     role: Role,
     own: Hello,
 }
 
-impl Greeting {
+impl AwaitHello {
     /// Begins a connection. The bytes are to be sent at once; an acceptor has none.
     pub fn new(role: Role, own: Hello) -> (Self, BytesMut) {
         let mut out = BytesMut::new();
@@ -123,49 +123,49 @@ impl Greeting {
     /// Takes the introduction off the input; `None` if it has not arrived in full.
     ///
     /// # Errors
-    /// [`HandshakeError`]; the connection is to be closed. [`refusal`](Self::refusal) may say why to the other side.
-    pub fn read(&self, input: &mut BytesMut) -> Result<Option<Introduced>, HandshakeError> {
+    /// [`HandshakeError`]; the connection is to be closed. [`reject_frame`](Self::reject_frame) may say why to the other side.
+    pub fn read(&self, input: &mut BytesMut) -> Result<Option<HelloReceived>, HandshakeError> {
         let Some(peer) = Hello::read(input)? else { return Ok(None) };
         if peer.cluster != self.own.cluster {
             return Err(HandshakeError::Cluster(peer.cluster));
         }
-        Ok(Some(Introduced { role: self.role, own: self.own.clone(), peer }))
+        Ok(Some(HelloReceived { role: self.role, own: self.own.clone(), peer }))
     }
 
     /// The last bytes to send before closing.
-    pub fn refusal(&self, error: &HandshakeError) -> Option<BytesMut> {
-        let code = error.answer()?;
+    pub fn reject_frame(&self, error: &HandshakeError) -> Option<BytesMut> {
+        let code = error.close_reason()?;
         Some(reject(self.role, &self.own, code, 0, &error.to_string()))
     }
 }
 
-fn reject(role: Role, own: &Hello, code: Goodbye, detail: u64, text: &str) -> BytesMut {
+fn reject(role: Role, own: &Hello, code: CloseReason, detail: u64, text: &str) -> BytesMut {
     let mut out = BytesMut::new();
     if role == Role::Acceptor {
         own.write(&mut out);
     }
     let mut body = Vec::new();
-    Farewell { code, detail, text: text.to_owned() }.write(&mut body);
-    Header::new(Kind::Reject).write(&body, &mut out);
+    GoAwayBody { code, detail, text: text.to_owned() }.write(&mut body);
+    Header::new(FrameKind::Reject).write(&body, &mut out);
     out
 }
 
 /// Knows who the other side says it is, and has not answered yet.
 #[derive(Debug)]
-pub struct Introduced {
+pub struct HelloReceived {
     role: Role,
     own: Hello,
     peer: Hello,
 }
 
-impl Introduced {
+impl HelloReceived {
     /// Who the other side is.
     pub fn peer(&self) -> &Hello {
         &self.peer
     }
 
     /// Goes on. The bytes are to be sent; `types` are those this side receives.
-    pub fn admit(self, types: &[TypeInfo]) -> (Agreeing, BytesMut) {
+    pub fn accept(self, types: &[TypeInfo]) -> (AwaitReady, BytesMut) {
         let mut out = BytesMut::new();
         if self.role == Role::Acceptor {
             self.own.write(&mut out);
@@ -173,15 +173,15 @@ impl Introduced {
         write_all_types(0, types, &mut out);
         let mut body = Vec::new();
         Ready { version: VERSION, codec: CODEC, features: 0 }.write(&mut body);
-        Header::new(Kind::Ready).write(&body, &mut out);
-        (Agreeing { peer: self.peer, types: PeerTypes::default(), told: types.len() }, out)
+        Header::new(FrameKind::Ready).write(&body, &mut out);
+        (AwaitReady { peer: self.peer, types: PeerTypes::default(), types_sent: types.len() }, out)
     }
 
     /// Ends it. The bytes are to be sent before closing; the other side may refuse as well, and says so meanwhile. `detail`
-    /// matters with [`Goodbye::Stale`] and [`Goodbye::Quarantined`].
-    pub fn refuse(self, code: Goodbye, detail: u64, text: &str) -> (Agreeing, BytesMut) {
+    /// matters with [`CloseReason::Stale`] and [`CloseReason::Quarantined`].
+    pub fn reject(self, code: CloseReason, detail: u64, text: &str) -> (AwaitReady, BytesMut) {
         let last_words = reject(self.role, &self.own, code, detail, text);
-        (Agreeing { peer: self.peer, types: PeerTypes::default(), told: 0 }, last_words)
+        (AwaitReady { peer: self.peer, types: PeerTypes::default(), types_sent: 0 }, last_words)
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn write_all_types(start: usize, types: &[TypeInfo], out: &mut BytesM
     for (n, part) in types.chunks(TYPES_PER_FRAME_MAX).enumerate() {
         let mut body = Vec::new();
         write_types(start + n * TYPES_PER_FRAME_MAX, total, part, &mut body);
-        Header::new(Kind::Types).write(&body, out);
+        Header::new(FrameKind::Types).write(&body, out);
     }
 }
 
@@ -208,18 +208,18 @@ pub(crate) fn add_types(types: &mut PeerTypes, body: &[u8]) -> Result<(), FrameE
 
 /// Waits until the other side is ready.
 #[derive(Debug)]
-pub struct Agreeing {
+pub struct AwaitReady {
     peer: Hello,
     types: PeerTypes,
-    told: usize,
+    types_sent: usize,
 }
 
-impl Agreeing {
+impl AwaitReady {
     /// Takes frames off the input until READY; `None` if that has not arrived. What follows it stays in the input.
     ///
     /// # Errors
     /// [`HandshakeError`]; the connection is to be closed.
-    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Connected>, HandshakeError> {
+    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Established>, HandshakeError> {
         loop {
             let (header, body) = match parse(input, HANDSHAKE_FRAME_BYTES_MAX)? {
                 Parsed::Incomplete => return Ok(None),
@@ -227,18 +227,18 @@ impl Agreeing {
                 Parsed::Frame(header, body, _) => (header, body),
             };
             match header.kind {
-                Kind::Types => add_types(&mut self.types, &body)?,
-                Kind::Reject | Kind::GoAway => {
-                    let Farewell { code, detail, text } = Farewell::read(&body)?;
+                FrameKind::Types => add_types(&mut self.types, &body)?,
+                FrameKind::Reject | FrameKind::GoAway => {
+                    let GoAwayBody { code, detail, text } = GoAwayBody::read(&body)?;
                     return Err(HandshakeError::Rejected { code, detail, text });
                 }
-                Kind::Ready => {
+                FrameKind::Ready => {
                     let ready = Ready::read(&body)?;
                     if ready != (Ready { version: VERSION, codec: CODEC, features: 0 }) {
                         return Err(HandshakeError::Unsupported("the version, the codec or the features"));
                     }
                     let types = std::mem::take(&mut self.types);
-                    return Ok(Some(Connected { peer: self.peer.clone(), types, told: self.told }));
+                    return Ok(Some(Established { peer: self.peer.clone(), types, types_sent: self.types_sent }));
                 }
                 _ => return Err(HandshakeError::Malformed("a message before the handshake is through")),
             }
@@ -248,14 +248,14 @@ impl Agreeing {
 
 /// A connection over which messages may pass. Give it to [`Session::attach`](crate::Session::attach).
 #[derive(Debug)]
-pub struct Connected {
+pub struct Established {
     pub(crate) peer: Hello,
     pub(crate) types: PeerTypes,
     /// Entries of our own table that the other side knows.
-    pub(crate) told: usize,
+    pub(crate) types_sent: usize,
 }
 
-impl Connected {
+impl Established {
     /// Who the other side is.
     pub fn peer(&self) -> &Hello {
         &self.peer

@@ -12,11 +12,11 @@
 //!
 //! A field is a tag of two bytes, its length of two bytes, its value. A tag with the highest bit must be understood.
 
+use crate::config::{
+    ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, INCARNATION_MAX, NAME_BYTES_MAX, NodeConfig,
+};
 use crate::handshake::HandshakeError;
 use crate::ids::NodeId;
-use crate::limits::{
-    ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, HELLO_BYTES_MAX, INCARNATION_MAX, Limits, NAME_BYTES_MAX,
-};
 use bytes::{Buf, BufMut, BytesMut};
 
 /// The version of the protocol that is written here.
@@ -68,7 +68,7 @@ impl Hello {
         name: &str,
         incarnation: u64,
         address: &str,
-        limits: &Limits,
+        config: &NodeConfig,
     ) -> Result<Self, HandshakeError> {
         if cluster.len() > CLUSTER_NAME_BYTES_MAX {
             return Err(HandshakeError::Malformed("the name of a cluster has at most 64 bytes"));
@@ -84,7 +84,7 @@ impl Hello {
             name: name.to_owned(),
             incarnation,
             address: address.to_owned(),
-            message_bytes_max: limits.message_bytes_max,
+            message_bytes_max: config.message_bytes_max,
         })
     }
 
@@ -241,7 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn hello() -> Hello {
-        Hello::new("c", "n", 2, "a:1", &Limits::default()).unwrap()
+        Hello::new("c", "n", 2, "a:1", &NodeConfig::default()).unwrap()
     }
 
     fn written(hello: &Hello) -> BytesMut {
@@ -303,7 +303,7 @@ mod tests {
     fn texts_are_as_long_as_the_protocol_allows_and_no_longer() {
         let new = |cluster: usize, name: usize, address: usize| {
             let [cluster, name, address] = [cluster, name, address].map(|len| "x".repeat(len));
-            Hello::new(&cluster, &name, 1, &address, &Limits::default())
+            Hello::new(&cluster, &name, 1, &address, &NodeConfig::default())
         };
         let longest = new(CLUSTER_NAME_BYTES_MAX, NAME_BYTES_MAX, ADDRESS_BYTES_MAX).unwrap();
         assert_eq!(Hello::read(&mut written(&longest)).unwrap(), Some(longest.clone()));
@@ -365,7 +365,7 @@ mod tests {
     proptest! {
         #[test]
         fn hello_comes_back(cluster in "[a-z]{0,20}", name in "[a-z]{1,40}", incarnation in 0..=INCARNATION_MAX, address in ".{0,20}") {
-            let hello = Hello::new(&cluster, &name, incarnation, &address, &Limits::default()).unwrap();
+            let hello = Hello::new(&cluster, &name, incarnation, &address, &NodeConfig::default()).unwrap();
             prop_assert_eq!(Hello::read(&mut written(&hello)).unwrap(), Some(hello));
         }
 

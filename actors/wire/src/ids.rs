@@ -1,4 +1,4 @@
-//! Who is who on the wire: nodes, actors, questions. Plain data with a fixed layout, never a pointer or a path.
+//! Who is who on the wire: nodes, actors, requests. Plain data with a fixed layout, never a pointer or a path.
 
 use std::fmt;
 

@@ -111,7 +111,7 @@ impl Loads {
     }
 
     /// The connection broke: of what was sent, all but the last messages is lost.
-    pub(crate) fn cut(&mut self, waiting: Load) {
+    pub(crate) fn connection_lost(&mut self, waiting: Load) {
         let held: Told = self.held.keys().map(|key| (*key, Load::default())).collect();
         let mut coming = Load::default();
         self.coming.iter().for_each(|(_, load)| coming.add(*load));
@@ -174,7 +174,7 @@ mod tests {
         (0..3).for_each(|_| loads.push(key(1), 10));
         (0..2).for_each(|_| loads.push(key(2), 10));
         loads.arrived(load(2, 20), &told(1, load(1, 10)));
-        loads.cut(load(1, 10));
+        loads.connection_lost(load(1, 10));
         assert_eq!([1, 2].map(|slot| loads.of(key(slot))), [load(0, 0), load(1, 10)]);
         assert!(loads.held.is_empty() && loads.held_in_all.is_nothing());
         loads.arrived(load(1, 10), &Told::new());

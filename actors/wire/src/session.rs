@@ -1,22 +1,22 @@
 //! The relation between two incarnations of nodes: what is sent, what arrives, who waits for an answer.
 //!
 //! It outlives connections. All frames leave in one order, so a `Down` cannot overtake a message. Invariants: every
-//! token that was taken in is given out once, with an answer, by [`Session::cancel`] or by [`Session::close`]; of what
-//! the other side can cause, everything is bounded by [`Limits`].
+//! token that was taken in is given out once, with an answer, by [`Session::cancel`] or by [`Session::terminate`]; of what
+//! the other side can cause, everything is bounded by [`NodeConfig`].
 
-use crate::body::{Farewell, Introduction, Resolution, write_coded, write_resolve};
-use crate::code::{DownCode, Goodbye, Refused, ReplyCode};
-use crate::event::{SendError, Violation};
-use crate::frame::{Header, Kind};
-use crate::handshake::Connected;
+use crate::body::{GoAwayBody, NodeInfo, Resolution, write_coded, write_resolve};
+use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
+use crate::config::{NodeConfig, RESOLVES_MAX};
+use crate::connection::{Closing, ConnectionState};
+use crate::event::{ProtocolError, SendError};
+use crate::frame::{FrameKind, Header};
+use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::limits::{Limits, RESOLVES_MAX};
-use crate::link::{Leaving, Link};
 use crate::loads::Load;
-use crate::outbox::{Counters, Outbox};
 use crate::pace::Pace;
+use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
-use crate::types::{Form, PeerTypes, TypeInfo, TypeKey};
+use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey};
 use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,67 +24,155 @@ use std::time::Duration;
 mod receive;
 
 /// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
-const INTRODUCED_MAX: usize = 4096;
+const NODE_INFO_MAX: usize = 4096;
 
 /// For how long the other side is taken to remember a third node, of which it remembers only so many. Guessed.
-const INTRODUCED_TIME: Duration = Duration::from_secs(10);
+const NODE_INFO_TIME: Duration = Duration::from_secs(10);
 
 /// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
 #[derive(Debug)]
-enum Question {
+enum PendingRequest {
     Ask,
     Watch(ActorKey, u64),
     Resolve(u64, String, u64),
 }
 
-/// The relation of this node to another one.
+/// The relation of this node to another one. `T` is a token that comes back with the answer to a request.
+///
+/// A session acts only when it is called. Whoever drives it makes these calls, one at a time:
+///
+/// | when | call |
+/// |---|---|
+/// | a handshake has yielded [`Established`] | [`attach`](Self::attach), which returns the number of the connection, its *epoch* |
+/// | the program sends, connected or not | [`tell`](Self::tell), [`ask`](Self::ask), [`watch`](Self::watch), [`resolve`](Self::resolve), [`cancel`](Self::cancel); after [`SendError::Full`] again with [`Event::Settled`](crate::Event::Settled) or an answer |
+/// | bytes have arrived | [`read_event`](Self::read_event) until `None` |
+/// | a message has arrived | [`settle`](Self::settle) once, with the connection's epoch; if it has to wait for its actor, [`hold`](Self::hold) and [`release`](Self::release) before |
+/// | an ask, a monitor or a question for a name is to be answered | [`reply`](Self::reply) or [`reply_err`](Self::reply_err), [`down`](Self::down), [`resolved`](Self::resolved) |
+/// | [`has_output`](Self::has_output) or [`ack_is_due`](Self::ack_is_due) after any of these, and with each timeout | [`poll_transmit`](Self::poll_transmit) until `None`; each buffer goes back with [`recycle`](Self::recycle) once it is written |
+/// | [`poll_timeout`](Self::poll_timeout) has come; it is asked for again after each call | [`handle_timeout`](Self::handle_timeout), then `poll_transmit` |
+/// | this side ends the connection, after a [`ProtocolError`] or because the node leaves | [`close`](Self::close), `poll_transmit` until `None` |
+/// | the connection is gone | [`return_unwritten`](Self::return_unwritten) with what was not written, then [`detach`](Self::detach) |
+/// | the other node is down | [`terminate`](Self::terminate), once |
+///
+/// Otherwise: a message that is not settled takes its sender's room until the connection ends. Without `poll_transmit` the
+/// other side gives the connection up after [`NodeConfig::max_idle_timeout`]; without `handle_timeout` this side never does.
+/// What is neither recycled nor returned is lost, and counted so, when the connection ends. Calls with the epoch of an
+/// earlier connection, and those after `terminate`, do nothing.
+///
+/// # Examples
+/// ```
+/// use bytes::BytesMut;
+/// use posse_wire::{ActorKey, AwaitHello, Event, Hello, NodeConfig, Role, Session, TypeInfo};
+/// use std::time::Duration;
+///
+/// type Asker = &'static str;
+///
+/// /// Everything that one side has to say reaches the other. A driver has a socket in between.
+/// fn carry(from: &mut Session<Asker>, to: &mut Session<Asker>, now: Duration) -> Vec<Event<Asker>> {
+///     let mut input = BytesMut::new();
+///     while let Some(bytes) = from.poll_transmit(now) {
+///         input.extend_from_slice(&bytes);
+///         from.recycle(bytes);
+///     }
+///     let mut events = Vec::new();
+///     while let Some(event) = to.read_event(&mut input, now).expect("no rule is broken") {
+///         events.push(event);
+///     }
+///     events
+/// }
+///
+/// let (now, config) = (Duration::ZERO, NodeConfig::default());
+/// let add = TypeInfo { id: 1, schema: 1 };
+/// let (mut alice, mut bob) = (Session::new(config.clone(), &[]), Session::new(config.clone(), &[add]));
+/// # let (hello_a, mut to_bob) = AwaitHello::new(Role::Initiator, Hello::new("c", "alice", 1, "", &config)?);
+/// # let (hello_b, _) = AwaitHello::new(Role::Acceptor, Hello::new("c", "bob", 1, "", &config)?);
+/// # let (mut at_bob, mut to_alice) = hello_b.read(&mut to_bob)?.expect("all of it").accept(&[add]);
+/// # let (mut at_alice, mut to_bob) = hello_a.read(&mut to_alice)?.expect("all of it").accept(&[]);
+/// # let (for_alice, for_bob) = (at_alice.read(&mut to_alice)?.unwrap(), at_bob.read(&mut to_bob)?.unwrap());
+/// // A handshake has gone before: see the documentation of the crate.
+/// alice.attach(for_alice, now);
+/// let epoch = bob.attach(for_bob, now);
+///
+/// alice.ask(ActorKey { slot: 7, generation: 1 }, add, b"5", Duration::from_secs(1), "asker").expect("there is room");
+/// for event in carry(&mut alice, &mut bob, now) {
+///     let Event::Ask(message, id, _) = event else { panic!("expected an ask") };
+///     // It is in a mailbox, and answered.
+///     bob.settle(epoch, message.frame_bytes, None, now);
+///     bob.reply(id, b"6", None).expect("there is room");
+/// }
+/// // The acknowledgement rides along with the reply.
+/// let answer = Event::Reply("asker", BytesMut::from(&b"6"[..]));
+/// assert_eq!(carry(&mut bob, &mut alice, now), [answer, Event::Settled]);
+/// assert_eq!((alice.counters().acked, alice.counters().unsettled), (1, 0));
+///
+/// // Nothing happens for a while: each side asks whether the other is there, and hears that it is.
+/// let later = alice.poll_timeout().expect("it is connected");
+/// assert_eq!(later, config.keep_alive_interval);
+/// alice.handle_timeout(later).expect("it is not late");
+/// assert!(carry(&mut alice, &mut bob, later).is_empty() && bob.has_output());
+/// assert!(carry(&mut bob, &mut alice, later).is_empty());
+/// # Ok::<(), posse_wire::HandshakeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Session<T> {
-    limits: Limits,
+    config: NodeConfig,
+    /// Types that this side receives, in the order in which the other side numbers them. Grows with `add_types`.
     own_types: Vec<TypeInfo>,
+    /// Types that the other side receives, from its handshake and its TYPES frames. Read with each message.
     peer_types: PeerTypes,
+    /// The longest body that both sides take. Set by `attach`.
     peer_bytes_max: u32,
-    link: Option<Link>,
+    /// From `attach` to `detach`.
+    connection: Option<ConnectionState>,
+    /// Connections so far: the number of the last one.
     epochs: u64,
-    out: Outbox,
+    /// What waits to be written, for any connection, and the counters. Filled by whatever is sent, emptied by
+    /// `poll_transmit`.
+    out: SendQueue,
+    /// How many asks of the other side may be begun. Fed by replies, read by `ask_allowance`.
     pace: Pace,
-    questions: Slab<(Question, T)>,
-    /// With the time of the last introduction.
-    introduced: BTreeMap<NodeId, (Introduction, Duration)>,
-    /// Of the questions, those for names.
+    /// Requests without an answer, with their tokens. An answer, `cancel` or `terminate` takes one out.
+    requests: Slab<(PendingRequest, T)>,
+    /// Third nodes that the other side was told of, with the time of the last introduction. All are told again on the next
+    /// connection, if anything waits that may mention them; else forgotten.
+    node_infos_sent: BTreeMap<NodeId, (NodeInfo, Duration)>,
+    /// Of the requests, those for names.
     resolves: usize,
-    overflown: bool,
+    /// A control frame had no room: the connection is to end. Set by whatever answers, reset with the connection.
+    control_overflow: bool,
+    /// After `terminate`.
     closed: bool,
 }
 
 impl<T> Session<T> {
     /// Not connected yet. What is sent waits.
-    pub fn new(limits: Limits, own_types: &[TypeInfo]) -> Self {
+    pub fn new(config: NodeConfig, own_types: &[TypeInfo]) -> Self {
         Self {
-            peer_bytes_max: limits.message_bytes_max,
-            pace: Pace::new(limits.reply_budget(), limits.message_bytes_max as usize),
-            limits,
+            peer_bytes_max: config.message_bytes_max,
+            pace: Pace::new(config.reply_budget(), config.message_bytes_max as usize),
+            config,
             own_types: own_types.to_vec(),
             peer_types: PeerTypes::default(),
-            link: None,
+            connection: None,
             epochs: 0,
-            out: Outbox::default(),
-            questions: Slab::default(),
-            introduced: BTreeMap::new(),
+            out: SendQueue::default(),
+            requests: Slab::default(),
+            node_infos_sent: BTreeMap::new(),
             resolves: 0,
-            overflown: false,
+            control_overflow: false,
             closed: false,
         }
     }
 
     /// Takes over a connection and returns its number. Questions whose frames may be lost are asked again, before what
     /// waits, and third nodes that it may mention are introduced again.
-    pub fn attach(&mut self, connected: Connected, now: Duration) -> u64 {
+    pub fn attach(&mut self, connected: Established, now: Duration) -> u64 {
         self.detach();
         self.epochs += 1;
         self.peer_types = connected.types;
-        self.peer_bytes_max = connected.peer.message_bytes_max.min(self.limits.message_bytes_max);
-        self.link = Some(Link::new(self.epochs, self.limits.frame_bytes_max(), connected.told, now));
+        self.peer_bytes_max = connected.peer.message_bytes_max.min(self.config.message_bytes_max);
+        self.connection =
+            Some(ConnectionState::new(self.epochs, self.config.frame_bytes_max(), connected.types_sent, now));
         self.repeat();
         self.epochs
     }
@@ -92,62 +180,62 @@ impl<T> Session<T> {
     fn repeat(&mut self) {
         let (mut frames, mut body) = (BytesMut::new(), Vec::new());
         if self.out.has_before(u64::MAX) {
-            for (node, _) in self.introduced.values() {
+            for (node, _) in self.node_infos_sent.values() {
                 body.clear();
                 node.write(&mut body);
-                Header::new(Kind::NodeInfo).write(&body, &mut frames);
+                Header::new(FrameKind::NodeInfo).write(&body, &mut frames);
             }
         } else {
-            self.introduced.clear();
+            self.node_infos_sent.clear();
         }
-        for ((slot, generation), (question, _)) in self.questions.iter() {
+        for ((slot, generation), (question, _)) in self.requests.iter() {
             let id = CorrelationId { slot, generation };
             match question {
-                Question::Watch(to, segment) if !self.out.waits(*segment) => {
-                    Header { to: *to, ..question_header(Kind::Watch, id) }.write(&[], &mut frames);
+                PendingRequest::Watch(to, segment) if !self.out.waits(*segment) => {
+                    Header { to: *to, ..request_header(FrameKind::Watch, id) }.write(&[], &mut frames);
                 }
-                Question::Resolve(protocol, name, segment) if !self.out.waits(*segment) => {
+                PendingRequest::Resolve(protocol, name, segment) if !self.out.waits(*segment) => {
                     body.clear();
                     write_resolve(*protocol, name, &mut body);
-                    question_header(Kind::Resolve, id).write(&body, &mut frames);
+                    request_header(FrameKind::Resolve, id).write(&body, &mut frames);
                 }
-                Question::Ask | Question::Watch(..) | Question::Resolve(..) => {}
+                PendingRequest::Ask | PendingRequest::Watch(..) | PendingRequest::Resolve(..) => {}
             }
         }
         self.out.repeat(frames);
     }
 
-    /// Takes back what [`output`](Self::output) returned last and what was not, or only in part, written to connection
-    /// `epoch` before it broke: frames of which no byte has left wait for the next one. To be called before
+    /// Takes back what [`poll_transmit`](Self::poll_transmit) returned last and what was not, or only in part, written to
+    /// connection `epoch` before it broke: frames of which no byte has left wait for the next one. To be called before
     /// [`detach`](Self::detach).
-    pub fn unwritten(&mut self, epoch: u64, bytes: &[u8], written: usize) {
-        if self.link.as_ref().is_some_and(|link| link.epoch == epoch) {
+    pub fn return_unwritten(&mut self, epoch: u64, bytes: &[u8], written: usize) {
+        if self.connection.as_ref().is_some_and(|connection| connection.epoch == epoch) {
             self.out.put_back(bytes, written);
         }
     }
 
     /// The connection is gone. What was on its way is counted as lost.
     pub fn detach(&mut self) {
-        if self.link.take().is_some() {
-            self.out.cut();
+        if self.connection.take().is_some() {
+            self.out.connection_lost();
         }
-        self.overflown = false;
+        self.control_overflow = false;
     }
 
     /// Returns true while there is a connection.
     pub fn is_attached(&self) -> bool {
-        self.link.is_some()
+        self.connection.is_some()
     }
 
     /// The other side is gone for good: everything waiting is lost, and all tokens come back.
-    pub fn close(&mut self) -> Vec<T> {
+    pub fn terminate(&mut self) -> Vec<T> {
         self.detach();
         self.closed = true;
         self.out.close();
         // A node that is down may be remembered for long.
-        (self.own_types, self.peer_types, self.introduced) = (Vec::new(), PeerTypes::default(), BTreeMap::new());
+        (self.own_types, self.peer_types, self.node_infos_sent) = (Vec::new(), PeerTypes::default(), BTreeMap::new());
         self.resolves = 0;
-        std::mem::take(&mut self.questions).drain().into_iter().map(|(_, (_, token))| token).collect()
+        std::mem::take(&mut self.requests).drain().into_iter().map(|(_, (_, token))| token).collect()
     }
 
     /// What became of the messages to the other side.
@@ -167,7 +255,7 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SendError`]; nothing was sent.
     pub fn tell(&mut self, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<(), SendError> {
-        let header = self.message_header(Kind::Tell, to, message, body)?;
+        let header = self.message_header(FrameKind::Tell, to, message, body)?;
         self.out.push_message(&header, body);
         Ok(())
     }
@@ -184,26 +272,26 @@ impl<T> Session<T> {
         within: Duration,
         token: T,
     ) -> Result<CorrelationId, (SendError, T)> {
-        let header = match self.message_header(Kind::Ask, to, message, body) {
+        let header = match self.message_header(FrameKind::Ask, to, message, body) {
             Ok(header) => header,
             Err(error) => return Err((error, token)),
         };
-        let id = self.question(Question::Ask, token);
+        let id = self.insert_request(PendingRequest::Ask, token);
         let deadline_ms = Some(u32::try_from(within.as_millis()).unwrap_or(u32::MAX));
         self.out.push_message(&Header { correlation: Some(id), deadline_ms, ..header }, body);
         Ok(id)
     }
 
-    /// Returns true if a message for an actor is not refused for want of room: the bound may be overstepped by one message.
+    /// Returns true if a message for an actor is not rejected for want of room: the bound may be overstepped by one message.
     /// An actor that does not settle what it is sent takes no more than what stays free for all others.
     pub fn has_room(&self, to: ActorKey) -> bool {
         let (unsettled, unsettled_bytes) = self.out.unsettled();
-        let (max, bytes_max) = (self.limits.unsettled_max as u64, self.limits.unsettled_bytes_max as u64);
+        let (max, bytes_max) = (self.config.unsettled_max as u64, self.config.unsettled_bytes_max as u64);
         let (free, free_bytes) = (max.saturating_sub(unsettled), bytes_max.saturating_sub(unsettled_bytes));
         if self.closed {
             return true;
         }
-        if free == 0 || free_bytes == 0 || self.questions.len() >= self.limits.asks_max {
+        if free == 0 || free_bytes == 0 || self.requests.len() >= self.config.asks_max {
             return false;
         }
         // One that had all of it would have its share still.
@@ -216,19 +304,25 @@ impl<T> Session<T> {
 
     fn message_header(
         &mut self,
-        kind: Kind,
+        kind: FrameKind,
         to: ActorKey,
         message: TypeInfo,
         body: &[u8],
     ) -> Result<Header, SendError> {
         let header = self.check_message(kind, to, message, body);
         if matches!(header, Err(SendError::Closed | SendError::TooLarge | SendError::Incompatible)) {
-            self.out.give_back();
+            self.out.count_returned();
         }
         header
     }
 
-    fn check_message(&self, kind: Kind, to: ActorKey, message: TypeInfo, body: &[u8]) -> Result<Header, SendError> {
+    fn check_message(
+        &self,
+        kind: FrameKind,
+        to: ActorKey,
+        message: TypeInfo,
+        body: &[u8],
+    ) -> Result<Header, SendError> {
         if self.closed {
             return Err(SendError::Closed);
         }
@@ -240,30 +334,30 @@ impl<T> Session<T> {
         }
         let header = Header { to, ..Header::new(kind) };
         match self.peer_types.form(message.id, message.schema) {
-            Form::Index(type_ix) => Ok(Header { type_ix, ..header }),
-            Form::Full => {
+            TypeEncoding::Index(type_ix) => Ok(Header { type_ix, ..header }),
+            TypeEncoding::Full => {
                 Ok(Header { type_key: Some(TypeKey { id: message.id, schema: Some(message.schema) }), ..header })
             }
-            Form::Incompatible => Err(SendError::Incompatible),
+            TypeEncoding::Incompatible => Err(SendError::Incompatible),
         }
     }
 
-    fn question(&mut self, question: Question, token: T) -> CorrelationId {
-        let (slot, generation) = self.questions.insert((question, token));
+    fn insert_request(&mut self, question: PendingRequest, token: T) -> CorrelationId {
+        let (slot, generation) = self.requests.insert((question, token));
         CorrelationId { slot, generation }
     }
 
     /// Takes back a question. The other side is told, so that it can save itself the work.
     pub fn cancel(&mut self, id: CorrelationId) -> Option<T> {
-        let (question, token) = self.questions.remove(id.slot, id.generation)?;
+        let (question, token) = self.requests.remove(id.slot, id.generation)?;
         match question {
-            Question::Ask => {
-                self.push_control(&question_header(Kind::Cancel, id), &[]);
+            PendingRequest::Ask => {
+                self.push_control(&request_header(FrameKind::Cancel, id), &[]);
             }
-            Question::Watch(to, _) => {
-                self.push_control(&Header { to, ..question_header(Kind::Unwatch, id) }, &[]);
+            PendingRequest::Watch(to, _) => {
+                self.push_control(&Header { to, ..request_header(FrameKind::Unwatch, id) }, &[]);
             }
-            Question::Resolve(..) => self.resolves -= 1,
+            PendingRequest::Resolve(..) => self.resolves -= 1,
         }
         Some(token)
     }
@@ -271,16 +365,16 @@ impl<T> Session<T> {
     /// Monitors an actor: the token comes back with its end.
     ///
     /// # Errors
-    /// [`SendError::Full`] beyond [`Limits::monitors_max`] questions, [`SendError::Closed`].
+    /// [`SendError::Full`] beyond [`NodeConfig::monitors_max`] questions, [`SendError::Closed`].
     pub fn watch(&mut self, to: ActorKey, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if self.questions.len() >= self.limits.monitors_max.saturating_add(self.limits.asks_max) {
+        if self.requests.len() >= self.config.monitors_max.saturating_add(self.config.asks_max) {
             return Err((SendError::Full, token));
         }
-        let id = self.question(Question::Watch(to, 0), token);
-        let segment = self.push_control(&Header { to, ..question_header(Kind::Watch, id) }, &[]);
+        let id = self.insert_request(PendingRequest::Watch(to, 0), token);
+        let segment = self.push_control(&Header { to, ..request_header(FrameKind::Watch, id) }, &[]);
         self.waits_in(id, segment);
         Ok(id)
     }
@@ -294,42 +388,42 @@ impl<T> Session<T> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if name.len() > crate::limits::NAME_BYTES_MAX {
+        if name.len() > crate::config::NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
         if self.resolves >= RESOLVES_MAX {
             return Err((SendError::Full, token));
         }
         self.resolves += 1;
-        let id = self.question(Question::Resolve(protocol, name.to_owned(), 0), token);
+        let id = self.insert_request(PendingRequest::Resolve(protocol, name.to_owned(), 0), token);
         let mut body = Vec::new();
         write_resolve(protocol, name, &mut body);
-        let segment = self.push_control(&question_header(Kind::Resolve, id), &body);
+        let segment = self.push_control(&request_header(FrameKind::Resolve, id), &body);
         self.waits_in(id, segment);
         Ok(id)
     }
 
     /// Notes where a question waits that is asked again if it is lost from there.
     fn waits_in(&mut self, id: CorrelationId, number: u64) {
-        match self.questions.get_mut(id.slot, id.generation) {
-            Some((Question::Watch(_, segment) | Question::Resolve(_, _, segment), _)) => *segment = number,
-            Some((Question::Ask, _)) | None => {}
+        match self.requests.get_mut(id.slot, id.generation) {
+            Some((PendingRequest::Watch(_, segment) | PendingRequest::Resolve(_, _, segment), _)) => *segment = number,
+            Some((PendingRequest::Ask, _)) | None => {}
         }
     }
 
     /// Introduces a third node before it is mentioned: on each connection for the first time, and again after some time, in
     /// case the other side has forgotten it.
-    pub fn introduce(&mut self, node: &Introduction, now: Duration) {
-        let is_fresh = |(_, at): &(Introduction, Duration)| now < *at + INTRODUCED_TIME;
-        if self.closed || self.introduced.get(&node.node).is_some_and(is_fresh) {
+    pub fn send_node_info(&mut self, node: &NodeInfo, now: Duration) {
+        let is_fresh = |(_, at): &(NodeInfo, Duration)| now < *at + NODE_INFO_TIME;
+        if self.closed || self.node_infos_sent.get(&node.node).is_some_and(is_fresh) {
             return;
         }
-        if self.introduced.len() < INTRODUCED_MAX || self.introduced.contains_key(&node.node) {
-            self.introduced.insert(node.node, (node.clone(), now));
+        if self.node_infos_sent.len() < NODE_INFO_MAX || self.node_infos_sent.contains_key(&node.node) {
+            self.node_infos_sent.insert(node.node, (node.clone(), now));
         }
         let mut body = Vec::new();
         node.write(&mut body);
-        self.push_control(&Header::new(Kind::NodeInfo), &body);
+        self.push_control(&Header::new(FrameKind::NodeInfo), &body);
     }
 
     /// Returns how many more asks of the other side may be begun: with so many begun, its replies find room while it reads
@@ -348,7 +442,7 @@ impl<T> Session<T> {
 
     /// Returns true unless so many replies wait that no ask may be begun.
     pub fn has_room_for_replies(&self) -> bool {
-        self.out.reply_bytes() < self.limits.reply_budget()
+        self.out.reply_bytes() < self.config.reply_budget()
     }
 
     /// Answers an ask. A large reply is dropped if it still waits when `expires` has come.
@@ -364,8 +458,8 @@ impl<T> Session<T> {
             return Ok(());
         }
         self.pace.replied(body.len());
-        let header = question_header(Kind::Reply, to);
-        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.limits.control_bytes_max {
+        let header = request_header(FrameKind::Reply, to);
+        if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.config.control_bytes_max {
             return Err(SendError::Full);
         }
         self.out.push_reply(&header, body, expires);
@@ -375,27 +469,27 @@ impl<T> Session<T> {
     /// Says that there is no reply to an ask.
     pub fn reply_err(&mut self, to: CorrelationId, code: ReplyCode, text: &str) {
         self.pace.replied(0);
-        self.push_coded(Kind::ReplyErr, to, code.to_u16(), text);
+        self.push_coded(FrameKind::ReplyErr, to, code.to_u16(), text);
     }
 
     /// Says that a monitored actor has ended.
     pub fn down(&mut self, to: CorrelationId, code: DownCode, text: &str) {
-        self.push_coded(Kind::Down, to, code.to_u16(), text);
+        self.push_coded(FrameKind::Down, to, code.to_u16(), text);
     }
 
     /// Answers a question for a name.
     pub fn resolved(&mut self, to: CorrelationId, answer: Resolution) {
         let mut body = Vec::new();
         answer.write(&mut body);
-        self.push_control(&question_header(Kind::Resolved, to), &body);
+        self.push_control(&request_header(FrameKind::Resolved, to), &body);
     }
 
     /// The text is left out if much waits already: it is the part that grows.
-    fn push_coded(&mut self, kind: Kind, to: CorrelationId, code: u16, text: &str) {
-        let text = if self.out.control_bytes() > self.limits.control_bytes_max / 16 { "" } else { text };
+    fn push_coded(&mut self, kind: FrameKind, to: CorrelationId, code: u16, text: &str) {
+        let text = if self.out.control_bytes() > self.config.control_bytes_max / 16 { "" } else { text };
         let mut body = Vec::new();
         write_coded(code, text, &mut body);
-        self.push_control(&question_header(kind, to), &body);
+        self.push_control(&request_header(kind, to), &body);
     }
 
     /// Returns the number of the segment that the frame waits in, 0 if in none.
@@ -403,9 +497,9 @@ impl<T> Session<T> {
         if self.closed {
             return 0;
         }
-        if self.out.control_bytes() + body.len() > self.limits.control_bytes_max / 8 {
+        if self.out.control_bytes() + body.len() > self.config.control_bytes_max / 8 {
             // Without a connection what is not asked again is not needed: it saves the other side work.
-            self.overflown = self.link.is_some();
+            self.control_overflow = self.connection.is_some();
             return 0;
         }
         self.out.push_control(header, body)
@@ -413,107 +507,114 @@ impl<T> Session<T> {
 
     /// A message of connection `epoch` has arrived, and is held until the actor has room: it counts as the actor's.
     pub fn hold(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32, now: Duration) {
-        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
-        link.hold(to, frame_bytes, now);
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
+        connection.hold(to, frame_bytes, now);
     }
 
     /// A message that was held is held no more. [`settle`](Self::settle) says what became of it.
     pub fn release(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32) {
-        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
-        link.release(to, frame_bytes);
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
+        connection.release(to, frame_bytes);
     }
 
-    /// Counts a message of connection `epoch` as taken into a mailbox, or as refused.
-    pub fn settle(&mut self, epoch: u64, frame_bytes: u32, refused: Option<Refused>, now: Duration) {
-        let Some(link) = self.link.as_mut().filter(|link| link.epoch == epoch) else { return };
-        link.settle(frame_bytes, refused, now);
+    /// Counts a message of connection `epoch` as taken into a mailbox, or as rejected.
+    pub fn settle(&mut self, epoch: u64, frame_bytes: u32, rejected: Option<RejectReason>, now: Duration) {
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
+        connection.settle(frame_bytes, rejected, now);
     }
 
     /// Returns the next bytes to write. Acknowledgements and signs of life ride along, the goodbye comes last.
-    pub fn output(&mut self, now: Duration) -> Option<BytesMut> {
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<BytesMut> {
         let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
-        let link = self.link.as_mut().filter(|link| !matches!(link.leaving, Leaving::Said))?;
-        let ping_is_due = now >= link.ping_at(&self.limits);
-        if !has_output && !ack_is_due && !ping_is_due && link.pong.is_none() {
+        let connection = self.connection.as_mut().filter(|connection| !matches!(connection.closing, Closing::Said))?;
+        let ping_is_due = now >= connection.ping_at(&self.config);
+        if !has_output && !ack_is_due && !ping_is_due && connection.pending_pong.is_none() {
             return None;
         }
 
-        let end = link.leaving.end();
+        let end = connection.closing.end();
         let mut bytes = self.out.take_before(end).unwrap_or_default();
-        link.write(&self.own_types, ping_is_due, now, &mut bytes);
+        connection.write(&self.own_types, ping_is_due, now, &mut bytes);
         if !self.out.has_before(end) {
-            link.write_goodbye(&mut bytes);
+            connection.write_goodbye(&mut bytes);
         }
         Some(bytes)
     }
 
-    /// Ends the connection with a goodbye. It is to be closed once that is written. With [`Goodbye::Shutdown`], after
+    /// Ends the connection with a goodbye. It is to be closed once that is written. With [`CloseReason::Shutdown`], after
     /// which there is no other connection, the goodbye follows everything that waits; else that waits for the next one.
-    pub fn leave(&mut self, code: Goodbye, text: &str) {
-        let Some(link) = self.link.as_mut().filter(|link| matches!(link.leaving, Leaving::No)) else { return };
-        let end = if code == Goodbye::Shutdown { self.out.seal() } else { 0 };
-        link.leaving = Leaving::Behind(end, Farewell { code, detail: 0, text: text.to_owned() });
+    pub fn close(&mut self, code: CloseReason, text: &str) {
+        let Some(connection) = self.connection.as_mut().filter(|connection| matches!(connection.closing, Closing::No))
+        else {
+            return;
+        };
+        let end = if code == CloseReason::Shutdown { self.out.seal() } else { 0 };
+        connection.closing = Closing::Behind(end, GoAwayBody { code, detail: 0, text: text.to_owned() });
     }
 
-    /// Returns true after [`leave`](Self::leave).
-    pub fn is_leaving(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| !matches!(link.leaving, Leaving::No))
+    /// Returns true after [`close`](Self::close).
+    pub fn is_closing(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| !matches!(connection.closing, Closing::No))
     }
 
     /// Returns true if somebody waits for an answer.
-    pub fn waits(&self) -> bool {
-        !self.questions.is_empty()
+    pub fn has_pending_requests(&self) -> bool {
+        !self.requests.is_empty()
     }
 
-    /// Returns true if [`output`](Self::output) has an acknowledgement that cannot wait.
+    /// Returns true if [`poll_transmit`](Self::poll_transmit) has an acknowledgement that cannot wait.
     pub fn ack_is_due(&self, now: Duration) -> bool {
-        let Some(link) = &self.link else { return false };
-        link.ack_is_due(&self.limits, now)
+        let Some(connection) = &self.connection else { return false };
+        connection.ack_is_due(&self.config, now)
     }
 
     /// Returns true if frames wait to be written.
     pub fn has_output(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| match link.leaving {
-            Leaving::No => self.out.has_before(u64::MAX) || link.told < self.own_types.len() || link.pong.is_some(),
-            Leaving::Behind(..) => true,
-            Leaving::Said => false,
+        self.connection.as_ref().is_some_and(|connection| match connection.closing {
+            Closing::No => {
+                self.out.has_before(u64::MAX)
+                    || connection.types_sent < self.own_types.len()
+                    || connection.pending_pong.is_some()
+            }
+            Closing::Behind(..) => true,
+            Closing::Said => false,
         })
     }
 
-    /// Gives back a buffer of [`output`](Self::output) after it was written.
+    /// Gives back a buffer of [`poll_transmit`](Self::poll_transmit) after it was written.
     pub fn recycle(&mut self, bytes: BytesMut) {
         self.out.recycle(bytes);
     }
 
-    /// When [`output`](Self::output) has something to say again though nothing happened, or the connection must end.
-    pub fn deadline(&self) -> Option<Duration> {
-        let link = self.link.as_ref()?;
-        Some(link.deadline(&self.limits))
+    /// When [`poll_transmit`](Self::poll_transmit) has something to say again though nothing happened, or the connection must end.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let connection = self.connection.as_ref()?;
+        Some(connection.deadline(&self.config))
     }
 
     /// Checks that the other side is still there, and drops replies that nobody waits for any more.
     ///
     /// # Errors
-    /// [`Violation::Silent`] or [`Violation::Overflow`]; the connection is to be closed.
-    pub fn check(&mut self, now: Duration) -> Result<(), Violation> {
+    /// [`ProtocolError::IdleTimeout`] or [`ProtocolError::ControlOverflow`]; the connection is to be closed.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ProtocolError> {
         self.out.drop_expired(now);
-        let Some(link) = &self.link else { return Ok(()) };
-        if self.overflown {
-            return Err(Violation::Overflow);
+        let Some(connection) = &self.connection else { return Ok(()) };
+        if self.control_overflow {
+            return Err(ProtocolError::ControlOverflow);
         }
-        let silence = self.limits.silence_max;
-        if now >= link.alive + silence { Err(Violation::Silent(silence)) } else { Ok(()) }
+        let silence = self.config.max_idle_timeout;
+        if now >= connection.last_progress_at + silence { Err(ProtocolError::IdleTimeout(silence)) } else { Ok(()) }
     }
 
     /// This side does not read for now, for reasons of its own: that nothing is heard says nothing about the other side.
-    pub fn excuse_silence(&mut self, now: Duration) {
-        if let Some(link) = &mut self.link {
-            link.alive = now;
+    pub fn reset_idle_timeout(&mut self, now: Duration) {
+        if let Some(connection) = &mut self.connection {
+            connection.last_progress_at = now;
         }
     }
 }
 
-fn question_header(kind: Kind, id: CorrelationId) -> Header {
+fn request_header(kind: FrameKind, id: CorrelationId) -> Header {
     Header { correlation: Some(id), ..Header::new(kind) }
 }
 

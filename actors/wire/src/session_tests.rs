@@ -4,7 +4,7 @@ use super::*;
 use crate::body::{self, Ack, DownBody, Heartbeat};
 use crate::event::Event;
 use crate::frame::{Parsed, parse};
-use crate::handshake::{Greeting, Role};
+use crate::handshake::{AwaitHello, Role};
 use crate::hello::Hello;
 use crate::ids::WireRef;
 use proptest::prelude::*;
@@ -16,18 +16,18 @@ const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
 type Pair = (Session<u32>, Session<u32>);
 
 fn connect((a, b): &mut Pair, now: Duration) -> (u64, u64) {
-    let hello = |name: &str| Hello::new("c", name, 1, "", &Limits::default()).unwrap();
-    let (initiator, mut to_b) = Greeting::new(Role::Initiator, hello("a"));
-    let (acceptor, _) = Greeting::new(Role::Acceptor, hello("b"));
-    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().admit(&b.own_types);
-    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().admit(&a.own_types);
+    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
+    let (initiator, mut to_b) = AwaitHello::new(Role::Initiator, hello("a"));
+    let (acceptor, _) = AwaitHello::new(Role::Acceptor, hello("b"));
+    let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().accept(&b.own_types);
+    let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().accept(&a.own_types);
     let connected_a = at_a.read(&mut to_a).unwrap().unwrap();
     let connected_b = at_b.read(&mut to_b).unwrap().unwrap();
     (a.attach(connected_a, now), b.attach(connected_b, now))
 }
 
-fn joined(limits: &Limits) -> Pair {
-    let mut pair = (Session::new(limits.clone(), &[]), Session::new(limits.clone(), &[ADD]));
+fn joined(config: &NodeConfig) -> Pair {
+    let mut pair = (Session::new(config.clone(), &[]), Session::new(config.clone(), &[ADD]));
     connect(&mut pair, T0);
     pair
 }
@@ -35,12 +35,12 @@ fn joined(limits: &Limits) -> Pair {
 /// Carries everything from one side to the other.
 fn carry(from: &mut Session<u32>, to: &mut Session<u32>, now: Duration) -> Vec<Event<u32>> {
     let mut wire = BytesMut::new();
-    while let Some(bytes) = from.output(now) {
+    while let Some(bytes) = from.poll_transmit(now) {
         wire.extend_from_slice(&bytes);
         from.recycle(bytes);
     }
     let mut events = Vec::new();
-    while let Some(event) = to.next(&mut wire, now).unwrap() {
+    while let Some(event) = to.read_event(&mut wire, now).unwrap() {
         events.push(event);
     }
     assert!(wire.is_empty());
@@ -49,7 +49,7 @@ fn carry(from: &mut Session<u32>, to: &mut Session<u32>, now: Duration) -> Vec<E
 
 #[test]
 fn ask_is_answered_with_its_token() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let id = a.ask(KEY, ADD, b"5", Duration::from_secs(2), 77).unwrap();
     let events = carry(&mut a, &mut b, T0);
     let [Event::Ask(message, at_b, left)] = &events[..] else { panic!("{events:?}") };
@@ -64,27 +64,27 @@ fn ask_is_answered_with_its_token() {
 
 #[test]
 fn what_was_taken_and_refused_is_told_and_adds_up() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     for _ in 0..3 {
         a.tell(KEY, ADD, b"x").unwrap();
     }
-    let refusals = [None, Some(Refused::Full), None];
-    for (event, refused) in carry(&mut a, &mut b, T0).into_iter().zip(refusals) {
+    let refusals = [None, Some(RejectReason::Full), None];
+    for (event, rejected) in carry(&mut a, &mut b, T0).into_iter().zip(refusals) {
         let Event::Tell(message) = event else { panic!("{event:?}") };
-        b.settle(1, message.frame_bytes, refused, T0);
+        b.settle(1, message.frame_bytes, rejected, T0);
     }
-    assert_eq!(b.output(T0), None);
-    let later = b.deadline().unwrap();
-    assert_eq!(later, Limits::default().ack_delay);
+    assert_eq!(b.poll_transmit(T0), None);
+    let later = b.poll_timeout().unwrap();
+    assert_eq!(later, NodeConfig::default().ack_delay);
     assert_eq!(carry(&mut b, &mut a, later), [Event::Settled]);
     let counters = a.counters();
-    assert_eq!((counters.accepted, counters.acked, counters.refused, counters.unsettled), (3, 2, [0, 1, 0, 0], 0));
+    assert_eq!((counters.accepted, counters.acked, counters.rejected, counters.unsettled), (3, 2, [0, 1, 0, 0], 0));
 }
 
 #[test]
 fn sender_is_refused_when_too_much_is_unsettled() {
-    let limits = Limits { unsettled_bytes_max: 2048, ..Limits::default() };
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig { unsettled_bytes_max: 2048, ..NodeConfig::default() };
+    let (mut a, mut b) = joined(&config);
     let (body, other) = ([0; 1000], ActorKey { slot: 4, generation: 1 });
     for _ in 0..2 {
         assert_eq!(a.tell(KEY, ADD, &body), Ok(()));
@@ -104,7 +104,7 @@ fn sender_is_refused_when_too_much_is_unsettled() {
 
 #[test]
 fn type_of_another_schema_is_not_sent_and_an_unknown_one_is_sent_in_full() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     assert_eq!(a.tell(KEY, TypeInfo { schema: 12, ..ADD }, b""), Err(SendError::Incompatible));
     let other = TypeInfo { id: 2, schema: 22 };
     a.tell(KEY, other, b"").unwrap();
@@ -119,34 +119,34 @@ fn type_of_another_schema_is_not_sent_and_an_unknown_one_is_sent_in_full() {
 
 #[test]
 fn number_out_of_the_table_costs_that_message_alone() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let mut wire = BytesMut::new();
     let id = CorrelationId { slot: 9, generation: 9 };
-    let ask = Header { type_ix: 999, correlation: Some(id), ..Header::new(Kind::Ask) };
+    let ask = Header { type_ix: 999, correlation: Some(id), ..Header::new(FrameKind::Ask) };
     ask.write(b"", &mut wire);
-    assert_eq!(b.next(&mut wire, T0), Ok(None));
+    assert_eq!(b.read_event(&mut wire, T0), Ok(None));
     let id_at_a = a.ask(KEY, ADD, b"", Duration::MAX, 5).unwrap();
     carry(&mut a, &mut b, T0);
     b.reply_err(id_at_a, ReplyCode::Stopped, "");
     let mut wire = BytesMut::new();
-    while let Some(bytes) = b.output(Duration::from_millis(5)) {
+    while let Some(bytes) = b.poll_transmit(Duration::from_millis(5)) {
         wire.extend_from_slice(&bytes);
     }
     let Parsed::Frame(header, body, _) = parse(&mut wire, u32::MAX).unwrap() else { panic!("no frame") };
-    assert_eq!((header.kind, header.correlation), (Kind::ReplyErr, Some(id)));
+    assert_eq!((header.kind, header.correlation), (FrameKind::ReplyErr, Some(id)));
     assert_eq!(body::read_reply_err(&body).unwrap().0, ReplyCode::Incompatible);
 }
 
 #[test]
 fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"lost").unwrap();
-    drop(pair.0.output(T0));
+    drop(pair.0.poll_transmit(T0));
     pair.0.tell(KEY, ADD, b"kept").unwrap();
     pair.0.detach();
     pair.1.detach();
     pair.0.tell(KEY, ADD, b"late").unwrap();
-    assert_eq!(pair.0.output(T0), None);
+    assert_eq!(pair.0.poll_transmit(T0), None);
     let counters = pair.0.counters();
     assert_eq!((counters.accepted, counters.lost, counters.unsettled), (3, 1, 2));
 
@@ -163,13 +163,13 @@ fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
 
     // What belongs to the former connection settles nothing on this one.
     b.settle(1, 20, None, T0);
-    assert_eq!(b.output(Duration::from_millis(5)), None);
+    assert_eq!(b.poll_transmit(Duration::from_millis(5)), None);
 }
 
 /// The kinds of frames that one side writes, in order.
-fn written(from: &mut Session<u32>, now: Duration) -> Vec<Kind> {
+fn written(from: &mut Session<u32>, now: Duration) -> Vec<FrameKind> {
     let mut wire = BytesMut::new();
-    while let Some(bytes) = from.output(now) {
+    while let Some(bytes) = from.poll_transmit(now) {
         wire.extend_from_slice(&bytes);
     }
     let mut kinds = Vec::new();
@@ -181,37 +181,37 @@ fn written(from: &mut Session<u32>, now: Duration) -> Vec<Kind> {
 
 #[test]
 fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
-    pair.0.leave(Goodbye::Protocol, "stuck");
-    assert!(pair.0.is_leaving() && pair.0.has_output());
+    pair.0.close(CloseReason::Protocol, "stuck");
+    assert!(pair.0.is_closing() && pair.0.has_output());
     // The connection is stuck: nothing is written before it breaks.
     connect(&mut pair, T0);
-    assert!(!pair.0.is_leaving());
-    assert_eq!(written(&mut pair.0, T0), [Kind::Tell]);
+    assert!(!pair.0.is_closing());
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::Tell]);
     pair.0.detach();
-    assert!(!pair.0.is_leaving());
+    assert!(!pair.0.is_closing());
 }
 
 #[test]
 fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
-    pair.0.leave(Goodbye::Protocol, "");
-    assert_eq!(written(&mut pair.0, T0), [Kind::GoAway]);
-    assert!(pair.0.is_leaving() && !pair.0.has_output());
+    pair.0.close(CloseReason::Protocol, "");
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::GoAway]);
+    assert!(pair.0.is_closing() && !pair.0.has_output());
     pair.0.tell(KEY, ADD, b"waits too").unwrap();
     assert_eq!(written(&mut pair.0, T0), []);
     connect(&mut pair, T0);
-    pair.0.leave(Goodbye::Shutdown, "");
+    pair.0.close(CloseReason::Shutdown, "");
     pair.0.tell(KEY, ADD, b"too late").unwrap();
-    assert_eq!(written(&mut pair.0, T0), [Kind::Tell, Kind::Tell, Kind::GoAway]);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::Tell, FrameKind::Tell, FrameKind::GoAway]);
     assert_eq!(pair.0.counters().unsettled, 3);
 }
 
 #[test]
 fn types_are_told_once_to_each_connection() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     let other = TypeInfo { id: 2, schema: 22 };
     pair.1.add_types(&[other]);
     assert!(pair.1.has_output());
@@ -228,14 +228,14 @@ fn types_are_told_once_to_each_connection() {
 
 #[test]
 fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     (0..3).for_each(|_| pair.0.tell(KEY, ADD, b"12345678").unwrap());
     pair.0.watch(KEY, 9).unwrap();
     pair.0.add_types(&[ADD]);
-    let bytes = pair.0.output(T0).unwrap();
+    let bytes = pair.0.poll_transmit(T0).unwrap();
     // One message was written, and a part of the second one. What comes from a former connection is too late.
-    pair.0.unwritten(7, &bytes, 0);
-    pair.0.unwritten(1, &bytes, 30);
+    pair.0.return_unwritten(7, &bytes, 0);
+    pair.0.return_unwritten(1, &bytes, 30);
     connect(&mut pair, T0);
     let (mut a, mut b) = pair;
     let events = carry(&mut a, &mut b, T0);
@@ -246,31 +246,31 @@ fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
 
 #[test]
 fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
-    let third = Introduction { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
-    let mut pair = joined(&Limits::default());
-    pair.0.introduce(&third, T0);
-    pair.0.introduce(&third, T0);
-    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
-    pair.0.introduce(&third, T0);
+    let third = NodeInfo { node: NodeId::new("c", 1), name: "c".into(), address: "x:1".into() };
+    let mut pair = joined(&NodeConfig::default());
+    pair.0.send_node_info(&third, T0);
+    pair.0.send_node_info(&third, T0);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::NodeInfo]);
+    pair.0.send_node_info(&third, T0);
     pair.0.tell(KEY, ADD, b"mentions it").unwrap();
     connect(&mut pair, T0);
-    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo, Kind::Tell]);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::NodeInfo, FrameKind::Tell]);
     // Nothing waits that mentions it: it is introduced when it is mentioned.
     connect(&mut pair, T0);
     assert_eq!(written(&mut pair.0, T0), []);
-    pair.0.introduce(&third, T0);
-    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+    pair.0.send_node_info(&third, T0);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::NodeInfo]);
     // The other side may have forgotten it by then.
-    pair.0.introduce(&third, Duration::from_millis(9_999));
+    pair.0.send_node_info(&third, Duration::from_millis(9_999));
     assert_eq!(written(&mut pair.0, T0), []);
-    pair.0.introduce(&third, Duration::from_secs(10));
-    pair.0.introduce(&third, Duration::from_secs(10));
-    assert_eq!(written(&mut pair.0, T0), [Kind::NodeInfo]);
+    pair.0.send_node_info(&third, Duration::from_secs(10));
+    pair.0.send_node_info(&third, Duration::from_secs(10));
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::NodeInfo]);
 }
 
 #[test]
 fn monitors_and_questions_for_names_are_asked_again_once() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     pair.0.watch(KEY, 1).unwrap();
     pair.0.tell(KEY, ADD, b"").unwrap();
     pair.0.resolve(42, "tally", 2).unwrap();
@@ -278,21 +278,21 @@ fn monitors_and_questions_for_names_are_asked_again_once() {
     for _ in 0..3 {
         connect(&mut pair, T0);
     }
-    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Tell, Kind::Resolve]);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::Watch, FrameKind::Tell, FrameKind::Resolve]);
     pair.0.tell(KEY, ADD, b"").unwrap();
     for _ in 0..3 {
         connect(&mut pair, T0);
     }
     // Those that may be lost come before what waits.
-    assert_eq!(written(&mut pair.0, T0), [Kind::Watch, Kind::Resolve, Kind::Tell]);
+    assert_eq!(written(&mut pair.0, T0), [FrameKind::Watch, FrameKind::Resolve, FrameKind::Tell]);
 }
 
 #[test]
 fn monitors_and_questions_for_names_are_asked_again() {
-    let mut pair = joined(&Limits::default());
+    let mut pair = joined(&NodeConfig::default());
     let watch = pair.0.watch(KEY, 1).unwrap();
     let resolve = pair.0.resolve(42, "tally", 2).unwrap();
-    drop(pair.0.output(T0));
+    drop(pair.0.poll_transmit(T0));
     connect(&mut pair, T0);
     let (mut a, mut b) = pair;
     let asked = carry(&mut a, &mut b, T0);
@@ -307,7 +307,7 @@ fn monitors_and_questions_for_names_are_asked_again() {
 
 #[test]
 fn down_comes_after_every_message_before_it() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let watch = a.watch(KEY, 1).unwrap();
     carry(&mut a, &mut b, T0);
     a.add_types(&[ADD]);
@@ -322,7 +322,7 @@ fn down_comes_after_every_message_before_it() {
 
 #[test]
 fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
-    let (mut a, mut b) = joined(&Limits::default());
+    let (mut a, mut b) = joined(&NodeConfig::default());
     let ask = a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     let watch = a.watch(KEY, 2).unwrap();
     carry(&mut a, &mut b, T0);
@@ -333,54 +333,57 @@ fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
 /// A large message over a slow way: each second brings a part of it, which is no silence. A trickle is.
 #[test]
 fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
-    let limits = Limits::default();
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig::default();
+    let (mut a, mut b) = joined(&config);
     a.tell(KEY, ADD, &[7; 100_000]).unwrap();
-    let whole = a.output(T0).unwrap();
+    let whole = a.poll_transmit(T0).unwrap();
     let mut input = BytesMut::new();
     for second in 1..=9 {
         let now = Duration::from_secs(second);
         input.extend_from_slice(&whole[input.len()..input.len() + 10_000]);
-        assert_eq!(b.next(&mut input, now), Ok(None));
-        assert_eq!(b.check(now), Ok(()));
+        assert_eq!(b.read_event(&mut input, now), Ok(None));
+        assert_eq!(b.handle_timeout(now), Ok(()));
         // The other side hears from us meanwhile.
-        assert!(b.output(now).is_some());
+        assert!(b.poll_transmit(now).is_some());
     }
     for millisecond in 9_000..13_000 {
         let now = Duration::from_millis(millisecond);
         input.extend_from_slice(&whole[input.len()..=input.len()]);
-        assert_eq!(b.next(&mut input, now), Ok(None));
+        assert_eq!(b.read_event(&mut input, now), Ok(None));
     }
-    assert_eq!(b.check(Duration::from_secs(13)), Err(Violation::Silent(limits.silence_max)));
+    assert_eq!(b.handle_timeout(Duration::from_secs(13)), Err(ProtocolError::IdleTimeout(config.max_idle_timeout)));
 }
 
 /// Who does not read cannot hear, and blames nobody for it.
 #[test]
 fn silence_does_not_count_while_this_side_does_not_read() {
-    let (mut a, _) = joined(&Limits::default());
-    let silence = Limits::default().silence_max;
-    a.excuse_silence(silence);
-    assert_eq!(a.check(silence * 2 - Duration::from_nanos(1)), Ok(()));
-    let error = a.check(silence * 2).unwrap_err();
-    assert_eq!((&error, error.to_string().as_str()), (&Violation::Silent(silence), "no frame for 4s"));
+    let (mut a, _) = joined(&NodeConfig::default());
+    let silence = NodeConfig::default().max_idle_timeout;
+    a.reset_idle_timeout(silence);
+    assert_eq!(a.handle_timeout(silence * 2 - Duration::from_nanos(1)), Ok(()));
+    let error = a.handle_timeout(silence * 2).unwrap_err();
+    assert_eq!((&error, error.to_string().as_str()), (&ProtocolError::IdleTimeout(silence), "no frame for 4s"));
 }
 
 #[test]
 fn silence_is_answered_by_a_ping_and_then_by_the_end() {
-    let (mut a, mut b) = joined(&Limits::default());
-    let limits = Limits::default();
-    assert_eq!(a.deadline(), Some(limits.heartbeat));
-    assert_eq!(carry(&mut a, &mut b, limits.heartbeat), []);
-    assert_eq!(carry(&mut b, &mut a, limits.heartbeat), []);
-    assert_eq!(a.check(limits.silence_max), Ok(()));
-    assert_eq!(a.check(limits.heartbeat + limits.silence_max), Err(Violation::Silent(limits.silence_max)));
+    let (mut a, mut b) = joined(&NodeConfig::default());
+    let config = NodeConfig::default();
+    assert_eq!(a.poll_timeout(), Some(config.keep_alive_interval));
+    assert_eq!(carry(&mut a, &mut b, config.keep_alive_interval), []);
+    assert_eq!(carry(&mut b, &mut a, config.keep_alive_interval), []);
+    assert_eq!(a.handle_timeout(config.max_idle_timeout), Ok(()));
+    assert_eq!(
+        a.handle_timeout(config.keep_alive_interval + config.max_idle_timeout),
+        Err(ProtocolError::IdleTimeout(config.max_idle_timeout))
+    );
 }
 
 #[test]
 fn bounds_hold_exactly() {
-    let limits = Limits { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..Limits::default() };
-    let (mut a, _) = joined(&limits);
-    assert!(!a.waits());
+    let config = NodeConfig { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..NodeConfig::default() };
+    let (mut a, _) = joined(&config);
+    assert!(!a.has_pending_requests());
     assert_eq!(a.tell(KEY, ADD, &[0; 100]), Ok(()));
     assert_eq!(a.tell(KEY, ADD, &[0; 101]), Err(SendError::TooLarge));
     let asked = CorrelationId { slot: 0, generation: 1 };
@@ -389,11 +392,11 @@ fn bounds_hold_exactly() {
     for token in 0..3 {
         a.watch(KEY, token).unwrap();
     }
-    assert!(a.waits());
+    assert!(a.has_pending_requests());
     assert_eq!(a.watch(KEY, 3), Err((SendError::Full, 3)));
     assert_eq!(a.resolve(1, &"x".repeat(255), 4).map(|_| ()), Ok(()));
     assert_eq!(a.resolve(1, &"x".repeat(256), 5), Err((SendError::TooLarge, 5)));
-    let mut pair = joined(&Limits { asks_max: 2, ..Limits::default() });
+    let mut pair = joined(&NodeConfig { asks_max: 2, ..NodeConfig::default() });
     let first = pair.0.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     pair.0.ask(KEY, ADD, b"", Duration::MAX, 2).unwrap();
     assert_eq!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 3), Err((SendError::Full, 3)));
@@ -403,22 +406,22 @@ fn bounds_hold_exactly() {
 
 #[test]
 fn pings_are_numbered_from_one() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     for number in 1..4 {
-        let mut wire = a.output(Limits::default().heartbeat * number).unwrap();
+        let mut wire = a.poll_transmit(NodeConfig::default().keep_alive_interval * number).unwrap();
         let Parsed::Frame(header, body, _) = parse(&mut wire, u32::MAX).unwrap() else { panic!("no frame") };
-        assert_eq!(header.kind, Kind::Ping);
+        assert_eq!(header.kind, FrameKind::Ping);
         assert_eq!(Heartbeat::read(&body).unwrap().number, u64::from(number));
     }
 }
 
 #[test]
 fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     a.tell(KEY, ADD, b"").unwrap();
     a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     a.watch(KEY, 2).unwrap();
-    assert_eq!(a.close(), [1, 2]);
+    assert_eq!(a.terminate(), [1, 2]);
     assert_eq!(a.tell(KEY, ADD, b""), Err(SendError::Closed));
     assert_eq!(a.watch(KEY, 3), Err((SendError::Closed, 3)));
     let counters = a.counters();
@@ -428,8 +431,8 @@ fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
 /// One actor that settles nothing has half of the room, two have a third each, and somebody else is always served.
 #[test]
 fn actor_that_settles_nothing_takes_no_more_than_its_share() {
-    let limits = Limits { unsettled_max: 600, ..Limits::default() };
-    let (mut a, mut b) = joined(&limits);
+    let config = NodeConfig { unsettled_max: 600, ..NodeConfig::default() };
+    let (mut a, mut b) = joined(&config);
     let key = |slot| ActorKey { slot, generation: 1 };
     let fill = |a: &mut Session<u32>, slot: u32| (0..).take_while(|_| a.tell(key(slot), ADD, b"x").is_ok()).count();
     assert_eq!(fill(&mut a, 1), 300);
@@ -463,89 +466,89 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
 
 #[test]
 fn pong_is_written_without_waiting_for_anything_else() {
-    let (mut a, mut b) = joined(&Limits::default());
-    let now = Limits::default().heartbeat;
-    let mut wire = a.output(now).unwrap();
+    let (mut a, mut b) = joined(&NodeConfig::default());
+    let now = NodeConfig::default().keep_alive_interval;
+    let mut wire = a.poll_transmit(now).unwrap();
     assert!(!b.has_output());
-    assert_eq!(b.next(&mut wire, now), Ok(None));
+    assert_eq!(b.read_event(&mut wire, now), Ok(None));
     assert!(b.has_output());
-    assert_eq!(written(&mut b, now), [Kind::Pong]);
+    assert_eq!(written(&mut b, now), [FrameKind::Pong]);
 }
 
-/// Replies are refused before they crowd out what else has to be said, and what expires makes room.
+/// Replies are rejected before they crowd out what else has to be said, and what expires makes room.
 #[test]
 fn replies_that_are_not_read_are_bounded() {
-    let limits = Limits { control_bytes_max: 1 << 20, message_bytes_max: 1 << 18, ..Limits::default() };
-    let (_, mut b) = joined(&limits);
+    let config = NodeConfig { control_bytes_max: 1 << 20, message_bytes_max: 1 << 18, ..NodeConfig::default() };
+    let (_, mut b) = joined(&config);
     let id = CorrelationId { slot: 0, generation: 1 };
     let second = Duration::from_secs(1);
     let sent = (0..).take_while(|_| b.reply(id, &[0; 100_000], Some(second)).is_ok()).count();
     assert_eq!(sent, 10);
     b.reply_err(id, ReplyCode::Encode, "no room");
     assert_eq!(b.ask_allowance(T0, 0, true), 0);
-    assert_eq!(b.check(T0), Ok(()));
+    assert_eq!(b.handle_timeout(T0), Ok(()));
     assert!(b.ask_allowance(second, 0, true) > 0);
     b.reply(id, &[0; 100_000], Some(second)).unwrap();
-    assert_eq!(b.check(second), Ok(()));
-    assert_eq!(written(&mut b, second), [Kind::ReplyErr, Kind::Ping]);
+    assert_eq!(b.handle_timeout(second), Ok(()));
+    assert_eq!(written(&mut b, second), [FrameKind::ReplyErr, FrameKind::Ping]);
 }
 
 #[test]
 fn side_that_takes_no_answers_is_given_up() {
-    let limits = Limits { control_bytes_max: 65_536, ..Limits::default() };
-    let mut pair = joined(&limits);
+    let config = NodeConfig { control_bytes_max: 65_536, ..NodeConfig::default() };
+    let mut pair = joined(&config);
     let id = CorrelationId { slot: 0, generation: 1 };
     for _ in 0..10_000 {
         pair.1.down(id, DownCode::Failed, "a text that is left out when much waits");
     }
-    assert_eq!(pair.1.check(T0), Err(Violation::Overflow));
+    assert_eq!(pair.1.handle_timeout(T0), Err(ProtocolError::ControlOverflow));
     // The next connection is none the worse for it.
     connect(&mut pair, T0);
-    assert_eq!(pair.1.check(T0), Ok(()));
+    assert_eq!(pair.1.handle_timeout(T0), Ok(()));
     pair.1.detach();
     pair.1.down(id, DownCode::Normal, "");
     connect(&mut pair, T0);
-    assert_eq!(pair.1.check(T0), Ok(()));
+    assert_eq!(pair.1.handle_timeout(T0), Ok(()));
 }
 
 #[test]
 fn ack_of_what_was_not_sent_ends_the_connection() {
-    let (mut a, _) = joined(&Limits::default());
+    let (mut a, _) = joined(&NodeConfig::default());
     let mut body = Vec::new();
-    Ack { settled: 1, bytes: 1, refused: [0; 4] }.write(&mut body);
+    Ack { settled: 1, bytes: 1, rejected: [0; 4] }.write(&mut body);
     let mut wire = BytesMut::new();
-    Header::new(Kind::Ack).write(&body, &mut wire);
-    assert_eq!(a.next(&mut wire, T0), Err(Violation::Ack));
+    Header::new(FrameKind::Ack).write(&body, &mut wire);
+    assert_eq!(a.read_event(&mut wire, T0), Err(ProtocolError::Ack));
 }
 
 proptest! {
     #[test]
     fn any_bytes_are_understood_or_refused(frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..80)), 0..20)) {
-        let (mut a, _) = joined(&Limits::default());
+        let (mut a, _) = joined(&NodeConfig::default());
         a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
-        drop(a.output(T0));
+        drop(a.poll_transmit(T0));
         let mut wire = BytesMut::new();
         for (kind, flags, body) in frames {
-            let kind = Kind::ALL[usize::from(kind) % Kind::ALL.len()];
+            let kind = FrameKind::ALL[usize::from(kind) % FrameKind::ALL.len()];
             wire.extend_from_slice(&(16 + body.len() as u32).to_le_bytes());
             wire.extend_from_slice(&[kind as u8, flags & 0x17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
             wire.extend_from_slice(&body);
         }
-        while let Ok(Some(_)) = a.next(&mut wire, T0) {}
+        while let Ok(Some(_)) = a.read_event(&mut wire, T0) {}
     }
 
     #[test]
     fn messages_come_over_in_order_in_any_pieces(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..30), cut in 1..64_usize) {
-        let (mut a, mut b) = joined(&Limits::default());
+        let (mut a, mut b) = joined(&NodeConfig::default());
         for body in &bodies {
             a.tell(KEY, ADD, body).unwrap();
         }
-        let bytes = a.output(T0).unwrap();
+        let bytes = a.poll_transmit(T0).unwrap();
         let mut input = BytesMut::new();
         let mut arrived = Vec::new();
         for piece in bytes.chunks(cut) {
             input.extend_from_slice(piece);
-            while let Some(event) = b.next(&mut input, T0).unwrap() {
+            while let Some(event) = b.read_event(&mut input, T0).unwrap() {
                 let Event::Tell(message) = event else { panic!("{event:?}") };
                 arrived.push(message.body.to_vec());
             }

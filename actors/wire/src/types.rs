@@ -34,7 +34,7 @@ pub struct TypeKey {
 
 /// In which form a type is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum TypeEncoding {
     /// By the receiver's number.
     Index(u16),
     /// In full: the receiver has not told its number.
@@ -65,11 +65,11 @@ impl PeerTypes {
         self.count
     }
 
-    pub(crate) fn form(&self, id: u64, schema: u64) -> Form {
+    pub(crate) fn form(&self, id: u64, schema: u64) -> TypeEncoding {
         match self.by_id.get(&id) {
-            Some((index, theirs)) if *theirs == schema => Form::Index(*index),
-            Some(_) => Form::Incompatible,
-            None => Form::Full,
+            Some((index, theirs)) if *theirs == schema => TypeEncoding::Index(*index),
+            Some(_) => TypeEncoding::Incompatible,
+            None => TypeEncoding::Full,
         }
     }
 }
@@ -84,10 +84,10 @@ mod tests {
         peer.add(&[TypeInfo { id: 10, schema: 1 }, TypeInfo { id: 20, schema: 2 }]);
         peer.add(&[TypeInfo { id: 30, schema: 3 }, TypeInfo { id: 10, schema: 9 }]);
 
-        assert_eq!(peer.form(10, 1), Form::Index(0));
-        assert_eq!(peer.form(30, 3), Form::Index(2));
-        assert_eq!(peer.form(20, 7), Form::Incompatible);
-        assert_eq!(peer.form(99, 1), Form::Full);
+        assert_eq!(peer.form(10, 1), TypeEncoding::Index(0));
+        assert_eq!(peer.form(30, 3), TypeEncoding::Index(2));
+        assert_eq!(peer.form(20, 7), TypeEncoding::Incompatible);
+        assert_eq!(peer.form(99, 1), TypeEncoding::Full);
         assert_eq!(peer.count(), 4);
     }
 }

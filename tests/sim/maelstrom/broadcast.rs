@@ -98,7 +98,7 @@ async fn values_spread(sim: Sim, variant: Variant) {
                 own,
                 variant,
             };
-            site.publish("broadcast", posse::spawn(recipe).share::<Broadcasting>()).await
+            site.register("broadcast", posse::spawn(recipe).share::<Broadcasting>()).await
         }
     };
     let cluster = Cluster::start(&sim, SIZE, program).await;

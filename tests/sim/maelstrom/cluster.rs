@@ -2,7 +2,7 @@
 
 use super::links::Links;
 use super::nemesis::Nemesis;
-use posse::cluster::Limits;
+use posse::cluster::NodeConfig;
 use posse::prelude::*;
 use posse::protocol::Protocol;
 use posse::sim::{Sim, SimMachine};
@@ -20,9 +20,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// Publishes the server's actor of a service.
-    pub async fn publish<P: Protocol>(&self, service: &str, actor: ActorRef<P>) -> posse::Result {
-        Ok(self.node.publish(&published(service, self.index), actor).await?)
+    /// Registers the server's actor of a service.
+    pub async fn register<P: Protocol>(&self, service: &str, actor: ActorRef<P>) -> posse::Result {
+        Ok(self.node.register(&registered_name(service, self.index), actor).await?)
     }
 
     /// Ways to the actors of a service at all servers.
@@ -32,7 +32,7 @@ impl Site {
 }
 
 /// The name of a server's actor of a service.
-pub fn published(service: &str, index: usize) -> String {
+pub fn registered_name(service: &str, index: usize) -> String {
     format!("{service}-{index}")
 }
 
@@ -56,10 +56,10 @@ impl Cluster {
         let mut servers = Vec::new();
         for index in 0..size {
             let program = program.clone();
-            let server = sim.node(&server_name(index)).limits(limits());
+            let server = sim.node(&server_name(index)).config(config());
             servers.push(server.run(move |node| program(Site { node, index, size })).await);
         }
-        let clients = sim.node("clients").limits(limits()).await;
+        let clients = sim.node("clients").config(config()).await;
         Self { sim: sim.clone(), servers, clients }
     }
 
@@ -68,7 +68,7 @@ impl Cluster {
         let (service, size) = (service.to_owned(), self.servers.len());
         let links = self.clients.with(move |node| async move { Links::<P>::open(&node, &service, size, None) }).await;
         let all = links.clone();
-        self.sim.until(secs(20), "the clients reach all servers", || (0..size).all(|i| all.to(i).is_some())).await;
+        self.sim.wait_for(secs(20), "the clients reach all servers", || (0..size).all(|i| all.to(i).is_some())).await;
         links
     }
 
@@ -136,8 +136,8 @@ impl Client {
 
 /// Nodes that lose sight of each other for longer than the grace never talk again unless one is started anew; what the
 /// nemesis does in a row may take longer than the default of 10 s.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.grace = secs(60);
-    limits
+fn config() -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.down_after = secs(60);
+    config
 }

@@ -98,7 +98,7 @@ async fn all_count_the_same(sim: Sim, below: i64, forgets: bool) {
             }
             let (links, own) = (site.links("counter"), site.index);
             let recipe = move || Counter { counts: disk.clone(), links: links.clone(), own };
-            site.publish("counter", posse::spawn(recipe).share::<Counting>()).await
+            site.register("counter", posse::spawn(recipe).share::<Counting>()).await
         }
     };
     let cluster = Cluster::start(&sim, SIZE, program).await;

@@ -22,7 +22,7 @@ impl Handler<Echo> for Echoer {
 
 #[posse::test(sim, seeds = 15)]
 async fn every_reply_is_for_its_request(sim: Sim) {
-    let program = |site: Site| async move { site.publish("echo", posse::spawn(|| Echoer).share::<Echoing>()).await };
+    let program = |site: Site| async move { site.register("echo", posse::spawn(|| Echoer).share::<Echoing>()).await };
     let cluster = Cluster::start(&sim, 3, program).await;
     let links = cluster.links::<Echoing>("echo").await;
 

@@ -1,6 +1,6 @@
 //! Ways to the actors of a service at all servers, opened again whenever they break.
 
-use super::cluster::{published, server_name};
+use super::cluster::{registered_name, server_name};
 use posse::prelude::*;
 use posse::protocol::Protocol;
 use posse::sim::NODE_PORT;
@@ -17,7 +17,7 @@ impl<P: Protocol> Links<P> {
     pub fn open(node: &Node, service: &str, size: usize, own: Option<usize>) -> Self {
         let links = Self((0..size).map(|_| Mutex::default()).collect());
         for index in 0..size {
-            let (links, node, name) = (links.clone(), node.clone(), published(service, index));
+            let (links, node, name) = (links.clone(), node.clone(), registered_name(service, index));
             posse::task::spawn(async move {
                 if own != Some(index) {
                     let address = format!("{}:{NODE_PORT}", server_name(index));
@@ -33,7 +33,7 @@ impl<P: Protocol> Links<P> {
 
     async fn keep(&self, node: &Node, index: usize, name: &str) {
         loop {
-            match node.find::<P>(name).await {
+            match node.whereis::<P>(name).await {
                 Ok(found) => {
                     *self.lock(index) = Some(found.clone());
                     found.closed().await;

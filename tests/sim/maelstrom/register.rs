@@ -187,12 +187,12 @@ async fn serve(site: Site, disk: Disk<Stored>, variant: Variant) -> posse::Resul
         }
         stored.boots
     };
-    site.publish("replica", posse::spawn(move || Replica(disk.clone())).share::<Replicating>()).await?;
+    site.register("replica", posse::spawn(move || Replica(disk.clone())).share::<Replicating>()).await?;
     let links = site.links("replica");
     for index in 0..FRONTS {
         let (replicas, writer) = (links.clone(), (boot << 16) + (site.index * FRONTS + index) as u64);
         let recipe = move || Front { replicas: replicas.clone(), writer, time: 0, variant };
-        site.publish(&front(index), posse::spawn(recipe).share::<Registering>()).await?;
+        site.register(&front(index), posse::spawn(recipe).share::<Registering>()).await?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ async fn start(sim: &Sim, forgets: bool) -> (Cluster, Links<Numbering>) {
             *boots.lock() += u64::from(!forgets);
             let (server, boot) = (site.index as u64, *boots.lock());
             let numberer = posse::spawn(move || Numberer { server, boot, next: 0 });
-            site.publish("ids", numberer.share::<Numbering>()).await
+            site.register("ids", numberer.share::<Numbering>()).await
         }
     };
     let cluster = Cluster::start(sim, 3, program).await;

@@ -85,7 +85,7 @@ impl Log {
     /// What is wrong with a sender's sum, if anything.
     fn check(&self, from: NodeId, to: NodeId, counters: &Counters, down: bool) -> Option<String> {
         let Counters { accepted, acked, lost, unsettled, .. } = *counters;
-        if accepted != acked + counters.dead() + unsettled {
+        if accepted != acked + counters.undelivered() + unsettled {
             return Some(format!("the sums of what was sent to {to} do not add up: {counters:?}"));
         }
         if down && unsettled > 0 {

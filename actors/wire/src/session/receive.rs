@@ -1,13 +1,13 @@
 //! The receiving half of a session: frames are taken off the input and understood.
 
-use super::{Question, Session};
-use crate::body::{self, Ack, DownBody, Farewell, Heartbeat, Introduction, Resolution};
-use crate::code::{Refused, ReplyCode};
-use crate::event::{Event, Inbound, Violation};
-use crate::frame::{FrameError, Header, Kind, Parsed, parse};
+use super::{PendingRequest, Session};
+use crate::body::{self, Ack, DownBody, GoAwayBody, Heartbeat, NodeInfo, Resolution};
+use crate::code::{RejectReason, ReplyCode};
+use crate::config::HELD_PER_FRAME_MAX;
+use crate::event::{Delivery, Event, ProtocolError};
+use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::handshake::add_types;
 use crate::ids::CorrelationId;
-use crate::limits::HELD_PER_FRAME_MAX;
 use crate::types::TypeKey;
 use bytes::BytesMut;
 use std::time::Duration;
@@ -16,98 +16,98 @@ impl<T> Session<T> {
     /// Takes the next frame off the input and says what it was; `None` if there is no whole frame.
     ///
     /// # Errors
-    /// [`Violation`]; the connection is to be closed, after [`leave`](Self::leave).
-    pub fn next(&mut self, input: &mut BytesMut, now: Duration) -> Result<Option<Event<T>>, Violation> {
+    /// [`ProtocolError`]; the connection is to be closed, after [`close`](Self::close).
+    pub fn read_event(&mut self, input: &mut BytesMut, now: Duration) -> Result<Option<Event<T>>, ProtocolError> {
         loop {
-            let Some(link) = self.link.as_mut() else { return Ok(None) };
-            if self.overflown {
-                return Err(Violation::Overflow);
+            let Some(connection) = self.connection.as_mut() else { return Ok(None) };
+            if self.control_overflow {
+                return Err(ProtocolError::ControlOverflow);
             }
-            let (header, body, frame_bytes) = match parse(input, link.bytes_max)? {
+            let (header, body, frame_bytes) = match parse(input, connection.bytes_max)? {
                 Parsed::Incomplete => {
-                    link.hear_part(input.len(), now);
+                    connection.hear_part(input.len(), now);
                     return Ok(None);
                 }
                 Parsed::Skipped => {
-                    link.partial_bytes = 0;
+                    connection.partial_bytes = 0;
                     continue;
                 }
                 Parsed::Frame(header, body, bytes) => (header, body, bytes),
             };
-            (link.heard, link.alive, link.partial_bytes) = (now, now, 0);
-            if let Some(event) = self.understand(header, body, frame_bytes, now)? {
+            (connection.last_frame_at, connection.last_progress_at, connection.partial_bytes) = (now, now, 0);
+            if let Some(event) = self.handle_frame(header, body, frame_bytes, now)? {
                 return Ok(Some(event));
             }
         }
     }
 
-    fn understand(
+    fn handle_frame(
         &mut self,
         header: Header,
         body: BytesMut,
         frame_bytes: u32,
         now: Duration,
-    ) -> Result<Option<Event<T>>, Violation> {
-        let Some(link) = self.link.as_mut() else { return Ok(None) };
+    ) -> Result<Option<Event<T>>, ProtocolError> {
+        let Some(connection) = self.connection.as_mut() else { return Ok(None) };
         let id = header.correlation.unwrap_or(CorrelationId { slot: 0, generation: 0 });
         Ok(match header.kind {
-            Kind::Tell | Kind::Ask => return Ok(self.message(header, body, frame_bytes, now)),
-            Kind::Reply => self.answered(id, header.kind)?.map(|token| Event::Reply(token, body)),
-            Kind::ReplyErr => {
+            FrameKind::Tell | FrameKind::Ask => return Ok(self.message(header, body, frame_bytes, now)),
+            FrameKind::Reply => self.take_request(id, header.kind)?.map(|token| Event::Reply(token, body)),
+            FrameKind::ReplyErr => {
                 let (code, text) = body::read_reply_err(&body)?;
-                self.answered(id, header.kind)?.map(|token| Event::ReplyErr(token, code, text))
+                self.take_request(id, header.kind)?.map(|token| Event::ReplyErr(token, code, text))
             }
-            Kind::Cancel => Some(Event::Cancel(id)),
-            Kind::Watch => Some(Event::Watch(id, header.to)),
-            Kind::Unwatch => Some(Event::Unwatch(id)),
-            Kind::Down => {
+            FrameKind::Cancel => Some(Event::Cancel(id)),
+            FrameKind::Watch => Some(Event::Watch(id, header.to)),
+            FrameKind::Unwatch => Some(Event::Unwatch(id)),
+            FrameKind::Down => {
                 let down = DownBody::read(&body)?;
-                self.answered(id, header.kind)?.map(|token| Event::Down(token, down))
+                self.take_request(id, header.kind)?.map(|token| Event::Down(token, down))
             }
-            Kind::Resolve => {
+            FrameKind::Resolve => {
                 let (protocol, name) = body::read_resolve(&body)?;
                 Some(Event::Resolve(id, protocol, name))
             }
-            Kind::Resolved => {
+            FrameKind::Resolved => {
                 let resolution = Resolution::read(&body)?;
-                self.answered(id, header.kind)?.map(|token| Event::Resolved(token, resolution))
+                self.take_request(id, header.kind)?.map(|token| Event::Resolved(token, resolution))
             }
-            Kind::NodeInfo => Some(Event::NodeInfo(Introduction::read(&body)?)),
-            Kind::Ping => {
-                link.pong = Some(Heartbeat::read(&body)?);
+            FrameKind::NodeInfo => Some(Event::NodeInfo(NodeInfo::read(&body)?)),
+            FrameKind::Ping => {
+                connection.pending_pong = Some(Heartbeat::read(&body)?);
                 None
             }
-            Kind::Pong => {
+            FrameKind::Pong => {
                 Heartbeat::read(&body)?;
                 None
             }
-            Kind::Types => {
+            FrameKind::Types => {
                 add_types(&mut self.peer_types, &body)?;
                 None
             }
-            Kind::Held => {
+            FrameKind::Held => {
                 for (key, load) in body::read_held(&body)? {
-                    if !self.out.hold(key, load, self.limits.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
-                        return Err(Violation::Ack);
+                    if !self.out.hold(key, load, self.config.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
+                        return Err(ProtocolError::Ack);
                     }
                 }
                 None
             }
-            Kind::Ack => {
+            FrameKind::Ack => {
                 let settled = self.out.settle(Ack::read(&body)?);
-                return if settled { Ok(Some(Event::Settled)) } else { Err(Violation::Ack) };
+                return if settled { Ok(Some(Event::Settled)) } else { Err(ProtocolError::Ack) };
             }
-            Kind::GoAway => {
-                let Farewell { code, text, .. } = Farewell::read(&body)?;
-                Some(Event::Goodbye(code, text))
+            FrameKind::GoAway => {
+                let GoAwayBody { code, text, .. } = GoAwayBody::read(&body)?;
+                Some(Event::GoAway(code, text))
             }
-            Kind::Ready | Kind::Reject => {
+            FrameKind::Ready | FrameKind::Reject => {
                 return Err(FrameError::Malformed("a part of the handshake comes too late").into());
             }
         })
     }
 
-    /// A message whose number is not in our table is refused here.
+    /// A message whose number is not in our table is rejected here.
     fn message(&mut self, header: Header, body: BytesMut, frame_bytes: u32, now: Duration) -> Option<Event<T>> {
         let by_index = || {
             let known = self.own_types.get(usize::from(header.type_ix))?;
@@ -115,13 +115,13 @@ impl<T> Session<T> {
         };
         let Some(type_key) = header.type_key.or_else(by_index) else {
             let epoch = self.epochs;
-            self.settle(epoch, frame_bytes, Some(Refused::Unreadable), now);
+            self.settle(epoch, frame_bytes, Some(RejectReason::Unreadable), now);
             if let Some(id) = header.correlation {
                 self.reply_err(id, ReplyCode::Incompatible, "");
             }
             return None;
         };
-        let message = Inbound { to: header.to, type_key, body, frame_bytes };
+        let message = Delivery { to: header.to, type_key, body, frame_bytes };
         Some(match header.correlation {
             Some(id) => {
                 let left = Duration::from_millis(u64::from(header.deadline_ms.unwrap_or(u32::MAX)));
@@ -132,19 +132,19 @@ impl<T> Session<T> {
     }
 
     /// The token of a question, if this is a kind of answer that it has. Answers that come too late find nothing.
-    fn answered(&mut self, id: CorrelationId, kind: Kind) -> Result<Option<T>, Violation> {
-        let Some((question, _)) = self.questions.get(id.slot, id.generation) else { return Ok(None) };
+    fn take_request(&mut self, id: CorrelationId, kind: FrameKind) -> Result<Option<T>, ProtocolError> {
+        let Some((question, _)) = self.requests.get(id.slot, id.generation) else { return Ok(None) };
         let fits = match question {
-            Question::Ask => matches!(kind, Kind::Reply | Kind::ReplyErr),
-            Question::Watch(..) => kind == Kind::Down,
-            Question::Resolve(..) => kind == Kind::Resolved,
+            PendingRequest::Ask => matches!(kind, FrameKind::Reply | FrameKind::ReplyErr),
+            PendingRequest::Watch(..) => kind == FrameKind::Down,
+            PendingRequest::Resolve(..) => kind == FrameKind::Resolved,
         };
         if !fits {
-            return Err(Violation::Answer);
+            return Err(ProtocolError::Answer);
         }
-        if matches!(question, Question::Resolve(..)) {
+        if matches!(question, PendingRequest::Resolve(..)) {
             self.resolves -= 1;
         }
-        Ok(self.questions.remove(id.slot, id.generation).map(|(_, token)| token))
+        Ok(self.requests.remove(id.slot, id.generation).map(|(_, token)| token))
     }
 }

@@ -9,12 +9,12 @@
 //! Nobody is held to it while there is room for all, and nobody while there is something to read. Whose frame was cut goes
 //! behind others with the next one, until a frame of it was received in time.
 
-use super::converse::LastWords;
+use super::connection::CloseFrame;
 use bytes::{BufMut, BytesMut};
 use posse_core::sync::{Notify, Semaphore, SemaphorePermit};
 use posse_core::time::timeout;
 use posse_net::tcp::OwnedReadHalf;
-use posse_wire::{Goodbye, Limits, announced_bytes};
+use posse_wire::{CloseReason, NodeConfig, announced_bytes};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ const LOOK: Duration = Duration::from_millis(PATIENCE.as_millis() as u64 / SHARE
 const BEHIND: Duration = Duration::from_secs(5);
 
 /// The room of a node for long frames.
-pub(super) struct LongFrames {
+pub(crate) struct LongFrames {
     room: Semaphore,
     bytes_max: usize,
     waiting: AtomicUsize,
@@ -53,8 +53,8 @@ pub(super) struct LongFrames {
 }
 
 impl LongFrames {
-    pub(super) fn new(limits: &Limits) -> Self {
-        let bytes_max = limits.receiving_bytes_max;
+    pub(crate) fn new(config: &NodeConfig) -> Self {
+        let bytes_max = config.receiving_bytes_max;
         Self { room: Semaphore::new(bytes_max), bytes_max, waiting: AtomicUsize::new(0), free: Notify::new() }
     }
 
@@ -65,7 +65,7 @@ impl LongFrames {
 
     /// True unless all of the room is free.
     #[cfg(feature = "sim")]
-    pub(super) fn is_taken(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         self.room.available_permits() < self.bytes_max
     }
 
@@ -152,33 +152,33 @@ enum Frame<'a> {
 }
 
 /// The receiving end of a connection.
-pub(super) struct Intake<'a> {
+pub(crate) struct Intake<'a> {
     frames: &'a LongFrames,
-    pub(super) buffer: BytesMut,
+    pub(crate) buffer: BytesMut,
     frame: Frame<'a>,
     /// The other node's last long frame was cut.
-    dawdled: &'a AtomicBool,
+    was_slow: &'a AtomicBool,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(frames: &'a LongFrames, buffer: BytesMut, dawdled: &'a AtomicBool) -> Self {
-        Self { frames, buffer, frame: Frame::Short, dawdled }
+    pub(crate) fn new(frames: &'a LongFrames, buffer: BytesMut, was_slow: &'a AtomicBool) -> Self {
+        Self { frames, buffer, frame: Frame::Short, was_slow }
     }
 
     /// All whole frames have been taken off the buffer: looks at the one that has begun.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let long = announced_bytes(&self.buffer).filter(|bytes| *bytes > SHORT_BYTES);
         match (long, &self.frame) {
             (None, Frame::Short) | (Some(_), Frame::Wants(_) | Frame::Long { .. }) => {}
             (Some(bytes), Frame::Short) => {
                 let bytes = bytes.min(self.frames.bytes_max);
-                let behind = self.dawdled.load(Ordering::Relaxed);
+                let behind = self.was_slow.load(Ordering::Relaxed);
                 self.frame = Frame::Wants(Box::pin(self.frames.acquire(bytes, behind)));
             }
             (None, _) => {
                 // It was whole with the last byte that was read, so nothing is lost.
                 self.frame = Frame::Short;
-                self.dawdled.store(false, Ordering::Relaxed);
+                self.was_slow.store(false, Ordering::Relaxed);
                 if self.buffer.is_empty() && self.buffer.capacity() > SHORT_BYTES {
                     self.buffer = BytesMut::new();
                 }
@@ -187,12 +187,12 @@ impl<'a> Intake<'a> {
     }
 
     /// True if it does not read for want of room.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         matches!(self.frame, Frame::Wants(_))
     }
 
     /// How soon it is to be looked at. While nobody waits a frame may be late for ever.
-    pub(super) fn due(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn due(&self, now: Duration) -> Option<Duration> {
         let Frame::Long { pace, .. } = &self.frame else { return None };
         let shares = self.frames.shares();
         Some(if shares == 1 { LOOK } else { pace.late_at(shares).saturating_sub(now).min(LOOK) })
@@ -200,7 +200,7 @@ impl<'a> Intake<'a> {
 
     /// Reads what there is. A long frame is read to its end and no further, once there is room for it: that there is, is told by
     /// `None`, so that who waits looks at it in time from its beginning.
-    pub(super) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<Option<usize>> {
+    pub(crate) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<Option<usize>> {
         let count = match &mut self.frame {
             Frame::Wants(place) => {
                 let room = place.await;
@@ -229,15 +229,15 @@ impl<'a> Intake<'a> {
     }
 
     /// There is nothing to read: checks that a frame that takes room from others does not take its time.
-    pub(super) fn check(&self, now: Duration) -> Result<(), LastWords> {
+    pub(crate) fn check(&self, now: Duration) -> Result<(), CloseFrame> {
         let Frame::Long { bytes, pace, .. } = &self.frame else { return Ok(()) };
         let shares = self.frames.shares();
         if shares == 1 || now < pace.late_at(shares) {
             return Ok(());
         }
-        self.dawdled.store(true, Ordering::Relaxed);
+        self.was_slow.store(true, Ordering::Relaxed);
         let text = format!("a frame of {bytes} bytes comes too slowly while others wait for room");
-        Err((Goodbye::Overloaded, text))
+        Err((CloseReason::Overloaded, text))
     }
 }
 
@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_frame_that_keeps_nobody_waiting_is_looked_at_now_and_then_however_late_it_is() {
-        let (frames, dawdled) = (LongFrames::new(&Limits::default()), AtomicBool::new(false));
-        let mut intake = Intake::new(&frames, BytesMut::new(), &dawdled);
+        let (frames, was_slow) = (LongFrames::new(&NodeConfig::default()), AtomicBool::new(false));
+        let mut intake = Intake::new(&frames, BytesMut::new(), &was_slow);
         intake.frame = Frame::Long { bytes: 1 << 20, pace: Pace::new(Duration::ZERO), _room: None };
         let late = Duration::from_secs(60);
         assert_eq!(intake.due(late), Some(LOOK));
@@ -267,7 +267,7 @@ mod tests {
     fn who_finds_room_at_once_does_not_count_as_waiting() {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let frames = LongFrames::new(&Limits::default());
+            let frames = LongFrames::new(&NodeConfig::default());
             // Whoever stops to wait says so, if it is the last.
             let mut nobody_waits = pin!(frames.free.notified());
             let mut cx = Context::from_waker(Waker::noop());

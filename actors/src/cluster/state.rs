@@ -2,12 +2,13 @@
 //!
 //! Locks are taken in the order types, nodes, session, and never held while user code or a waker runs.
 
+use super::connect::collision::Collision;
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
-use super::intake::LongFrames;
 use super::nodes::{Known, Met, Nodes};
-use super::peer::{Peer, Turn};
 use super::remote::RemoteActor;
+use super::session::intake::LongFrames;
+use super::session::peer::Peer;
 use crate::protocol::dispatch::Endpoint;
 use crate::protocol::scope::RefScope;
 use crate::refs::actor_ref::Repr;
@@ -18,7 +19,7 @@ use posse_core::sync::{CancellationToken, Notify};
 use posse_core::task::AbortHandle;
 use posse_core::time::{Backoff, Instant};
 use posse_wire::{
-    ActorKey, Goodbye, Hello, INCARNATION_MAX, Introduction, Limits, NodeId, Resolution, TypeInfo, WireRef,
+    ActorKey, CloseReason, Hello, INCARNATION_MAX, NodeConfig, NodeId, NodeInfo, Resolution, TypeInfo, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -26,38 +27,52 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-pub(crate) struct Core {
-    me: Weak<Core>,
-    /// But for the incarnation, which changes.
+pub(crate) struct NodeState {
+    /// For peers, which hold it weakly.
+    me: Weak<NodeState>,
+    /// How the node introduces itself, but for the incarnation, which changes.
     hello: Hello,
+    /// Of its name: the part of its id that stays.
     name_hash: u64,
-    /// Which start of the node this is, as far as others are concerned. Changed under the lock of `nodes`.
+    /// Which start of the node this is, as far as others are concerned. Read with each message that mentions an actor of
+    /// this node; changed under the lock of `nodes`, by [`on_stale`](Self::on_stale) and
+    /// [`on_quarantined`](Self::on_quarantined).
     incarnation: AtomicU64,
-    /// Some other node knows this incarnation. Changed under the lock of `nodes`.
-    is_bound: AtomicBool,
+    /// Some other node knows this incarnation: set with the first handshake that is completed, until there is another one.
+    /// Changed under the lock of `nodes`.
+    is_confirmed: AtomicBool,
+    /// Another process has taken the name, and that was told. Set by `on_stale`, so that it is told once.
     is_superseded: AtomicBool,
     /// When it was declared down and became another one, in milliseconds; 0 for never.
     renewed_at: AtomicU64,
-    pub(crate) limits: Limits,
+    /// As the program set them; they do not change.
+    pub(crate) config: NodeConfig,
+    /// The runtime of all tasks of the node.
     pub(super) handle: Handle,
-    /// Everything that the node runs ends with it.
+    /// Everything that the node runs ends with it. Cancelled by [`close`](Self::close), parent of each peer's.
     pub(super) closing: CancellationToken,
-    /// The listener is closed, or there is none.
-    pub(super) deaf: CancellationToken,
-    /// A connection to some node has come about.
-    pub(super) joined: Notify,
-    /// Some node was met, is there, is away or is down.
-    pub(super) moved: Notify,
+    /// The listener is closed, or there is none. Cancelled by whoever drops it, awaited by `Node::shutdown`.
+    pub(super) listener_closed: CancellationToken,
+    /// A connection to some node was established. `Node::join` waits for it when its own attempt met another one.
+    pub(super) connected: Notify,
+    /// Some peer's status has changed: it was met, is there, is away or is down.
+    pub(super) peers_changed: Notify,
+    /// What programs hear of; written where it happens, after the locks.
     pub(super) events: Ring,
-    /// Nodes that were met and whose end was not told yet.
+    /// Nodes that were met and whose end was not told yet. When the node is closed and this is 0 no event follows.
     living: AtomicUsize,
+    /// The actors of this node that others may reach, and their names.
     pub(super) exports: Exports,
-    /// Room for what arrives in large pieces, from whomever.
+    /// Room for what arrives in large pieces, shared by all connections.
     pub(super) long_frames: LongFrames,
+    /// Grows with each protocol that is exported for the first time. Taken before `nodes`.
     types: Mutex<Types>,
+    /// The other nodes: read with each reference that arrives, written when one is met.
     nodes: Mutex<Nodes>,
-    /// Addresses that were joined, as long as this node lives.
+    /// Addresses that were joined, as long as this node lives. Written by `Node::join` and its rejoin loop, read when a name
+    /// is not found.
     joined_at: Mutex<BTreeMap<Vec<SocketAddr>, Joined>>,
+    /// Connections that were accepted and have not introduced themselves; see [`track_handshake`](Self::track_handshake).
     half_open: Mutex<VecDeque<AbortHandle>>,
 }
 
@@ -69,7 +84,7 @@ pub(super) enum Joined {
     /// The node is down, and another one is looked for.
     Away,
     /// Whoever is there refuses this node.
-    Refused(Goodbye),
+    Refused(CloseReason),
 }
 
 /// Types this node receives, in the order in which other nodes number them.
@@ -81,44 +96,44 @@ struct Types {
 
 /// Who asks to be let in, and what to do with it.
 pub(super) enum Admission {
-    Welcome(Arc<Peer>),
+    Accept(Arc<Peer>),
     /// Another connection to it is being made; ask again when that has come about or has not.
     Wait(Arc<Peer>),
-    Refused(Goodbye, u64, &'static str),
+    Reject(CloseReason, u64, &'static str),
     /// It was declared down. With the weight of this node.
     Down(Arc<Peer>, u64),
 }
 
-impl Core {
-    pub(super) fn new(handle: Handle, hello: Hello, limits: Limits) -> Arc<Self> {
+impl NodeState {
+    pub(super) fn new(handle: Handle, hello: Hello, config: NodeConfig) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             name_hash: hello.node().name_hash,
             incarnation: AtomicU64::new(hello.incarnation),
-            is_bound: AtomicBool::new(false),
+            is_confirmed: AtomicBool::new(false),
             is_superseded: AtomicBool::new(false),
             renewed_at: AtomicU64::new(0),
             hello,
             closing: CancellationToken::new(),
-            deaf: CancellationToken::new(),
-            joined: Notify::new(),
-            moved: Notify::new(),
+            listener_closed: CancellationToken::new(),
+            connected: Notify::new(),
+            peers_changed: Notify::new(),
             events: Ring::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
-            long_frames: LongFrames::new(&limits),
+            long_frames: LongFrames::new(&config),
             types: Mutex::default(),
-            nodes: Mutex::new(Nodes::new(limits.peers_max)),
+            nodes: Mutex::new(Nodes::new(config.peers_max)),
             joined_at: Mutex::default(),
             half_open: Mutex::default(),
-            limits,
+            config,
             handle,
         })
     }
 
     /// How long to wait between attempts to reach a node.
-    pub(super) fn redial_backoff(&self) -> Backoff {
-        Backoff::exponential(self.limits.redial_min..self.limits.redial_max)
+    pub(super) fn reconnect_backoff(&self) -> Backoff {
+        Backoff::exponential(self.config.reconnect_min..self.config.reconnect_max)
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -137,9 +152,9 @@ impl Core {
     /// The node introduced itself as `incarnation` and was told that a later one is known. True if it is to be tried again:
     /// nobody knows this one, because the clock went back, and it takes the next after the one that is known. Else another
     /// process has its name.
-    pub(super) fn is_stale(&self, incarnation: u64, seen: u64) -> bool {
+    pub(super) fn on_stale(&self, incarnation: u64, seen: u64) -> bool {
         let nodes = self.nodes.lock();
-        let known = self.is_bound.load(Ordering::Relaxed) || seen >= INCARNATION_MAX;
+        let known = self.is_confirmed.load(Ordering::Relaxed) || seen >= INCARNATION_MAX;
         match self.id().incarnation {
             current if current != incarnation => return true,
             current if !known => {
@@ -161,7 +176,7 @@ impl Core {
     /// node that has met nobody, and whose actors keep their names. `is_chosen`: the program chose where to ask.
     ///
     /// False if that cannot be true: whoever declares this incarnation down must have met it.
-    pub(super) fn is_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
+    pub(super) fn on_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
         let mut nodes = self.nodes.lock();
         let former = self.id();
         if former.incarnation != incarnation {
@@ -171,8 +186,8 @@ impl Core {
         // is a lie it has an effect now and then, on a node whose program asked the liar.
         let now = (self.now().as_millis() as u64).max(1);
         let before = self.renewed_at.load(Ordering::Relaxed);
-        let lately = before > 0 && now < before + self.limits.grace.as_millis() as u64;
-        if !peer.is_met() && self.is_bound.load(Ordering::Relaxed) && (!is_chosen || lately) {
+        let lately = before > 0 && now < before + self.config.down_after.as_millis() as u64;
+        if !peer.is_met() && self.is_confirmed.load(Ordering::Relaxed) && (!is_chosen || lately) {
             return false;
         }
         let clock = u64::try_from(self.handle.unix_time().as_micros()).unwrap_or(0);
@@ -181,7 +196,7 @@ impl Core {
             return false;
         }
         self.incarnation.store(next, Ordering::Release);
-        self.is_bound.store(false, Ordering::Relaxed);
+        self.is_confirmed.store(false, Ordering::Relaxed);
         self.is_superseded.store(false, Ordering::Relaxed);
         self.renewed_at.store(now, Ordering::Relaxed);
         let relations = nodes.forget();
@@ -191,7 +206,7 @@ impl Core {
             WARN, "posse::node", "this node was declared down: it is back as a new incarnation",
             former = %former, now = %now, by = %by,
         );
-        relations.iter().for_each(|peer| peer.down(DownReason::Renewed));
+        relations.iter().for_each(|peer| peer.mark_down(DownReason::Renewed));
         self.events.push(NodeEvent::Renewed { former, now, by });
         true
     }
@@ -199,7 +214,7 @@ impl Core {
     /// How many others this node is connected to: of two that declared each other down the one with fewer comes back as a
     /// new incarnation, so that the many do not begin anew for the sake of the few.
     pub(super) fn weight(&self) -> u64 {
-        self.nodes.lock().met().filter(|peer| peer.is_together()).count() as u64
+        self.nodes.lock().met().filter(|peer| peer.is_connected()).count() as u64
     }
 
     /// Time as the sessions count it.
@@ -217,11 +232,11 @@ impl Core {
         let (number, protocol) = (endpoint.shared().id().number(), endpoint.protocol());
         let (key, is_new) = self.exports.export(endpoint);
         if is_new {
-            self.learn_types(endpoint);
-            let core = self.me.clone();
+            self.register_types(endpoint);
+            let node = self.me.clone();
             endpoint.shared().monitors.add(Box::new(move |_| {
-                if let Some(core) = core.upgrade() {
-                    core.exports.withdraw(key, number, protocol);
+                if let Some(node) = node.upgrade() {
+                    node.exports.unexport(key, number, protocol);
                 }
             }));
         }
@@ -229,7 +244,7 @@ impl Core {
     }
 
     /// Tells all nodes the numbers of the messages of an actor's protocol.
-    fn learn_types(&self, endpoint: &Arc<dyn Endpoint>) {
+    fn register_types(&self, endpoint: &Arc<dyn Endpoint>) {
         let mut types = self.types.lock();
         let new: Vec<_> = endpoint
             .messages()
@@ -240,7 +255,7 @@ impl Core {
         if !new.is_empty() {
             types.list.extend_from_slice(&new);
             let peers = self.nodes.lock().living();
-            peers.iter().for_each(|peer| peer.with_session(|session| session.add_types(&new)));
+            peers.iter().for_each(|peer| peer.update_session(|session| session.add_types(&new)));
         }
     }
 
@@ -253,14 +268,14 @@ impl Core {
     }
 
     /// Gives a name to an actor of this node. False if a living actor has it.
-    pub(super) fn publish(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
+    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
         let key = self.export(endpoint).key;
-        self.exports.publish(name, key)
+        self.exports.register(name, key)
     }
 
     /// Looks for a name among the actors of this node.
-    pub(super) fn find(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
-        self.exports.find(name, protocol)
+    pub(super) fn whereis(&self, name: &str, protocol: u64) -> Result<(Arc<dyn Endpoint>, ActorKey), Resolution> {
+        self.exports.whereis(name, protocol)
     }
 
     /// The nodes that were met, each in its latest incarnation.
@@ -276,7 +291,7 @@ impl Core {
     /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
     pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
         let gone = || Arc::new(Peer::gone(self.me.clone(), node));
-        let Some(core) = self.me().filter(|_| node.name_hash != self.name_hash) else { return gone() };
+        let Some(own) = self.me().filter(|_| node.name_hash != self.name_hash) else { return gone() };
         let types = self.types.lock();
         let mut nodes = self.nodes.lock();
         match nodes.known(node) {
@@ -285,7 +300,7 @@ impl Core {
             Known::Later(_) => gone(),
             Known::Nothing => match nodes.mentioned(node) {
                 Some(introduction) => {
-                    let peer = Peer::new(&core, introduction, &types.list);
+                    let peer = Peer::new(&own, introduction, &types.list);
                     nodes.add(&peer);
                     peer
                 }
@@ -294,41 +309,41 @@ impl Core {
         }
     }
 
-    /// Decides about a node that has introduced itself. `accepted`: it connected to us. Nothing that is known changes by it.
-    pub(super) fn admit(&self, hello: &Hello, accepted: bool) -> Admission {
+    /// Decides about a node that has introduced itself. `inbound`: it connected to us. Nothing that is known changes by it.
+    pub(super) fn admit(&self, hello: &Hello, inbound: bool) -> Admission {
         let node = hello.node();
         let me = self.id();
         if node == me {
-            return Admission::Refused(Goodbye::Itself, 0, "");
+            return Admission::Reject(CloseReason::SelfConnect, 0, "");
         }
         if node.same_name(&me) {
-            return Admission::Refused(Goodbye::Already, 0, "this node has the same name");
+            return Admission::Reject(CloseReason::AlreadyConnected, 0, "this node has the same name");
         }
-        let Some(core) = self.me() else { return Admission::Refused(Goodbye::Shutdown, 0, "") };
+        let Some(own) = self.me() else { return Admission::Reject(CloseReason::Shutdown, 0, "") };
 
         let types = self.types.lock();
         let mut nodes = self.nodes.lock();
         let peer = match nodes.known(node) {
-            Known::Later(seen) => return Admission::Refused(Goodbye::Stale, seen, ""),
+            Known::Later(seen) => return Admission::Reject(CloseReason::Stale, seen, ""),
             Known::Peer(peer) => peer,
             Known::Nothing if nodes.is_full(node) => {
-                return Admission::Refused(Goodbye::Overloaded, 0, "this node knows too many others");
+                return Admission::Reject(CloseReason::Overloaded, 0, "this node knows too many others");
             }
             Known::Nothing => {
-                let introduction = Introduction { node, name: hello.name.clone(), address: hello.address.clone() };
-                let peer = Peer::new(&core, introduction, &types.list);
+                let introduction = NodeInfo { node, name: hello.name.clone(), address: hello.address.clone() };
+                let peer = Peer::new(&own, introduction, &types.list);
                 nodes.add(&peer);
                 peer
             }
         };
         drop((types, nodes));
-        match peer.turn(accepted, me < node) {
-            Turn::Welcome => Admission::Welcome(peer),
-            Turn::Wait => Admission::Wait(peer),
-            Turn::Refuse(Goodbye::Quarantined) if peer.is_met() => Admission::Down(peer, self.weight()),
+        match peer.admit(inbound, me < node) {
+            Collision::Accept => Admission::Accept(peer),
+            Collision::Wait => Admission::Wait(peer),
+            Collision::Reject(CloseReason::Quarantined) if peer.is_met() => Admission::Down(peer, self.weight()),
             // It was given up a moment ago without having been met: nothing is known against it, and it may try again.
-            Turn::Refuse(Goodbye::Quarantined) => Admission::Refused(Goodbye::Simultaneous, 0, ""),
-            Turn::Refuse(code) => Admission::Refused(code, 0, ""),
+            Collision::Reject(CloseReason::Quarantined) => Admission::Reject(CloseReason::Simultaneous, 0, ""),
+            Collision::Reject(code) => Admission::Reject(code, 0, ""),
         }
     }
 
@@ -337,10 +352,10 @@ impl Core {
     pub(super) fn meet(&self, peer: &Arc<Peer>, address: &str, incarnation: u64) -> bool {
         let mut nodes = self.nodes.lock();
         // A relation that is down is so for good; who wants another one introduces itself again.
-        if self.id().incarnation != incarnation || nodes.is_late(peer.id()) || !peer.is_at(address) {
+        if self.id().incarnation != incarnation || nodes.is_outdated(peer.id()) || !peer.mark_met(address) {
             return false;
         }
-        self.is_bound.store(true, Ordering::Relaxed);
+        self.is_confirmed.store(true, Ordering::Relaxed);
         let met = nodes.meet(peer);
         drop(nodes);
         match met {
@@ -348,7 +363,7 @@ impl Core {
             Met::New(former) => {
                 self.living.fetch_add(1, Ordering::AcqRel);
                 // It is in its list by now, so that whoever hears of its end finds it.
-                former.iter().for_each(|former| former.down(DownReason::Replaced));
+                former.iter().for_each(|former| former.mark_down(DownReason::Replaced));
             }
         }
         true
@@ -366,9 +381,9 @@ impl Core {
     }
 
     /// Another node says where a third one is.
-    pub(super) fn introduce(&self, introduction: Introduction) {
+    pub(super) fn learn_node(&self, introduction: NodeInfo) {
         if introduction.node.name_hash != self.name_hash {
-            self.nodes.lock().introduce(introduction);
+            self.nodes.lock().learn_node(introduction);
         }
     }
 
@@ -386,11 +401,11 @@ impl Core {
     }
 
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
-    pub(super) fn half_open(&self, handshake: AbortHandle) {
+    pub(super) fn track_handshake(&self, handshake: AbortHandle) {
         let mut half_open = self.half_open.lock();
         half_open.retain(|handshake| !handshake.is_finished());
         half_open.push_back(handshake);
-        let oldest = if half_open.len() > self.limits.half_open_max { half_open.pop_front() } else { None };
+        let oldest = if half_open.len() > self.config.half_open_max { half_open.pop_front() } else { None };
         drop(half_open);
         if let Some(oldest) = oldest {
             oldest.abort();
@@ -405,13 +420,13 @@ impl Core {
     }
 }
 
-impl RefScope for Core {
+impl RefScope for NodeState {
     fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef {
         self.export(endpoint)
     }
 
     fn decoded_bytes_max(&self) -> usize {
-        self.limits.decoded_bytes_max
+        self.config.decoded_bytes_max
     }
 
     fn import(&self, wire: WireRef) -> Repr {
@@ -426,5 +441,5 @@ impl RefScope for Core {
 }
 
 #[cfg(test)]
-#[path = "core_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;

@@ -1,9 +1,9 @@
 //! One connection from READY to its end: a reader that understands frames, a writer that sends what has gathered.
 
-use super::core::Core;
-use super::inbound::Inbound;
 use super::intake::Intake;
-use super::peer::{Answer, Peer};
+use super::peer::{Peer, Requester};
+use super::receiver::Receiver;
+use crate::cluster::state::NodeState;
 use bytes::BytesMut;
 use posse_core::event;
 use posse_core::select;
@@ -12,7 +12,7 @@ use posse_core::time::{Instant, sleep_until, timeout};
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
 use posse_net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use posse_wire::{Connected, Event, Goodbye, Violation};
+use posse_wire::{CloseReason, Established, Event, ProtocolError};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use std::time::Duration;
 const BATCH_MAX: usize = 256;
 
 /// Bytes that are thrown away at once. Guessed.
-const REST_BYTES: usize = 64 * 1024;
+const DRAIN_BYTES: usize = 64 * 1024;
 
-/// How long the last words may take. Guessed.
-pub(super) const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// How long the other side may take to read the last frame and close. Guessed.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// A connection after its handshake.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
     /// What arrived after READY.
-    pub(super) input: BytesMut,
-    pub(super) connected: Connected,
+    pub(crate) input: BytesMut,
+    pub(crate) connected: Established,
 }
 
 /// What the end of a connection means.
-pub(super) enum End {
+pub(crate) enum Disconnect {
     /// It may come back. We gave it up, or the other side did and said so.
     Broken,
     /// It may come back. The other side's kernel ended it without a word, as it does for a process that has died.
@@ -65,43 +65,43 @@ impl Drop for Writer {
 }
 
 /// Runs a connection to its end.
-pub(super) async fn run(core: &Arc<Core>, peer: &Arc<Peer>, connection: Connection) -> End {
+pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Connection) -> Disconnect {
     let Connection { stream, input, connected } = connection;
     event!(INFO, "posse::node", "connected", node.id = %peer.id(), node.name = %peer.name());
-    let epoch = peer.on_session(|session| session.attach(connected, core.now()));
-    peer.wake_line();
+    let epoch = peer.with_session(|session| session.attach(connected, node.now()));
+    peer.wake_senders();
 
     let (read, write) = stream.into_split();
-    let writer = Writer(core.handle.spawn(write_all(core.clone(), peer.clone(), epoch, write)));
-    peer.output.notify_one();
+    let writer = Writer(node.handle.spawn(write_loop(node.clone(), peer.clone(), epoch, write)));
+    peer.write_ready.notify_one();
 
-    let (intake, inbound) =
-        (Intake::new(&core.long_frames, input, &peer.dawdled), Inbound::new(core.clone(), peer.clone(), epoch));
-    let mut reader = Reader { core, peer, intake, inbound, batch: Vec::new() };
-    let (code, text) = match reader.converse(&read).await {
+    let (intake, receiver) =
+        (Intake::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
+    let mut reader = Reader { node, peer, intake, receiver, batch: Vec::new() };
+    let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             writer.end().await;
             return end;
         }
-        Err(last_words) => last_words,
+        Err(close_frame) => close_frame,
     };
-    if code != Goodbye::Shutdown {
+    if code != CloseReason::Shutdown {
         event!(
             WARN, "posse::node", "this node ends the connection",
             node.id = %peer.id(), node.name = %peer.name(), reason = %code, detail = %text,
         );
     }
-    peer.on_session(|session| session.leave(code, &text));
-    peer.output.notify_one();
+    peer.with_session(|session| session.close(code, &text));
+    peer.write_ready.notify_one();
     // The other side may be past hearing it.
-    let _ = timeout(GOODBYE_TIME, hang_up(read.as_ref())).await;
+    let _ = timeout(LINGER_TIME, drain_until_eof(read.as_ref())).await;
     writer.end().await;
-    if code == Goodbye::Shutdown { End::Down } else { End::Broken }
+    if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken }
 }
 
-/// Reads until the other side has read our last words and closed: closing before that could destroy them on their way.
-pub(super) async fn hang_up(read: &TcpStream) {
-    let mut rest = BytesMut::with_capacity(REST_BYTES);
+/// Reads until the other side has read our last frame and closed: closing before that could destroy them on their way.
+pub(crate) async fn drain_until_eof(read: &TcpStream) {
+    let mut rest = BytesMut::with_capacity(DRAIN_BYTES);
     while read.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
         rest.clear();
     }
@@ -130,9 +130,9 @@ impl InFlight<'_> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.peer.on_session(|session| {
+        self.peer.with_session(|session| {
             if self.written < bytes.len() {
-                session.unwritten(self.epoch, &bytes, self.written);
+                session.return_unwritten(self.epoch, &bytes, self.written);
             } else {
                 session.recycle(bytes);
             }
@@ -140,18 +140,18 @@ impl Drop for InFlight<'_> {
     }
 }
 
-async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: OwnedWriteHalf) {
+async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write: OwnedWriteHalf) {
     loop {
         loop {
-            peer.pay(&core);
-            let Some(bytes) = peer.on_session(|session| session.output(core.now())) else { break };
+            peer.flush_replies(&node);
+            let Some(bytes) = peer.with_session(|session| session.poll_transmit(node.now())) else { break };
             let mut in_flight = InFlight { peer: &peer, epoch, bytes, written: 0 };
             let written = loop {
                 select! {
                     biased;
                     written = in_flight.write(&mut write) => break written,
                     // Replies that become ready meanwhile are counted, however long this takes.
-                    () = peer.output.notified() => peer.pay(&core),
+                    () = peer.write_ready.notified() => peer.flush_replies(&node),
                 }
             };
             if written.is_err() {
@@ -160,13 +160,13 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: Owne
                 return;
             }
             drop(in_flight);
-            peer.say_begin();
+            peer.let_asks_begin();
         }
-        if peer.on_session(|session| session.is_leaving()) {
+        if peer.with_session(|session| session.is_closing()) {
             // Dropping this half says that nothing follows.
             return;
         }
-        peer.output.notified().await;
+        peer.write_ready.notified().await;
         // Whoever else is about to send something does so first, and it goes in one write.
         yield_now().await;
     }
@@ -174,86 +174,86 @@ async fn write_all(core: Arc<Core>, peer: Arc<Peer>, epoch: u64, mut write: Owne
 
 /// The reading end of a connection.
 struct Reader<'a> {
-    core: &'a Arc<Core>,
+    node: &'a Arc<NodeState>,
     peer: &'a Arc<Peer>,
     intake: Intake<'a>,
-    inbound: Inbound,
+    receiver: Receiver,
     /// Empty between two batches; its memory is kept.
-    batch: Vec<Event<Answer>>,
+    batch: Vec<Event<Requester>>,
 }
 
 /// What is said at the end of a connection that this side ends.
-pub(super) type LastWords = (Goodbye, String);
+pub(crate) type CloseFrame = (CloseReason, String);
 
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
-    async fn converse(&mut self, read: &OwnedReadHalf) -> Result<End, LastWords> {
+    async fn read_loop(&mut self, read: &OwnedReadHalf) -> Result<Disconnect, CloseFrame> {
         let closing = self.peer.closing.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
-            if let Some(end) = self.understand()? {
+            if let Some(end) = self.process_input()? {
                 return Ok(end);
             }
 
             self.intake.look();
             let is_excused = self.intake.waits();
 
-            self.arm(&mut timer);
-            let (core, peer) = (self.core, self.peer);
+            self.reset_timer(&mut timer);
+            let (node, peer) = (self.node, self.peer);
             let woken = {
-                let mut begin = pin!(self.peer.begin.notified());
-                let mut reading = pin!(self.intake.read(read, || self.core.now()));
-                let (inbound, peer) = (&mut self.inbound, self.peer);
+                let mut begin = pin!(self.peer.asks_may_begin.notified());
+                let mut reading = pin!(self.intake.read(read, || self.node.now()));
+                let (receiver, peer) = (&mut self.receiver, self.peer);
                 poll_fn(|cx| {
                     if closing.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Woken::Closing);
+                        return Poll::Ready(ReadEvent::Closing);
                     }
                     if let Poll::Ready(result) = reading.as_mut().poll(cx) {
-                        return Poll::Ready(Woken::Read(result));
+                        return Poll::Ready(ReadEvent::Read(result));
                     }
-                    if inbound.poll_held(cx) {
-                        return Poll::Ready(Woken::Delivered);
+                    if receiver.poll_backlog(cx) {
+                        return Poll::Ready(ReadEvent::Delivered);
                     }
                     if peer.asks_wait.load(Ordering::Relaxed) && begin.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Woken::Delivered);
+                        return Poll::Ready(ReadEvent::Delivered);
                     }
-                    Pin::new(&mut timer).poll(cx).map(|()| Woken::Time)
+                    Pin::new(&mut timer).poll(cx).map(|()| ReadEvent::Time)
                 })
                 .await
             };
             match woken {
                 // Others have said so already; there is nobody here to say goodbye for.
-                Woken::Closing if peer.is_down() => return Ok(End::Down),
-                Woken::Closing => return Err((Goodbye::Shutdown, String::new())),
-                Woken::Read(Ok(Some(0)) | Err(_)) => return Ok(End::Closed),
-                Woken::Read(Ok(Some(_))) | Woken::Delivered => {}
+                ReadEvent::Closing if peer.is_down() => return Ok(Disconnect::Down),
+                ReadEvent::Closing => return Err((CloseReason::Shutdown, String::new())),
+                ReadEvent::Read(Ok(Some(0)) | Err(_)) => return Ok(Disconnect::Closed),
+                ReadEvent::Read(Ok(Some(_))) | ReadEvent::Delivered => {}
                 // From here on it is read again, so silence counts.
-                Woken::Read(Ok(None)) => peer.on_session(|session| session.excuse_silence(core.now())),
-                Woken::Time => {
-                    self.intake.check(core.now())?;
-                    let checked = peer.on_session(|session| {
+                ReadEvent::Read(Ok(None)) => peer.with_session(|session| session.reset_idle_timeout(node.now())),
+                ReadEvent::Time => {
+                    self.intake.check(node.now())?;
+                    let checked = peer.with_session(|session| {
                         if is_excused {
-                            session.excuse_silence(core.now());
+                            session.reset_idle_timeout(node.now());
                         }
-                        session.check(core.now())
+                        session.handle_timeout(node.now())
                     });
-                    checked.map_err(last_words)?;
-                    peer.output.notify_one();
+                    checked.map_err(close_frame)?;
+                    peer.write_ready.notify_one();
                 }
             }
         }
     }
 
     /// Sets the timer to when the session has something to say or to check.
-    fn arm(&self, timer: &mut posse_core::time::Sleep) {
-        let now = self.core.now();
-        let asks_wait = self.inbound.asks_wait();
+    fn reset_timer(&self, timer: &mut posse_core::time::Sleep) {
+        let now = self.node.now();
+        let asks_wait = self.receiver.asks_wait();
         self.peer.asks_wait.store(asks_wait, Ordering::Release);
         // Without a link nothing is due: then there is no hurry.
-        let idle = now + self.core.limits.silence_max;
-        let due = self.peer.on_session(|session| {
-            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.deadline() }
+        let idle = now + self.node.config.max_idle_timeout;
+        let due = self.peer.with_session(|session| {
+            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
         });
         let due = due.unwrap_or(idle).saturating_sub(now).min(self.intake.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
@@ -263,16 +263,16 @@ impl Reader<'_> {
     }
 
     /// Acts upon all frames that have arrived in full.
-    fn understand(&mut self) -> Result<Option<End>, LastWords> {
-        let (core, peer) = (self.core, self.peer);
+    fn process_input(&mut self) -> Result<Option<Disconnect>, CloseFrame> {
+        let (node, peer) = (self.node, self.peer);
         let batch = &mut self.batch;
         loop {
-            let now = core.now();
-            let (begun, asks_wait) = (peer.owed_count(), self.inbound.asks_wait());
+            let now = node.now();
+            let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
             let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
-            let (understood, allowance, has_output) = peer.on_session(|session| {
+            let (understood, allowance, has_output) = peer.with_session(|session| {
                 let understood = loop {
-                    match session.next(&mut self.intake.buffer, now) {
+                    match session.read_event(&mut self.intake.buffer, now) {
                         Ok(Some(event)) => batch.push(event),
                         Ok(None) => break Ok(()),
                         Err(violation) => break Err(violation),
@@ -285,13 +285,13 @@ impl Reader<'_> {
             });
             // An answer that the session gives by itself, as to a ping, waits for nothing else.
             if has_output {
-                peer.output.notify_one();
+                peer.write_ready.notify_one();
             }
-            self.inbound.allow(allowance);
+            self.receiver.allow(allowance);
             let full = batch.len() == batch_max;
-            let end = self.inbound.act(batch.drain(..));
-            self.inbound.settle();
-            understood.map_err(last_words)?;
+            let end = self.receiver.handle_events(batch.drain(..));
+            self.receiver.report_settled();
+            understood.map_err(close_frame)?;
             if let Some(end) = end? {
                 return Ok(Some(end));
             }
@@ -302,18 +302,18 @@ impl Reader<'_> {
     }
 }
 
-enum Woken {
+enum ReadEvent {
     Closing,
     Read(std::io::Result<Option<usize>>),
     Delivered,
     Time,
 }
 
-fn last_words(violation: Violation) -> LastWords {
+fn close_frame(violation: ProtocolError) -> CloseFrame {
     let code = match violation {
-        Violation::Overflow => Goodbye::Overloaded,
-        Violation::Silent(_) => Goodbye::Silent,
-        _ => Goodbye::Protocol,
+        ProtocolError::ControlOverflow => CloseReason::Overloaded,
+        ProtocolError::IdleTimeout(_) => CloseReason::IdleTimeout,
+        _ => CloseReason::Protocol,
     };
     (code, violation.to_string())
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::actor::Actor;
 use crate::cluster::events::DownReason;
-use crate::cluster::peer::tests::{in_runtime, other_with, question};
+use crate::cluster::session::peer::tests::{in_runtime, other_with, question};
 use crate::protocol::MessageType;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
@@ -99,30 +99,30 @@ impl Reserve for Door {
 
 struct Stage {
     peer: Arc<Peer>,
-    inbound: Inbound,
+    receiver: Receiver,
     door: Arc<Door>,
     key: ActorKey,
 }
 
 impl Stage {
-    fn new(limits: Limits) -> Self {
-        let (core, peer) = other_with(limits);
-        let mut inbound = Inbound::new(core.clone(), peer.clone(), 0);
-        inbound.allow(10);
+    fn new(config: NodeConfig) -> Self {
+        let (node, peer) = other_with(config);
+        let mut receiver = Receiver::new(node.clone(), peer.clone(), 0);
+        receiver.allow(10);
         let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, taken: Mutex::default() });
         let served: Arc<dyn Endpoint> = door.clone();
-        let key = core.export(&served).key;
-        Self { peer, inbound, door, key }
+        let key = node.export(&served).key;
+        Self { peer, receiver, door, key }
     }
 
-    fn message(&self, n: u8) -> Message {
+    fn message(&self, n: u8) -> Delivery {
         let body = BytesMut::from(&[n][..]);
-        Message { to: self.key, type_key: TypeKey { id: MESSAGE.id, schema: None }, body, frame_bytes: 17 }
+        Delivery { to: self.key, type_key: TypeKey { id: MESSAGE.id, schema: None }, body, frame_bytes: 17 }
     }
 
-    fn act(&mut self, event: Event<Answer>) -> Option<End> {
-        self.inbound.act([event].into_iter()).expect("it breaks no rule")
+    fn act(&mut self, event: Event<Requester>) -> Option<Disconnect> {
+        self.receiver.handle_events([event].into_iter()).expect("it breaks no rule")
     }
 
     fn tell(&mut self, n: u8) {
@@ -138,7 +138,7 @@ impl Stage {
     /// Makes room. Returns what the actor has got so far.
     fn make_room(&mut self, messages: usize) -> Vec<u8> {
         self.door.room.fetch_add(messages, Ordering::Relaxed);
-        self.inbound.poll_held(&mut Context::from_waker(Waker::noop()));
+        self.receiver.poll_backlog(&mut Context::from_waker(Waker::noop()));
         self.door.taken.lock().clone()
     }
 }
@@ -146,14 +146,14 @@ impl Stage {
 #[test]
 fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
     in_runtime(async {
-        let mut stage = Stage::new(Limits::default());
+        let mut stage = Stage::new(NodeConfig::default());
         (1..=3).for_each(|n| stage.tell(n));
         stage.door.lies.store(2, Ordering::Relaxed);
         assert_eq!(stage.make_room(0), []);
         assert_eq!(stage.make_room(1), [1]);
         stage.tell(4);
-        assert_eq!((stage.make_room(2), stage.inbound.held_count), (vec![1, 2, 3], 1));
-        assert_eq!((stage.make_room(2), stage.inbound.held_count), (vec![1, 2, 3, 4], 0));
+        assert_eq!((stage.make_room(2), stage.receiver.backlog_messages), (vec![1, 2, 3], 1));
+        assert_eq!((stage.make_room(2), stage.receiver.backlog_messages), (vec![1, 2, 3, 4], 0));
         stage.tell(5);
         assert_eq!(*stage.door.taken.lock(), [1, 2, 3, 4, 5]);
     });
@@ -162,11 +162,11 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
 #[test]
 fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
     in_runtime(async {
-        let mut limits = Limits::default();
-        limits.unsettled_max = 4;
-        let mut stage = Stage::new(limits);
+        let mut config = NodeConfig::default();
+        config.unsettled_max = 4;
+        let mut stage = Stage::new(config);
         stage.act(Event::Cancel(question(9)));
-        assert!(stage.inbound.cancelled.is_empty(), "nothing is held that could be meant");
+        assert!(stage.receiver.cancelled.is_empty(), "nothing is held that could be meant");
         stage.tell(1);
         stage.ask(2);
         stage.tell(3);
@@ -175,9 +175,9 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
         for id in 10..20 {
             stage.act(Event::Cancel(question(id)));
         }
-        assert_eq!(stage.inbound.cancelled.len(), 4);
-        assert_eq!((stage.make_room(3), stage.inbound.held_count), (vec![1, 3], 0));
-        assert!(stage.inbound.cancelled.is_empty());
+        assert_eq!(stage.receiver.cancelled.len(), 4);
+        assert_eq!((stage.make_room(3), stage.receiver.backlog_messages), (vec![1, 3], 0));
+        assert!(stage.receiver.cancelled.is_empty());
         stage.ask(4);
         assert_eq!(stage.door.taken.lock().last().copied(), Some(4));
     });
@@ -186,10 +186,10 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
 #[test]
 fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
-        let mut stage = Stage::new(Limits::default());
-        let bye = |code| Event::Goodbye(code, String::new());
-        assert!(matches!(stage.act(bye(Goodbye::Shutdown)), Some(End::Down)));
-        assert!(matches!(stage.act(bye(Goodbye::Protocol)), Some(End::Broken)));
+        let mut stage = Stage::new(NodeConfig::default());
+        let bye = |code| Event::GoAway(code, String::new());
+        assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
+        assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
         assert!(stage.act(Event::Unwatch(question(1))).is_none());
     });
 }
@@ -197,16 +197,16 @@ fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
 #[test]
 fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
     in_runtime(async {
-        let stage = Stage::new(Limits::default());
-        let (core, key) = (&stage.inbound.core, stage.key);
+        let stage = Stage::new(NodeConfig::default());
+        let (node, key) = (&stage.receiver.node, stage.key);
         let import = |protocol, expected| {
-            let wire = WireRef { node: core.id(), key, protocol };
-            scope::within(core.clone(), || scope::import(wire, expected)).0
+            let wire = WireRef { node: node.id(), key, protocol };
+            scope::within(node.clone(), || scope::import(wire, expected)).0
         };
         assert!(matches!(import(7, 7), Ok(Repr::Local(_))));
         assert!(matches!(import(8, 8), Ok(Repr::Stale(_))), "the actor does not speak it");
         assert!(import(7, 8).is_err() && import(8, 7).is_err());
-        let wire = WireRef { node: core.id(), key, protocol: 7 };
+        let wire = WireRef { node: node.id(), key, protocol: 7 };
         assert!(scope::import(wire, 7).is_err(), "outside of a message");
     });
 }
@@ -214,10 +214,10 @@ fn reference_that_comes_home_with_another_protocol_leads_nowhere() {
 #[test]
 fn messages_of_an_exported_actor_are_numbered_once() {
     in_runtime(async {
-        let stage = Stage::new(Limits::default());
+        let stage = Stage::new(NodeConfig::default());
         let served: Arc<dyn Endpoint> = stage.door.clone();
-        assert_eq!(stage.inbound.core.export(&served).key, stage.key);
-        let types = stage.inbound.core.types();
+        assert_eq!(stage.receiver.node.export(&served).key, stage.key);
+        let types = stage.receiver.node.types();
         assert_eq!(types, [TypeInfo { id: MESSAGE.id, schema: MESSAGE.schema }]);
     });
 }
@@ -233,35 +233,35 @@ impl Wake for Count {
 #[test]
 fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_node_is_down() {
     in_runtime(async {
-        let mut limits = Limits::default();
-        limits.asks_max = 1;
-        let mut stage = Stage::new(limits);
+        let mut config = NodeConfig::default();
+        config.asks_max = 1;
+        let mut stage = Stage::new(config);
         let to = ActorKey { slot: 3, generation: 1 };
-        let token = || Answer::Ask(oneshot::channel().0);
+        let token = || Requester::Ask(oneshot::channel().0);
         let ask = |peer: &Peer| {
             let message = TypeInfo { id: 1, schema: 1 };
-            let asked = peer.on_session(|session| session.ask(to, message, b"", Duration::MAX, token()));
+            let asked = peer.with_session(|session| session.ask(to, message, b"", Duration::MAX, token()));
             asked.map_err(|(error, _)| error).expect("there is room")
         };
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let mut place = Place::default();
         let peer = stage.peer.clone();
-        let mut waits = || peer.poll_room(&mut place, to, &mut Context::from_waker(&waker)).is_pending();
+        let mut waits = || peer.poll_reserve(&mut place, to, &mut Context::from_waker(&waker)).is_pending();
 
         let mut id = ask(&stage.peer);
         for (n, event) in [Event::Settled, Event::Reply(token(), BytesMut::new())].into_iter().enumerate() {
             assert!(waits());
             stage.act(Event::Settled);
             assert_eq!(count.0.load(Ordering::Relaxed), n, "there is no room yet");
-            stage.peer.on_session(|session| session.cancel(id));
+            stage.peer.with_session(|session| session.cancel(id));
             stage.act(event);
             assert_eq!(count.0.load(Ordering::Relaxed), n + 1);
             assert!(!waits());
             id = ask(&stage.peer);
         }
         assert!(waits());
-        stage.peer.down(DownReason::Left);
+        stage.peer.mark_down(DownReason::Left);
         assert_eq!(count.0.load(Ordering::Relaxed), 3);
         assert!(!waits(), "to hear that it is down");
     });

@@ -1,4 +1,6 @@
-//! Who waits for room at one other node: a line for each actor there, served in the order of coming.
+//! Where an outgoing message waits that was not accepted yet: its sender waits here, in a line for each actor of the other
+//! node, served in the order of coming. A message that was accepted waits as bytes in the session's `SendQueue`
+//! (`actors/wire/src/send_queue.rs`) until it is written.
 //!
 //! The first of a line looks for room itself when it is woken, and keeps its place until its message was taken. Meanwhile
 //! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever
@@ -16,7 +18,7 @@ use std::task::Context;
 type Lines = BTreeMap<ActorKey, WaitList<()>>;
 
 #[derive(Default)]
-pub(super) struct Room {
+pub(crate) struct SendWaiters {
     /// None of them is empty.
     lines: Mutex<Lines>,
     /// How many there are, for those who need not wait: it is written under the lock. Who joins a line looks for room
@@ -24,19 +26,19 @@ pub(super) struct Room {
     count: AtomicUsize,
 }
 
-impl Room {
-    /// Returns true if nobody waits for room.
-    pub(super) fn is_empty(&self) -> bool {
+impl SendWaiters {
+    /// Returns true if nobody waits for waiters.
+    pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
     /// Returns true if nobody waits before this sender, whether it waits itself or not.
-    pub(super) fn is_free(&self, place: &Place, to: ActorKey) -> bool {
+    pub(crate) fn is_next(&self, place: &Place, to: ActorKey) -> bool {
         self.is_empty() || self.lines.lock().get(&to).is_none_or(|line| line.is_front(&place.0))
     }
 
     /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
-    pub(super) fn wait(&self, place: &mut Place, to: ActorKey, cx: &Context<'_>) -> bool {
+    pub(crate) fn join(&self, place: &mut Place, to: ActorKey, cx: &Context<'_>) -> bool {
         let mut waker = PollWaker::of(cx);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
@@ -53,8 +55,8 @@ impl Room {
         is_first
     }
 
-    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for room.
-    pub(super) fn leave(&self, place: &mut Place, to: ActorKey) -> bool {
+    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for waiters.
+    pub(crate) fn leave(&self, place: &mut Place, to: ActorKey) -> bool {
         if place.0.is_idle() {
             return false;
         }
@@ -73,7 +75,7 @@ impl Room {
     }
 
     /// Has the first who waits for room for an actor look.
-    pub(super) fn wake(&self, to: ActorKey) {
+    pub(crate) fn wake_first(&self, to: ActorKey) {
         let mut woken = WakeList::default();
         let first = self.lines.lock().get_mut(&to).and_then(WaitList::take_front_waker);
         first.into_iter().for_each(|waker| woken.push(waker));
@@ -81,7 +83,7 @@ impl Room {
 
     /// Gathers the first of each line whose actor `has_room`, from after one actor on. Returns the last actor it has come to
     /// if there may be more. The caller holds the session's lock, and wakes them after it.
-    pub(super) fn gather(
+    pub(crate) fn take_ready(
         &self,
         after: Option<ActorKey>,
         woken: &mut WakeList,
@@ -121,9 +123,9 @@ mod tests {
     }
 
     impl Sender {
-        fn join(room: &Room, to: ActorKey) -> (Self, bool) {
+        fn join(waiters: &SendWaiters, to: ActorKey) -> (Self, bool) {
             let (mut place, flag) = (Place::default(), Arc::new(Flag::default()));
-            let is_first = room.wait(&mut place, to, &Context::from_waker(&Waker::from(flag.clone())));
+            let is_first = waiters.join(&mut place, to, &Context::from_waker(&Waker::from(flag.clone())));
             (Self { place, flag }, is_first)
         }
 
@@ -132,10 +134,10 @@ mod tests {
         }
     }
 
-    fn wake_all(room: &Room, has_room: impl Fn(ActorKey) -> bool) {
+    fn wake_all(waiters: &SendWaiters, has_room: impl Fn(ActorKey) -> bool) {
         let mut after = None;
         loop {
-            after = room.gather(after, &mut WakeList::default(), &has_room);
+            after = waiters.take_ready(after, &mut WakeList::default(), &has_room);
             if after.is_none() {
                 return;
             }
@@ -148,34 +150,34 @@ mod tests {
 
     #[test]
     fn first_of_a_line_keeps_its_place_however_often_it_is_woken() {
-        let room = Room::default();
-        assert!(room.is_free(&Place::default(), actor(1)));
-        let ((mut a, a_first), (mut b, b_first)) = (Sender::join(&room, actor(1)), Sender::join(&room, actor(1)));
+        let waiters = SendWaiters::default();
+        assert!(waiters.is_next(&Place::default(), actor(1)));
+        let ((mut a, a_first), (mut b, b_first)) = (Sender::join(&waiters, actor(1)), Sender::join(&waiters, actor(1)));
         assert_eq!((a_first, b_first), (true, false));
         for _ in 0..3 {
-            wake_all(&room, |_| true);
+            wake_all(&waiters, |_| true);
             assert_eq!((a.was_woken(), b.was_woken()), (true, false));
-            assert!(room.is_free(&a.place, actor(1)));
-            assert!(!room.is_free(&b.place, actor(1)) && !room.is_free(&Place::default(), actor(1)));
-            assert!(room.wait(&mut a.place, actor(1), &Context::from_waker(&Waker::from(a.flag.clone()))));
+            assert!(waiters.is_next(&a.place, actor(1)));
+            assert!(!waiters.is_next(&b.place, actor(1)) && !waiters.is_next(&Place::default(), actor(1)));
+            assert!(waiters.join(&mut a.place, actor(1), &Context::from_waker(&Waker::from(a.flag.clone()))));
         }
         // Others are not held up, and who is not the first leaves without a word.
-        assert!(room.is_free(&Place::default(), actor(2)));
-        let (mut c, _) = Sender::join(&room, actor(1));
-        assert!(!room.leave(&mut c.place, actor(1)) && !room.leave(&mut c.place, actor(1)));
-        assert!(room.leave(&mut a.place, actor(1)));
-        room.wake(actor(1));
-        assert!(b.was_woken() && room.is_free(&b.place, actor(1)));
-        assert!(!room.leave(&mut b.place, actor(1)));
-        assert!(room.is_empty() && room.is_free(&Place::default(), actor(1)));
+        assert!(waiters.is_next(&Place::default(), actor(2)));
+        let (mut c, _) = Sender::join(&waiters, actor(1));
+        assert!(!waiters.leave(&mut c.place, actor(1)) && !waiters.leave(&mut c.place, actor(1)));
+        assert!(waiters.leave(&mut a.place, actor(1)));
+        waiters.wake_first(actor(1));
+        assert!(b.was_woken() && waiters.is_next(&b.place, actor(1)));
+        assert!(!waiters.leave(&mut b.place, actor(1)));
+        assert!(waiters.is_empty() && waiters.is_next(&Place::default(), actor(1)));
     }
 
     #[test]
     fn first_of_each_line_is_woken_for_whose_actor_there_is_room() {
-        let room = Room::default();
-        let senders: Vec<_> = (0..100).map(|n| Sender::join(&room, actor(n)).0).collect();
-        let behind: Vec<_> = (0..100).map(|n| Sender::join(&room, actor(n)).0).collect();
-        wake_all(&room, |to| to.slot % 3 == 0);
+        let waiters = SendWaiters::default();
+        let senders: Vec<_> = (0..100).map(|n| Sender::join(&waiters, actor(n)).0).collect();
+        let behind: Vec<_> = (0..100).map(|n| Sender::join(&waiters, actor(n)).0).collect();
+        wake_all(&waiters, |to| to.slot % 3 == 0);
         assert!(senders.iter().enumerate().all(|(n, sender)| sender.was_woken() == (n % 3 == 0)));
         assert!(!behind.iter().any(Sender::was_woken));
     }

@@ -1,11 +1,11 @@
 //! Frames that wait to be written to one node, in one order, and the sum of what became of them.
 //!
 //! They wait for any connection; what belongs to one connection (its acknowledgements, heartbeats, types and goodbye) is
-//! kept with the connection and ends with it. Invariant: `accepted = acked + refused + lost + unsettled`, at any moment.
+//! kept with the connection and ends with it. Invariant: `accepted = acked + rejected + lost + unsettled`, at any moment.
 
 use crate::body::Ack;
-use crate::code::Refused;
-use crate::frame::{HEADER_BYTES, Header, Kind};
+use crate::code::RejectReason;
+use crate::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::ids::ActorKey;
 use crate::loads::{Load, Loads, Told};
 use bytes::BytesMut;
@@ -20,7 +20,7 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 const LARGE_REPLY_BYTES: usize = 16 * 1024;
 
 /// What became of the messages to one node: `offered = returned + accepted`,
-/// `accepted = acked + refused + lost + unsettled`.
+/// `accepted = acked + rejected + lost + unsettled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Given back to the sender: the node is down, the message too large or of another form. Not for want of room: such a
@@ -30,8 +30,8 @@ pub struct Counters {
     pub accepted: u64,
     /// In the mailbox at the other side.
     pub acked: u64,
-    /// Refused by the other side, by [`Refused`].
-    pub refused: [u64; Refused::COUNT],
+    /// RejectReason by the other side, by [`RejectReason`].
+    pub rejected: [u64; RejectReason::COUNT],
     /// On their way when the connection broke, or waiting when the node went down. They may have been handled.
     pub lost: u64,
     /// Waiting here, or on their way.
@@ -40,8 +40,8 @@ pub struct Counters {
 
 impl Counters {
     /// Messages that were accepted and not delivered, as far as is known.
-    pub fn dead(&self) -> u64 {
-        self.refused.iter().sum::<u64>() + self.lost
+    pub fn undelivered(&self) -> u64 {
+        self.rejected.iter().sum::<u64>() + self.lost
     }
 }
 
@@ -66,7 +66,7 @@ impl Segment {
 }
 
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     segments: VecDeque<Segment>,
     /// The next segment's number.
     next: u64,
@@ -85,13 +85,13 @@ pub(crate) struct Outbox {
     sent: u64,
     sent_bytes: u64,
     acked: Ack,
-    /// Taken, refused or held by the other side.
+    /// Taken, rejected or held by the other side.
     arrived: Load,
     /// To be taken over with the next acknowledgement.
     told: Told,
 }
 
-impl Default for Outbox {
+impl Default for SendQueue {
     fn default() -> Self {
         Self {
             segments: VecDeque::new(),
@@ -113,7 +113,7 @@ impl Default for Outbox {
     }
 }
 
-impl Outbox {
+impl SendQueue {
     pub(crate) fn counters(&self) -> Counters {
         self.counters
     }
@@ -168,7 +168,7 @@ impl Outbox {
     }
 
     /// Counts a message that was given back.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn count_returned(&mut self) {
         self.counters.returned += 1;
     }
 
@@ -236,11 +236,11 @@ impl Outbox {
         while let Some(header) = rest.first_chunk::<HEADER_BYTES>() {
             let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
             let (frame, following) = rest.split_at(len.clamp(HEADER_BYTES, rest.len()));
-            let kind = Kind::from_u8(header[4]).filter(|kind| start >= written && kind.outlives_connection());
+            let kind = FrameKind::from_u8(header[4]).filter(|kind| start >= written && kind.outlives_connection());
             if let Some(kind) = kind {
                 kept.messages += u64::from(kind.is_message());
                 kept.message_bytes += if kind.is_message() { frame.len() as u64 } else { 0 };
-                kept.reply_bytes += if kind == Kind::Reply { frame.len() } else { 0 };
+                kept.reply_bytes += if kind == FrameKind::Reply { frame.len() } else { 0 };
                 kept.bytes.extend_from_slice(frame);
             }
             (rest, start) = (following, start + frame.len());
@@ -290,10 +290,10 @@ impl Outbox {
         let before = self.acked;
         let shrinks = ack.settled < before.settled
             || ack.bytes < before.bytes
-            || ack.refused.iter().zip(before.refused).any(|(now, then)| *now < then);
-        let refused = ack.refused_in_all();
+            || ack.rejected.iter().zip(before.rejected).any(|(now, then)| *now < then);
+        let rejected = ack.rejected_total();
         let settled_now = ack.settled.saturating_sub(before.settled);
-        let refused_now = refused.and_then(|sum| sum.checked_sub(before.refused_in_all().unwrap_or(0)));
+        let refused_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
         let mut arrived = self.loads.held_with(&self.told);
         arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
         let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
@@ -304,7 +304,7 @@ impl Outbox {
 
         self.counters.unsettled -= settled_now;
         self.counters.acked += settled_now - refused_now;
-        for (count, (now, then)) in self.counters.refused.iter_mut().zip(ack.refused.iter().zip(before.refused)) {
+        for (count, (now, then)) in self.counters.rejected.iter_mut().zip(ack.rejected.iter().zip(before.rejected)) {
             *count += now - then;
         }
         self.unsettled_bytes -= ack.bytes - before.bytes;
@@ -317,7 +317,7 @@ impl Outbox {
     }
 
     /// The connection broke: what was on its way is lost, what was not written waits for the next one.
-    pub(crate) fn cut(&mut self) {
+    pub(crate) fn connection_lost(&mut self) {
         self.segments.retain(|segment| {
             self.control_bytes -= if segment.repeats { segment.bytes.len() } else { 0 };
             !segment.repeats
@@ -329,12 +329,12 @@ impl Outbox {
         (self.sent, self.sent_bytes, self.acked) = (0, 0, Ack::default());
         (self.arrived, self.reply_bytes_taken) = (Load::default(), 0);
         self.told.clear();
-        self.loads.cut(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
+        self.loads.connection_lost(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
     }
 
     /// The other side is gone for good.
     pub(crate) fn close(&mut self) {
-        self.cut();
+        self.connection_lost();
         self.counters.lost += std::mem::take(&mut self.counters.unsettled);
         self.unsettled_bytes = 0;
         (self.control_bytes, self.reply_bytes) = (0, 0);
@@ -346,174 +346,177 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Kind;
+    use crate::frame::FrameKind;
     use proptest::prelude::*;
 
     fn sum(counters: Counters) -> u64 {
-        counters.acked + counters.dead() + counters.unsettled
+        counters.acked + counters.undelivered() + counters.unsettled
     }
 
     #[test]
     fn ack_of_what_was_not_sent_is_refused() {
-        let mut outbox = Outbox::default();
-        outbox.push_message(&Header::new(Kind::Tell), b"");
-        assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [0; 4] }));
-        outbox.take_before(u64::MAX);
-        assert!(!outbox.settle(Ack { settled: 1, bytes: 17, refused: [0; 4] }));
-        assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [1, 1, 0, 0] }));
-        assert!(!outbox.settle(Ack { settled: 1, bytes: 16, refused: [u64::MAX, 1, 0, 0] }));
-        assert!(outbox.settle(Ack { settled: 1, bytes: 16, refused: [0, 1, 0, 0] }));
-        assert!(!outbox.settle(Ack::default()));
-        assert_eq!(outbox.counters().refused, [0, 1, 0, 0]);
+        let mut send_queue = SendQueue::default();
+        send_queue.push_message(&Header::new(FrameKind::Tell), b"");
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [0; 4] }));
+        send_queue.take_before(u64::MAX);
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 17, rejected: [0; 4] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [1, 1, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [u64::MAX, 1, 0, 0] }));
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 16, rejected: [0, 1, 0, 0] }));
+        assert!(!send_queue.settle(Ack::default()));
+        assert_eq!(send_queue.counters().rejected, [0, 1, 0, 0]);
     }
 
     /// A tell with so many bytes of body.
-    fn push(outbox: &mut Outbox, bytes: usize) {
-        outbox.push_message(&Header::new(Kind::Tell), &vec![0; bytes]);
+    fn push(send_queue: &mut SendQueue, bytes: usize) {
+        send_queue.push_message(&Header::new(FrameKind::Tell), &vec![0; bytes]);
     }
 
     #[test]
     fn broken_connection_gives_back_the_room_of_what_was_on_its_way() {
-        let mut outbox = Outbox::default();
-        (0..3).for_each(|_| push(&mut outbox, 84));
-        outbox.take_before(u64::MAX);
-        push(&mut outbox, 34);
-        assert_eq!(outbox.unsettled(), (4, 350));
-        assert!(outbox.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
-        outbox.cut();
-        assert_eq!((outbox.unsettled(), outbox.counters().lost), ((1, 50), 2));
-        outbox.take_before(u64::MAX);
-        outbox.cut();
-        assert_eq!((outbox.unsettled(), outbox.counters().lost), ((0, 0), 3));
+        let mut send_queue = SendQueue::default();
+        (0..3).for_each(|_| push(&mut send_queue, 84));
+        send_queue.take_before(u64::MAX);
+        push(&mut send_queue, 34);
+        assert_eq!(send_queue.unsettled(), (4, 350));
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, rejected: [0; 4] }));
+        send_queue.connection_lost();
+        assert_eq!((send_queue.unsettled(), send_queue.counters().lost), ((1, 50), 2));
+        send_queue.take_before(u64::MAX);
+        send_queue.connection_lost();
+        assert_eq!((send_queue.unsettled(), send_queue.counters().lost), ((0, 0), 3));
     }
 
     #[test]
     fn written_control_frames_give_their_bytes_back() {
-        let mut outbox = Outbox::default();
+        let mut send_queue = SendQueue::default();
         for _ in 0..100 {
-            outbox.push_control(&Header::new(Kind::Down), &[0; 1000]);
-            push(&mut outbox, 10);
-            assert_eq!(outbox.control_bytes(), 1016);
-            outbox.take_before(u64::MAX);
-            assert_eq!(outbox.control_bytes(), 0);
+            send_queue.push_control(&Header::new(FrameKind::Down), &[0; 1000]);
+            push(&mut send_queue, 10);
+            assert_eq!(send_queue.control_bytes(), 1016);
+            send_queue.take_before(u64::MAX);
+            assert_eq!(send_queue.control_bytes(), 0);
         }
     }
 
     #[test]
     fn ack_of_which_one_count_shrinks_is_refused() {
-        let mut outbox = Outbox::default();
-        (0..4).for_each(|_| push(&mut outbox, 0));
-        outbox.take_before(u64::MAX);
-        assert!(outbox.settle(Ack { settled: 2, bytes: 32, refused: [1, 0, 0, 0] }));
-        let before = outbox.counters();
-        assert!(!outbox.settle(Ack { settled: 3, bytes: 48, refused: [0, 2, 0, 0] }));
-        assert!(!outbox.settle(Ack { settled: 3, bytes: 31, refused: [1, 0, 0, 0] }));
-        assert!(!outbox.settle(Ack { settled: 1, bytes: 48, refused: [1, 0, 0, 0] }));
-        assert_eq!(outbox.counters(), before);
+        let mut send_queue = SendQueue::default();
+        (0..4).for_each(|_| push(&mut send_queue, 0));
+        send_queue.take_before(u64::MAX);
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 32, rejected: [1, 0, 0, 0] }));
+        let before = send_queue.counters();
+        assert!(!send_queue.settle(Ack { settled: 3, bytes: 48, rejected: [0, 2, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 3, bytes: 31, rejected: [1, 0, 0, 0] }));
+        assert!(!send_queue.settle(Ack { settled: 1, bytes: 48, rejected: [1, 0, 0, 0] }));
+        assert_eq!(send_queue.counters(), before);
     }
 
     #[test]
     fn frames_of_which_no_byte_left_wait_again_in_order() {
-        let mut outbox = Outbox::default();
-        push(&mut outbox, 1);
-        outbox.push_control(&Header::new(Kind::Down), &[1]);
-        push(&mut outbox, 2);
-        outbox.push_control(&Header::new(Kind::Watch), &[]);
-        outbox.push_control(&Header::new(Kind::Down), &[2]);
-        let mut bytes = outbox.take_before(u64::MAX).unwrap();
-        Header::new(Kind::Ack).write(&[], &mut bytes);
-        push(&mut outbox, 3);
+        let mut send_queue = SendQueue::default();
+        push(&mut send_queue, 1);
+        send_queue.push_control(&Header::new(FrameKind::Down), &[1]);
+        push(&mut send_queue, 2);
+        send_queue.push_control(&Header::new(FrameKind::Watch), &[]);
+        send_queue.push_control(&Header::new(FrameKind::Down), &[2]);
+        let mut bytes = send_queue.take_before(u64::MAX).unwrap();
+        Header::new(FrameKind::Ack).write(&[], &mut bytes);
+        push(&mut send_queue, 3);
 
         // The first tell and a part of the first DOWN were written.
-        outbox.put_back(&bytes, 17 + 16);
-        outbox.cut();
-        assert_eq!((outbox.counters().lost, outbox.unsettled()), (1, (2, 18 + 19)));
-        assert_eq!(outbox.control_bytes(), 17);
+        send_queue.put_back(&bytes, 17 + 16);
+        send_queue.connection_lost();
+        assert_eq!((send_queue.counters().lost, send_queue.unsettled()), (1, (2, 18 + 19)));
+        assert_eq!(send_queue.control_bytes(), 17);
         let mut expected = BytesMut::new();
-        Header::new(Kind::Tell).write(&[0; 2], &mut expected);
-        Header::new(Kind::Down).write(&[2], &mut expected);
-        assert_eq!(outbox.take_before(u64::MAX), Some(expected));
-        assert_eq!(outbox.take_before(u64::MAX).map(|bytes| bytes.len()), Some(19));
-        assert!(outbox.settle(Ack { settled: 2, bytes: 37, refused: [0; 4] }));
-        assert_eq!((outbox.unsettled(), outbox.control_bytes()), ((0, 0), 0));
+        Header::new(FrameKind::Tell).write(&[0; 2], &mut expected);
+        Header::new(FrameKind::Down).write(&[2], &mut expected);
+        assert_eq!(send_queue.take_before(u64::MAX), Some(expected));
+        assert_eq!(send_queue.take_before(u64::MAX).map(|bytes| bytes.len()), Some(19));
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 37, rejected: [0; 4] }));
+        assert_eq!((send_queue.unsettled(), send_queue.control_bytes()), ((0, 0), 0));
     }
 
     #[test]
     fn large_reply_that_nobody_waits_for_is_dropped() {
-        let mut outbox = Outbox::default();
-        let reply = Header::new(Kind::Reply);
+        let mut send_queue = SendQueue::default();
+        let reply = Header::new(FrameKind::Reply);
         let second = Duration::from_secs(1);
-        outbox.push_reply(&reply, &[0; 20_000], Some(second));
-        outbox.push_reply(&reply, &[0; 20_000], Some(second * 2));
-        outbox.push_reply(&reply, &[0; 20_000], None);
-        outbox.push_reply(&reply, &[0; 20], Some(second));
-        push(&mut outbox, 10);
-        assert_eq!(outbox.reply_bytes(), 3 * 20_016 + 36);
-        outbox.drop_expired(second);
-        assert_eq!(outbox.reply_bytes(), 2 * 20_016 + 36);
+        send_queue.push_reply(&reply, &[0; 20_000], Some(second));
+        send_queue.push_reply(&reply, &[0; 20_000], Some(second * 2));
+        send_queue.push_reply(&reply, &[0; 20_000], None);
+        send_queue.push_reply(&reply, &[0; 20], Some(second));
+        push(&mut send_queue, 10);
+        assert_eq!(send_queue.reply_bytes(), 3 * 20_016 + 36);
+        send_queue.drop_expired(second);
+        assert_eq!(send_queue.reply_bytes(), 2 * 20_016 + 36);
         // What is being written counts until it is written.
-        let bytes = outbox.take_before(u64::MAX).unwrap();
-        assert_eq!((bytes.len(), outbox.reply_bytes()), (20_016, 2 * 20_016 + 36));
-        outbox.recycle(bytes);
-        assert_eq!(outbox.reply_bytes(), 20_016 + 36);
-        let bytes = outbox.take_before(u64::MAX).unwrap();
-        outbox.put_back(&bytes, 1);
-        assert_eq!((bytes.len(), outbox.reply_bytes(), outbox.control_bytes()), (20_016 + 36 + 26, 36, 0));
+        let bytes = send_queue.take_before(u64::MAX).unwrap();
+        assert_eq!((bytes.len(), send_queue.reply_bytes()), (20_016, 2 * 20_016 + 36));
+        send_queue.recycle(bytes);
+        assert_eq!(send_queue.reply_bytes(), 20_016 + 36);
+        let bytes = send_queue.take_before(u64::MAX).unwrap();
+        send_queue.put_back(&bytes, 1);
+        assert_eq!((bytes.len(), send_queue.reply_bytes(), send_queue.control_bytes()), (20_016 + 36 + 26, 36, 0));
     }
 
     #[test]
     fn what_is_held_has_arrived_and_is_not_settled() {
-        let mut outbox = Outbox::default();
-        (0..3).for_each(|_| push(&mut outbox, 84));
-        outbox.take_before(u64::MAX);
+        let mut send_queue = SendQueue::default();
+        (0..3).for_each(|_| push(&mut send_queue, 84));
+        send_queue.take_before(u64::MAX);
         let held = |messages| Load { messages, bytes: messages * 100 };
-        assert!(outbox.hold(ActorKey::NODE, held(2), 10));
-        assert!(!outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "more than was sent");
-        assert!(outbox.settle(Ack { settled: 1, bytes: 100, refused: [0; 4] }));
-        assert_eq!((outbox.unsettled(), outbox.unsettled_by(ActorKey::NODE)), ((2, 200), held(2)));
-        assert!(outbox.hold(ActorKey::NODE, held(0), 10));
-        assert!(!outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }), "one has not arrived any more");
-        assert!(outbox.settle(Ack { settled: 3, bytes: 300, refused: [0; 4] }));
-        assert_eq!(outbox.unsettled_by(ActorKey::NODE), held(0));
-        assert!(!outbox.hold(ActorKey { slot: 1, generation: 1 }, held(1), 0));
+        assert!(send_queue.hold(ActorKey::NODE, held(2), 10));
+        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "more than was sent");
+        assert!(send_queue.settle(Ack { settled: 1, bytes: 100, rejected: [0; 4] }));
+        assert_eq!((send_queue.unsettled(), send_queue.unsettled_by(ActorKey::NODE)), ((2, 200), held(2)));
+        assert!(send_queue.hold(ActorKey::NODE, held(0), 10));
+        assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "one has not arrived any more");
+        assert!(send_queue.settle(Ack { settled: 3, bytes: 300, rejected: [0; 4] }));
+        assert_eq!(send_queue.unsettled_by(ActorKey::NODE), held(0));
+        assert!(!send_queue.hold(ActorKey { slot: 1, generation: 1 }, held(1), 0));
     }
 
     #[test]
     fn what_was_settled_cannot_be_held_again() {
-        let mut outbox = Outbox::default();
-        (0..3).for_each(|_| push(&mut outbox, 84));
-        outbox.take_before(u64::MAX);
-        assert!(outbox.settle(Ack { settled: 2, bytes: 200, refused: [0; 4] }));
+        let mut send_queue = SendQueue::default();
+        (0..3).for_each(|_| push(&mut send_queue, 84));
+        send_queue.take_before(u64::MAX);
+        assert!(send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }));
         // As much as before has arrived, and less of it is settled.
         for (messages, bytes) in [(1, 0), (0, 100), (1, 100)] {
-            assert!(outbox.hold(ActorKey::NODE, Load { messages, bytes }, 10));
-            assert!(!outbox.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, refused: [0; 4] }));
+            assert!(send_queue.hold(ActorKey::NODE, Load { messages, bytes }, 10));
+            assert!(!send_queue.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, rejected: [0; 4] }));
         }
-        assert_eq!(outbox.unsettled(), (1, 100));
+        assert_eq!(send_queue.unsettled(), (1, 100));
     }
 
     #[test]
     fn buffer_is_used_again_unless_it_is_large() {
-        let mut outbox = Outbox::default();
-        outbox.recycle(BytesMut::with_capacity(2 * SEGMENT_BYTES));
-        let kept = outbox.spare.capacity();
+        let mut send_queue = SendQueue::default();
+        send_queue.recycle(BytesMut::with_capacity(2 * SEGMENT_BYTES));
+        let kept = send_queue.spare.capacity();
         assert!(kept >= 2 * SEGMENT_BYTES);
-        outbox.recycle(BytesMut::with_capacity(3 * SEGMENT_BYTES));
-        assert_eq!(outbox.spare.capacity(), kept);
-        push(&mut outbox, 10);
-        assert_eq!((outbox.spare.capacity(), outbox.take_before(u64::MAX).map(|bytes| bytes.len())), (0, Some(26)));
+        send_queue.recycle(BytesMut::with_capacity(3 * SEGMENT_BYTES));
+        assert_eq!(send_queue.spare.capacity(), kept);
+        push(&mut send_queue, 10);
+        assert_eq!(
+            (send_queue.spare.capacity(), send_queue.take_before(u64::MAX).map(|bytes| bytes.len())),
+            (0, Some(26))
+        );
     }
 
     #[test]
     fn segments_are_cut_at_their_size_and_lose_no_frame() {
-        let mut outbox = Outbox::default();
+        let mut send_queue = SendQueue::default();
         let body = [7; 1000];
         for _ in 0..200 {
-            outbox.push_message(&Header::new(Kind::Tell), &body);
+            send_queue.push_message(&Header::new(FrameKind::Tell), &body);
         }
         let mut bytes = 0;
         let mut segments = 0;
-        while let Some(segment) = outbox.take_before(u64::MAX) {
+        while let Some(segment) = send_queue.take_before(u64::MAX) {
             assert!(segment.len() < SEGMENT_BYTES + 1016);
             bytes += segment.len();
             segments += 1;
@@ -524,40 +527,40 @@ mod tests {
     proptest! {
         #[test]
         fn sum_holds_whatever_happens(steps in prop::collection::vec((0..6_u8, any::<[u8; 3]>()), 0..200)) {
-            let mut outbox = Outbox::default();
+            let mut send_queue = SendQueue::default();
             let mut offered = 0;
             for (step, [a, b, c]) in steps {
                 match step {
                     0 | 1 => {
-                        outbox.push_message(&Header::new(Kind::Tell), &vec![a; usize::from(b)]);
+                        send_queue.push_message(&Header::new(FrameKind::Tell), &vec![a; usize::from(b)]);
                         offered += 1;
                     }
                     2 => {
-                        outbox.push_control(&Header::new(Kind::Reply), &[a]);
+                        send_queue.push_control(&Header::new(FrameKind::Reply), &[a]);
                     }
                     3 => {
-                        let taken = outbox.take_before(u64::MAX);
+                        let taken = send_queue.take_before(u64::MAX);
                         if let Some(bytes) = taken.filter(|_| c % 2 == 0) {
-                            outbox.put_back(&bytes, usize::from(a));
-                            outbox.cut();
+                            send_queue.put_back(&bytes, usize::from(a));
+                            send_queue.connection_lost();
                         }
                     }
                     4 => {
-                        let mut ack = outbox.acked;
+                        let mut ack = send_queue.acked;
                         ack.settled += u64::from(a % 4);
                         ack.bytes += u64::from(b) * 4;
-                        ack.refused[usize::from(c % 4)] += u64::from(c % 3);
-                        let before = outbox.counters();
-                        if !outbox.settle(ack) {
-                            prop_assert_eq!(outbox.counters(), before);
+                        ack.rejected[usize::from(c % 4)] += u64::from(c % 3);
+                        let before = send_queue.counters();
+                        if !send_queue.settle(ack) {
+                            prop_assert_eq!(send_queue.counters(), before);
                         }
                     }
-                    _ => if a < 40 { outbox.close() } else { outbox.cut() },
+                    _ => if a < 40 { send_queue.close() } else { send_queue.connection_lost() },
                 }
-                prop_assert_eq!(outbox.counters().accepted, offered);
-                prop_assert_eq!(sum(outbox.counters()), offered);
-                let load = outbox.unsettled_by(ActorKey::NODE);
-                prop_assert_eq!(load.messages, outbox.unsettled().0);
+                prop_assert_eq!(send_queue.counters().accepted, offered);
+                prop_assert_eq!(sum(send_queue.counters()), offered);
+                let load = send_queue.unsettled_by(ActorKey::NODE);
+                prop_assert_eq!(load.messages, send_queue.unsettled().0);
             }
         }
     }

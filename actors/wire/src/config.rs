@@ -29,10 +29,10 @@ pub const TYPES_MAX: usize = 65_535;
 /// What may be said in a frame besides its body: header and all extensions. Specified.
 pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 
-/// The bounds of a node, with their defaults.
+/// The settings of a node: bounds and times, with their defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct NodeConfig {
     /// Bytes of one encoded message. Default 16 MiB, at most 64 MiB.
     pub message_bytes_max: u32,
     /// Bytes of memory that one message may take when it is decoded, as its types have it: lists as long as they claim to be,
@@ -59,34 +59,34 @@ pub struct Limits {
     /// Monitors that one node holds on another's actors. Default 262,144.
     pub monitors_max: usize,
     /// How long a connection may take to introduce itself, from its first moment on. Default 5 s.
-    pub handshake: Duration,
+    pub handshake_timeout: Duration,
     /// Connections that have not introduced themselves yet; of more the oldest goes. Default 256.
     pub half_open_max: usize,
     /// Nodes that are remembered. Of more those that are down are forgotten; if none is, others are refused. Default 10,000.
     pub peers_max: usize,
     /// After so much silence the other side is asked whether it is there. Default 1 s.
-    pub heartbeat: Duration,
+    pub keep_alive_interval: Duration,
     /// After so much silence the connection is given up. Default 4 s.
-    pub silence_max: Duration,
+    pub max_idle_timeout: Duration,
     /// A node that cannot be reached for so long is down. Default 10 s.
-    pub grace: Duration,
+    pub down_after: Duration,
     /// How long a node that cannot be dialled, because it does not listen, may take to connect again after its side ended the
     /// connection without a word, as the kernel does for a process that has died. Then it is down; zero: at once, as in
     /// Erlang. Default 250 ms.
-    pub return_wait: Duration,
+    pub return_timeout: Duration,
     /// How long what was taken may go unacknowledged. Default 5 ms.
     pub ack_delay: Duration,
     /// The shortest pause before a second attempt to connect. Default 4 ms: a process that dies may accept for so long.
-    pub redial_min: Duration,
-    /// The longest pause between attempts to connect. Default 400 ms: with `redial_wait`, nodes are together again within a
+    pub reconnect_min: Duration,
+    /// The longest pause between attempts to connect. Default 400 ms: with `connect_timeout`, nodes are together again within a
     /// second after the way between them is open.
-    pub redial_max: Duration,
+    pub reconnect_max: Duration,
     /// How long an attempt to reach a node again waits for an answer; must be longer than the round trip. A kernel repeats a
     /// request that got lost after 1, 3, 7 s; asking anew is quicker. Default 500 ms.
-    pub redial_wait: Duration,
+    pub connect_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 * 1024 * 1024,
@@ -97,17 +97,17 @@ impl Default for Limits {
             control_bytes_max: 128 * 1024 * 1024,
             asks_max: 1_048_576,
             monitors_max: 262_144,
-            handshake: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
             half_open_max: 256,
             peers_max: 10_000,
-            heartbeat: Duration::from_secs(1),
-            silence_max: Duration::from_secs(4),
-            grace: Duration::from_secs(10),
-            return_wait: Duration::from_millis(250),
+            keep_alive_interval: Duration::from_secs(1),
+            max_idle_timeout: Duration::from_secs(4),
+            down_after: Duration::from_secs(10),
+            return_timeout: Duration::from_millis(250),
             ack_delay: Duration::from_millis(5),
-            redial_min: Duration::from_millis(4),
-            redial_max: Duration::from_millis(400),
-            redial_wait: Duration::from_millis(500),
+            reconnect_min: Duration::from_millis(4),
+            reconnect_max: Duration::from_millis(400),
+            connect_timeout: Duration::from_millis(500),
         }
     }
 }
@@ -115,12 +115,12 @@ impl Default for Limits {
 /// The codec's own ceiling for one message.
 pub const MESSAGE_BYTES_CEILING: u32 = 64 * 1024 * 1024;
 
-impl Limits {
+impl NodeConfig {
     /// Checks that the bounds make sense together.
     ///
     /// # Errors
-    /// [`LimitError`] names the first one that does not.
-    pub fn check(&self) -> Result<(), LimitError> {
+    /// [`ConfigError`] names the first one that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let rules = [
             ("message_bytes_max must be 1 to 64 MiB", (1..=MESSAGE_BYTES_CEILING).contains(&self.message_bytes_max)),
             ("unsettled_bytes_max must be at least 1,024", self.unsettled_bytes_max >= 1024),
@@ -141,14 +141,17 @@ impl Limits {
             ("asks_max must be at least 1", self.asks_max >= 1),
             ("half_open_max must be at least 1", self.half_open_max >= 1),
             ("peers_max must be at least 1", self.peers_max >= 1),
-            ("handshake must not be zero", !self.handshake.is_zero()),
-            ("heartbeat must not be zero", !self.heartbeat.is_zero()),
-            ("silence_max must be longer than heartbeat", self.silence_max > self.heartbeat),
-            ("redial_min must not be zero", !self.redial_min.is_zero()),
-            ("redial_wait must not be zero", !self.redial_wait.is_zero()),
-            ("redial_max must not be shorter than redial_min", self.redial_max >= self.redial_min),
+            ("handshake_timeout must not be zero", !self.handshake_timeout.is_zero()),
+            ("keep_alive_interval must not be zero", !self.keep_alive_interval.is_zero()),
+            (
+                "max_idle_timeout must be longer than keep_alive_interval",
+                self.max_idle_timeout > self.keep_alive_interval,
+            ),
+            ("reconnect_min must not be zero", !self.reconnect_min.is_zero()),
+            ("connect_timeout must not be zero", !self.connect_timeout.is_zero()),
+            ("reconnect_max must not be shorter than reconnect_min", self.reconnect_max >= self.reconnect_min),
         ];
-        rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(LimitError(rule)))
+        rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(ConfigError(rule)))
     }
 
     /// Bytes of replies that may wait before no more asks are begun.
@@ -164,15 +167,15 @@ impl Limits {
 
 /// A bound that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitError(&'static str);
+pub struct ConfigError(&'static str);
 
-impl fmt::Display for LimitError {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
-impl std::error::Error for LimitError {}
+impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {
@@ -180,19 +183,19 @@ mod tests {
 
     #[test]
     fn defaults_pass_their_own_check() {
-        assert_eq!(Limits::default().check(), Ok(()));
+        assert_eq!(NodeConfig::default().check(), Ok(()));
     }
 
     #[test]
     fn bounds_that_contradict_each_other_are_named() {
-        let limits = Limits { silence_max: Duration::from_millis(1), ..Limits::default() };
-        assert_eq!(limits.check().unwrap_err().to_string(), "silence_max must be longer than heartbeat");
-        let limits = Limits { message_bytes_max: 32 * 1024 * 1024 + 1, ..Limits::default() };
+        let config = NodeConfig { max_idle_timeout: Duration::from_millis(1), ..NodeConfig::default() };
+        assert_eq!(config.check().unwrap_err().to_string(), "max_idle_timeout must be longer than keep_alive_interval");
+        let config = NodeConfig { message_bytes_max: 32 * 1024 * 1024 + 1, ..NodeConfig::default() };
         assert_eq!(
-            limits.check().unwrap_err().to_string(),
+            config.check().unwrap_err().to_string(),
             "control_bytes_max must be at least four times message_bytes_max"
         );
-        let limits = Limits { message_bytes_max: MESSAGE_BYTES_CEILING + 1, ..Limits::default() };
-        assert!(limits.check().is_err());
+        let config = NodeConfig { message_bytes_max: MESSAGE_BYTES_CEILING + 1, ..NodeConfig::default() };
+        assert!(config.check().is_err());
     }
 }

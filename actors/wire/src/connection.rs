@@ -1,11 +1,11 @@
 //! One connection as its session sees it: what was heard, what is to be acknowledged, how it ends. Nothing of it outlives it.
 
-use crate::body::{Ack, Farewell, Heartbeat, write_held};
-use crate::code::Refused;
-use crate::frame::{Header, Kind};
+use crate::body::{Ack, GoAwayBody, Heartbeat, write_held};
+use crate::code::RejectReason;
+use crate::config::{HELD_PER_FRAME_MAX, NodeConfig};
+use crate::frame::{FrameKind, Header};
 use crate::handshake::write_all_types;
 use crate::ids::ActorKey;
-use crate::limits::{HELD_PER_FRAME_MAX, Limits};
 use crate::loads::{Load, Told};
 use crate::types::TypeInfo;
 use bytes::BytesMut;
@@ -18,18 +18,18 @@ const PROGRESS_BYTES: usize = 4096;
 
 /// What belongs to one connection, and ends with it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ConnectionState {
     pub(crate) epoch: u64,
     pub(crate) bytes_max: u32,
     /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
-    pub(crate) heard: Duration,
+    pub(crate) last_frame_at: Duration,
     /// A whole frame, or a part of one.
-    pub(crate) alive: Duration,
+    pub(crate) last_progress_at: Duration,
     /// Bytes there were of an unfinished frame then.
     pub(crate) partial_bytes: usize,
-    pub(crate) pinged: u64,
-    pub(crate) pinged_at: Duration,
-    pub(crate) pong: Option<Heartbeat>,
+    pub(crate) pings_sent: u64,
+    pub(crate) last_ping_at: Duration,
+    pub(crate) pending_pong: Option<Heartbeat>,
     /// What we have settled.
     pub(crate) ack: Ack,
     pub(crate) ack_told: Ack,
@@ -38,35 +38,35 @@ pub(crate) struct Link {
     pub(crate) held: Told,
     pub(crate) held_untold: BTreeSet<u64>,
     /// Of our types, those that the other side was told.
-    pub(crate) told: usize,
-    pub(crate) leaving: Leaving,
+    pub(crate) types_sent: usize,
+    pub(crate) closing: Closing,
 }
 
-impl Link {
+impl ConnectionState {
     pub(crate) fn new(epoch: u64, bytes_max: u32, told: usize, now: Duration) -> Self {
         Self {
             epoch,
             bytes_max,
-            heard: now,
-            alive: now,
+            last_frame_at: now,
+            last_progress_at: now,
             partial_bytes: 0,
-            pinged: 0,
-            pinged_at: now,
-            pong: None,
+            pings_sent: 0,
+            last_ping_at: now,
+            pending_pong: None,
             ack: Ack::default(),
             ack_told: Ack::default(),
             ack_since: None,
             held: Told::new(),
             held_untold: BTreeSet::new(),
-            told,
-            leaving: Leaving::No,
+            types_sent: told,
+            closing: Closing::No,
         }
     }
 
     /// So many bytes of an unfinished frame are there.
     pub(crate) fn hear_part(&mut self, bytes: usize, now: Duration) {
         if bytes >= self.partial_bytes + PROGRESS_BYTES {
-            (self.alive, self.partial_bytes) = (now, bytes);
+            (self.last_progress_at, self.partial_bytes) = (now, bytes);
         }
     }
 
@@ -90,70 +90,70 @@ impl Link {
         }
     }
 
-    /// A message was taken into a mailbox, or refused.
-    pub(crate) fn settle(&mut self, frame_bytes: u32, refused: Option<Refused>, now: Duration) {
+    /// A message was taken into a mailbox, or rejected.
+    pub(crate) fn settle(&mut self, frame_bytes: u32, rejected: Option<RejectReason>, now: Duration) {
         self.ack.settled += 1;
         self.ack.bytes += u64::from(frame_bytes);
-        if let Some(refused) = refused {
-            self.ack.refused[refused as usize] += 1;
+        if let Some(rejected) = rejected {
+            self.ack.rejected[rejected as usize] += 1;
         }
         self.ack_since.get_or_insert(now);
     }
 
     /// True if an acknowledgement cannot wait.
-    pub(crate) fn ack_is_due(&self, limits: &Limits, now: Duration) -> bool {
-        self.ack_since.is_some_and(|since| now >= since + limits.ack_delay)
-            || self.ack.bytes - self.ack_told.bytes >= limits.unsettled_bytes_max as u64 / 8
-            || self.ack.settled - self.ack_told.settled >= (limits.unsettled_max as u64).div_ceil(8)
+    pub(crate) fn ack_is_due(&self, config: &NodeConfig, now: Duration) -> bool {
+        self.ack_since.is_some_and(|since| now >= since + config.ack_delay)
+            || self.ack.bytes - self.ack_told.bytes >= config.unsettled_bytes_max as u64 / 8
+            || self.ack.settled - self.ack_told.settled >= (config.unsettled_max as u64).div_ceil(8)
     }
 
     /// When the other side is to be asked for a sign of life.
-    pub(crate) fn ping_at(&self, limits: &Limits) -> Duration {
-        self.heard.max(self.pinged_at) + limits.heartbeat
+    pub(crate) fn ping_at(&self, config: &NodeConfig) -> Duration {
+        self.last_frame_at.max(self.last_ping_at) + config.keep_alive_interval
     }
 
     /// When there is something to say though nothing happened, or the connection must end.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Duration {
-        let ack = self.ack_since.map_or(Duration::MAX, |since| since + limits.ack_delay);
-        self.ping_at(limits).min(ack).min(self.alive + limits.silence_max)
+    pub(crate) fn deadline(&self, config: &NodeConfig) -> Duration {
+        let ack = self.ack_since.map_or(Duration::MAX, |since| since + config.ack_delay);
+        self.ping_at(config).min(ack).min(self.last_progress_at + config.max_idle_timeout)
     }
 
     /// Writes what this connection has to say besides what the session sends.
     pub(crate) fn write(&mut self, own_types: &[TypeInfo], ping_is_due: bool, now: Duration, out: &mut BytesMut) {
         let mut body = Vec::new();
-        let new_types = own_types.get(self.told..).unwrap_or_default();
+        let new_types = own_types.get(self.types_sent..).unwrap_or_default();
         if !new_types.is_empty() {
-            write_all_types(self.told, new_types, out);
-            self.told = own_types.len();
+            write_all_types(self.types_sent, new_types, out);
+            self.types_sent = own_types.len();
         }
         if self.ack_since.take().is_some() {
             self.write_held(out);
             body.reserve(Ack::BYTES);
             self.ack.write(&mut body);
-            Header::new(Kind::Ack).write(&body, out);
+            Header::new(FrameKind::Ack).write(&body, out);
             self.ack_told = self.ack;
         }
-        if let Some(beat) = self.pong.take() {
+        if let Some(beat) = self.pending_pong.take() {
             body.clear();
             beat.write(&mut body);
-            Header::new(Kind::Pong).write(&body, out);
+            Header::new(FrameKind::Pong).write(&body, out);
         }
         if ping_is_due {
-            self.pinged += 1;
-            self.pinged_at = now;
+            self.pings_sent += 1;
+            self.last_ping_at = now;
             body.clear();
-            Heartbeat { time_ns: now.as_nanos() as u64, number: self.pinged }.write(&mut body);
-            Header::new(Kind::Ping).write(&body, out);
+            Heartbeat { time_ns: now.as_nanos() as u64, number: self.pings_sent }.write(&mut body);
+            Header::new(FrameKind::Ping).write(&body, out);
         }
     }
 
     /// Writes the goodbye, if this side leaves.
     pub(crate) fn write_goodbye(&mut self, out: &mut BytesMut) {
-        if let Leaving::Behind(_, farewell) = &self.leaving {
+        if let Closing::Behind(_, farewell) = &self.closing {
             let mut body = Vec::new();
             farewell.write(&mut body);
-            Header::new(Kind::GoAway).write(&body, out);
-            self.leaving = Leaving::Said;
+            Header::new(FrameKind::GoAway).write(&body, out);
+            self.closing = Closing::Said;
         }
     }
 
@@ -167,21 +167,21 @@ impl Link {
         for part in held.chunks(HELD_PER_FRAME_MAX) {
             let mut body = Vec::new();
             write_held(part, &mut body);
-            Header::new(Kind::Held).write(&body, out);
+            Header::new(FrameKind::Held).write(&body, out);
         }
     }
 }
 
 /// How far this side is with its goodbye.
 #[derive(Debug)]
-pub(crate) enum Leaving {
+pub(crate) enum Closing {
     No,
     /// It follows the segments before this number.
-    Behind(u64, Farewell),
+    Behind(u64, GoAwayBody),
     Said,
 }
 
-impl Leaving {
+impl Closing {
     /// Segments from this number on wait for another connection.
     pub(crate) fn end(&self) -> u64 {
         match self {

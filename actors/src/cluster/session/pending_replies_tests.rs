@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::cluster::events::DownReason;
-use crate::cluster::peer::tests::{in_runtime, other, question};
 use crate::cluster::remote::RemoteActor;
+use crate::cluster::session::peer::tests::{in_runtime, other, question};
 use crate::protocol::scope;
 use crate::refs::actor_ref::Repr;
 use crate::refs::remote::Remote;
@@ -18,8 +18,8 @@ const REPLY_BYTES: usize = 16 + 8 + 1;
 
 type Reply = Result<Vec<u8>, AskError>;
 
-fn owe(core: &Arc<Core>, peer: &Arc<Peer>, id: u32, reply: impl Future<Output = Reply> + Send + 'static) {
-    peer.owe(core, question(id), None, Box::pin(reply));
+fn owe(node: &Arc<NodeState>, peer: &Arc<Peer>, id: u32, reply: impl Future<Output = Reply> + Send + 'static) {
+    peer.add_pending_reply(node, question(id), None, Box::pin(reply));
 }
 
 /// A reply that comes later.
@@ -44,20 +44,20 @@ fn never() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
 
 /// Bytes that wait for the other node, and replies that are not ready.
 fn waiting(peer: &Peer) -> (usize, usize) {
-    (peer.on_session(|session| session.waiting_bytes()), peer.owed_count())
+    (peer.with_session(|session| session.waiting_bytes()), peer.pending_reply_count())
 }
 
 /// Whether the writer was woken since the last time.
 async fn is_woken(peer: &Peer) -> bool {
-    let mut woken = pin!(peer.output.notified());
+    let mut woken = pin!(peer.write_ready.notified());
     poll_fn(|cx| Poll::Ready(woken.as_mut().poll(cx).is_ready())).await
 }
 
 #[test]
 fn reply_that_is_ready_waits_for_nobody() {
     in_runtime(async {
-        let (core, peer) = other();
-        owe(&core, &peer, 1, async { Ok(vec![1]) });
+        let (node, peer) = other();
+        owe(&node, &peer, 1, async { Ok(vec![1]) });
         assert_eq!(waiting(&peer), (REPLY_BYTES, 0));
     });
 }
@@ -65,12 +65,12 @@ fn reply_that_is_ready_waits_for_nobody() {
 #[test]
 fn replies_that_become_ready_together_wake_the_writer_once() {
     in_runtime(async {
-        let (core, peer) = other();
+        let (node, peer) = other();
         let (senders, replies): (Vec<_>, Vec<_>) = (0..3).map(|_| later()).unzip();
         for (id, reply) in (0..).zip(replies) {
-            owe(&core, &peer, id, reply);
+            owe(&node, &peer, id, reply);
         }
-        peer.pay(&core);
+        peer.flush_replies(&node);
         assert_eq!((waiting(&peer), is_woken(&peer).await), ((0, 3), false));
 
         let mut senders = senders.into_iter();
@@ -79,11 +79,11 @@ fn replies_that_become_ready_together_wake_the_writer_once() {
         assert!(is_woken(&peer).await);
         ready();
         assert!(!is_woken(&peer).await, "the writer knows that it has to look");
-        peer.pay(&core);
+        peer.flush_replies(&node);
         assert_eq!(waiting(&peer), (2 * REPLY_BYTES, 1));
         ready();
         assert!(is_woken(&peer).await);
-        peer.pay(&core);
+        peer.flush_replies(&node);
         assert_eq!(waiting(&peer), (3 * REPLY_BYTES, 0));
     });
 }
@@ -91,19 +91,19 @@ fn replies_that_become_ready_together_wake_the_writer_once() {
 #[test]
 fn reply_that_becomes_ready_while_it_is_looked_at_is_looked_at_again() {
     in_runtime(async {
-        let (core, peer) = other();
-        let (node, writer, mut is_ready) = (core.clone(), peer.clone(), false);
+        let (node, peer) = other();
+        let (own, writer, mut is_ready) = (node.clone(), peer.clone(), false);
         let reply = poll_fn(move |cx| {
             if std::mem::replace(&mut is_ready, true) {
                 return Poll::Ready(Ok(vec![1]));
             }
             cx.waker().wake_by_ref();
             // The writer was quick: the reply is not in the list yet.
-            writer.pay(&node);
+            writer.flush_replies(&own);
             Poll::Pending
         });
-        owe(&core, &peer, 1, reply);
-        peer.pay(&core);
+        owe(&node, &peer, 1, reply);
+        peer.flush_replies(&node);
         assert_eq!(waiting(&peer), (REPLY_BYTES, 0));
     });
 }
@@ -111,22 +111,22 @@ fn reply_that_becomes_ready_while_it_is_looked_at_is_looked_at_again() {
 #[test]
 fn reply_that_nobody_waits_for_any_more_is_dropped() {
     in_runtime(async {
-        let (core, peer) = other();
+        let (node, peer) = other();
         let (first, reply) = never();
-        owe(&core, &peer, 1, reply);
+        owe(&node, &peer, 1, reply);
         assert!(!first.is_closed());
         let (second, reply) = never();
-        owe(&core, &peer, 1, reply);
+        owe(&node, &peer, 1, reply);
         assert!(first.is_closed() && !second.is_closed(), "a number that is used again stands for the latter ask");
-        assert!(peer.forgive(question(1)) && !peer.forgive(question(1)));
+        assert!(peer.cancel_reply(question(1)) && !peer.cancel_reply(question(1)));
         assert!(second.is_closed());
 
         let (waits, reply) = never();
-        owe(&core, &peer, 2, reply);
-        peer.down(DownReason::Left);
+        owe(&node, &peer, 2, reply);
+        peer.mark_down(DownReason::Left);
         assert!(waits.is_closed());
         let (late, reply) = never();
-        owe(&core, &peer, 3, reply);
+        owe(&node, &peer, 3, reply);
         assert!(late.is_closed());
         assert_eq!(waiting(&peer), (0, 0));
     });
@@ -141,8 +141,8 @@ fn reply_that_panics_is_an_error_whatever_it_panics_with() {
         }
     }
     in_runtime(async {
-        let (core, peer) = other();
-        owe(&core, &peer, 1, async { panic_any(Bomb) });
+        let (node, peer) = other();
+        owe(&node, &peer, 1, async { panic_any(Bomb) });
         // The code of the error, and no text.
         let (bytes, owed) = waiting(&peer);
         assert!(bytes > REPLY_BYTES - 1 && owed == 0, "{bytes}, {owed}");
@@ -152,18 +152,18 @@ fn reply_that_panics_is_an_error_whatever_it_panics_with() {
 #[test]
 fn third_node_that_a_reply_mentions_is_introduced_before_it() {
     in_runtime(async {
-        let (core, peer) = other();
-        let node = Introduction { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
+        let (node, peer) = other();
+        let introduction = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
         let third: Arc<dyn Remote> =
-            Arc::new(RemoteActor::new(Peer::new(&core, node, &[]), ActorKey { slot: 1, generation: 1 }, 7));
+            Arc::new(RemoteActor::new(Peer::new(&node, introduction, &[]), ActorKey { slot: 1, generation: 1 }, 7));
         let mentions = |third: Arc<dyn Remote>| async move {
             scope::export(&Repr::Remote(third)).map_err(|error| AskError::Encode(error.into()))?;
             Ok(vec![1])
         };
-        owe(&core, &peer, 1, mentions(third.clone()));
+        owe(&node, &peer, 1, mentions(third.clone()));
         let (introduced, _) = waiting(&peer);
         assert!(introduced > REPLY_BYTES + 16, "{introduced}");
-        owe(&core, &peer, 2, mentions(third));
+        owe(&node, &peer, 2, mentions(third));
         assert_eq!(waiting(&peer), (introduced + REPLY_BYTES, 0), "once is enough");
     });
 }

@@ -1,0 +1,197 @@
+//! The handshake: who the other side is, whether it is let in, and what is said to it otherwise.
+
+use super::ConnectError;
+use crate::cluster::session::connection::{self, Connection};
+use crate::cluster::session::peer::Peer;
+use crate::cluster::state::{Admission, NodeState};
+use bytes::BytesMut;
+use posse_core::event;
+use posse_core::time::timeout;
+use posse_net::TcpStream;
+use posse_net::io::AsyncWriteExt;
+use posse_wire::{AwaitHello, AwaitReady, CloseReason, Established, HandshakeError, HelloReceived, NodeId, Role};
+use std::io;
+use std::sync::Arc;
+
+/// Bytes that may arrive before a node has introduced itself.
+const GREETING_BYTES: usize = 4096;
+
+/// Frees the peer for another attempt unless the handshake succeeds.
+struct HandshakeGuard(Option<Arc<Peer>>, Role);
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        if let Some(peer) = self.0.take() {
+            peer.handshake_failed(self.1 == Role::Acceptor);
+        }
+    }
+}
+
+/// `is_chosen`: the program wants to talk to whoever is there.
+pub(super) async fn handshake(
+    node: &Arc<NodeState>,
+    mut stream: TcpStream,
+    role: Role,
+    is_chosen: bool,
+) -> Result<Arc<Peer>, ConnectError> {
+    stream.set_nodelay(true)?;
+    let mut input = BytesMut::with_capacity(GREETING_BYTES);
+    let own = node.hello();
+    let me = own.node();
+    let (greeting, hello) = AwaitHello::new(role, own);
+    stream.write_all(&hello).await?;
+
+    let introduced = read_hello(&greeting, &mut stream, &mut input).await?;
+    let address = introduced.peer().address.clone();
+    let peer = loop {
+        match node.admit(introduced.peer(), role == Role::Acceptor) {
+            Admission::Accept(peer) => break peer,
+            Admission::Wait(peer) => peer.wait_for(|peer| !peer.is_accepting()).await,
+            Admission::Reject(code, detail, text) => {
+                refuse(introduced, &mut stream, &mut input, (code, detail, text)).await?;
+                return Err(ConnectError::Refused(code, text));
+            }
+            Admission::Down(peer, weight) => {
+                let close_frame = (CloseReason::Quarantined, weight, "");
+                let theirs = refuse(introduced, &mut stream, &mut input, close_frame).await?;
+                return Err(resolve_quarantine(node, me, &peer, weight, theirs));
+            }
+        }
+    };
+
+    let mut guard = HandshakeGuard(Some(peer.clone()), role);
+    let connected = match exchange_ready(node, introduced, &mut stream, &mut input).await {
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
+            say_refused("the other node", peer.name(), code, &text);
+            let renewed = match code {
+                CloseReason::Stale => node.on_stale(me.incarnation, detail),
+                CloseReason::Quarantined => node.on_quarantined(me.incarnation, &peer, is_chosen),
+                _ => false,
+            };
+            let rejected = HandshakeError::Rejected { code, detail, text };
+            return Err(if renewed { ConnectError::Renewed } else { rejected.into() });
+        }
+        agreed => agreed?,
+    };
+    if !node.meet(&peer, &address, me.incarnation) {
+        return Err(ConnectError::Renewed);
+    }
+    guard.0 = None;
+    peer.set_connection(Connection { stream, input, connected });
+    peer.start();
+    node.connected.notify_waiters();
+    Ok(peer)
+}
+
+/// Says why there will be no connection. Returns why the other side refuses it, if it does.
+async fn refuse(
+    introduced: HelloReceived,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    (code, detail, text): (CloseReason, u64, &'static str),
+) -> Result<Option<(CloseReason, u64)>, ConnectError> {
+    say_refused("this node", &introduced.peer().name, code, text);
+    let (mut agreeing, close_frame) = introduced.reject(code, detail, text);
+    stream.write_all(&close_frame).await?;
+    stream.shutdown().await?;
+    // Until it has closed it may not have read them, and not acted upon them.
+    let closing = async {
+        let theirs = read_rejection(&mut agreeing, stream, input).await;
+        connection::drain_until_eof(stream).await;
+        theirs
+    };
+    Ok(timeout(connection::LINGER_TIME, closing).await.ok().flatten())
+}
+
+/// Connections that meet each other are everyday; whoever is refused for another reason stays out.
+fn say_refused(who: &str, name: &str, code: CloseReason, text: &str) {
+    match code {
+        CloseReason::Simultaneous | CloseReason::AlreadyConnected => event!(
+            DEBUG, "posse::node", "a handshake was refused",
+            node.name = %name, by = %who, reason = %code, detail = %text,
+        ),
+        _ => event!(
+            WARN, "posse::node", "a handshake was refused",
+            node.name = %name, by = %who, reason = %code, detail = %text,
+        ),
+    }
+}
+
+/// Why the other side refuses as well, if it does.
+async fn read_rejection(
+    agreeing: &mut AwaitReady,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Option<(CloseReason, u64)> {
+    loop {
+        match agreeing.read(input) {
+            Ok(None) => read_more(stream, input).await.ok()?,
+            Err(HandshakeError::Rejected { code, detail, .. }) => return Some((code, detail)),
+            Ok(Some(_)) | Err(_) => return None,
+        }
+    }
+}
+
+/// This node has declared the other one down. If the other has done the same, the one of the two that is connected to fewer
+/// nodes comes back as a new incarnation. What else the other has against this one is told.
+fn resolve_quarantine(
+    node: &NodeState,
+    me: NodeId,
+    peer: &Peer,
+    weight: u64,
+    theirs: Option<(CloseReason, u64)>,
+) -> ConnectError {
+    let Some((code, detail)) = theirs else { return ConnectError::Refused(CloseReason::Quarantined, "") };
+    let renewed = match code {
+        CloseReason::Quarantined if (weight, me) < (detail, peer.id()) => {
+            node.on_quarantined(me.incarnation, peer, false)
+        }
+        CloseReason::Quarantined => return ConnectError::Refused(code, ""),
+        CloseReason::Stale => node.on_stale(me.incarnation, detail),
+        _ => false,
+    };
+    if renewed { ConnectError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
+}
+
+async fn read_hello(
+    greeting: &AwaitHello,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Result<HelloReceived, ConnectError> {
+    loop {
+        match greeting.read(input) {
+            Ok(Some(introduced)) => return Ok(introduced),
+            Ok(None) => read_more(stream, input).await?,
+            Err(error) => {
+                if let Some(close_frame) = greeting.reject_frame(&error) {
+                    stream.write_all(&close_frame).await?;
+                }
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+async fn exchange_ready(
+    node: &NodeState,
+    introduced: HelloReceived,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Result<Established, ConnectError> {
+    let (mut agreeing, ready) = introduced.accept(&node.types());
+    stream.write_all(&ready).await?;
+    loop {
+        if let Some(connected) = agreeing.read(input)? {
+            return Ok(connected);
+        }
+        read_more(stream, input).await?;
+    }
+}
+
+async fn read_more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), ConnectError> {
+    input.reserve(GREETING_BYTES);
+    match stream.read_buf(input).await? {
+        0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),
+        _ => Ok(()),
+    }
+}

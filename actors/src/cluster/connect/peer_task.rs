@@ -1,0 +1,161 @@
+//! The life of a relation to one other node, as one task: connection after connection, until the node is down.
+
+use super::ConnectError;
+use super::dial::{connect_tcp, resolve_loopback};
+use super::handshake::handshake;
+use crate::cluster::events::DownReason;
+use crate::cluster::session::connection::{self, Connection, Disconnect};
+use crate::cluster::session::peer::Peer;
+use crate::cluster::state::NodeState;
+use crate::system::System;
+use posse_core::select;
+use posse_core::time::{Instant, timeout};
+use posse_net::TcpStream;
+use posse_wire::{CloseReason, HandshakeError, Role};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts the life of a relation: connection after connection, until the node is down.
+pub(crate) fn spawn_peer_task(node: Arc<NodeState>, peer: Arc<Peer>) {
+    System::of(&node.handle).audit.add_peer(&peer);
+    let handle = node.handle.clone();
+    let guard = MarkDownOnDrop(peer);
+    handle.spawn(async move {
+        let reason = peer_task(&node, &guard.0).await;
+        guard.0.mark_down(reason);
+    });
+}
+
+/// However a relation ends, also by the end of the runtime: then the node is down, and everybody who waits is told.
+struct MarkDownOnDrop(Arc<Peer>);
+
+impl Drop for MarkDownOnDrop {
+    fn drop(&mut self) {
+        self.0.mark_down(DownReason::Closed);
+    }
+}
+
+async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
+    let (mut patience, mut given_up) = (node.config.down_after, DownReason::Unreachable);
+    loop {
+        let connection = match reconnect(node, peer, patience).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return given_up,
+            Err(reason) => return reason,
+        };
+        let end = connection::run(node, peer, connection).await;
+        peer.on_disconnect();
+        (patience, given_up) = match end {
+            Disconnect::Down if node.closing.is_cancelled() => return DownReason::Closed,
+            Disconnect::Down => return DownReason::Left,
+            // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
+            // lives it has seen the same, and is on its way.
+            Disconnect::Closed if peer.address().is_empty() => {
+                (node.config.return_timeout.min(node.config.down_after), DownReason::Died)
+            }
+            Disconnect::Closed | Disconnect::Broken => (node.config.down_after, DownReason::Unreachable),
+        };
+    }
+}
+
+/// Dials, or is dialled, until there is a connection. `None` if it takes longer than `patience`, an error if the node is
+/// down.
+async fn reconnect(
+    node: &Arc<NodeState>,
+    peer: &Arc<Peer>,
+    patience: Duration,
+) -> Result<Option<Connection>, DownReason> {
+    let give_up = Instant::now() + patience;
+    let mut attempts = 0u32;
+    loop {
+        if let Some(connection) = peer.take_connection() {
+            return Ok(Some(connection));
+        }
+        if peer.is_down() || node.closing.is_cancelled() {
+            return Err(DownReason::Closed);
+        }
+        if Instant::now() >= give_up {
+            if !peer.is_accepting() {
+                return Ok(None);
+            }
+            // It is at the door; the handshake has a time of its own.
+            node.closing.run_until_cancelled(peer.wait_for(|peer| !peer.is_accepting())).await;
+            continue;
+        }
+        if let Some(failed) = attempts.checked_sub(1) {
+            let pause = node.reconnect_backoff().wait(failed, node.handle.random_u64());
+            let left = give_up.saturating_duration_since(Instant::now());
+            let rest = timeout(pause.min(left), peer.wait_connection());
+            node.closing.run_until_cancelled(rest).await;
+        }
+        attempts = attempts.saturating_add(1);
+
+        if peer.address().is_empty() {
+            continue;
+        }
+        // Whoever dials us meanwhile is not kept waiting.
+        select! {
+            biased;
+            () = node.closing.cancelled() => return Err(DownReason::Closed),
+            () = peer.wait_connection() => {}
+            reached = connect_again(node, peer) => match reconnect_once(node, peer, reached).await {
+                Attempt::Connected => {}
+                Attempt::Failed => peer.connect_failed(),
+                Attempt::Gone(reason) => return Err(reason),
+            },
+        }
+    }
+}
+
+enum Attempt {
+    Connected,
+    Failed,
+    /// Nobody is there, or another node. Of one that was never met this says nothing: it may be elsewhere.
+    Gone(DownReason),
+}
+
+/// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
+/// node may reach us.
+async fn connect_again(node: &NodeState, peer: &Peer) -> Result<TcpStream, ConnectError> {
+    let connecting = async {
+        let addresses = resolve_loopback(peer.address().as_str()).await?;
+        Ok(connect_tcp(&addresses).await?)
+    };
+    timeout(node.config.connect_timeout, connecting).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result<TcpStream, ConnectError>) -> Attempt {
+    let shaking = async {
+        let stream = reached?;
+        if !peer.try_start_connect() {
+            // The other node was quicker.
+            return Ok(None);
+        }
+        let shaking = handshake(node, stream, Role::Initiator, false);
+        timeout(node.config.handshake_timeout, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
+    };
+    let shaken = select! {
+        biased;
+        () = node.closing.cancelled() => return Attempt::Gone(DownReason::Closed),
+        shaken = shaking => shaken,
+    };
+    match shaken {
+        Ok(None) => Attempt::Connected,
+        Ok(Some(reached)) if reached.id() == peer.id() => Attempt::Connected,
+        Ok(_) => Attempt::Gone(DownReason::Gone),
+        Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Attempt::Gone(DownReason::Gone)
+        }
+        Err(ConnectError::Open(_)) => Attempt::Gone(DownReason::Gone),
+        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
+            CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
+            code => Attempt::Gone(DownReason::Refused(code)),
+        },
+        Err(ConnectError::Refused(code, _)) => match code {
+            CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
+            _ => Attempt::Gone(DownReason::Gone),
+        },
+        Err(_) => Attempt::Failed,
+    }
+}

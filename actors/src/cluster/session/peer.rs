@@ -1,0 +1,522 @@
+//! The relation to one other node: its session, who waits for room to send, and whether it is there.
+//!
+//! User code and wakers run after the locks: what a lock guards is taken out first and acted upon then.
+
+use super::connection::Connection;
+use super::pending_replies::PendingReplies;
+use super::reasons::down_code;
+use super::send_waiters::SendWaiters;
+use crate::cluster::connect::collision::{Collision, PeerPhase, resolve_collision};
+use crate::cluster::connect::peer_task;
+use crate::cluster::events::{DownReason, NodeEvent};
+use crate::cluster::state::NodeState;
+use crate::error::AskError;
+use crate::id::ExitReason;
+use crate::refs::target::Place;
+use crate::watch::monitor::{DownCallback, Monitors};
+use crate::watch::shared::ActorShared;
+use bytes::BytesMut;
+use posse_core::event;
+use posse_core::lock::Mutex;
+use posse_core::sync::wait_list::wake_in_rounds;
+use posse_core::sync::{CancellationToken, Notify, oneshot};
+use posse_wire::{ActorKey, CorrelationId, Counters, NodeId, NodeInfo, Resolution, Session, TypeInfo};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Who waits for an answer from the other node.
+pub(crate) enum Requester {
+    Ask(oneshot::Sender<Result<BytesMut, AskError>>),
+    /// With the number of the actor that is to be told, if it is one.
+    Monitor(DownCallback, Option<u64>),
+    /// Without an answer the node is down.
+    Resolve(oneshot::Sender<Option<Resolution>>),
+}
+
+impl Requester {
+    /// The node is down.
+    fn fail(self) {
+        // Who asked may have left meanwhile.
+        match self {
+            Self::Ask(asker) => drop(asker.send(Err(AskError::NodeDown))),
+            Self::Monitor(notify, _) => notify(&ExitReason::NodeDown),
+            Self::Resolve(asker) => drop(asker.send(None)),
+        }
+    }
+}
+
+/// Where the relation stands. Every change of it is followed by [`Peer::notify_changed`].
+struct Status {
+    /// Written by handshakes, which reserve the relation and release it, by the peer task when a connection ends, and by
+    /// [`Peer::mark_down`], after which it stays.
+    phase: PeerPhase,
+    /// Put here by the handshake that established it, taken by the peer task, which runs it.
+    connection: Option<Connection>,
+    /// Where it listens: as others say until it was met, then as it says itself. Empty if nowhere. Read to dial it.
+    address: String,
+    /// A handshake with it was completed, so it is who it says. Set once. One that was not met is dialled without being
+    /// reserved, and its end is no event.
+    is_met: bool,
+    /// There is a peer task. Set once, by the first who has something to send or a connection.
+    is_started: bool,
+    /// Set once, with the phase. Of those that are down the one that has been for longest is forgotten first.
+    down_since: Duration,
+}
+
+/// The relation to one other node. Held by the node's tables, by references to actors there and by its own tasks.
+pub(crate) struct Peer {
+    /// For those who are handed out by a shared borrow: the peer task and the callbacks of monitors.
+    me: Weak<Peer>,
+    /// Weak: references outlive the node, and answer `NodeDown` then.
+    node: Weak<NodeState>,
+    id: NodeId,
+    name: Arc<str>,
+    /// Which incarnation of this node the relation is with: what the other one says is meant for that one.
+    own: NodeId,
+    /// Frames to be written, requests without an answer. Written by senders, by the receiver (acknowledgements, answers) and
+    /// by the writer, which takes frames out. The innermost lock.
+    session: Mutex<Session<Requester>>,
+    status: Mutex<Status>,
+    /// Senders for whose message the session has no room. Who makes room wakes them: [`wake_senders`](Self::wake_senders).
+    senders: SendWaiters,
+    /// Asks of the other node that our actors work on. Filled by the receiver, emptied by the writer; down empties it.
+    pub(crate) pending_replies: PendingReplies,
+    /// Monitors of the other node on our actors. An entry goes when the actor ends, with UNWATCH, and with the connection.
+    remote_monitors: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
+    /// There is something to write, or the connection is to end. The writer waits for it, and nobody else.
+    pub(crate) write_ready: Notify,
+    /// Asks of the other node wait until replies were read. Written by the reader before it sleeps, read by the writer.
+    /// Partner of the load in [`let_asks_begin`](Self::let_asks_begin): the store in `Reader::reset_timer`.
+    pub(crate) asks_wait: AtomicBool,
+    /// More of them may be begun. The reader waits for it while `asks_wait`, the writer notifies.
+    pub(crate) asks_may_begin: Notify,
+    /// Its last long frame came too slowly. Written and read by its connection alone; it outlives that.
+    pub(crate) was_slow: AtomicBool,
+    /// The status has changed. [`wait_for`](Self::wait_for) looks again.
+    changed: Notify,
+    /// The node is down, or this one closes: its connection ends. A child of the node's.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Peer {
+    /// A node that was not met yet.
+    pub(crate) fn new(node: &Arc<NodeState>, introduction: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
+        let session = Session::new(node.config.clone(), types);
+        let closing = node.closing.child_token();
+        let own = (Arc::downgrade(node), node.id());
+        Arc::new_cyclic(|me| Self::with(me.clone(), own, introduction, session, PeerPhase::Disconnected, closing))
+    }
+
+    /// A node of which nothing but its id is known, and that it is gone.
+    pub(crate) fn gone(node: Weak<NodeState>, id: NodeId) -> Self {
+        let mut session = Session::new(posse_wire::NodeConfig::default(), &[]);
+        session.terminate();
+        let introduction = NodeInfo { node: id, name: String::new(), address: String::new() };
+        Self::with(Weak::new(), (node, id), introduction, session, PeerPhase::Down, CancellationToken::new())
+    }
+
+    fn with(
+        me: Weak<Self>,
+        (node, own): (Weak<NodeState>, NodeId),
+        introduction: NodeInfo,
+        session: Session<Requester>,
+        phase: PeerPhase,
+        closing: CancellationToken,
+    ) -> Self {
+        let NodeInfo { node: id, name, address } = introduction;
+        let status =
+            Status { phase, connection: None, address, is_met: false, is_started: false, down_since: Duration::ZERO };
+        Self {
+            me,
+            node,
+            id,
+            name: name.into(),
+            own,
+            session: Mutex::new(session),
+            status: Mutex::new(status),
+            senders: SendWaiters::default(),
+            pending_replies: PendingReplies::default(),
+            remote_monitors: Mutex::default(),
+            write_ready: Notify::new(),
+            asks_wait: AtomicBool::new(false),
+            was_slow: AtomicBool::new(false),
+            asks_may_begin: Notify::new(),
+            changed: Notify::new(),
+            closing,
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(crate) fn introduction(&self) -> NodeInfo {
+        NodeInfo { node: self.id, name: self.name.to_string(), address: self.address() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.status.lock().address.clone()
+    }
+
+    /// The other node was met, and says where it listens. False if it is down.
+    pub(crate) fn mark_met(&self, address: &str) -> bool {
+        let mut status = self.status.lock();
+        let lives = status.phase != PeerPhase::Down;
+        if lives {
+            status.is_met = true;
+            address.clone_into(&mut status.address);
+        }
+        lives
+    }
+
+    pub(crate) fn is_met(&self) -> bool {
+        self.status.lock().is_met
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.status.lock().is_started
+    }
+
+    pub(crate) fn down_since(&self) -> Duration {
+        self.status.lock().down_since
+    }
+
+    /// Sees to it that there is a connection, from now on until the node is down.
+    pub(crate) fn start(&self) {
+        let mut status = self.status.lock();
+        if status.is_started || status.phase == PeerPhase::Down {
+            return;
+        }
+        status.is_started = true;
+        drop(status);
+        match self.node().zip(self.me.upgrade()) {
+            Some((node, peer)) => peer_task::spawn_peer_task(node, peer),
+            None => self.mark_down(DownReason::Closed),
+        }
+    }
+
+    pub(crate) fn node(&self) -> Option<Arc<NodeState>> {
+        self.node.upgrade()
+    }
+
+    /// Which incarnation of this node the relation is with.
+    pub(crate) fn own(&self) -> NodeId {
+        self.own
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.session.lock().counters()
+    }
+
+    /// Works on the session, then wakes the writer if there is something new to write, and sees to it that there is a
+    /// connection if something waits for one. For everybody but the two tasks of a connection.
+    pub(crate) fn update_session<R>(&self, f: impl FnOnce(&mut Session<Requester>) -> R) -> R {
+        let mut session = self.session.lock();
+        let had_output = session.has_output();
+        let result = f(&mut session);
+        let wake = !had_output && session.has_output();
+        let is_wanted = !session.is_attached() && (session.has_pending_requests() || session.counters().unsettled > 0);
+        drop(session);
+        if wake {
+            self.write_ready.notify_one();
+        }
+        if is_wanted {
+            self.start();
+        }
+        result
+    }
+
+    /// Works on the session and wakes nobody. For the reader and the writer of its connection, who look by themselves.
+    pub(crate) fn with_session<R>(&self, f: impl FnOnce(&mut Session<Requester>) -> R) -> R {
+        f(&mut self.session.lock())
+    }
+
+    /// Returns true unless others wait for room for an actor before this sender.
+    #[inline]
+    pub(crate) fn may_send(&self, place: &Place, to: ActorKey) -> bool {
+        self.senders.is_next(place, to)
+    }
+
+    /// Waits in line until a message would not be refused for want of room. The place is kept until it has been sent.
+    pub(crate) fn poll_reserve(&self, place: &mut Place, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
+        // Looked at after joining the line: whoever makes room looks at the line afterwards.
+        if self.senders.join(place, to, cx) && self.session.lock().has_room(to) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    pub(crate) fn cancel_reserve(&self, place: &mut Place, to: ActorKey) {
+        if self.senders.leave(place, to) && self.session.lock().has_room(to) {
+            self.senders.wake_first(to);
+        }
+    }
+
+    /// There may be room: wakes the first of those who wait for each actor for whom there is.
+    pub(crate) fn wake_senders(&self) {
+        if self.senders.is_empty() {
+            return;
+        }
+        let mut after = None;
+        wake_in_rounds(|woken| {
+            let session = self.session.lock();
+            after = self.senders.take_ready(after, woken, |to| session.has_room(to));
+            after.is_some()
+        });
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.status.lock().phase == PeerPhase::Down
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.status.lock().phase == PeerPhase::Connected
+    }
+
+    /// Waits until something is so that goes with the phase.
+    pub(crate) async fn wait_for(&self, is_so: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if is_so(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// A handshake is going on.
+    pub(crate) fn is_in_handshake(&self) -> bool {
+        matches!(self.status.lock().phase, PeerPhase::HandshakeIn | PeerPhase::HandshakeOut)
+    }
+
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.status.lock().phase == PeerPhase::HandshakeIn
+    }
+
+    /// Reserves the relation for dialling. False if there is a connection, or one is being made.
+    pub(crate) fn try_start_connect(&self) -> bool {
+        let mut status = self.status.lock();
+        let is_disconnected = status.phase == PeerPhase::Disconnected;
+        // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
+        if is_disconnected && status.is_met {
+            status.phase = PeerPhase::Connecting;
+        }
+        is_disconnected
+    }
+
+    /// Decides about a connection whose other side has introduced itself, and reserves the relation for it if it may go on.
+    /// `inbound`: the other node connected to us.
+    pub(crate) fn admit(&self, inbound: bool, we_are_smaller: bool) -> Collision {
+        let mut status = self.status.lock();
+        let decision = resolve_collision(status.phase, inbound, we_are_smaller);
+        if decision == Collision::Accept {
+            status.phase = if inbound { PeerPhase::HandshakeIn } else { PeerPhase::HandshakeOut };
+        }
+        decision
+    }
+
+    /// The handshake for which the relation was reserved did not come to its end.
+    pub(crate) fn handshake_failed(&self, accepted: bool) {
+        self.release(if accepted { PeerPhase::HandshakeIn } else { PeerPhase::HandshakeOut });
+    }
+
+    /// Dialling did not lead to anybody who introduced itself as this node.
+    pub(crate) fn connect_failed(&self) {
+        self.release(PeerPhase::Connecting);
+    }
+
+    fn release(&self, reserved: PeerPhase) {
+        let mut status = self.status.lock();
+        if status.phase == reserved {
+            status.phase = PeerPhase::Disconnected;
+        }
+        drop(status);
+        self.notify_changed();
+    }
+
+    /// Tells those who wait for this node, or for any, to look at it again.
+    fn notify_changed(&self) {
+        self.changed.notify_waiters();
+        if let Some(node) = self.node() {
+            node.peers_changed.notify_waiters();
+        }
+    }
+
+    /// A connection was established, or is no use any more: the node is down.
+    pub(crate) fn set_connection(&self, connection: Connection) {
+        let mut status = self.status.lock();
+        let is_down = status.phase == PeerPhase::Down;
+        if !is_down {
+            status.phase = PeerPhase::Connected;
+            status.connection = Some(connection);
+        }
+        drop(status);
+        if !is_down {
+            self.emit(NodeEvent::Connected { node: self.id, name: self.shared_name() });
+        }
+        self.notify_changed();
+    }
+
+    fn emit(&self, event: NodeEvent) {
+        if let Some(node) = self.node() {
+            node.events.push(event);
+        }
+    }
+
+    pub(crate) fn has_connection(&self) -> bool {
+        self.status.lock().connection.is_some()
+    }
+
+    /// Waits until a connection is offered, or the node is down. It looks at what is so, so nothing that was over long ago
+    /// ends the wait.
+    pub(crate) async fn wait_connection(&self) {
+        self.wait_for(|peer| peer.has_connection() || peer.is_down()).await;
+    }
+
+    pub(crate) fn take_connection(&self) -> Option<Connection> {
+        self.status.lock().connection.take()
+    }
+
+    /// The connection is gone.
+    pub(crate) fn on_disconnect(&self) {
+        let mut status = self.status.lock();
+        let was_connected = status.phase == PeerPhase::Connected;
+        if was_connected {
+            status.phase = PeerPhase::Disconnected;
+        }
+        drop(status);
+        let lost = self.with_session(|session| {
+            let before = session.counters().lost;
+            session.detach();
+            session.counters().lost - before
+        });
+        self.clear_remote_monitors();
+        if was_connected {
+            event!(INFO, "posse::node", "disconnected", node.id = %self.id, node.name = %self.name(); lost = lost);
+            self.emit(NodeEvent::Disconnected { node: self.id, name: self.shared_name(), lost });
+        }
+        self.notify_changed();
+    }
+
+    /// Says that the other node monitors one of our actors. It is told once.
+    pub(crate) fn add_remote_monitor(self: &Arc<Self>, id: CorrelationId, shared: &ActorShared) {
+        let peer = Arc::downgrade(self);
+        let monitors = shared.monitors.clone();
+        let key = monitors.add(Box::new(move |reason| {
+            let Some(peer) = peer.upgrade() else { return };
+            peer.remote_monitors.lock().remove(&id);
+            peer.send_down(id, reason);
+        }));
+        if shared.ended().is_none() {
+            let former = self.remote_monitors.lock().insert(id, (monitors, key));
+            if let Some((monitors, key)) = former {
+                monitors.remove(key);
+            }
+            // It may have ended in between, and was looked for in the list before it was there.
+            if shared.ended().is_some() {
+                self.remote_monitors.lock().remove(&id);
+            }
+        }
+    }
+
+    fn send_down(&self, id: CorrelationId, reason: &ExitReason) {
+        let (code, text) = down_code(reason);
+        self.update_session(|session| session.down(id, code, text));
+    }
+
+    pub(crate) fn remote_monitor_count(&self) -> usize {
+        self.remote_monitors.lock().len()
+    }
+
+    pub(crate) fn remove_remote_monitor(&self, id: CorrelationId) {
+        let watcher = self.remote_monitors.lock().remove(&id);
+        if let Some((monitors, key)) = watcher {
+            monitors.remove(key);
+        }
+    }
+
+    /// After a reconnect the other node monitors anew.
+    fn clear_remote_monitors(&self) {
+        let remote_monitors = std::mem::take(&mut *self.remote_monitors.lock());
+        for (monitors, key) in remote_monitors.into_values() {
+            monitors.remove(key);
+        }
+    }
+
+    /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
+    pub(crate) fn mark_down(&self, reason: DownReason) {
+        let mut status = self.status.lock();
+        if status.phase == PeerPhase::Down {
+            return;
+        }
+        status.phase = PeerPhase::Down;
+        let (connection, is_met) = (status.connection.take(), status.is_met);
+        status.down_since = self.node().map_or(Duration::ZERO, |node| node.now());
+        drop(status);
+        drop(connection);
+        event!(INFO, "posse::node", "node down", node.id = %self.id, node.name = %self.name(), reason = %reason);
+
+        let answers = self.with_session(Session::terminate);
+        answers.into_iter().for_each(Requester::fail);
+        self.clear_remote_monitors();
+        self.cancel_replies();
+        self.wake_senders();
+        self.closing.cancel();
+        self.write_ready.notify_one();
+        if is_met {
+            self.emit(NodeEvent::Down { node: self.id, name: self.shared_name(), reason });
+        }
+        self.notify_changed();
+        if let Some(node) = self.node().filter(|_| is_met) {
+            node.is_told_down();
+        }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl crate::system::audit::Audited for Peer {
+    /// What is wrong with the sums of this relation, if anything.
+    fn audit(&self) -> Option<String> {
+        let node = self.node()?;
+        let log = crate::cluster::wire_log::WireLog::of(&node.handle);
+        let (counters, down) = (self.counters(), self.is_down());
+        if counters.unsettled > node.config.unsettled_max as u64 {
+            return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
+        }
+        let waiting = self.session.lock().waiting_bytes();
+        if waiting > node.config.control_bytes_max / 8 * 9 + node.config.message_bytes_max as usize {
+            return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
+        let left = (self.pending_reply_count(), self.remote_monitor_count(), waiting);
+        if down && left != (0, 0, 0) {
+            return Some(format!("{left:?} replies, monitors and bytes are left of {}, which is down", self.id()));
+        }
+        if !node.peers().iter().any(|peer| peer.is_connected()) && node.long_frames.is_taken() {
+            return Some("there are no connections, and not all room for long frames has come back".to_owned());
+        }
+        log.check(self.own, self.id(), &counters, down)
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,124 @@
+//! What a node makes of what it is told about itself, and of connections that say nothing.
+
+use super::*;
+use posse_core::runtime::Builder;
+use posse_core::task::yield_now;
+
+fn in_runtime(config: NodeConfig, test: impl AsyncFnOnce(Arc<NodeState>)) {
+    Builder::new_current_thread().build().unwrap().block_on(async {
+        let hello = Hello::new("c", "me", 5, "", &config).unwrap();
+        test(NodeState::new(Handle::current(), hello, config)).await;
+    });
+}
+
+fn peer(node: &Arc<NodeState>, name: &str) -> Arc<Peer> {
+    let introduction = NodeInfo { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
+    let peer = Peer::new(node, introduction, &[]);
+    node.nodes.lock().add(&peer);
+    peer
+}
+
+#[test]
+fn node_that_nobody_knows_takes_the_incarnation_after_the_last_one_seen() {
+    in_runtime(NodeConfig::default(), async |node| {
+        assert!(node.on_stale(5, 9));
+        assert_eq!(node.id().incarnation, 10);
+        // What an attempt is told that began before is of no use any more.
+        assert!(node.on_stale(5, 99));
+        assert_eq!(node.id().incarnation, 10);
+        assert!(node.on_stale(10, INCARNATION_MAX - 1));
+        assert_eq!(node.id().incarnation, INCARNATION_MAX);
+        assert!(!node.on_stale(INCARNATION_MAX, INCARNATION_MAX));
+    });
+}
+
+#[test]
+fn node_that_others_know_does_not_outdo_whoever_took_its_name() {
+    in_runtime(NodeConfig::default(), async |node| {
+        let other = peer(&node, "other");
+        assert!(node.meet(&other, "a:1", 5));
+        assert!(!node.on_stale(5, 9));
+        assert_eq!(node.id().incarnation, 5);
+        assert!(!other.is_down());
+    });
+}
+
+#[test]
+fn only_who_met_a_node_can_declare_it_down() {
+    in_runtime(NodeConfig::default(), async |node| {
+        let (other, liar) = (peer(&node, "other"), peer(&node, "liar"));
+        assert!(node.meet(&other, "a:1", 5));
+        assert!(!node.on_quarantined(5, &liar, false));
+        assert_eq!(node.id().incarnation, 5);
+        assert!(node.on_quarantined(5, &other, false));
+        let second = node.id().incarnation;
+        assert!(second > 5 && other.is_down());
+        assert!(node.peers().is_empty());
+        // The other attempts that were on their way know nothing of the one that it is now.
+        assert!(node.on_quarantined(5, &other, false));
+        assert_eq!(node.id().incarnation, second);
+        // Not again and again, for the sake of one that was never met.
+        let next = peer(&node, "next");
+        assert!(node.meet(&next, "a:1", second));
+        assert!(!node.on_quarantined(second, &liar, true));
+        assert_eq!(node.id().incarnation, second);
+    });
+}
+
+#[test]
+fn later_incarnation_replaces_the_former_when_it_is_met() {
+    in_runtime(NodeConfig::default(), async |node| {
+        let former = peer(&node, "other");
+        assert!(node.meet(&former, "a:1", 5));
+        let id = NodeId { incarnation: 2, ..former.id() };
+        let introduction = NodeInfo { node: id, name: "other".into(), address: String::new() };
+        let later = Peer::new(&node, introduction, &[]);
+        assert!(!former.is_down());
+        assert!(node.meet(&later, "a:1", 5));
+        assert!(former.is_down() && !later.is_down());
+        let early = peer(&node, "other");
+        assert!(!node.meet(&early, "a:1", 5));
+        assert!(node.peer(former.id()).is_down());
+        assert!(Arc::ptr_eq(&node.peer(id), &later));
+    });
+}
+
+#[test]
+fn of_connections_that_say_nothing_the_oldest_goes() {
+    let mut config = NodeConfig::default();
+    config.half_open_max = 2;
+    in_runtime(config, async |node| {
+        let pending: Vec<_> = (0..4).map(|_| node.handle.spawn(std::future::pending::<()>())).collect();
+        let mut left = Vec::new();
+        for task in &pending {
+            node.track_handshake(task.abort_handle());
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            left.push(pending.iter().filter(|task| !task.is_finished()).count());
+        }
+        assert_eq!(left, [4, 4, 3, 2]);
+        assert_eq!(pending.iter().map(|task| task.is_finished()).collect::<Vec<_>>(), [true, true, false, false]);
+        node.close();
+    });
+}
+
+#[test]
+fn node_that_was_down_for_longest_makes_place() {
+    let mut config = NodeConfig::default();
+    config.peers_max = 2;
+    in_runtime(config, async |node| {
+        let (first, second) = (peer(&node, "first"), peer(&node, "second"));
+        assert!(node.meet(&first, "", 5) && node.meet(&second, "", 5));
+        let hello = Hello::new("c", "third", 1, "", &NodeConfig::default()).unwrap();
+        assert!(matches!(node.admit(&hello, true), Admission::Reject(CloseReason::Overloaded, ..)));
+        second.mark_down(DownReason::Left);
+        let Admission::Accept(third) = node.admit(&hello, true) else { panic!("there is a place") };
+        // Nobody is forgotten for one that only said its name.
+        assert_eq!(node.peers().len(), 2);
+        assert!(node.peer(second.id()).is_down());
+        assert!(node.meet(&third, "", 5));
+        let names: Vec<_> = node.peers().iter().map(|peer| peer.name().to_owned()).collect();
+        assert!(names.contains(&"first".to_owned()) && names.contains(&"third".to_owned()), "{names:?}");
+    });
+}
