@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Counts the requests and the unsent data of one connection. It decides nothing but when a timer looks again, so no other memory hangs on
-/// the order in which its numbers become visible.
+/// Counts the requests and the unsent data of one connection, whose streams are on many threads. A time is written before the count that makes
+/// it matter (Release), and read after it (Acquire): else a connection could be cut for the time before.
 pub(super) struct Traffic {
     clock: Handle,
     start: Instant,
@@ -55,9 +55,11 @@ impl Open {
 
     /// Takes note of a piece of the answer's body until it is sent.
     pub(super) fn unsent(&self) -> Unsent {
-        if self.0.unsent.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.0.unsent.load(Ordering::Relaxed) == 0 {
             self.0.note(&self.0.moved);
         }
+        // If the last of others was sent in between, that has written a time as well.
+        self.0.unsent.fetch_add(1, Ordering::AcqRel);
         Unsent(self.0.clone())
     }
 }
@@ -65,7 +67,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.note(&self.0.finished);
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -75,7 +77,7 @@ pub(super) struct Unsent(Arc<Traffic>);
 impl Drop for Unsent {
     fn drop(&mut self) {
         self.0.note(&self.0.moved);
-        self.0.unsent.fetch_sub(1, Ordering::Relaxed);
+        self.0.unsent.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -152,8 +154,8 @@ impl Watch {
             ready!(Pin::new(&mut self.sleep).poll(cx));
             let traffic = &*self.traffic;
             let now = traffic.clock.now();
-            let stalls = traffic.unsent.load(Ordering::Relaxed) > 0;
-            let idles = !stalls && !self.is_ending && traffic.open.load(Ordering::Relaxed) == 0;
+            let stalls = traffic.unsent.load(Ordering::Acquire) > 0;
+            let idles = !stalls && !self.is_ending && traffic.open.load(Ordering::Acquire) == 0;
             let deadline = if stalls {
                 traffic.at(&traffic.moved).saturating_add(self.stall_max)
             } else if idles {
