@@ -128,3 +128,34 @@ fn what_has_come_for_a_handle_that_is_dropped_goes_to_the_next_reader() {
     output.read_to_string(&mut rest).unwrap();
     assert!(child.wait().unwrap().success(), "{rest}");
 }
+
+/// What came for a handle that is dropped comes in its place among what came for others, also if they have not looked at theirs.
+#[test]
+fn what_is_given_back_comes_in_the_order_of_the_input() {
+    if is_child() {
+        return block_on(async {
+            let mut handles = [stdin(), stdin(), stdin()];
+            for handle in &mut handles {
+                cut(handle.read(&mut [0; 6])).await;
+            }
+            stdout().write_all(b"now\n").await.unwrap();
+            let [mut first, second, mut third] = handles;
+            let mut bytes = [0; 12];
+            third.read_exact(&mut bytes[..6]).await.unwrap();
+            assert_eq!(&bytes[..6], b"third\n");
+            drop(second);
+            first.read_exact(&mut bytes).await.unwrap();
+            assert_eq!(&bytes, b"first\nother\n");
+        });
+    }
+    let mut child = child("what_is_given_back_comes_in_the_order_of_the_input");
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("now\n") {
+        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended");
+    }
+    child.stdin.take().unwrap().write_all(b"first\nother\nthird\n").unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+}

@@ -10,10 +10,10 @@ use posse_core::runtime::Handle;
 use posse_core::sync::futures::OwnedNotified;
 use posse_core::sync::{Notify, oneshot};
 use posse_core::task::coop::poll_proceed;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead, Error, Result, Write};
-use std::mem;
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
@@ -42,7 +42,7 @@ const CHUNK: usize = 64 * 1024;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn stdin() -> Stdin {
-    Stdin { asked: None, rest: Vec::new(), start: 0, shared: None }
+    Stdin { asked: None, rest: Vec::new(), start: 0, number: 0, shared: None }
 }
 
 /// Returns the standard output of the process.
@@ -85,11 +85,13 @@ pub fn stderr() -> Stderr {
 /// The standard input of the process; see [`stdin`].
 #[derive(Debug)]
 pub struct Stdin {
-    /// The read that was begun and not taken.
-    asked: Option<oneshot::Receiver<Result<Vec<u8>>>>,
+    /// The read that was begun and not taken, and its number.
+    asked: Option<(u64, oneshot::Receiver<Result<Vec<u8>>>)>,
     /// What came for a read that was dropped, and is larger than the next one.
     rest: Vec<u8>,
     start: usize,
+    /// The number of the read that it came for.
+    number: u64,
     /// Made at the first read.
     shared: Option<Shared>,
 }
@@ -141,18 +143,41 @@ type Ask = (usize, oneshot::Sender<Result<Vec<u8>>>);
 #[derive(Default)]
 struct InThread {
     served: Served<Ask>,
-    /// What came for handles that were dropped: the next to be read.
-    given_back: Mutex<Vec<u8>>,
+    line: Mutex<Line>,
     notify: Arc<Notify>,
+}
+
+/// The reads in the order in which they were begun, which is that of their bytes in the input.
+#[derive(Default)]
+struct Line {
+    begun: u64,
+    /// What came for handles that were dropped: to be read before what comes for later reads. At most one for each such handle.
+    given_back: BTreeMap<u64, Vec<u8>>,
 }
 
 impl InThread {
     /// Puts back what a handle has not read. Those who wait are told: what they wait for comes after it.
-    fn give_back(&self, bytes: &[u8]) {
+    fn give_back(&self, number: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.given_back.lock().extend_from_slice(bytes);
+            self.line.lock().given_back.insert(number, bytes.to_vec());
             self.notify.notify_waiters();
         }
+    }
+
+    /// Takes what was given back first, unless it came after that of another read.
+    fn take_given_back(&self, before: Option<u64>) -> Option<(u64, Vec<u8>)> {
+        let mut line = self.line.lock();
+        let first = line.given_back.first_entry()?;
+        before.is_none_or(|number| *first.key() < number).then(|| first.remove_entry())
+    }
+
+    /// Begins a read. In one hold of the lock, so that the numbers are in the order of the thread's work.
+    fn begin(&self, max: usize) -> Result<(u64, oneshot::Receiver<Result<Vec<u8>>>)> {
+        let (answer, asked) = oneshot::channel();
+        let mut line = self.line.lock();
+        self.served.send((max, answer), "stdin", Self::serve)?;
+        line.begun += 1;
+        Ok((line.begun, asked))
     }
 
     fn serve((max, answer): Ask) {
@@ -181,7 +206,7 @@ impl fmt::Debug for InThread {
 
 impl Stdin {
     /// Gets the next bytes: those that a handle gave back, or what the thread answers.
-    fn poll_next(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Vec<u8>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<(u64, Vec<u8>)>> {
         let shared = match &mut self.shared {
             Some(shared) => shared,
             None => {
@@ -194,21 +219,17 @@ impl Stdin {
         while Pin::new(&mut shared.given_back).poll(cx).is_ready() {
             shared.given_back = shared.thread.notify.clone().notified_owned();
         }
-        let given_back = mem::take(&mut *shared.thread.given_back.lock());
-        if !given_back.is_empty() {
+        let own = self.asked.as_ref().map(|(number, _)| *number);
+        if let Some(given_back) = shared.thread.take_given_back(own) {
             return Poll::Ready(Ok(given_back));
         }
-        let asked = match &mut self.asked {
+        let (number, asked) = match &mut self.asked {
             Some(asked) => asked,
-            None => {
-                let (answer, asked) = oneshot::channel();
-                shared.thread.served.send((max, answer), "stdin", InThread::serve)?;
-                self.asked.insert(asked)
-            }
+            None => self.asked.insert(shared.thread.begin(max)?),
         };
-        let answer = ready!(Pin::new(asked).poll(cx));
+        let (number, answer) = (*number, ready!(Pin::new(asked).poll(cx)));
         self.asked = None;
-        Poll::Ready(answer.map_err(Error::other)?)
+        Poll::Ready(answer.map_err(Error::other)?.map(|bytes| (number, bytes)))
     }
 }
 
@@ -216,12 +237,12 @@ impl Stdin {
 impl Drop for Stdin {
     fn drop(&mut self) {
         let Some(shared) = &self.shared else { return };
-        shared.thread.give_back(&self.rest[self.start..]);
-        let Some(asked) = &mut self.asked else { return };
+        shared.thread.give_back(self.number, &self.rest[self.start..]);
+        let Some((number, asked)) = &mut self.asked else { return };
         // The thread takes nothing for it from here on.
         asked.close();
         if let Ok(Ok(answer)) = asked.try_recv() {
-            shared.thread.give_back(&answer);
+            shared.thread.give_back(*number, &answer);
         }
     }
 }
@@ -234,7 +255,8 @@ impl AsyncRead for Stdin {
         }
         let progress = ready!(poll_proceed(cx));
         if this.start == this.rest.len() {
-            (this.rest, this.start) = (ready!(this.poll_next(cx, buffer.len().min(CHUNK)))?, 0);
+            (this.number, this.rest) = ready!(this.poll_next(cx, buffer.len().min(CHUNK)))?;
+            this.start = 0;
         }
 
         let available = &this.rest[this.start..];
