@@ -1,5 +1,6 @@
 //! How often a node dials one that is away.
 
+use crate::probe::Probing;
 use crate::rogue::Rogue;
 use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
@@ -52,4 +53,19 @@ async fn node_that_is_away_for_an_hour_is_dialled_with_pauses_that_grow_to_a_bou
     let long = &gaps[10..];
     let (shortest, longest) = (long.iter().min().unwrap(), long.iter().max().unwrap());
     assert!(*shortest < max * 11 / 20 && *longest > max * 19 / 20, "{shortest:?} to {longest:?}");
+}
+
+/// A node that was joined and left is not looked for any more after it was declared down.
+#[posse::test(sim, seeds = 3)]
+async fn node_that_was_left_is_dialled_no_more_once_it_is_down(sim: Sim) {
+    let (a, b) = (sim.node("a").await, sim.node("b").await);
+    let address = a.address();
+    b.with(move |node| async move { node.join(address).await.unwrap() }).await;
+    sim.power_off(&a).await;
+    sleep(secs(60)).await;
+    let is_away = |why| matches!(why, Some(posse::WhereisError::NodeDown { .. }));
+    let look = || b.with(|node| async move { node.whereis::<Probing>("nothing").await.err() });
+    assert!(is_away(look().await), "it is looked for");
+    assert!(b.with(move |node| async move { node.leave(address).await.unwrap() }).await);
+    assert!(!is_away(look().await), "it is not missed any more");
 }

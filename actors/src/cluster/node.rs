@@ -12,7 +12,7 @@ use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
 use posse_core::runtime::Handle;
 use posse_core::select;
-use posse_core::sync::oneshot;
+use posse_core::sync::{CancellationToken, oneshot};
 use posse_core::time::{sleep, timeout};
 use posse_net::{TcpListener, ToSocketAddrs};
 use posse_wire::{
@@ -221,16 +221,19 @@ impl Node {
 
     /// Connects to another node. When this returns, names of that node can be found.
     ///
-    /// The address is kept: if the node goes down and another starts there, this one joins it by itself.
+    /// The address is kept until [`leave`](Self::leave): if the node goes down and another starts there, this one joins it by itself.
     ///
     /// # Errors
-    /// [`NodeError::Connect`] and the other variants that say why not.
+    /// [`NodeError::Connect`] and the other variants that say why not; [`NodeError::Setting`] beyond [`NodeConfig::peers_max`] addresses.
     ///
     /// # Cancel safety
     /// A connection that has come about stays.
     pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
         let node = &self.0.state;
         let addresses = resolve(address).await?;
+        if !node.may_join(&addresses) {
+            return Err(NodeError::Setting("as many addresses are joined as nodes are remembered: leave some".into()));
+        }
         let joining = async {
             let mut was_stale = false;
             loop {
@@ -252,10 +255,38 @@ impl Node {
         let joined = timeout(JOIN_TIME, joining).await;
         let peer = joined.unwrap_or_else(|_| Err(node_error(ConnectError::Timeout, &addresses)))?;
         let id = peer.id();
-        if node.note_joined(&addresses, Joined::There).is_none() {
-            node.handle.spawn(rejoin_loop(node.clone(), addresses, peer));
+        if let Some(left) = node.begin_joined(&addresses) {
+            node.handle.spawn(rejoin_loop(node.clone(), addresses, peer, left));
         }
         Ok(id)
+    }
+
+    /// Forgets an address that was joined: it is not dialled by itself any more once the node there is down, and names are not looked
+    /// for there. What is connected stays so as long as it lasts. False if the address was not joined.
+    ///
+    /// # Errors
+    /// [`NodeError`] of an address that does not resolve.
+    ///
+    /// # Cancel safety
+    /// Once the address is resolved it is done.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::prelude::*;
+    ///
+    /// # #[posse::main(crate = posse)]
+    /// # async fn main() -> posse::Result {
+    /// let (server, client) = (Node::listen("127.0.0.1:0").await?, Node::listen("127.0.0.1:0").await?);
+    /// let address = server.local_addr().unwrap();
+    /// client.join(address).await?;
+    /// assert!(client.leave(address).await?);
+    /// assert!(!client.leave(address).await?, "it was left already");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn leave(&self, address: impl ToSocketAddrs) -> Result<bool, NodeError> {
+        let addresses = resolve(address).await?;
+        Ok(self.0.state.leave(&addresses))
     }
 
     /// Gives an actor of this process a name that other nodes find it by. The name ends with the actor.
@@ -510,13 +541,13 @@ fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>>
 }
 
 /// Joins whoever comes after a node that went down.
-async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>) {
+async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
-        node.closing.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
+        left.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
         node.note_joined(&addresses, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {
-            if node.closing.is_cancelled() {
+            if left.is_cancelled() {
                 return;
             }
             // It may have been quicker and joined us; it would refuse a second connection again and again.
@@ -525,7 +556,7 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
             }
             let dialled = select! {
                 biased;
-                () = node.closing.cancelled() => return,
+                () = left.cancelled() => return,
                 dialled = dial(&node, &addresses) => dialled,
             };
             match dialled {
@@ -534,7 +565,7 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
                 Err(error) => note_refusal(&node, &addresses, &error),
             }
             let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
-            node.closing.run_until_cancelled(sleep(pause)).await;
+            left.run_until_cancelled(sleep(pause)).await;
             attempt = attempt.saturating_add(1);
         };
         node.note_joined(&addresses, Joined::There);

@@ -22,6 +22,7 @@ use posse_wire::{
     ActorKey, CloseReason, Hello, INCARNATION_MAX, NodeConfig, NodeId, NodeInfo, Resolution, TypeInfo, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -69,9 +70,9 @@ pub(crate) struct NodeState {
     types: Mutex<Types>,
     /// The other nodes: read with each reference that arrives, written when one is met.
     nodes: Mutex<Nodes>,
-    /// Addresses that were joined, as long as this node lives. Written by `Node::join` and its rejoin loop, read when a name
-    /// is not found.
-    joined_at: Mutex<BTreeMap<Vec<SocketAddr>, Joined>>,
+    /// Addresses that were joined and not left, `peers_max` at most, each with what ends its rejoin loop. Written by `Node::join`,
+    /// `Node::leave` and that loop, read when a name is not found.
+    joined_at: Mutex<BTreeMap<Vec<SocketAddr>, (Joined, CancellationToken)>>,
     /// Connections that were accepted and have not introduced themselves; see [`track_handshake`](Self::track_handshake).
     half_open: Mutex<VecDeque<AbortHandle>>,
 }
@@ -387,17 +388,41 @@ impl NodeState {
         }
     }
 
-    /// Notes how it stands with an address that was joined. Returns what was noted before.
+    /// Notes that an address was joined. If it was not before: what ends its rejoin loop, which the caller starts.
+    pub(super) fn begin_joined(&self, at: &[SocketAddr]) -> Option<CancellationToken> {
+        let mut joined = self.joined_at.lock();
+        if let Some((state, _)) = joined.get_mut(at) {
+            *state = Joined::There;
+            return None;
+        }
+        let left = self.closing.child_token();
+        joined.insert(at.to_vec(), (Joined::There, left.clone()));
+        Some(left)
+    }
+
+    /// Notes how it stands with an address that was joined, unless it was left. Returns what was noted before.
     pub(super) fn note_joined(&self, at: &[SocketAddr], state: Joined) -> Option<Joined> {
-        self.joined_at.lock().insert(at.to_vec(), state)
+        self.joined_at.lock().get_mut(at).map(|(known, _)| mem::replace(known, state))
+    }
+
+    /// Whether one more address may be joined.
+    pub(super) fn may_join(&self, at: &[SocketAddr]) -> bool {
+        let joined = self.joined_at.lock();
+        joined.len() < self.config.peers_max || joined.contains_key(at)
+    }
+
+    /// Forgets an address that was joined. False if it was not.
+    pub(super) fn leave(&self, at: &[SocketAddr]) -> bool {
+        let left = self.joined_at.lock().remove(at);
+        left.inspect(|(_, left)| left.cancel()).is_some()
     }
 
     /// One of those that were joined that refuses this node, or else one that is down.
     pub(super) fn misses(&self) -> Option<(Vec<SocketAddr>, Joined)> {
         let joined = self.joined_at.lock();
-        let refused = joined.iter().find(|(_, joined)| matches!(joined, Joined::Refused(_)));
-        let missed = refused.or_else(|| joined.iter().find(|(_, joined)| **joined == Joined::Away));
-        missed.map(|(at, joined)| (at.clone(), *joined))
+        let refused = joined.iter().find(|(_, (joined, _))| matches!(joined, Joined::Refused(_)));
+        let missed = refused.or_else(|| joined.iter().find(|(_, (joined, _))| *joined == Joined::Away));
+        missed.map(|(at, (joined, _))| (at.clone(), *joined))
     }
 
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
