@@ -58,14 +58,12 @@ where
 }
 
 /// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
+#[cfg_attr(not(feature = "sim"), expect(unused_variables, reason = "without the simulation no thread runs one"))]
 pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
     #[cfg(feature = "sim")]
     return crate::sim::blocking::block_on(future);
     #[cfg(not(feature = "sim"))]
-    {
-        let _ = future;
-        None
-    }
+    None
 }
 
 #[derive(Debug)]
