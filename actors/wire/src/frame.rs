@@ -319,7 +319,7 @@ pub(crate) fn parse(input: &mut BytesMut, bytes_max: u32) -> Result<Parsed, Fram
     Ok(Parsed::Frame(header, body, bytes))
 }
 
-/// Returns the bytes of the frame that the input begins with, once it says so. [`Session::next`](crate::Session::next)
+/// Returns the bytes of the frame that the input begins with, once it says so. [`Session::read_event`](crate::Session::read_event)
 /// refuses one that is longer than agreed.
 pub fn announced_bytes(input: &[u8]) -> Option<usize> {
     let bytes = u32::from_le_bytes(*input.first_chunk::<4>()?);
