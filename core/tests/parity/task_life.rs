@@ -161,7 +161,7 @@ fn what_a_runtime_refuses_at_its_end_is_cancelled_at_once() {
 
 /// A future that ends after so many polls, and tells by which id it and its output are dropped.
 struct Tells {
-    polls: u8,
+    polls: u64,
     future: Arc<Mutex<Vec<Option<Id>>>>,
     output: Arc<Mutex<Vec<Option<Id>>>>,
 }
@@ -196,7 +196,7 @@ fn a_task_has_its_id_while_its_future_is_dropped() {
             let ended = ends.id();
             drop(ends.await.unwrap());
             assert_eq!(*future.lock().unwrap(), [Some(ended)]);
-            let aborted = task::spawn(tells(u8::MAX));
+            let aborted = task::spawn(tells(u64::MAX));
             let id = aborted.id();
             aborted.abort();
             assert!(aborted.await.is_err());
