@@ -14,7 +14,7 @@ use crate::runtime::hooks::ThreadHooks;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::Origin;
 use crate::scheduler::queue::Local;
-use crate::scheduler::{Extras, Shared};
+use crate::scheduler::{Extras, Intervals, Shared};
 use crate::task::raw::{self, Runnable};
 use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Instant, Timers};
@@ -60,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
     pub(crate) histograms: Scales,
+    pub(crate) intervals: Intervals,
     pub(crate) extras: Extras,
     pub(crate) thread_hooks: Option<ThreadHooks>,
     pub(crate) name: Option<Box<str>>,
@@ -70,7 +71,7 @@ pub(crate) struct Config {
 
 impl Inner {
     pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
-        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, config.extras);
+        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, config.intervals, config.extras);
         let inner = Self {
             shared,
             flavor: config.flavor,

@@ -9,9 +9,9 @@ use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
 use crate::runtime::hooks::ThreadNames;
-use crate::scheduler::Extras;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::hand_on;
+use crate::scheduler::{Extras, Intervals};
 use crate::task::poll_record::Stamp;
 use crate::task::{JoinHandle, LocalSet};
 use crate::time::{Clock, Timers};
@@ -32,6 +32,7 @@ fn runtime() -> Handle {
         seed: 1,
         histograms: Scales::default(),
         extras: Extras::default(),
+        intervals: Intervals::default(),
         thread_hooks: None,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,

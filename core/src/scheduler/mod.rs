@@ -115,7 +115,6 @@ pub(crate) struct Extras {
     pub(crate) task_hooks: Option<TaskHooks>,
     /// Tasks go into the queue, in the order in which they were woken.
     pub(crate) no_lifo_slot: bool,
-    pub(crate) intervals: Intervals,
 }
 
 impl Extras {
@@ -143,6 +142,7 @@ impl Shared {
         driver: Driver,
         io: IoHandle,
         histograms: &Scales,
+        intervals: Intervals,
         extras: Extras,
     ) -> (Self, Vec<Local>) {
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
@@ -166,7 +166,7 @@ impl Shared {
             driver: Mutex::new(driver),
             turns: AtomicU32::new(0),
             life: Life::new(workers),
-            intervals: extras.intervals,
+            intervals,
             extras: extras.is_needed().then(|| Box::new(extras)),
         };
         (shared, locals)

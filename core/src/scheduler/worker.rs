@@ -83,6 +83,10 @@ impl WorkerParts {
     /// A worker that a task takes away from its thread.
     pub(crate) fn taken(runtime: Handle, index: usize, queue: Local) -> Self {
         let policy = SchedulePolicy::Production(Rng::new(runtime.random_u64()));
+        Self::new(runtime, index, queue, policy)
+    }
+
+    fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         let shared = runtime.shared();
         let due = Due::after(shared.remotes[index].front.ticks.get(), shared.intervals);
         Self { runtime, index, queue, policy, due }
@@ -97,9 +101,10 @@ impl WorkerParts {
     }
 
     pub(crate) fn into_worker(self) -> Worker {
-        let mut worker = Worker::new(self.runtime, self.index, self.queue, self.policy);
-        worker.due = self.due;
-        worker
+        let Self { runtime, index, queue, policy, due } = self;
+        let front = runtime.shared().remotes[index].front.clone();
+        let local = Rc::new(LocalQueue::new(index, queue, front));
+        Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 }
 
@@ -122,11 +127,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
-        let shared = runtime.shared();
-        let front = shared.remotes[index].front.clone();
-        let due = Due::after(front.ticks.get(), shared.intervals);
-        let local = Rc::new(LocalQueue::new(index, queue, front));
-        Self { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
+        WorkerParts::new(runtime, index, queue, policy).into_worker()
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
