@@ -74,9 +74,15 @@ impl Drop for Open {
 /// A piece that hyper has, and the client not.
 pub(super) struct Unsent(Arc<Traffic>);
 
+impl Unsent {
+    fn moves(&self) {
+        self.0.note(&self.0.moved);
+    }
+}
+
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.0.note(&self.0.moved);
+        self.moves();
         self.0.unsent.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -107,16 +113,12 @@ impl<D: Buf> Buf for Piece<D> {
     }
 
     fn advance(&mut self, count: usize) {
-        if let Some(Unsent(traffic)) = &self.unsent {
-            traffic.note(&traffic.moved);
-        }
+        self.unsent.iter().for_each(Unsent::moves);
         self.data.advance(count);
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if let Some(Unsent(traffic)) = &self.unsent {
-            traffic.note(&traffic.moved);
-        }
+        self.unsent.iter().for_each(Unsent::moves);
         self.data.copy_to_bytes(len)
     }
 }
