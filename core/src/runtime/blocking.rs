@@ -229,6 +229,10 @@ impl Pool {
                 state = self.state.lock();
                 state.driving -= 1;
                 remove_this_thread(&mut state.in_place);
+                // Others serve closures meanwhile, as many as may.
+                if state.serving() > self.threads_max {
+                    break;
+                }
                 continue;
             }
             if let Some(task) = state.queue.pop_front() {

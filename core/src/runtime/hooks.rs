@@ -142,13 +142,13 @@ pub(crate) enum ThreadNames {
 
 impl ThreadNames {
     pub(crate) fn of(&self, what: impl fmt::Display) -> String {
-        match self {
+        let mut name = match self {
             Self::Base(base) => format!("{base}-{what}"),
-            // A thread's name holds no zero byte, which a program's function is not to be trusted with; std panics over it.
-            Self::Made(make) => {
-                catch_panic("a hook of the runtime panicked", || make().replace('\0', "")).unwrap_or_default()
-            }
-        }
+            Self::Made(make) => catch_panic("a hook of the runtime panicked", || make()).unwrap_or_default(),
+        };
+        // A thread's name holds no zero byte, which a program is not to be trusted with; std panics over it.
+        name.retain(|letter| letter != '\0');
+        name
     }
 }
 

@@ -8,6 +8,7 @@ use super::queue::Local;
 use super::watchdog::Ticks;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
+use crate::runtime::Flavor;
 use crate::task::raw::{Runnable, TaskRef};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct LocalQueue {
     /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// That of the worker's runtime: it says whether the worker can go to another thread.
+    pub(crate) flavor: Flavor,
     seat: UnsafeCell<Seat>,
 }
 
@@ -38,8 +41,8 @@ impl fmt::Debug for LocalQueue {
 }
 
 impl LocalQueue {
-    pub(super) fn new(index: usize, queue: Local, front: Arc<Front>) -> Self {
-        Self { index, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
+    pub(super) fn new(index: usize, flavor: Flavor, queue: Local, front: Arc<Front>) -> Self {
+        Self { index, flavor, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
     }
 
     /// Calls `f`, which runs no foreign code: the seat may change in any.

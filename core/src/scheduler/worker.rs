@@ -103,7 +103,7 @@ impl WorkerParts {
     pub(crate) fn into_worker(self) -> Worker {
         let Self { runtime, index, queue, policy, due } = self;
         let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue::new(index, queue, front));
+        let local = Rc::new(LocalQueue::new(index, runtime.flavor(), queue, front));
         Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 }
@@ -228,7 +228,8 @@ impl Worker {
 
         let woken = task.run(Stamp::new(self.local.index, begin));
         let end = self.now();
-        if let Some(histogram) = &histograms.poll_time {
+        // Unless the worker, which alone writes there, went to another thread meanwhile.
+        if let (Some(histogram), false) = (&histograms.poll_time, self.local.is_lost()) {
             histogram.record(end.saturating_duration_since(begin));
         }
         if let (Some(_), Some(woken)) = (&histograms.schedule_latency, &woken) {
@@ -361,6 +362,10 @@ impl Worker {
     pub(crate) fn park(&mut self) {
         if let Some(hooks) = self.runtime.thread_hooks() {
             hooks.park();
+            // It was the last to look at its own queue, and the hook may have put a task there.
+            if !self.local.is_empty() {
+                return hooks.unpark();
+            }
         }
         let asleep_since = self.transition_to_parked();
         let for_all = self.sleep(asleep_since);
