@@ -66,6 +66,10 @@ pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Ou
     None
 }
 
+/// Threads that block in place at once before the next one's worker waits for a thread that is free, beside those of the pool's own limit.
+/// Chosen: as many as that limit is by itself.
+pub(super) const IN_PLACE_MAX: usize = 512;
+
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
@@ -158,7 +162,8 @@ impl Pool {
         }
         state.in_place.push(thread::current().id());
         state.workers.push_back(worker);
-        self.rouse(runtime, state, true);
+        let has_room = state.in_place.len() <= IN_PLACE_MAX;
+        self.rouse(runtime, state, has_room);
         Ok(())
     }
 

@@ -259,7 +259,8 @@ impl Worker {
         true
     }
 
-    fn look_outside(&mut self) {
+    /// Fires the timers that are due, and asks the driver for events.
+    pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -437,7 +438,7 @@ impl Worker {
         now
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.runtime.clock().now()
     }
 

@@ -69,7 +69,7 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     let before = take_unit();
-    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { refund: before }) }
+    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { is_taken: before.is_some() }) }
 }
 
 /// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
@@ -136,20 +136,21 @@ fn refuse<T>(cx: &Context<'_>) -> Poll<T> {
 #[derive(Debug)]
 #[must_use]
 pub struct Progress {
-    refund: Option<u8>,
+    is_taken: bool,
 }
 
 impl Progress {
     /// Keeps the unit: the operation was ready.
     pub fn made_progress(mut self) {
-        self.refund = None;
+        self.is_taken = false;
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.refund.is_some() {
-            context::with_budget(|budget| budget.set(self.refund));
+        if self.is_taken {
+            // The one unit and not what there was before: what the operation has spent itself stays spent.
+            context::with_budget(|budget| budget.set(budget.get().map(|units| units.saturating_add(1))));
         }
     }
 }
