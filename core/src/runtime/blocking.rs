@@ -8,12 +8,12 @@
 
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::raw_task::Runnable;
+use crate::raw_task::panic::catch_panic;
+use crate::raw_task::poll_record::Stamp;
 use crate::runtime::hooks::ThreadNames;
 use crate::runtime::{Handle, ThreadEnd, worker_thread};
 use crate::scheduler::worker::WorkerParts;
-use crate::task::panic::catch_panic;
-use crate::task::poll_record::Stamp;
-use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let f = self.0.take().expect("invariant: a blocking task is polled once");
-        Poll::Ready(crate::task::coop::unlimited(f))
+        Poll::Ready(crate::raw_task::coop::unlimited(f))
     }
 }
 
@@ -53,7 +53,7 @@ where
     match crate::sim::blocking::Blocking::start(handle, f) {
         Ok(blocking) => blocking.await,
         // Without a thread it can do everything but wait for a future.
-        Err(f) => crate::task::coop::unlimited(f),
+        Err(f) => crate::raw_task::coop::unlimited(f),
     }
 }
 

@@ -3,10 +3,10 @@
 //! Hooks are foreign code: their panics end here, as events. A runtime without hooks pays nothing for them: those of tasks are behind looks that
 //! are there anyway, at what is measured and at where a woken task goes.
 
+use crate::raw_task::Id;
+use crate::raw_task::panic::catch_panic;
+use crate::raw_task::{Header, Runnable, TaskRef};
 use crate::scheduler::Shared;
-use crate::task::Id;
-use crate::task::panic::catch_panic;
-use crate::task::raw::{Header, Runnable, TaskRef};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;

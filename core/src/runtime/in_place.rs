@@ -7,9 +7,9 @@
 
 use super::{Flavor, Handle};
 use crate::context;
+use crate::raw_task::{coop, current};
 use crate::scheduler::Front;
 use crate::scheduler::worker::WorkerParts;
-use crate::task::coop;
 use std::mem;
 use std::ptr;
 use std::sync::Arc;
@@ -54,11 +54,11 @@ impl Taken {
     /// `None` where there is no worker to take: in a `block_on`, on a thread that has lost its own already, at the end of a runtime. Nor for
     /// a task of a `LocalSet` that a task of the worker polls: what is to be handed on after the poll is the other one.
     fn take() -> Option<Self> {
-        let task = context::current_task_ref().filter(|task| task.header().is_owned())?;
-        let runtime = task.runtime().clone();
+        let task = current::current_task_ref().filter(|task| task.header().is_owned())?;
+        let runtime = task.scheduler::<Handle>()?.clone();
         let (index, queue, front) = context::with_local_queue(|local| {
             let (_, local) = local.filter(|(shared, _)| ptr::eq(*shared, runtime.shared()))?;
-            let (queue, front) = local.exchange(task);
+            let (queue, front) = local.exchange(task, runtime.shared().intervals.maintenance);
             Some((local.index, queue, front))
         })?;
 

@@ -8,8 +8,8 @@ use super::queue::Local;
 use super::watchdog::Ticks;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
+use crate::raw_task::{Runnable, TaskRef};
 use crate::runtime::Flavor;
-use crate::task::raw::{Runnable, TaskRef};
 use std::fmt;
 use std::sync::Arc;
 
@@ -92,9 +92,9 @@ impl LocalQueue {
     }
 
     /// Takes the worker away from its thread on behalf of the task that runs. The next step of the thread is one with maintenance,
-    /// in which it notices.
-    pub(crate) fn exchange(&self, taker: TaskRef) -> (Local, Arc<Front>) {
-        let front = self.with(|seat| Front::stand_in(&seat.front, taker.runtime().shared().intervals.maintenance));
+    /// in which it notices; they are `maintenance` steps apart.
+    pub(crate) fn exchange(&self, taker: TaskRef, maintenance: u32) -> (Local, Arc<Front>) {
+        let front = self.with(|seat| Front::stand_in(&seat.front, maintenance));
         let seat = Seat { queue: Local::new(), front: Arc::new(front), taker: Some(taker) };
         let taken = self.replace(seat);
         // The task is in no worker's poll from here on, and not slow, whatever it does.

@@ -11,10 +11,10 @@ use super::queue::Local;
 use super::{Intervals, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
+use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
 use crate::runtime::Handle;
-use crate::task::poll_record::Stamp;
-use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Instant;
 use std::rc::Rc;
 use std::time::Duration;
@@ -223,17 +223,17 @@ impl Worker {
         let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
-            histogram.record(begin.saturating_duration_since(at));
+            histogram.record(begin.saturating_duration_since(Instant(at)));
         }
 
-        let woken = task.run(Stamp::new(self.local.index, begin));
+        let woken = task.run(Stamp::new(self.local.index, begin.0));
         let end = self.now();
         // Unless the worker, which alone writes there, went to another thread meanwhile.
         if let (Some(histogram), false) = (&histograms.poll_time, self.local.is_lost()) {
             histogram.record(end.saturating_duration_since(begin));
         }
         if let (Some(_), Some(woken)) = (&histograms.schedule_latency, &woken) {
-            woken.header().polls().set_scheduled(end);
+            woken.header().polls().set_scheduled(end.0);
         }
         woken
     }
@@ -434,7 +434,7 @@ impl Worker {
     /// Returns the time, which the next tasks get as that of their polls.
     fn look_at_clock(&mut self) -> Instant {
         let now = self.now();
-        self.stamp = Stamp::new(self.local.index, now);
+        self.stamp = Stamp::new(self.local.index, now.0);
         now
     }
 

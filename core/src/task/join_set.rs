@@ -4,10 +4,10 @@
 
 use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::loom::sync::Mutex;
+use crate::raw_task::coop;
+use crate::raw_task::panic::wake_catching;
+use crate::raw_task::poll_waker::PollWaker;
 use crate::runtime::Handle;
-use crate::task::coop;
-use crate::task::panic::wake_catching;
-use crate::task::poll_waker::PollWaker;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};

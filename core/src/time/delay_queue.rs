@@ -4,7 +4,7 @@
 //! moving and removing a value takes logarithmic time.
 
 use super::{Instant, Sleep, sleep_until};
-use crate::task::panic::wake_catching;
+use crate::raw_task::panic::wake_catching;
 use futures_core::Stream;
 use std::collections::BTreeMap;
 use std::fmt;
