@@ -115,6 +115,12 @@ pub(crate) fn is_driving() -> bool {
     DRIVING.get()
 }
 
+/// Whether what is run here may wait for the end of a runtime: not inside a worker or a `block_on`, nor where a worker's thread blocks and
+/// has kept its worker.
+pub(crate) fn may_wait() -> bool {
+    !is_driving() && WORKER.get().is_none()
+}
+
 /// Marks `task` as the one whose code runs, with a budget of its own, until the guard is dropped.
 #[inline(never)]
 pub(crate) fn enter_task(task: *const Header) -> CurrentTask {
