@@ -4,7 +4,7 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::blocking::block_on_simulated;
+use super::blocking::{block_on_simulated, refuse_simulated};
 use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
@@ -77,6 +77,7 @@ impl Handle {
             return Err(BlockOnError::InsideRuntime);
         }
         if !self.shared().is_open() {
+            refuse_simulated();
             return Err(BlockOnError::ShutDown);
         }
 

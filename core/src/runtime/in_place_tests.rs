@@ -247,6 +247,73 @@ fn what_waits_on_a_lost_thread_ends_with_the_runtime_as_elsewhere() {
     is_done.recv_timeout(LONG / 2).expect("the timer is ready because the runtime has ended");
 }
 
+#[test]
+fn a_task_may_drop_its_runtime_while_no_thread_can_take_over_its_worker() {
+    let runtime = one_worker();
+    let (tries, tried) = mpsc::channel();
+    runtime.handle().blocking().fail_starts((tries, mpsc::channel().1));
+    let (give, given): (_, Receiver<Runtime>) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    let (told, tells) = mpsc::channel();
+    let guard = TellDrop(told);
+    runtime.spawn(async move {
+        task::spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        task::block_in_place(|| drop(given.recv_timeout(LONG).expect("the test gives it")));
+        done.send(()).expect("the test waits");
+    });
+    tried.recv_timeout(LONG).expect("the pool wants a thread");
+    give.send(runtime).expect("the task waits");
+    is_done.recv_timeout(LONG).expect("the runtime has ended");
+    assert_eq!(tells.try_recv(), Ok(true), "the other task was dropped, in the runtime");
+}
+
+#[test]
+fn a_thread_that_cannot_start_while_the_runtime_ends_leaves_no_worker_behind() {
+    let runtime = one_worker();
+    let (tries, tried) = mpsc::channel();
+    let (fail, fails) = mpsc::channel();
+    runtime.handle().blocking().fail_starts((tries, fails));
+    let (told, tells) = mpsc::channel();
+    let guard = TellDrop(told);
+    let (release, released): (_, Receiver<()>) = mpsc::channel();
+    runtime.spawn(async move {
+        task::spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        task::block_in_place(|| released.recv_timeout(LONG).unwrap_err());
+    });
+    tried.recv_timeout(LONG).expect("the pool wants a thread");
+    runtime.shutdown_background();
+    drop(fail);
+    assert_eq!(tells.recv_timeout(LONG / 2), Ok(true), "the other task was dropped although the closure still blocks");
+    drop(release);
+}
+
+/// Such a task keeps the worker, so the end of the runtime must not wait for it.
+#[test]
+fn a_task_of_a_set_may_drop_the_runtime_whose_worker_it_blocks() {
+    let runtime = one_worker();
+    let (give, given): (_, Receiver<Runtime>) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    let mut given = Some(given);
+    runtime.spawn(poll_fn(move |cx| {
+        let given = given.take().expect("polled once");
+        let mut set = pin!(task::LocalSet::new());
+        drop(set.spawn_local(async move {
+            task::block_in_place(|| drop(given.recv_timeout(LONG).expect("the test gives it")));
+        }));
+        assert!(set.as_mut().poll(cx).is_ready());
+        done.send(()).expect("the test waits");
+        Poll::Ready(())
+    }));
+    give.send(runtime).expect("the task waits");
+    is_done.recv_timeout(LONG / 2).expect("the task comes back");
+}
+
 #[cfg(feature = "sim")]
 #[test]
 fn in_a_simulation_it_runs_inline() {

@@ -3,6 +3,7 @@
 //! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
+use super::blocking::LeftClosures;
 use super::choose::{Policy, StepChooser, WorkerId};
 use super::clock::{MachineClock, WorldTime};
 use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
@@ -21,6 +22,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -428,12 +430,14 @@ impl World {
         crate::raw_task::panic::drop_catching(dropped);
 
         let name = self.machines[index].spec.name.clone();
+        // What a closure holds that could not be unwound is not there to be dropped.
+        let is_whole = handle.extension(LeftClosures::default).0.load(Ordering::Relaxed) == 0;
         let left = [
             ("tasks", handle.alive_tasks()),
             ("timers", handle.timers().len()),
             ("sockets", self.net.open_sockets(index)),
         ];
-        for (what, count) in left.into_iter().filter(|(_, count)| *count > 0) {
+        for (what, count) in left.into_iter().filter(|(_, count)| *count > 0 && is_whole) {
             self.found.push(format!("{count} {what} of {name} were left when it had ended"));
         }
         let _entered = handle.enter();

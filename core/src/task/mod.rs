@@ -78,7 +78,8 @@ where
 /// Aborting the handle keeps a closure that has not started from running; one that runs is not interrupted.
 ///
 /// In a simulation the closure may wait by `blocking_*` and [`Handle::block_on`], in the simulation's time. If its machine ends
-/// meanwhile it is unwound. Waiting by other means, such as a channel of std, stops the simulation for ever.
+/// meanwhile it is unwound; one that waits again in a destructor, or catches that and goes on, is left where it is, as is its thread, of which
+/// a process may have 1,024. Waiting by other means, such as a channel of std, stops the simulation for ever.
 ///
 /// # Panics
 /// Outside of a runtime.
