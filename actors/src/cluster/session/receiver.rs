@@ -281,6 +281,10 @@ impl Receiver {
             return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
+        // What has to be held is decoded when it is delivered, and not twice.
+        if !endpoint.has_room(&waiter.local) {
+            return Outcome::Blocked;
+        }
         let (delivered, _) = scope::within(self.node.clone(), || match ask {
             Some((id, _)) => endpoint.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
             None => endpoint.tell(index, &mut waiter.local, body).map(|()| None),
@@ -330,7 +334,10 @@ impl Receiver {
                 self.asks_wait = true;
                 return true;
             }
-            if backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending() {
+            // While it is its turn, several go in without a place in the line for each.
+            if !backlog.endpoint.has_room(&backlog.waiter.local)
+                && backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending()
+            {
                 return true;
             }
             // `deliver_downs` leaves a message at the front, or the line is gone.

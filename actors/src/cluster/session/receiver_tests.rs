@@ -34,6 +34,8 @@ struct Door {
     room: AtomicUsize,
     /// So often it says that there is room, and another sender is quicker.
     lies: AtomicUsize,
+    /// How often a place in the line was asked for.
+    reserved: AtomicUsize,
     taken: Mutex<Vec<u8>>,
 }
 
@@ -68,6 +70,10 @@ impl Endpoint for Door {
         self
     }
 
+    fn has_room(&self, _: &Reservation) -> bool {
+        self.room.load(Ordering::Relaxed) > 0
+    }
+
     fn local(&self, _: usize, _: &mut dyn Any) {}
 
     fn tell(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError> {
@@ -82,6 +88,7 @@ impl Endpoint for Door {
 
 impl Reserve for Door {
     fn poll_reserve(&self, _: &mut Waiter, _: &mut Context<'_>) -> Poll<()> {
+        self.reserved.fetch_add(1, Ordering::Relaxed);
         let has_room = self.room.load(Ordering::Relaxed) > 0 || take_one(&self.lies);
         if has_room { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -109,8 +116,8 @@ impl Stage {
         let (node, peer) = other_with(config);
         let mut receiver = Receiver::new(node.clone(), peer.clone(), 0);
         receiver.allow(10);
-        let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, taken: Mutex::default() });
+        let (room, lies, reserved) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, reserved, taken: Mutex::default() });
         let served: Arc<dyn Endpoint> = door.clone();
         let key = node.export(&served).key;
         Self { peer, receiver, door, key }
@@ -156,6 +163,16 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
         assert_eq!((stage.make_room(2), stage.receiver.backlog_messages), (vec![1, 2, 3, 4], 0));
         stage.tell(5);
         assert_eq!(*stage.door.taken.lock(), [1, 2, 3, 4, 5]);
+    });
+}
+
+#[test]
+fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        (1..=9).for_each(|n| stage.tell(n));
+        assert_eq!(stage.make_room(8), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(stage.door.reserved.load(Ordering::Relaxed), 1, "for the ninth");
     });
 }
 
