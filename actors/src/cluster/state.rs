@@ -235,11 +235,12 @@ impl NodeState {
         if is_new {
             self.register_types(endpoint);
             let node = self.me.clone();
-            endpoint.shared().monitors.add(Box::new(move |_| {
+            let monitor = endpoint.shared().monitors.add(Box::new(move |_| {
                 if let Some(node) = node.upgrade() {
                     node.exports.unexport(key, number, protocol);
                 }
             }));
+            self.exports.set_monitor(key, monitor);
         }
         WireRef { node: self.id(), key, protocol }
     }

@@ -223,7 +223,7 @@ impl Runtime {
     /// Shuts down, and waits up to `timeout` for the blocking closures that run. Returns how many pool threads did not
     /// end in that time.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> usize {
-        self.shut_down(context::may_wait());
+        self.shut_down(!context::is_driving());
         self.handle.blocking().wait(timeout)
     }
 
@@ -260,7 +260,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shut_down(context::may_wait());
+        self.shut_down(!context::is_driving());
     }
 }
 
