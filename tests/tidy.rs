@@ -35,12 +35,13 @@ const UNSAFE_FILES: &[&str] = &[
 ];
 
 /// An outside crate, the start of the paths that may name it.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("bincode", &["actors/src/protocol/codec.rs", "tests/decoded_memory.rs"]),
     ("crossbeam_deque", &["core/src/scheduler/queue.rs"]),
     ("mio", &["core/src/io/os/"]),
     ("socket2", &["core/src/io/os/"]),
     ("libc", &["core/src/io/os/"]),
+    ("nix", &["core/src/io/os/"]),
     ("rustix", &["core/src/io/os/"]),
     ("signal_hook", &["core/src/signal.rs", "core/src/signal/"]),
     ("dashmap", &["actors/src/system/registry.rs", "actors/src/cluster/exports.rs"]),
