@@ -287,6 +287,7 @@ impl TaskRef {
     pub(crate) fn shut_down(&self) -> bool {
         let is_taken = self.header().state.shut_down();
         if is_taken {
+            self.header().polls.begin(Stamp::NONE);
             let run = self.header().vtable.run;
             // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
@@ -452,6 +453,7 @@ impl Runnable {
         let header = unsafe { self.0.as_ref() };
         // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
         let (_, _) = (header.state.cancel(), header.state.start());
+        header.polls.begin(Stamp::NONE);
         let run = header.vtable.run;
         // SAFETY: as in `run`.
         let again = unsafe { run(self.0, Start::DropFuture) };

@@ -95,10 +95,12 @@ impl TaskHooks {
         let Some(meta) = meta_of(shared, task.header()) else { return poll(task) };
         // Its own reference: who completes the task gives the task's away.
         let kept = task.task_ref();
+        let run = task.header().polls().count() + 1;
         call(&self.before_poll, &meta);
         let result = poll(task);
         call(&self.after_poll, &meta);
-        if kept.is_complete() {
+        // The run that completes a task is its last one: by now another worker may have begun, and ended, the next.
+        if kept.is_complete() && kept.header().polls().count() == run {
             call(&self.terminate, &meta);
         }
         result

@@ -219,3 +219,31 @@ fn zero_bytes_in_the_name_of_a_thread_are_left_out() {
     let name = runtime.block_on(async { task::spawn_blocking(|| thread::current().name().map(str::to_owned)).await });
     assert_eq!(name.unwrap().as_deref(), Some("ab-blocking"));
 }
+
+#[test]
+fn a_task_that_another_worker_completes_during_a_hook_terminates_once() {
+    let notify = Arc::new(Notify::new());
+    let (first, wakes) = (AtomicUsize::new(0), notify.clone());
+    let (ended, ends) = std::sync::mpsc::channel();
+    let (ends, terminated) = (Mutex::new(ends), Arc::new(AtomicUsize::new(0)));
+    let terminates = terminated.clone();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_after_task_poll(move |_| {
+            if first.fetch_add(1, Ordering::SeqCst) == 0 {
+                // By another thread: what a worker wakes itself may run on it next, after the hook.
+                let wakes = wakes.clone();
+                thread::spawn(move || wakes.notify_one()).join().unwrap();
+                ends.lock().recv_timeout(Duration::from_secs(60)).expect("the other worker runs it to its end");
+            }
+        })
+        .on_task_terminate(move |_| {
+            terminates.fetch_add(1, Ordering::SeqCst);
+            let _ = ended.send(());
+        })
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async move { task::spawn(async move { notify.notified().await }).await.unwrap() });
+    drop(runtime);
+    assert_eq!(terminated.load(Ordering::SeqCst), 1);
+}

@@ -184,11 +184,7 @@ impl Receiver {
                 }
             }
             Event::Resolved(Requester::Resolve(asker), answer) => drop(asker.send(Some(answer))),
-            Event::Cancel(id) => {
-                if !self.peer.cancel_reply(id) {
-                    self.backlog_asks.remove(&id);
-                }
-            }
+            Event::Cancel(id) => self.cancel_ask(id),
             Event::Unwatch(id) => self.peer.remove_remote_monitor(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.node.whereis(&name, protocol) {
@@ -199,6 +195,13 @@ impl Receiver {
             }
             Event::NodeInfo(introduction) => self.node.learn_node(introduction),
             _ => {}
+        }
+    }
+
+    /// An ask is given up, whether it was begun or is held.
+    fn cancel_ask(&mut self, id: CorrelationId) {
+        if !self.peer.cancel_reply(id) {
+            self.backlog_asks.remove(&id);
         }
     }
 
