@@ -195,6 +195,7 @@ fn intervals_of_any_length_let_timers_and_woken_tasks_through() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that is none of the runtime")]
 fn a_task_that_the_hook_of_a_worker_about_to_sleep_wakes_is_run_before() {
     for builder in [Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(1)] {
         let (notify, ran) = (Arc::new(Notify::new()), std::sync::mpsc::channel());
@@ -221,6 +222,7 @@ fn zero_bytes_in_the_name_of_a_thread_are_left_out() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that is none of the runtime")]
 fn a_task_that_another_worker_completes_during_a_hook_terminates_once() {
     let notify = Arc::new(Notify::new());
     let (first, wakes) = (AtomicUsize::new(0), notify.clone());
