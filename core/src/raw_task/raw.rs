@@ -602,6 +602,8 @@ fn poll<F: Future, S: Schedule, X>(cell: &Cell<F, S, X>, ptr: NonNull<Header>) -
 unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
     let Head { header, scheduler } = unsafe { ptr.cast::<Head<S>>().as_ref() };
+    // First: a task that was joined is in no list any more.
+    scheduler.release(header);
     let JoinEnd { owner, takes_waker } = header.state.complete();
     if owner == OutputOwner::Caller {
         let drop_output = header.vtable.drop_output;
@@ -612,7 +614,6 @@ unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
         join_waker.into_iter().for_each(wake_catching);
     }
 
-    scheduler.release(header);
     // SAFETY: the life reference, given back once, by the run that completed the task.
     unsafe { release(ptr) };
 }
