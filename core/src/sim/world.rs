@@ -10,6 +10,7 @@ use super::net::{HostState, Net, Network};
 use super::stepper::Stepper;
 use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
 use crate::raw_task::Id;
+use crate::raw_task::panic::{catch, panic_text};
 use crate::rng::split;
 use crate::runtime::Handle;
 use crate::runtime::builder::SimEnv;
@@ -18,7 +19,6 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -76,7 +76,7 @@ pub enum Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panic(payload) => write!(f, "Panic({})", crate::raw_task::panic::panic_text(&**payload)),
+            Self::Panic(payload) => write!(f, "Panic({})", panic_text(&**payload)),
             Self::Found(text) => write!(f, "Found({text})"),
         }
     }
@@ -424,8 +424,7 @@ impl World {
         self.control.set_handle(index, None);
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
-        let dropped = catch_unwind(AssertUnwindSafe(|| event_log::at(index, || drop(stepper))));
-        crate::raw_task::panic::drop_catching(dropped);
+        drop(catch(|| event_log::at(index, || drop(stepper))));
 
         let name = self.machines[index].spec.name.clone();
         let left = [
