@@ -41,31 +41,6 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
     }
 }
 
-/// In a simulation the closure begins after the time a thread might take, and runs in turns with the simulation.
-#[cfg(feature = "sim")]
-pub(crate) async fn simulated<T, F>(handle: Handle, rng: crate::sim::SimRng, f: F) -> T
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    let takes = rng.between(crate::sim::ChoiceKind::Latency, 1_000, 2_000_000);
-    crate::time::sleep(Duration::from_nanos(takes)).await;
-    match crate::sim::blocking::Blocking::start(handle, f) {
-        Ok(blocking) => blocking.await,
-        // Without a thread it can do everything but wait for a future.
-        Err(f) => crate::raw_task::coop::unlimited(f),
-    }
-}
-
-/// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
-#[cfg_attr(not(feature = "sim"), expect(unused_variables, reason = "without the simulation no thread runs one"))]
-pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
-    #[cfg(feature = "sim")]
-    return crate::sim::blocking::block_on(future);
-    #[cfg(not(feature = "sim"))]
-    None
-}
-
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,

@@ -4,3 +4,4 @@ pub(crate) mod backoff;
 pub(crate) mod count;
 pub(crate) mod scoped;
 pub(crate) mod slab;
+pub(crate) mod socket_counts;

@@ -3,18 +3,31 @@
 //! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
-use super::choose::{Policy, StepChooser, WorkerId};
-use super::clock::{MachineClock, WorldTime};
-use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
-use super::net::{HostState, Net, Network};
-use super::stepper::Stepper;
-use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
+pub(crate) mod blocking;
+#[cfg(test)]
+mod blocking_tests;
+mod choose;
+mod control;
+mod event_log;
+#[cfg(test)]
+mod net_tests;
+mod stepper;
+#[cfg(test)]
+mod tests;
+
+pub use choose::Policy;
+pub use control::{Boot, Crash, MachineId, MachineSpec, WorldHandle};
+pub use stepper::Stepper;
+
+use super::env::clock::{MachineClock, WorldTime};
+use super::env::net::{HostState, Net, Network};
+use super::env::{ChoiceKind, SimContext, SimEnv, SimRng, Skew, Trace};
 use crate::raw_task::Id;
 use crate::raw_task::panic::{catch, panic_text};
 use crate::rng::split;
 use crate::runtime::Handle;
-use crate::runtime::builder::SimEnv;
-use crate::time::Clock;
+use choose::{StepChooser, WorkerId};
+use control::Command;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -152,7 +165,7 @@ impl World {
             waiting: BTreeSet::new(),
         };
         let boot = Arc::new(|_: &Handle| {});
-        world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: super::Skew::default(), boot });
+        world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: Skew::default(), boot });
         world
     }
 
@@ -386,7 +399,7 @@ impl World {
         let seed = split(self.options.seed, 1 + ((index as u64) << 32) + machine.boots);
         machine.boots += 1;
         machine.paused = false;
-        let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
+        let clock = MachineClock::new(self.time.clone(), machine.spec.skew);
         let simulated = SimEnv { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
         match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
             Ok(stepper) => {
