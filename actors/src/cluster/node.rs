@@ -3,9 +3,10 @@
 use super::connect::ConnectError;
 use super::connect::accept::{ListenerGuard, accept};
 use super::connect::dial::{dial, resolve_loopback};
+use super::connect::peer_task::spawn_peer_task;
 use super::events::{NodeEvent, NodeEvents};
 use super::remote::RemoteActor;
-use super::session::peer::{Peer, Requester};
+use super::session::peer::{Peer, Requester, Status};
 use super::state::{Joined, NodeState};
 use crate::error::{NodeError, WhereisError};
 use crate::protocol::{Protocol, protocol_id};
@@ -187,7 +188,7 @@ impl NodeBuilder {
         let incarnation = clock.min(INCARNATION_MAX);
         let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.config)
             .map_err(|error| NodeError::Setting(error.to_string().into()))?;
-        Ok(NodeState::new(handle, hello, self.config))
+        Ok(NodeState::new(handle, hello, self.config, spawn_peer_task))
     }
 }
 
@@ -242,11 +243,10 @@ impl Node {
                     // The other node was told, and takes a later incarnation unless others know it.
                     Err(ConnectError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
-                        let connected = node.connected.notified();
-                        if let Some(peer) = connected_at(node, &addresses) {
+                        if let Ok(peer) = timeout(node.config.reconnect_min, until_connected_at(node, &addresses)).await
+                        {
                             return Ok(peer);
                         }
-                        let _ = timeout(node.config.reconnect_min, connected).await;
                     }
                     result => return result.map_err(|error| node_error(error, &addresses)),
                 }
@@ -455,7 +455,7 @@ impl Node {
     pub async fn node_down(&self, node: NodeId) {
         let relation = self.0.state.all_peers().into_iter().rfind(|peer| peer.id() == node);
         if let Some(peer) = relation {
-            peer.wait_for(Peer::is_down).await;
+            peer.wait_for(Status::is_down).await;
         }
     }
 
@@ -470,7 +470,7 @@ impl Node {
         let gone = async {
             node.listener_closed.cancelled().await;
             for peer in node.peers() {
-                peer.wait_for(Peer::is_down).await;
+                peer.wait_for(Status::is_down).await;
             }
         };
         // Whoever does not take the last words does without them.
@@ -540,10 +540,21 @@ fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>>
     node.peers().into_iter().find(|peer| peer.is_connected() && listens_at(peer, addresses))
 }
 
+/// Waits for a connection to the node that listens there.
+async fn until_connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Arc<Peer> {
+    loop {
+        let changed = node.peers_changed.notified();
+        if let Some(peer) = connected_at(node, addresses) {
+            return peer;
+        }
+        changed.await;
+    }
+}
+
 /// Joins whoever comes after a node that went down.
 async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
-        left.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
+        left.run_until_cancelled(peer.wait_for(Status::is_down)).await;
         node.note_joined(&addresses, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {

@@ -46,7 +46,7 @@ pub(super) async fn handshake(
     let peer = loop {
         match node.admit(introduced.peer(), role == Role::Acceptor) {
             Admission::Accept(peer) => break peer,
-            Admission::Wait(peer) => peer.wait_for(|peer| !peer.is_accepting()).await,
+            Admission::Wait(peer) => peer.wait_for(|status| !status.is_accepting()).await,
             Admission::Reject(code, detail, text) => {
                 refuse(introduced, &mut stream, &mut input, (code, detail, text)).await?;
                 return Err(ConnectError::Refused(code, text));
@@ -79,7 +79,6 @@ pub(super) async fn handshake(
     guard.0 = None;
     peer.set_connection(Connection { stream, input, connected });
     peer.start();
-    node.connected.notify_waiters();
     Ok(peer)
 }
 

@@ -1,8 +1,7 @@
 //! How connections come about: by dialling (`dial`) or accepting (`accept`), then a `handshake`; of two that meet one stays
-//! (`collision`). `peer_task` is the life of a relation: it sees to it that there is a connection until the node is down.
+//! (`session/collision.rs`). `peer_task` is the life of a relation: it sees to it that there is a connection until the node is down.
 
 pub(super) mod accept;
-pub(super) mod collision;
 pub(super) mod dial;
 mod handshake;
 pub(super) mod peer_task;

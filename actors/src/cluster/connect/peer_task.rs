@@ -80,7 +80,7 @@ async fn reconnect(
                 return Ok(None);
             }
             // It is at the door; the handshake has a time of its own.
-            node.closing.run_until_cancelled(peer.wait_for(|peer| !peer.is_accepting())).await;
+            node.closing.run_until_cancelled(peer.wait_for(|status| !status.is_accepting())).await;
             continue;
         }
         if let Some(failed) = attempts.checked_sub(1) {
