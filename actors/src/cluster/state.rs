@@ -9,6 +9,7 @@ use super::remote::RemoteActor;
 use super::session::collision::Collision;
 use super::session::intake::LongFrames;
 use super::session::peer::Peer;
+use crate::error::RegisterError;
 use crate::protocol::dispatch::Endpoint;
 use crate::protocol::scope::RefScope;
 use crate::refs::actor_ref::Repr;
@@ -274,8 +275,8 @@ impl NodeState {
         self.exports.get(key)
     }
 
-    /// Gives a name to an actor of this node. False if a living actor has it.
-    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
+    /// Gives a name to an actor of this node.
+    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> Result<(), RegisterError> {
         let key = self.export(endpoint).key;
         self.exports.register(name, key)
     }
