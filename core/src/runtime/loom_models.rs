@@ -36,6 +36,7 @@ fn runtime() -> Handle {
         thread_hooks: None,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,
+        simulation: None,
     };
     Inner::build(config, 1, driver, io).0
 }

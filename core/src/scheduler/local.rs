@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(crate) struct LocalQueue {
     /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// Exchanged by a task that takes the worker away, in the middle of its poll.
     seat: UnsafeCell<Seat>,
 }
 
