@@ -35,12 +35,13 @@ const UNSAFE_FILES: &[&str] = &[
 ];
 
 /// An outside crate, the start of the paths that may name it.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("bincode", &["actors/src/protocol/codec.rs", "tests/decoded_memory.rs"]),
     ("crossbeam_deque", &["core/src/scheduler/queue.rs"]),
     ("mio", &["core/src/io/os/"]),
     ("socket2", &["core/src/io/os/"]),
     ("libc", &["core/src/io/os/"]),
+    ("nix", &["core/src/io/os/"]),
     ("rustix", &["core/src/io/os/"]),
     ("signal_hook", &["core/src/signal.rs", "core/src/signal/"]),
     ("dashmap", &["actors/src/system/registry.rs", "actors/src/cluster/exports.rs"]),
@@ -92,6 +93,18 @@ const CORE_ARROWS: [(&str, &[&str]); 14] = [
     ("core/src/io/", &["mailbox", "scheduler", "signal", "sim", "task"]),
     ("core/src/scheduler/", &["mailbox", "signal", "sim", "sync"]),
     ("core/src/runtime/", &["mailbox", "signal"]),
+];
+
+/// A room of the cluster, by the start of its path, and the rooms that it must not name: what a node knows and its relations
+/// to others stand below what makes connections, and that below what programs use.
+const CLUSTER_ARROWS: [(&str, &[&str]); 7] = [
+    ("actors/src/cluster/events", &["connect", "node", "remote", "session"]),
+    ("actors/src/cluster/exports", &["connect", "events", "node", "nodes", "remote", "session", "state"]),
+    ("actors/src/cluster/nodes", &["connect", "events", "node", "remote", "state"]),
+    ("actors/src/cluster/state", &["connect", "node"]),
+    ("actors/src/cluster/session/", &["connect", "node"]),
+    ("actors/src/cluster/remote", &["connect", "node"]),
+    ("actors/src/cluster/connect/", &["node", "remote"]),
 ];
 
 const ABOVE_THE_GROUND: &[&str] =
@@ -183,7 +196,7 @@ fn names(line: &str, word: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 12] = [
+const RULES: [(&str, Check); 13] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -241,6 +254,15 @@ const RULES: [(&str, Check); 12] = [
         let is_test = path.ends_with("tests.rs") || path.ends_with("loom_models.rs");
         above.iter().find(|room| !is_test && named(room)).map(|room| format!("names {room}"))
     }),
+    ("no room of the cluster names one above it", |path, text| {
+        let (_, above) = CLUSTER_ARROWS.iter().find(|(room, _)| path.starts_with(room))?;
+        let beside = path.strip_prefix("actors/src/cluster/").is_some_and(|rest| !rest.contains('/'));
+        let named = |room: &str| {
+            let (from_above, from_beside) = (format!("cluster::{room}"), format!("super::{room}"));
+            code(text).any(|line| names(line, &from_above) || (beside && names(line, &from_beside)))
+        };
+        above.iter().find(|room| named(room)).map(|room| format!("names {room}"))
+    }),
     ("a word that was given up does not come back", |path, text| {
         let (_, words) = WORDS.iter().find(|(folder, _)| path.starts_with(folder))?;
         let found = words.iter().find(|word| text.lines().any(|line| names(line, word)));
@@ -295,6 +317,7 @@ fn every_rule_refuses_a_bad_sample() {
         ("actors/src/a.rs", "//! x\ntracing::warn!(\"no target\");"),
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
         ("core/src/io/a.rs", "//! x\nuse crate::sim::env::HostNet;\nuse crate::sim::world::World;"),
+        ("actors/src/cluster/state.rs", "//! x\nuse super::connect::dial;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
         (
             "net/src/a.rs",

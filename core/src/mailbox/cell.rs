@@ -195,6 +195,12 @@ impl<R: Receiver> CellRef<R> {
         }
     }
 
+    /// Whether a `try_*_with` of the running task would not be refused for want of room now: room was granted to `reservation`, or
+    /// this sender does not wait and there is some for it. Another sender may be quicker. True if the cell is closed.
+    pub fn has_room(&self, reservation: &Reservation) -> bool {
+        self.shared().permits.has_room(reservation, || turn::is_on(self.task.id()))
+    }
+
     /// Waits in line for room: ready with true when it was granted to `reservation`, with false when the cell is closed.
     pub fn poll_reserve(&self, reservation: &mut Reservation, cx: &mut Context<'_>) -> Poll<bool> {
         self.shared().permits.poll_reserve(reservation, cx)

@@ -37,12 +37,20 @@ pub(super) fn begin(cell: Id) {
     TURN.set(sender.map(|sender| Turn { cell, sender, left: TURN_MESSAGES - 1 }));
 }
 
-/// Whether the running task may send one more message to `cell`.
+/// The turn of the running task in `cell`, if it may send one more message.
+fn turn_in(cell: Id) -> Option<Turn> {
+    let turn = TURN.get().filter(|turn| turn.cell == cell && turn.left > 0)?;
+    (current::current_task_id() == Some(turn.sender)).then_some(turn)
+}
+
+/// Whether the running task may send one more message to `cell`. Takes nothing.
+pub(super) fn is_on(cell: Id) -> bool {
+    turn_in(cell).is_some()
+}
+
+/// As [`is_on`], and counts the message.
 pub(super) fn goes_on(cell: Id) -> bool {
-    let Some(turn) = TURN.get().filter(|turn| turn.cell == cell && turn.left > 0) else { return false };
-    if current::current_task_id() != Some(turn.sender) {
-        return false;
-    }
+    let Some(turn) = turn_in(cell) else { return false };
     TURN.set(Some(Turn { left: turn.left - 1, ..turn }));
     true
 }

@@ -80,7 +80,7 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     let before = take_unit();
-    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { refund: before }) }
+    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { is_taken: before.is_some() }) }
 }
 
 /// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
@@ -153,20 +153,21 @@ fn wake_refused(cx: &Context<'_>) {
 #[derive(Debug)]
 #[must_use]
 pub struct Progress {
-    refund: Option<u8>,
+    is_taken: bool,
 }
 
 impl Progress {
     /// Keeps the unit: the operation was ready.
     pub fn made_progress(mut self) {
-        self.refund = None;
+        self.is_taken = false;
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.refund.is_some() {
-            current::with_budget(|budget| budget.set(self.refund));
+        if self.is_taken {
+            // The one unit and not what there was before: what the operation has spent itself stays spent.
+            current::with_budget(|budget| budget.set(budget.get().map(|units| units.saturating_add(1))));
         }
     }
 }

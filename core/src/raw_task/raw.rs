@@ -287,6 +287,7 @@ impl TaskRef {
     pub(crate) fn shut_down(&self) -> bool {
         let is_taken = self.header().state.shut_down();
         if is_taken {
+            self.header().polls.begin(Stamp::NONE);
             let run = self.header().vtable.run;
             // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
@@ -452,6 +453,7 @@ impl Runnable {
         let header = unsafe { self.0.as_ref() };
         // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
         let (_, _) = (header.state.cancel(), header.state.start());
+        header.polls.begin(Stamp::NONE);
         let run = header.vtable.run;
         // SAFETY: as in `run`.
         let again = unsafe { run(self.0, Start::DropFuture) };
@@ -600,6 +602,8 @@ fn poll<F: Future, S: Schedule, X>(cell: &Cell<F, S, X>, ptr: NonNull<Header>) -
 unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
     let Head { header, scheduler } = unsafe { ptr.cast::<Head<S>>().as_ref() };
+    // First: a task that was joined is in no list any more.
+    scheduler.release(header);
     let JoinEnd { owner, takes_waker } = header.state.complete();
     if owner == OutputOwner::Caller {
         let drop_output = header.vtable.drop_output;
@@ -610,7 +614,6 @@ unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
         join_waker.into_iter().for_each(wake_catching);
     }
 
-    scheduler.release(header);
     // SAFETY: the life reference, given back once, by the run that completed the task.
     unsafe { release(ptr) };
 }

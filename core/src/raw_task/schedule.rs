@@ -13,8 +13,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// It must neither run the task nor drop it here, nor run foreign code that would mind: a waker may be called with locks held.
     fn schedule(&self, task: Runnable);
 
-    /// A task has completed: it leaves the list of the scheduler's tasks, if it is in one. Called once, by the run that completes it, before it
-    /// gives the life reference back.
+    /// A task is about to complete, its future is gone: it leaves the list of the scheduler's tasks, if it is in one. Called once, by the run that
+    /// completes it, before anybody can see that it has.
     fn release(&self, task: &Header);
 
     /// The future of a task has panicked, in a poll that is still this thread's.

@@ -9,12 +9,15 @@ use super::watchdog::Ticks;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::{Runnable, TaskRef};
+use crate::runtime::Flavor;
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) struct LocalQueue {
     /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// That of the worker's runtime: it says whether the worker can go to another thread.
+    pub(crate) flavor: Flavor,
     /// Exchanged by a task that takes the worker away, in the middle of its poll.
     seat: UnsafeCell<Seat>,
 }
@@ -39,8 +42,8 @@ impl fmt::Debug for LocalQueue {
 }
 
 impl LocalQueue {
-    pub(super) fn new(index: usize, queue: Local, front: Arc<Front>) -> Self {
-        Self { index, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
+    pub(super) fn new(index: usize, flavor: Flavor, queue: Local, front: Arc<Front>) -> Self {
+        Self { index, flavor, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
     }
 
     /// Calls `f`, which runs no foreign code: the seat may change in any.

@@ -105,7 +105,7 @@ impl WorkerParts {
     pub(crate) fn into_worker(self) -> Worker {
         let Self { runtime, index, queue, policy, due } = self;
         let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue::new(index, queue, front));
+        let local = Rc::new(LocalQueue::new(index, runtime.flavor(), queue, front));
         Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 }
@@ -231,7 +231,8 @@ impl Worker {
 
         let woken = task.run(Stamp::new(self.local.index, begin.0));
         let end = self.now();
-        if let Some(histogram) = &histograms.poll_time {
+        // Unless the worker, which alone writes there, went to another thread meanwhile.
+        if let (Some(histogram), false) = (&histograms.poll_time, self.local.is_lost()) {
             histogram.record(end.saturating_duration_since(begin));
         }
         if let (Some(_), Some(woken)) = (&histograms.schedule_latency, &woken) {
@@ -261,7 +262,8 @@ impl Worker {
         true
     }
 
-    fn look_outside(&mut self) {
+    /// Fires the timers that are due, and asks the driver for events.
+    pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -364,6 +366,10 @@ impl Worker {
     pub(crate) fn park(&mut self) {
         if let Some(hooks) = self.runtime.thread_hooks() {
             hooks.park();
+            // It was the last to look at its own queue, and the hook may have put a task there.
+            if !self.local.is_empty() {
+                return hooks.unpark();
+            }
         }
         let asleep_since = self.transition_to_parked();
         let for_all = self.sleep(asleep_since);
@@ -435,7 +441,7 @@ impl Worker {
         now
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.runtime.clock().now()
     }
 

@@ -78,7 +78,8 @@ where
 /// Aborting the handle keeps a closure that has not started from running; one that runs is not interrupted.
 ///
 /// In a simulation the closure may wait by `blocking_*` and [`Handle::block_on`], in the simulation's time. If its machine ends
-/// meanwhile it is unwound. Waiting by other means, such as a channel of std, stops the simulation for ever.
+/// meanwhile it is unwound; one that waits again in a destructor, or catches that and goes on, is left where it is, as is its thread, of which
+/// a process may have 1,024. Waiting by other means, such as a channel of std, stops the simulation for ever.
 ///
 /// # Panics
 /// Outside of a runtime.
@@ -105,8 +106,8 @@ where
 /// there the task itself stands still meanwhile, and so does what it awaits beside: the other branches of a `join!` or a `select!`. The
 /// closure may use [`Handle::block_on`]. It cannot be aborted; the end of the runtime does not wait for it.
 ///
-/// - On a worker, what the worker has in hand goes to a thread of the blocking pool, which starts one if none waits, whatever its limit.
-///   If the closure is quicker, it goes on as before; if not, the rest of the task's poll is on a thread that is no worker.
+/// - On a worker, what the worker has in hand goes to a thread of the blocking pool, which starts one if none waits, beside those that
+///   its limit counts; only where 512 block in place at once does it wait for one. If the closure is quicker, it goes on as before; if not, the rest of the task's poll is on a thread that is no worker.
 /// - In a `block_on` of a runtime with workers, in `spawn_blocking`, and outside of any runtime it only calls the closure. In the simulation too:
 ///   nothing else happens meanwhile.
 /// - The budget is not spent by what the closure does, and is afterwards what it was; the current runtime, the task's id and task-locals are

@@ -189,9 +189,11 @@ impl<T> DelayQueue<T> {
 
     /// Drops all values. Who waits hears of it.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        // Values are dropped last: what the destructor of one does, a panic included, finds the queue empty.
+        let entries = std::mem::take(&mut self.entries);
         self.deadlines.clear();
         self.wake();
+        drop(entries);
     }
 
     /// Returns how many values are in the queue.

@@ -80,8 +80,9 @@ pub(crate) struct Receiver {
     /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
     backlog_messages: usize,
     backlog_bytes: usize,
-    /// Asks whose askers have left, perhaps before they were let into a mailbox.
-    cancelled: BTreeSet<CorrelationId>,
+    /// Asks in all queues whose askers still wait. Filled with the queues; an ask leaves it when it is taken out, or with its
+    /// CANCEL: so that needs no table of its own, which a peer could fill.
+    backlog_asks: BTreeSet<CorrelationId>,
     /// For the session, in order.
     settlements: Vec<Settlement>,
     /// So many more asks may be begun.
@@ -115,7 +116,7 @@ impl Receiver {
             backlogs: BTreeMap::new(),
             backlog_messages: 0,
             backlog_bytes: 0,
-            cancelled: BTreeSet::new(),
+            backlog_asks: BTreeSet::new(),
             settlements: Vec::new(),
             allowance: 0,
             asks_wait: false,
@@ -183,12 +184,7 @@ impl Receiver {
                 }
             }
             Event::Resolved(Requester::Resolve(asker), answer) => drop(asker.send(Some(answer))),
-            Event::Cancel(id) => {
-                let waits = !self.backlogs.is_empty() && self.cancelled.len() < self.node.config.unsettled_max;
-                if !self.peer.cancel_reply(id) && waits {
-                    self.cancelled.insert(id);
-                }
-            }
+            Event::Cancel(id) => self.cancel_ask(id),
             Event::Unwatch(id) => self.peer.remove_remote_monitor(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.node.whereis(&name, protocol) {
@@ -199,6 +195,13 @@ impl Receiver {
             }
             Event::NodeInfo(introduction) => self.node.learn_node(introduction),
             _ => {}
+        }
+    }
+
+    /// An ask is given up, whether it was begun or is held.
+    fn cancel_ask(&mut self, id: CorrelationId) {
+        if !self.peer.cancel_reply(id) {
+            self.backlog_asks.remove(&id);
         }
     }
 
@@ -237,6 +240,7 @@ impl Receiver {
             Outcome::Blocked => {
                 self.backlog_messages += 1;
                 self.backlog_bytes += frame_bytes as usize;
+                self.backlog_asks.extend(id);
                 self.settlements.push(Settlement::Held(to, frame_bytes));
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
@@ -281,6 +285,10 @@ impl Receiver {
             return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
+        // What has to be held is decoded when it is delivered, and not twice.
+        if !endpoint.has_room(&waiter.local) {
+            return Outcome::Blocked;
+        }
         let (delivered, _) = scope::within(self.node.clone(), || match ask {
             Some((id, _)) => endpoint.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
             None => endpoint.tell(index, &mut waiter.local, body).map(|()| None),
@@ -312,9 +320,6 @@ impl Receiver {
         let mut backlogs = std::mem::take(&mut self.backlogs);
         backlogs.retain(|_, backlog| self.deliver_backlog(backlog, cx));
         self.backlogs = backlogs;
-        if self.backlogs.is_empty() {
-            self.cancelled.clear();
-        }
         let settled = !self.settlements.is_empty();
         self.report_settled();
         settled
@@ -330,14 +335,18 @@ impl Receiver {
                 self.asks_wait = true;
                 return true;
             }
-            if backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending() {
+            // While it is its turn, several go in without a place in the line for each.
+            if !backlog.endpoint.has_room(&backlog.waiter.local)
+                && backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending()
+            {
                 return true;
             }
             // `deliver_downs` leaves a message at the front, or the line is gone.
             let Some(Queued::Message(message)) = backlog.queue.pop_front() else { return false };
             let QueuedMessage { endpoint, to, type_key, body, frame_bytes, ask } = &message;
+            let id = ask.map(|(id, _)| id);
             let outcome = match ask {
-                Some((id, _)) if self.cancelled.remove(id) => {
+                Some((id, _)) if !self.backlog_asks.remove(id) => {
                     Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new())
                 }
                 _ => self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask),
@@ -347,12 +356,13 @@ impl Receiver {
             }
             match outcome {
                 Outcome::Blocked => {
+                    self.backlog_asks.extend(id);
                     backlog.queue.push_front(Queued::Message(message));
                     continue;
                 }
                 Outcome::Accepted => self.settlements.push(Settlement::Settled(*frame_bytes, None)),
                 Outcome::Rejected(refused, code, text) => {
-                    self.reject(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
+                    self.reject(*frame_bytes, id, refused, code, &text);
                 }
             }
             self.backlog_messages -= 1;
