@@ -306,7 +306,7 @@ fn catch_unwind_in<F: Future>(
     interrupted: impl Fn() -> Option<ExitReason> + Unpin,
 ) -> impl Future<Output = Result<F::Output, ExitReason>> + Unpin {
     poll_fn(move |cx| {
-        let polled = caught(|| {
+        let polled = catch(|| {
             let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
                 (Some(reason), _) => Poll::Ready(Err(reason)),
                 (None, Some(future)) => future.poll(cx).map(Ok),
@@ -317,10 +317,10 @@ fn catch_unwind_in<F: Future>(
             }
             polled
         });
-        polled.unwrap_or_else(|panicked| {
+        polled.unwrap_or_else(|panic| {
             // What the panic has left of it.
             drop(caught(|| future.set(None)));
-            Poll::Ready(Err(panicked))
+            Poll::Ready(Err(ExitReason::Failed(panic.into())))
         })
     })
 }

@@ -56,7 +56,9 @@ pub(crate) struct Readiness {
 
 #[derive(Debug, Default)]
 struct Waiters {
+    /// Woken by what can be read, by urgent data and errors.
     read: DirectionWaiters,
+    /// Woken by room to write.
     write: DirectionWaiters,
 }
 

@@ -17,9 +17,13 @@ use std::task::{Context, Poll};
 
 /// What all references to a cell share.
 pub(super) struct CellShared<R: Receiver> {
+    /// Accepted messages: any thread pushes, the inbox alone pops.
     pub(super) queue: Queue,
+    /// Decides whether a message is accepted; senders take, the inbox gives back.
     pub(super) permits: Permits,
+    /// In a simulation: numbers the messages.
     sequencer: Sequencer,
+    /// What the cell's owner shares with all references.
     user: R::Shared,
 }
 

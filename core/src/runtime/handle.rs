@@ -33,20 +33,30 @@ pub struct Handle {
 }
 
 pub(crate) struct Inner {
+    /// Queues, idle protocol, driver, list of tasks: what workers share.
     shared: Shared,
     flavor: Flavor,
+    /// What `now` is; timers and records of polls go by it.
     clock: Clock,
+    /// In a shard for each worker.
     timers: Timers,
+    /// Threads for closures that block, and for workers whose threads do.
     blocking: Pool,
+    /// What `random_u64` draws from, from any thread.
     rng: SharedRng,
+    /// The next task's.
     task_ids: AtomicU64,
+    /// What would elsewhere be globals, by type.
     extensions: Extensions,
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
     /// Told when the last worker has dropped all tasks.
     pub(super) ended: Ended,
+    /// Whether a task's panic ends the runtime, and who inside `block_on` must learn of it.
     pub(super) failure: super::block_on::Failure,
+    /// What a program has run on each thread of the runtime; few programs do.
     thread_hooks: Option<ThreadHooks>,
+    /// For people.
     name: Option<Box<str>>,
     /// The simulation that the runtime is part of.
     simulation: Option<SimHandle>,

@@ -26,7 +26,6 @@ fn runtime() -> Handle {
     let (driver, io) = Driver::new().unwrap();
     let config = Config {
         flavor: Flavor::CurrentThread,
-        simulation: None,
         clock: Clock::manual(),
         timers: Timers::new(1),
         pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
@@ -37,6 +36,7 @@ fn runtime() -> Handle {
         thread_hooks: None,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,
+        simulation: None,
     };
     Inner::build(config, 1, driver, io).0
 }

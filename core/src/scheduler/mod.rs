@@ -177,8 +177,9 @@ impl Shared {
         &self.io
     }
 
-    /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector.
-    #[inline]
+    /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector. One copy for
+    /// all that wakes: what it calls is in it then.
+    #[inline(never)]
     pub(crate) fn submit(&self, task: Runnable) {
         if let Some(extras) = &self.extras {
             return self.submit_with(extras, task);

@@ -17,6 +17,7 @@ const LISTED_AT_ONCE: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OwnedTasks {
+    /// By the worker that spawned the task, whichever runs it.
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -33,8 +34,11 @@ struct Shard {
 /// A task in the list: alive, because it leaves the list before it gives its life reference back.
 #[derive(Debug)]
 struct Entry {
+    /// The name of the task; followed under the shard's lock alone.
     task: *const Header,
+    /// Where in the code it was spawned.
     place: &'static Location<'static>,
+    /// It has a name among those of the shard.
     is_named: bool,
     /// The watchdog has seen it in one poll for long.
     is_slow: bool,

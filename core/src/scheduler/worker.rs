@@ -54,7 +54,9 @@ pub(crate) struct WorkerParts {
 struct Due {
     /// The earlier of the two.
     next: u32,
+    /// The step at which it looks at timers and the driver.
     maintenance: u32,
+    /// The step at which it looks at the injector.
     injector: u32,
 }
 
@@ -122,6 +124,7 @@ pub(crate) struct Worker {
     activity: Activity,
     /// The last look at the clock, for the tasks.
     stamp: Stamp,
+    /// The steps at which it looks around next; the watchdog brings them nearer by moving its `ticks`.
     due: Due,
 }
 

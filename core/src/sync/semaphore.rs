@@ -36,8 +36,11 @@ pub struct Semaphore {
 
 #[derive(Debug)]
 struct State {
+    /// Those that are free. While somebody waits they are fewer than the first one wants.
     permits: usize,
+    /// Nobody is given any more permits.
     closed: bool,
+    /// In the order they came, each with the number it wants.
     waiters: WaitList<usize>,
 }
 
