@@ -355,6 +355,8 @@ pub enum RegisterError {
     Taken(crate::ActorId),
     /// The actor has ended.
     Stopped,
+    /// The name has more bytes than a name may have: 255.
+    TooLong,
 }
 
 impl fmt::Display for RegisterError {
@@ -362,11 +364,14 @@ impl fmt::Display for RegisterError {
         match self {
             Self::Taken(by) => write!(f, "the name is taken by actor {by}"),
             Self::Stopped => SendReason::Stopped.fmt(f),
+            Self::TooLong => NAME_TOO_LONG.fmt(f),
         }
     }
 }
 
 impl StdError for RegisterError {}
+
+const NAME_TOO_LONG: &str = "a name has at most 255 bytes";
 
 /// Why an actor was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -378,6 +383,8 @@ pub enum SpawnError {
     ParentStopped,
     /// Another child of the parent, or another living actor of the runtime, has this name.
     NameTaken,
+    /// The name has more bytes than a name may have: 255.
+    NameTooLong,
     /// The actor ended before it had started, for this reason.
     Failed(crate::ExitReason),
 }
@@ -388,6 +395,7 @@ impl fmt::Display for SpawnError {
             Self::NoRuntime => f.write_str("there is no runtime here"),
             Self::ParentStopped => f.write_str("the parent has stopped"),
             Self::NameTaken => f.write_str("the name is taken"),
+            Self::NameTooLong => NAME_TOO_LONG.fmt(f),
             Self::Failed(reason) => write!(f, "the actor did not start: {reason}"),
         }
     }
@@ -657,6 +665,7 @@ mod tests {
             AskError::Decode("depth".into()).to_string(),
             WhereisError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
             SpawnError::NameTaken.to_string(),
+            SpawnError::NameTooLong.to_string(),
             NodeError::Handshake { with: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];
         for text in texts {

@@ -8,6 +8,9 @@ use std::any::Any;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+/// Bytes of a name, as between nodes.
+pub(crate) const NAME_BYTES_MAX: usize = posse_wire::NAME_BYTES_MAX;
+
 /// Parts of the table with a lock each; fixed, so that nothing depends on the machine.
 const SHARDS: usize = 16;
 
@@ -38,6 +41,9 @@ impl Registry {
         actor: Box<dyn Any + Send + Sync>,
         note: impl FnOnce(Arc<str>) -> bool,
     ) -> Result<(), RegisterError> {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(RegisterError::TooLong);
+        }
         match self.names.entry(name.clone()) {
             Entry::Occupied(taken) if taken.get().id != id => return Err(RegisterError::Taken(taken.get().id)),
             Entry::Occupied(_) => return Ok(()),
