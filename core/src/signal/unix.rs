@@ -1,6 +1,8 @@
 //! Signals of Unix, any of them, as streams.
 
 use super::{Awaited, Signals};
+#[cfg(feature = "sim")]
+use crate::sim::signal::DeliveredSignals;
 use signal_hook::consts;
 use std::fmt;
 use std::io;
@@ -137,10 +139,10 @@ impl Signal {
 }
 
 #[cfg(feature = "sim")]
-type Delivered = (std::sync::Arc<super::simulated::Signals>, u64);
+type Delivered = (std::sync::Arc<DeliveredSignals>, u64);
 
 #[cfg(feature = "sim")]
-async fn wait(signals: std::sync::Arc<super::simulated::Signals>, seen: u64) -> Delivered {
+async fn wait(signals: std::sync::Arc<DeliveredSignals>, seen: u64) -> Delivered {
     signals.next(seen).await;
     let seen = signals.seen();
     (signals, seen)

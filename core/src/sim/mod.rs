@@ -20,6 +20,7 @@ pub(crate) mod net;
 #[cfg(test)]
 mod net_tests;
 mod rng;
+pub(crate) mod signal;
 mod stepper;
 #[cfg(test)]
 mod tests;

@@ -360,7 +360,7 @@ impl World {
             Command::Signal(machine) => {
                 if let Some(stepper) = &self.machines[machine].running {
                     self.net.note(machine, || "SIGTERM".to_owned());
-                    stepper.handle().extension(crate::signal::simulated::Signals::default).deliver();
+                    stepper.handle().extension(super::signal::DeliveredSignals::default).deliver();
                 }
             }
         }
