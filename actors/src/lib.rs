@@ -58,11 +58,8 @@ pub use actor::context::Context;
 pub use actor::lifecycle::{DEFAULT_CAPACITY, DEFAULT_SHUTDOWN};
 pub use actor::message::{Handler, Message, Reader};
 pub use actor::spec::{IntoSpec, Spec};
-pub use cluster::{Node, NodeId};
-pub use error::{
-    AskError, ChildError, Error, FailedAsk, NodeError, RegisterError, Result, SendReason, SpawnError, TellError,
-    WhereisError,
-};
+pub use cluster::{Node, NodeId, WhereisError};
+pub use error::{AskError, ChildError, Error, FailedAsk, RegisterError, Result, SendReason, SpawnError, TellError};
 pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]
 pub use posse_macros::{Message, main, protocol, test};
@@ -111,12 +108,12 @@ pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
 /// Starts an actor as [`spawn`] does, and says so if it cannot.
 ///
 /// # Errors
-/// Outside of a runtime, and if the actor's name is taken or longer than 255 bytes.
+/// Outside of a runtime, and if the actor's name is taken, empty or longer than 255 bytes.
 pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
     let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
     match lifecycle::try_start(&handle, actor.into_spec(), None) {
         (actor, Ok(())) => Ok(actor),
-        (_, Err(RegisterError::TooLong)) => Err(SpawnError::NameTooLong),
+        (_, Err(RegisterError::InvalidName)) => Err(SpawnError::InvalidName),
         (_, Err(_)) => Err(SpawnError::NameTaken),
     }
 }

@@ -9,8 +9,6 @@ pub mod unix;
 
 use crate::io::SignalPipe;
 use crate::runtime::Handle;
-#[cfg(feature = "sim")]
-use crate::sim::signal::DeliveredSignals;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::future::Future;
 use std::io;
@@ -52,7 +50,6 @@ pub fn shutdown() -> impl Future<Output = io::Result<()>> + Send + 'static {
 async fn wait(awaited: Awaited) -> io::Result<()> {
     match awaited {
         Awaited::Os(signals) => signals?.next().await,
-        #[cfg(feature = "sim")]
         Awaited::Simulated(signals, seen) => {
             signals.next(seen).await;
             Ok(())
@@ -63,19 +60,51 @@ async fn wait(awaited: Awaited) -> io::Result<()> {
 /// Where the signal comes from.
 enum Awaited {
     Os(io::Result<Signals>),
-    #[cfg(feature = "sim")]
-    Simulated(std::sync::Arc<DeliveredSignals>, u64),
+    Simulated(std::sync::Arc<simulated::Signals>, u64),
 }
 
 impl Awaited {
     fn new(signals: &[i32]) -> Self {
-        #[cfg(feature = "sim")]
-        if crate::sim::net::HostNet::current().is_some() {
-            let signals = Handle::current().extension(DeliveredSignals::default);
+        if crate::sim::env::HostNet::current().is_some() {
+            let signals = Handle::current().extension(simulated::Signals::default);
             let seen = signals.seen();
             return Self::Simulated(signals, seen);
         }
         Self::Os(Signals::new(signals))
+    }
+}
+
+/// A simulated machine has no signals of the system: its world delivers them, each as all of them.
+pub(crate) mod simulated {
+    use crate::sync::Notify;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Signals {
+        delivered: AtomicU64,
+        notify: Notify,
+    }
+
+    impl Signals {
+        #[cfg(feature = "sim")]
+        pub(crate) fn deliver(&self) {
+            self.delivered.fetch_add(1, Ordering::AcqRel);
+            self.notify.notify_waiters();
+        }
+
+        pub(super) fn seen(&self) -> u64 {
+            self.delivered.load(Ordering::Acquire)
+        }
+
+        pub(super) async fn next(&self, seen: u64) {
+            loop {
+                let notified = self.notify.notified();
+                if self.seen() != seen {
+                    return;
+                }
+                notified.await;
+            }
+        }
     }
 }
 

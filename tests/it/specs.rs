@@ -128,12 +128,12 @@ async fn a_name_that_is_too_long_is_refused_however_the_actor_is_started() {
     let (longest, too_long) = ("n".repeat(255), "n".repeat(1 << 20));
     let named = posse::spawn(Spec::new(worker).name(longest.as_str()));
     assert_eq!(System::current().whereis(&longest), Some(named));
-    assert_eq!(posse::try_spawn(Spec::new(worker).name(too_long.as_str())), Err(SpawnError::NameTooLong));
+    assert_eq!(posse::try_spawn(Spec::new(worker).name(too_long.as_str())), Err(SpawnError::InvalidName));
     let supervisor = Supervisor::one_for_one().spawn();
     let child = supervisor.start_child(Spec::new(worker).name(too_long.as_str())).await;
-    assert_eq!(child, Err(SpawnError::NameTooLong));
+    assert_eq!(child, Err(SpawnError::InvalidName));
     let reason = posse::spawn(Spec::new(worker).name(too_long)).closed().await.to_string();
-    assert!(reason.contains("at most 255 bytes") && reason.len() < 200, "{} bytes", reason.len());
+    assert!(reason.contains("a name has 1 to 255 bytes") && reason.len() < 200, "{} bytes", reason.len());
 }
 
 /// Says which thread has run it.

@@ -58,8 +58,8 @@ impl<A: Actor> Spec<A> {
     }
 
     /// Sets the actor's name, under which [`System::whereis`](crate::System::whereis) finds it until it has ended for good. By
-    /// it a supervisor's children are told apart. If another living actor of the runtime has the name, or it has more
-    /// than 255 bytes, this one does not start. Default: none.
+    /// it a supervisor's children are told apart. If another living actor of the runtime has the name, or it has not
+    /// 1 to 255 bytes, this one does not start. Default: none.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self

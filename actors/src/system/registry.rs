@@ -8,8 +8,10 @@ use std::any::Any;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-/// Bytes of a name, as between nodes.
-pub(crate) const NAME_BYTES_MAX: usize = posse_wire::NAME_BYTES_MAX;
+/// As between nodes.
+pub(crate) fn is_valid(name: &str) -> bool {
+    (1..=posse_wire::NAME_BYTES_MAX).contains(&name.len())
+}
 
 /// Parts of the table with a lock each; fixed, so that nothing depends on the machine.
 const SHARDS: usize = 16;
@@ -41,8 +43,8 @@ impl Registry {
         actor: Box<dyn Any + Send + Sync>,
         note: impl FnOnce(Arc<str>) -> bool,
     ) -> Result<(), RegisterError> {
-        if name.len() > NAME_BYTES_MAX {
-            return Err(RegisterError::TooLong);
+        if !is_valid(&name) {
+            return Err(RegisterError::InvalidName);
         }
         match self.names.entry(name.clone()) {
             Entry::Occupied(taken) if taken.get().id != id => return Err(RegisterError::Taken(taken.get().id)),
