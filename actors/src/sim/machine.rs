@@ -127,7 +127,11 @@ impl MachineBuilder {
         let node = self.node.as_ref().map(|program| program.0.clone());
         let bare = self.bare.clone();
         async move {
+            #[cfg(unix)]
             let terminated = posse_core::signal::terminate();
+            // The simulation delivers what is a signal of Unix.
+            #[cfg(not(unix))]
+            let terminated = std::future::pending::<std::io::Result<()>>();
             let Some(program) = node else {
                 inside.set_started(None);
                 if let Some(bare) = bare {

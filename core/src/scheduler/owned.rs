@@ -220,8 +220,26 @@ impl Shard {
     }
 }
 
+/// In what a task keeps of its place: it runs on the worker whose shard it is in, and on no other.
+const PINNED: u64 = 1 << 63;
+
+/// Has a task that is in the list, and was not submitted yet, run on the worker of its shard alone.
+pub(crate) fn pin(task: &Header) {
+    let place = task.owned.load(Ordering::Relaxed);
+    task.owned.store(place | PINNED, Ordering::Relaxed);
+}
+
+/// The worker that a task is pinned to, if it is.
+pub(crate) fn pinned_to(task: &Header) -> Option<usize> {
+    let place = task.owned.load(Ordering::Relaxed);
+    if place & PINNED == 0 {
+        return None;
+    }
+    place_of(place).map(|(shard, _)| shard)
+}
+
 /// Takes apart what a task keeps of its place: shard and index. `None` if it has none.
 fn place_of(place: u64) -> Option<(usize, usize)> {
-    let place = place.checked_sub(1)?;
+    let place = (place & !PINNED).checked_sub(1)?;
     Some(((place >> 32) as usize, place as u32 as usize))
 }

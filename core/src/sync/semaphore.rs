@@ -103,6 +103,7 @@ impl Drop for Waiting<'_> {
 impl Semaphore {
     const_unless_loom! {
         /// A semaphore with so many permits.
+        #[doc(alias = "const_new")]
         pub fn new(permits: usize) -> Self {
             let state = State { permits, closed: false, waiters: WaitList::new() };
             Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }
