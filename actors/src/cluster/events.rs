@@ -54,7 +54,7 @@ pub enum NodeEvent {
     /// all references and monitors it held, and those that others held on its actors, have ended.
     Renewed {
         /// The incarnation that was declared down.
-        former: NodeId,
+        previous: NodeId,
         /// The one that this node is now.
         now: NodeId,
         /// Who had declared it down.

@@ -40,6 +40,7 @@
 
 mod body;
 mod code;
+mod concurrency_limit;
 mod config;
 mod connection;
 mod event;
@@ -48,7 +49,6 @@ mod handshake;
 mod hello;
 mod ids;
 mod loads;
-mod pace;
 mod send_queue;
 mod session;
 mod slab;

@@ -445,7 +445,7 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
             let Event::Tell(message) = event else { continue };
             match message.to.slot {
                 3 => b.settle(1, message.frame_bytes, None, now),
-                _ => b.hold(1, message.to, message.frame_bytes, now),
+                _ => b.add_backlog(1, message.to, message.frame_bytes, now),
             }
         }
         carry(&mut b, &mut a, now + Duration::from_millis(5));
@@ -455,7 +455,7 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
     assert!(!a.has_room(key(1)));
     let bytes = 17;
     for _ in 0..300 {
-        b.release(1, key(1), bytes);
+        b.remove_backlog(1, key(1), bytes);
         b.settle(1, bytes, None, T0);
     }
     carry(&mut b, &mut a, Duration::from_secs(6));

@@ -167,9 +167,9 @@ impl Peer {
 
     fn park_reply(&self, pending: PendingReply) {
         let waker = pending.waker.clone();
-        // An id that is used twice is the other side's mistake: the former ask is given up.
-        let former = self.pending_replies.replies.lock().insert(waker.id, pending);
-        drop(former);
+        // An id that is used twice is the other side's mistake: the previous ask is given up.
+        let previous = self.pending_replies.replies.lock().insert(waker.id, pending);
+        drop(previous);
         // It rang while the reply was not in the list, where the writer may have looked for it.
         if waker.woken.load(Ordering::Acquire) {
             self.mark_ready(waker.id);

@@ -73,7 +73,7 @@ impl Drop for Backlog {
 pub(crate) struct Receiver {
     node: Arc<NodeState>,
     peer: Arc<Peer>,
-    /// Of the connection: what belongs to a former one settles nothing.
+    /// Of the connection: what belongs to a previous one settles nothing.
     epoch: u64,
     /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
     backlogs: BTreeMap<u64, Backlog>,
@@ -93,9 +93,9 @@ pub(crate) struct Receiver {
 
 /// What the other node is to know of a message.
 enum Settlement {
-    Held(ActorKey, u32),
-    /// It was held until now.
-    Released(ActorKey, u32),
+    Queued(ActorKey, u32),
+    /// It waited until now.
+    Dequeued(ActorKey, u32),
     Settled(u32, Option<RejectReason>),
 }
 
@@ -156,7 +156,7 @@ impl Receiver {
                     end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
                 }
                 Event::Watch(id, to) => self.add_monitor(id, to)?,
-                // One question less, which may have been what others waited for.
+                // One request less, which may have been what others waited for.
                 Event::Reply(..) | Event::ReplyErr(..) | Event::Down(..) | Event::Resolved(..) => {
                     room = true;
                     self.handle_event(event);
@@ -238,7 +238,7 @@ impl Receiver {
                 self.backlog_messages += 1;
                 self.backlog_bytes += frame_bytes as usize;
                 self.backlog_asks.extend(id);
-                self.settlements.push(Settlement::Held(to, frame_bytes));
+                self.settlements.push(Settlement::Queued(to, frame_bytes));
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
                 let backlog =
@@ -349,7 +349,7 @@ impl Receiver {
                 _ => self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask),
             };
             if !matches!(outcome, Outcome::Blocked) {
-                self.settlements.push(Settlement::Released(*to, *frame_bytes));
+                self.settlements.push(Settlement::Dequeued(*to, *frame_bytes));
             }
             match outcome {
                 Outcome::Blocked => {
@@ -380,8 +380,8 @@ impl Receiver {
         let due = self.peer.with_session(|session| {
             for settlement in settlements.drain(..) {
                 match settlement {
-                    Settlement::Held(to, frame_bytes) => session.hold(epoch, to, frame_bytes, now),
-                    Settlement::Released(to, frame_bytes) => session.release(epoch, to, frame_bytes),
+                    Settlement::Queued(to, frame_bytes) => session.add_backlog(epoch, to, frame_bytes, now),
+                    Settlement::Dequeued(to, frame_bytes) => session.remove_backlog(epoch, to, frame_bytes),
                     Settlement::Settled(frame_bytes, refused) => session.settle(epoch, frame_bytes, refused, now),
                 }
             }
