@@ -148,7 +148,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
 
 /// A struct of one field, of which serde does not say what it is.
 #[derive(Deserialize)]
-struct Wrapped<T>(#[expect(dead_code, reason = "only its size matters")] T);
+struct Wrapped<T>(T);
 
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
 struct Id(u64);

@@ -117,6 +117,7 @@ pub(super) struct Ring {
 
 #[derive(Default)]
 struct State {
+    /// The last ones, oldest first.
     events: VecDeque<NodeEvent>,
     /// The number of the next event.
     next: u64,

@@ -554,8 +554,11 @@ async fn until_connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Arc<P
 /// Joins whoever comes after a node that went down.
 async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
-        left.run_until_cancelled(peer.wait_for(Status::is_down)).await;
-        node.note_joined(&addresses, Joined::Away);
+        // An address that was left is another one's business, should it be joined again.
+        if left.run_until_cancelled(peer.wait_for(Status::is_down)).await.is_none() {
+            return;
+        }
+        node.note_joined(&addresses, &left, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {
             if left.is_cancelled() {
@@ -573,18 +576,18 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
             match dialled {
                 Ok(next) => break next,
                 Err(DialError::Renewed) => attempt = 0,
-                Err(error) => note_refusal(&node, &addresses, &error),
+                Err(error) => note_refusal(&node, &addresses, &left, &error),
             }
             let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
             left.run_until_cancelled(sleep(pause)).await;
             attempt = attempt.saturating_add(1);
         };
-        node.note_joined(&addresses, Joined::There);
+        node.note_joined(&addresses, &left, Joined::There);
     }
 }
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &DialError) {
+fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &DialError) {
     let (DialError::Handshake(HandshakeError::Rejected { code, .. }) | DialError::Refused(code, _)) = error else {
         return;
     };
@@ -592,7 +595,7 @@ fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &DialError) {
         return;
     }
     let code = *code;
-    if node.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
+    if node.note_joined(addresses, left, Joined::Refused(code)) != Some(Joined::Refused(code)) {
         node.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
     }
 }

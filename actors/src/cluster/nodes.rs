@@ -17,15 +17,21 @@ const KNOWN_NODES_MAX: usize = 65_536;
 /// Dead entries are looked for when a table has so many.
 const SWEEP_MIN: usize = 64;
 
+/// Under the lock of the node's state. Written by handshakes that were completed (`meet`), introductions (`learn_node`) and
+/// references to a node that was mentioned (`add`).
 pub(super) struct Nodes {
+    /// How many may be met. Does not change.
     met_max: usize,
-    /// The latest incarnation of each that was met, by the hash of its name.
+    /// The latest incarnation of each that was met, by the hash of its name. With one too many the one that has been down for
+    /// longest goes.
     met: BTreeMap<u64, Arc<Peer>>,
     /// Those that were not met: mentioned by others, or in a handshake. They are there as long as somebody holds them.
     unmet: BTreeMap<NodeId, Weak<Peer>>,
+    /// With so many unmet ones those that nobody holds any more are removed.
     sweep_at: usize,
-    /// Relations that are down and have a successor.
+    /// Relations that are down and have a successor, the last ones.
     past_incarnations: VecDeque<Arc<Peer>>,
+    /// Where third nodes are said to be, the last that were mentioned.
     known_nodes: Recent<NodeId, NodeInfo>,
 }
 

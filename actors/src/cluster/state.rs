@@ -31,7 +31,7 @@ use std::time::Duration;
 
 type SpawnPeerTask = fn(Arc<NodeState>, Arc<Peer>);
 
-/// One for each [`Node`](super::Node). Held by it, by its tasks and by readers of its events; peers hold it weakly.
+/// One for each [`Node`](super::Node). Owned by it, by its tasks and by readers of its events; peers hold it weakly.
 pub(crate) struct NodeState {
     /// For peers, which hold it weakly.
     me: Weak<NodeState>,
@@ -408,8 +408,11 @@ impl NodeState {
     }
 
     /// Notes how it stands with an address that was joined, unless it was left. Returns what was noted before.
-    pub(super) fn note_joined(&self, at: &[SocketAddr], state: Joined) -> Option<Joined> {
-        self.joined_at.lock().get_mut(at).map(|(known, _)| mem::replace(known, state))
+    pub(super) fn note_joined(&self, at: &[SocketAddr], left: &CancellationToken, state: Joined) -> Option<Joined> {
+        let mut joined = self.joined_at.lock();
+        // After a `leave` the address may have been joined anew: that is not this one's.
+        let (known, _) = joined.get_mut(at).filter(|(_, token)| token == left)?;
+        Some(mem::replace(known, state))
     }
 
     /// Whether one more address may be joined.

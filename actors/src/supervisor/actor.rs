@@ -23,12 +23,15 @@ use std::sync::Arc;
 pub(super) struct Entry {
     spec: ChildSpec,
     /// Who waits until it has started. Filled by requests, emptied when that is known.
-    starting: Vec<oneshot::Sender<Result<(), ChildError>>>,
+    starting: Vec<Waiting>,
     /// Who waits until it has ended for good, and what they are told then. Filled by requests, emptied at its end.
-    ending: Vec<(oneshot::Sender<Result<(), ChildError>>, Result<(), ChildError>)>,
+    ending: Vec<(Waiting, Result<(), ChildError>)>,
     /// Why it ended before it had started, if it did so and is not started again.
     unstarted: Option<ExitReason>,
 }
+
+/// Tells who asked for a start or an end what came of it.
+type Waiting = oneshot::Sender<Result<(), ChildError>>;
 
 /// Brings what comes of a start or an end, once that is known.
 pub(super) type Outcome = oneshot::Receiver<Result<(), ChildError>>;

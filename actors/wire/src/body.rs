@@ -184,14 +184,14 @@ impl Ack {
     }
 }
 
-/// What the receiver holds for actors whose mailboxes have no room, of those where that has changed: BACKLOG. The ACK after it
+/// What waits at the receiver for actors whose mailboxes have no room, of those where that has changed: BACKLOG. The ACK after it
 /// counts it as arrived.
 ///
 /// | offset | size | field | limit |
 /// |---|---|---|---|
 /// | 0 | 24 each | entries: key of the actor 8, messages u64, bytes of their frames u64 | 2,000 |
-pub(crate) fn write_backlogs(held: &[(ActorKey, Load)], out: &mut Vec<u8>) {
-    for (key, load) in held {
+pub(crate) fn write_backlogs(backlogs: &[(ActorKey, Load)], out: &mut Vec<u8>) {
+    for (key, load) in backlogs {
         out.put_u64_le(key.to_bits());
         out.put_u64_le(load.messages);
         out.put_u64_le(load.bytes);
@@ -202,12 +202,12 @@ pub(crate) fn read_backlogs(mut body: &[u8]) -> Result<Vec<(ActorKey, Load)>, Fr
     if body.len() % 24 != 0 || body.len() / 24 > BACKLOGS_PER_FRAME_MAX {
         return Err(FrameError::Malformed("an entry of BACKLOG has 24 bytes, and there are at most 2,000"));
     }
-    let mut held = Vec::with_capacity(body.len() / 24);
+    let mut backlogs = Vec::with_capacity(body.len() / 24);
     while body.has_remaining() {
         let key = ActorKey::from_bits(body.get_u64_le());
-        held.push((key, Load { messages: body.get_u64_le(), bytes: body.get_u64_le() }));
+        backlogs.push((key, Load { messages: body.get_u64_le(), bytes: body.get_u64_le() }));
     }
-    Ok(held)
+    Ok(backlogs)
 }
 
 /// A sign of life: PING, and PONG with the same body.
@@ -236,7 +236,7 @@ impl Heartbeat {
     }
 }
 
-/// A part of the table of types: TYPES. It continues where the former part ended.
+/// A part of the table of types: TYPES. It continues where the previous part ended.
 ///
 /// | offset | size | field | limit |
 /// |---|---|---|---|

@@ -33,11 +33,11 @@ fn ack_has_its_golden_bytes() {
 
 #[test]
 fn held_has_its_golden_bytes() {
-    let held =
+    let backlogs =
         [(ActorKey { slot: 1, generation: 2 }, Load { messages: 3, bytes: 4 }), (ActorKey::NODE, Load::default())];
     let golden = [&[1, 0, 0, 0, 2, 0, 0, 0][..], &3_u64.to_le_bytes(), &4_u64.to_le_bytes(), &[0; 24]].concat();
-    assert_eq!(written(|out| write_backlogs(&held, out)), golden);
-    assert_eq!(read_backlogs(&golden).unwrap(), held);
+    assert_eq!(written(|out| write_backlogs(&backlogs, out)), golden);
+    assert_eq!(read_backlogs(&golden).unwrap(), backlogs);
     assert!(read_backlogs(&golden[1..]).is_err());
     assert!(read_backlogs(&[0; 24 * 2000]).is_ok());
     assert!(read_backlogs(&[0; 24 * 2001]).is_err());

@@ -74,7 +74,7 @@ kinds! {
     Ready = 0x29,
     /// The connection is refused.
     Reject = 0x2b,
-    /// What is held for actors without room, before the ACK that counts it as arrived.
+    /// How much waits for actors without room, before the ACK that counts it as arrived.
     Backlog = 0x2d,
     /// What was taken and refused since the connection began.
     Ack = 0x2e,

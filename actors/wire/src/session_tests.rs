@@ -161,7 +161,7 @@ fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
         .collect();
     assert_eq!(bodies, [&b"kept"[..], b"late"]);
 
-    // What belongs to the former connection settles nothing on this one.
+    // What belongs to the previous connection settles nothing on this one.
     b.settle(1, 20, None, T0);
     assert_eq!(b.poll_transmit(Duration::from_millis(5)), None);
 }
@@ -233,7 +233,7 @@ fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
     pair.0.watch(KEY, 9).unwrap();
     pair.0.add_types(&[ADD]);
     let bytes = pair.0.poll_transmit(T0).unwrap();
-    // One message was written, and a part of the second one. What comes from a former connection is too late.
+    // One message was written, and a part of the second one. What comes from a previous connection is too late.
     pair.0.return_unwritten(7, &bytes, 0);
     pair.0.return_unwritten(1, &bytes, 30);
     connect(&mut pair, T0);

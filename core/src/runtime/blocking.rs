@@ -8,12 +8,12 @@
 
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::raw_task::Runnable;
+use crate::raw_task::panic::catch_panic;
+use crate::raw_task::poll_record::Stamp;
 use crate::runtime::hooks::ThreadNames;
-use crate::runtime::{Handle, ThreadEnd, worker_thread};
+use crate::runtime::{Handle, ThreadEnd, shutdown_worker, worker_thread};
 use crate::scheduler::worker::WorkerParts;
-use crate::task::panic::catch_panic;
-use crate::task::poll_record::Stamp;
-use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let f = self.0.take().expect("invariant: a blocking task is polled once");
-        Poll::Ready(crate::task::coop::unlimited(f))
+        Poll::Ready(crate::raw_task::coop::unlimited(f))
     }
 }
 
@@ -53,7 +53,7 @@ where
     match crate::sim::blocking::Blocking::start(handle, f) {
         Ok(blocking) => blocking.await,
         // Without a thread it can do everything but wait for a future.
-        Err(f) => crate::task::coop::unlimited(f),
+        Err(f) => crate::raw_task::coop::unlimited(f),
     }
 }
 
@@ -66,6 +66,16 @@ pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Ou
     None
 }
 
+/// Threads that block in place at once before the next one's worker waits for a thread that is free, beside those of the pool's own limit.
+/// Chosen: as many as that limit is by itself.
+pub(super) const IN_PLACE_MAX: usize = 512;
+
+/// Before code is told that nothing can be waited for any more: a closure of a simulation that never heeds it is left in the middle.
+pub(crate) fn refuse_simulated() {
+    #[cfg(feature = "sim")]
+    crate::sim::blocking::refuse_wait();
+}
+
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
@@ -75,7 +85,13 @@ pub(crate) struct Pool {
     keep_alive: Duration,
     stack_size: Option<usize>,
     names: ThreadNames,
+    #[cfg(all(test, not(posse_loom)))]
+    failing_starts: Mutex<Option<FailingStarts>>,
 }
+
+/// In a test: no thread starts. Each time this is told, and the start takes until the other end is gone.
+#[cfg(all(test, not(posse_loom)))]
+pub(super) type FailingStarts = (std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -113,6 +129,11 @@ impl State {
         self.starting += usize::from(wanted);
         wanted
     }
+
+    /// Takes the workers that no thread will look for, after the end of the runtime: the last ones, since threads take the first.
+    fn take_stranded(&mut self) -> VecDeque<WorkerParts> {
+        self.workers.split_off(self.workers.len().min(self.waiting + self.starting))
+    }
 }
 
 fn remove_this_thread(threads: &mut Vec<ThreadId>) {
@@ -122,7 +143,21 @@ fn remove_this_thread(threads: &mut Vec<ThreadId>) {
 
 impl Pool {
     pub(crate) fn new(names: ThreadNames, threads_max: usize, keep_alive: Duration, stack_size: Option<usize>) -> Self {
-        Self { state: Mutex::default(), work: Condvar::new(), threads_max, keep_alive, stack_size, names }
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            threads_max,
+            keep_alive,
+            stack_size,
+            names,
+            #[cfg(all(test, not(posse_loom)))]
+            failing_starts: Mutex::new(None),
+        }
+    }
+
+    #[cfg(all(test, not(posse_loom)))]
+    pub(super) fn fail_starts(&self, starts: FailingStarts) {
+        *self.failing_starts.lock() = Some(starts);
     }
 
     /// Queues a task, starting a thread for it if none is free. After the shutdown its closure is dropped instead.
@@ -158,7 +193,8 @@ impl Pool {
         }
         state.in_place.push(thread::current().id());
         state.workers.push_back(worker);
-        self.rouse(runtime, state, true);
+        let has_room = state.in_place.len() <= IN_PLACE_MAX;
+        self.rouse(runtime, state, has_room);
         Ok(())
     }
 
@@ -188,27 +224,40 @@ impl Pool {
         state.in_place.contains(&thread) || state.adopted.contains(&thread)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
     fn start_thread(&self, runtime: &Handle) {
-        let mut builder = std::thread::Builder::new().name(self.names.of("blocking"));
-        if let Some(size) = self.stack_size {
-            builder = builder.stack_size(size);
-        }
-        let handle = runtime.clone();
-        if let Err(error) = builder.spawn(move || handle.around_thread(|| handle.blocking().run(&handle))) {
+        if let Err(error) = self.try_start_thread(runtime) {
             crate::event!(ERROR, "posse::runtime", "could not start a thread of the blocking pool", reason = %error);
             self.thread_failed(runtime);
         }
     }
 
-    /// Without any thread what is queued would never run: it is cancelled, which its joiners see.
+    #[expect(clippy::disallowed_methods, reason = "the runtime's own threads")]
+    fn try_start_thread(&self, runtime: &Handle) -> std::io::Result<()> {
+        #[cfg(all(test, not(posse_loom)))]
+        if let Some((told, lasts)) = &*self.failing_starts.lock() {
+            let _ = told.send(());
+            let _ = lasts.recv();
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        let mut builder = std::thread::Builder::new().name(self.names.of("blocking"));
+        if let Some(size) = self.stack_size {
+            builder = builder.stack_size(size);
+        }
+        let handle = runtime.clone();
+        builder.spawn(move || handle.around_thread(|| handle.blocking().run(&handle))).map(drop)
+    }
+
+    /// Without any thread what is queued would never run: it is cancelled, which its joiners see. A worker waits for the next thread there
+    /// is, or for the one that has lent it; but a runtime that ends would wait for it.
     fn thread_failed(&self, runtime: &Handle) {
         let mut state = self.state.lock();
         state.threads -= 1;
         state.starting -= 1;
         let unrun = if state.serving() == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
+        let stranded = if runtime.shared().is_open() { VecDeque::new() } else { state.take_stranded() };
         drop(state);
         unrun.into_iter().for_each(|task| runtime.refuse(task));
+        stranded.into_iter().map(WorkerParts::into_worker).for_each(shutdown_worker);
     }
 
     /// The life of a thread that was started.
@@ -229,6 +278,10 @@ impl Pool {
                 state = self.state.lock();
                 state.driving -= 1;
                 remove_this_thread(&mut state.in_place);
+                // Others serve closures meanwhile, as many as may.
+                if state.serving() > self.threads_max {
+                    break;
+                }
                 continue;
             }
             if let Some(task) = state.queue.pop_front() {
@@ -262,13 +315,15 @@ impl Pool {
         self.work.notify_all();
     }
 
-    /// Drops what is queued; what runs goes on until it ends by itself.
+    /// Drops what is queued, and ends the workers that no thread will take over; what runs goes on until it ends by itself.
     pub(crate) fn shut_down(&self, runtime: &Handle) {
         let mut state = self.state.lock();
         let unrun = std::mem::take(&mut state.queue);
+        let stranded = state.take_stranded();
         self.work.notify_all();
         drop(state);
         unrun.into_iter().for_each(|task| runtime.refuse(task));
+        stranded.into_iter().map(WorkerParts::into_worker).for_each(shutdown_worker);
     }
 
     /// Waits until the last thread has left, at most for the given time. Returns the number still running, with those that block in place.

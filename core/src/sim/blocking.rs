@@ -2,23 +2,33 @@
 //!
 //! So one thread runs at any time, and what happens follows from the seed as ever. A closure that waits for a future (`blocking_recv`,
 //! `Handle::block_on`) gives the turn back. The future is polled with the waker of the closure's task, whose next run gives the closure the
-//! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are.
+//! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are. One that cannot be,
+//! because it waits in a destructor meanwhile or catches what unwinds it, is left where it is, as is its thread ([`LEFT_MAX`]).
 
 use super::event_log;
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::raw_task::Header;
+use crate::raw_task::panic::drop_catching;
+use crate::raw_task::{coop, current};
 use crate::runtime::Handle;
-use crate::task::coop;
-use crate::task::panic::drop_catching;
-use crate::task::raw::Header;
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
+
+/// How often a closure that is to end may catch that and wait again. Guessed: more than programs nest what catches panics.
+const REFUSALS_MAX: u32 = 16;
+
+/// Closures that were left in the middle, in this process: each keeps a thread and what it holds. A run that leaves one more fails, so
+/// that a night of seeds does not use up the threads of the system. Guessed.
+const LEFT_MAX: usize = 1_024;
+
+static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// The turns of the closure that this thread runs.
@@ -38,21 +48,36 @@ struct State {
     has_ended: bool,
     /// The closure is to unwind instead of waiting on.
     is_abandoned: bool,
+    /// How often it was told so.
+    refusals: u32,
+    /// It did not: nothing of it runs any more, and its thread does not end.
+    is_left: bool,
     waker: Waker,
 }
+
+/// Closures of a runtime that were left in the middle, with what they hold.
+#[derive(Default)]
+pub(super) struct LeftClosures(pub(super) AtomicUsize);
 
 /// What unwinds a closure that is abandoned.
 struct Abandoned;
 
 impl Turns {
     fn new() -> Arc<Self> {
-        let state = State { closure_runs: false, has_ended: false, is_abandoned: false, waker: Waker::noop().clone() };
+        let state = State {
+            closure_runs: false,
+            has_ended: false,
+            is_abandoned: false,
+            refusals: 0,
+            is_left: false,
+            waker: Waker::noop().clone(),
+        };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), task: AtomicPtr::default() })
     }
 
     /// Lets the closure run until it waits or ends. True if it has ended.
     fn run(&self, waker: &Waker, abandon: bool) -> bool {
-        self.task.store(context::current_task().cast_mut(), Ordering::Release);
+        self.task.store(current::current_task().cast_mut(), Ordering::Release);
         let waker = waker.clone();
         let mut state = self.state.lock();
         let prev = std::mem::replace(&mut state.waker, waker);
@@ -82,9 +107,30 @@ impl Turns {
         }
         let is_abandoned = state.is_abandoned;
         drop(state);
-        context::switch_task(self.task.load(Ordering::Acquire));
+        current::switch_task(self.task.load(Ordering::Acquire));
         if is_abandoned {
+            self.refuse();
             resume_unwind(Box::new(Abandoned));
+        }
+    }
+
+    /// The closure wants to wait, and is to end instead. Returns if it can.
+    fn refuse(&self) {
+        let mut state = self.state.lock();
+        state.refusals += 1;
+        // A panic that leaves a destructor while the thread unwinds would end the process.
+        if thread::panicking() || state.refusals > REFUSALS_MAX {
+            self.leave(state);
+        }
+    }
+
+    /// Gives the last turn back in the middle of the closure.
+    fn leave(&self, mut state: MutexGuard<'_, State>) -> ! {
+        (state.closure_runs, state.has_ended, state.is_left) = (false, true, true);
+        self.changed.notify_all();
+        drop(state);
+        loop {
+            thread::park();
         }
     }
 }
@@ -94,7 +140,7 @@ struct End(Arc<Turns>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        context::switch_task(std::ptr::null());
+        current::switch_task(std::ptr::null());
         let mut state = self.0.state.lock();
         (state.closure_runs, state.has_ended) = (false, true);
         self.0.changed.notify_all();
@@ -162,13 +208,35 @@ impl<T: Send + 'static> Drop for Blocking<T> {
             return;
         }
         while !turns.run(Waker::noop(), true) {}
+        if turns.state.lock().is_left {
+            return count_left(&self.handle);
+        }
         drop_catching(thread.join());
     }
 }
 
+fn count_left(handle: &Handle) {
+    handle.extension(LeftClosures::default).0.fetch_add(1, Ordering::Relaxed);
+    crate::event!(WARN, "posse::runtime", "a blocking closure could not be unwound with its machine");
+    if LEFT.fetch_add(1, Ordering::Relaxed) >= LEFT_MAX {
+        let simulation = handle.simulation().into_iter();
+        simulation.for_each(|simulation| simulation.report(format!("{LEFT_MAX} blocking closures were not unwound")));
+    }
+}
+
+fn turns() -> Option<Arc<Turns>> {
+    TURNS.try_with(|turns| turns.borrow().clone()).ok().flatten()
+}
+
+/// The runtime has ended, and code is told so that would wait for a future. If it is one of its closures and takes no notice, it does not come back.
+pub(crate) fn refuse_wait() {
+    let abandoned = turns().filter(|turns| turns.state.lock().is_abandoned);
+    abandoned.into_iter().for_each(|turns| turns.refuse());
+}
+
 /// Waits for a future in turns with the simulation, if this thread runs one of its closures.
 pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    let turns = TURNS.try_with(|turns| turns.borrow().clone()).ok().flatten()?;
+    let turns = turns()?;
     loop {
         let waker = turns.state.lock().waker.clone();
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {

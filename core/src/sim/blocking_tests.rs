@@ -6,6 +6,7 @@ use crate::runtime::Handle;
 use crate::sync::{Mutex, Notify, mpsc, oneshot};
 use crate::task::{self, spawn_blocking};
 use crate::time::{Instant, sleep};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -128,4 +129,70 @@ fn a_closure_that_panics_after_it_waited_tells_its_joiner() {
         assert!(task.await.unwrap_err().is_panic());
     });
     assert!(run.is_ok(), "{run:?}");
+}
+
+/// Waits when it is dropped, for what does not come.
+struct WaitsInDrop;
+
+impl Drop for WaitsInDrop {
+    fn drop(&mut self) {
+        let (_send, receive) = oneshot::channel::<()>();
+        let _ = receive.blocking_recv();
+    }
+}
+
+/// Runs a machine whose closure `waits`, kills it, starts it again, and ends it. Returns how many of the two closures have dropped the guard.
+fn end_while(waits: fn(CountDrop)) -> usize {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let counts = dropped.clone();
+    let run = world(5).run(|control| async move {
+        let boot = move |handle: &Handle| {
+            let guard = CountDrop(counts.clone());
+            drop(handle.spawn_blocking(move || waits(guard)));
+        };
+        let machine = control.add(spec("waits", boot)).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        control.kill(machine, Crash::Kill).await;
+        control.start(machine, None).await;
+        sleep(Duration::from_secs(1)).await;
+    });
+    assert!(run.is_ok(), "{run:?}");
+    dropped.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_machine_ends_whose_closure_waits_in_a_destructor() {
+    // The guard goes before what waits, what is kept would after it.
+    let dropped = end_while(|guard| {
+        let _kept = CountDrop(guard.0.clone());
+        let _waits = WaitsInDrop;
+        let _guard = guard;
+        Handle::current().block_on(std::future::pending::<()>());
+    });
+    assert_eq!(dropped, 2);
+}
+
+#[test]
+fn a_machine_ends_whose_closure_waits_in_a_destructor_of_its_own_panic() {
+    let dropped = end_while(|guard| {
+        let _guard = guard;
+        let _waits = WaitsInDrop;
+        panic!("on purpose");
+    });
+    assert_eq!(dropped, 0);
+}
+
+#[test]
+fn a_machine_ends_whose_closure_catches_what_unwinds_it() {
+    let dropped = end_while(|guard| {
+        let _guard = guard;
+        // The runtime has ended from the second time on: it does not come to wait.
+        while catch_unwind(|| Handle::current().block_on(std::future::pending::<()>())).is_err() {}
+    });
+    assert_eq!(dropped, 0);
+    let dropped = end_while(|guard| {
+        let _guard = guard;
+        while catch_unwind(|| drop(WaitsInDrop)).is_err() {}
+    });
+    assert_eq!(dropped, 0);
 }

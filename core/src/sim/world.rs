@@ -3,16 +3,17 @@
 //! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
+use super::blocking::LeftClosures;
 use super::choose::{Policy, StepChooser, WorkerId};
 use super::clock::{MachineClock, WorldTime};
 use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
 use super::net::{HostState, Net, Network};
 use super::stepper::Stepper;
 use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
+use crate::raw_task::Id;
 use crate::rng::split;
 use crate::runtime::Handle;
 use crate::runtime::builder::SimEnv;
-use crate::task::Id;
 use crate::time::Clock;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ pub enum Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panic(payload) => write!(f, "Panic({})", crate::task::panic_text(&**payload)),
+            Self::Panic(payload) => write!(f, "Panic({})", crate::raw_task::panic::panic_text(&**payload)),
             Self::Found(text) => write!(f, "Found({text})"),
         }
     }
@@ -425,15 +427,17 @@ impl World {
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
         let dropped = catch_unwind(AssertUnwindSafe(|| event_log::at(index, || drop(stepper))));
-        crate::task::panic::drop_catching(dropped);
+        crate::raw_task::panic::drop_catching(dropped);
 
         let name = self.machines[index].spec.name.clone();
+        // What a closure holds that could not be unwound is not there to be dropped.
+        let is_whole = handle.extension(LeftClosures::default).0.load(Ordering::Relaxed) == 0;
         let left = [
             ("tasks", handle.alive_tasks()),
             ("timers", handle.timers().len()),
             ("sockets", self.net.open_sockets(index)),
         ];
-        for (what, count) in left.into_iter().filter(|(_, count)| *count > 0) {
+        for (what, count) in left.into_iter().filter(|(_, count)| *count > 0 && is_whole) {
             self.found.push(format!("{count} {what} of {name} were left when it had ended"));
         }
         let _entered = handle.enter();

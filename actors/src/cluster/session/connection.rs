@@ -34,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// What arrived after READY.
     pub(crate) input: BytesMut,
+    /// What the handshake agreed on, for `Session::attach`.
     pub(crate) connected: Established,
 }
 
@@ -110,8 +111,11 @@ pub(crate) async fn drain_until_eof(read: &TcpStream) {
 /// Bytes that are being written. What the connection did not take by its end goes back to the session.
 struct InFlight<'a> {
     peer: &'a Peer,
+    /// Of the connection: what a later one is told of this one it ignores.
     epoch: u64,
+    /// What the session gave to be written.
     bytes: BytesMut,
+    /// How many of them the socket has taken.
     written: usize,
 }
 

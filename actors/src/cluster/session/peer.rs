@@ -82,7 +82,7 @@ impl Status {
     }
 }
 
-/// The relation to one other node. Held by the node's tables, by references to actors there and by its own tasks.
+/// The relation to one other node. Owned by the node's tables, by references to actors there and by its own tasks.
 pub(crate) struct Peer {
     /// For those who are handed out by a shared borrow: the peer task and the callbacks of monitors.
     me: Weak<Peer>,

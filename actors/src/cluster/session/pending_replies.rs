@@ -24,13 +24,15 @@ use std::time::Duration;
 /// Replies to one other node that are not ready. They outlive connections.
 #[derive(Default)]
 pub(crate) struct PendingReplies {
-    /// By the ask; a reply that is being polled is not in it.
+    /// By the ask; a reply that is being polled is not in it. Filled by the receiver, emptied by the writer when a reply is ready,
+    /// by CANCEL and when the node is down.
     replies: Mutex<BTreeMap<CorrelationId, PendingReply>>,
     /// Those whose waker has fired since the writer looked last. The first one wakes it.
     ready: Mutex<Vec<CorrelationId>>,
 }
 
 struct PendingReply {
+    /// Polled by the receiver once, then by the writer each time its waker has fired.
     reply: EncodedReply,
     /// When nobody waits for it any more.
     expires: Option<Duration>,
@@ -40,7 +42,7 @@ struct PendingReply {
 struct ReplyWaker {
     id: CorrelationId,
     peer: Weak<Peer>,
-    /// Since the reply was polled last.
+    /// Since the reply was polled last. Written by whoever wakes it and before each poll, read when it is put back.
     woken: AtomicBool,
 }
 

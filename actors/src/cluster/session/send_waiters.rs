@@ -17,9 +17,10 @@ use std::task::Context;
 
 type Lines = BTreeMap<ActorKey, WaitList<()>>;
 
+/// Of one peer. Senders join and leave by themselves; acknowledgements, answers and the end of the node wake them.
 #[derive(Default)]
 pub(crate) struct SendWaiters {
-    /// None of them is empty.
+    /// One for each actor that senders wait for. None of them is empty.
     lines: Mutex<Lines>,
     /// How many there are, for those who need not wait: it is written under the lock. Who joins a line looks for room
     /// afterwards, under the lock of the session; who makes room has held that lock before, so it sees the line.
@@ -27,7 +28,7 @@ pub(crate) struct SendWaiters {
 }
 
 impl SendWaiters {
-    /// Returns true if nobody waits for waiters.
+    /// Returns true if no sender waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
@@ -55,7 +56,7 @@ impl SendWaiters {
         is_first
     }
 
-    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for waiters.
+    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for room.
     pub(crate) fn leave(&self, place: &mut RemoteReservation, to: ActorKey) -> bool {
         if place.0.is_idle() {
             return false;

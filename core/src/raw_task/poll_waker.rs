@@ -4,7 +4,7 @@
 //! runs in front of the lock. The clone of a task's own waker counts one more reference and does nothing else; that one is
 //! made where it is needed, so that a poll which does not wait costs no count.
 
-use super::raw::is_of_a_task;
+use super::waker::is_of_a_task;
 use std::task::{Context, Waker};
 
 /// Made before the lock is taken, and so dropped after it: a clone that was not needed is foreign code as well.
