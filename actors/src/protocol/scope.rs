@@ -27,7 +27,7 @@ thread_local! {
     static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
 }
 
-/// Puts the former scope back, also when user code panics.
+/// Puts the previous scope back, also when user code panics.
 struct Restore(Option<Scope>);
 
 impl Drop for Restore {

@@ -192,9 +192,9 @@ struct State {
 
 impl MachineState {
     fn set_node(&self, node: Option<Node>) {
-        let former = std::mem::replace(&mut self.state.lock().node, node);
+        let previous = std::mem::replace(&mut self.state.lock().node, node);
         // Outside of the lock: it may be the last one, and the node leaves.
-        drop(former);
+        drop(previous);
     }
 
     fn set_started(&self, node: Option<Node>) {

@@ -1,9 +1,9 @@
 //! Supervisors: actors that start other actors, restart them when they fail, and end with them.
 //!
 //! The supervisor drives: its children run when they are told to and report what becomes of them. `policy.rs` and `plan.rs`
-//! decide, `acting.rs` acts.
+//! decide, `actor.rs` acts.
 
-mod acting;
+mod actor;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod listener;
@@ -21,7 +21,7 @@ use crate::error::{ChildError, Error, Result, SpawnError};
 use crate::id::ActorId;
 use crate::refs::LocalRef;
 use crate::watch::shared::Command;
-use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
+use actor::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
 use posse_core::lock::Mutex;

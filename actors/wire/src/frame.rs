@@ -74,8 +74,8 @@ kinds! {
     Ready = 0x29,
     /// The connection is refused.
     Reject = 0x2b,
-    /// What is held for actors without room, before the ACK that counts it as arrived.
-    Held = 0x2d,
+    /// How much waits for actors without room, before the ACK that counts it as arrived.
+    Backlog = 0x2d,
     /// What was taken and refused since the connection began.
     Ack = 0x2e,
     /// Monitors an actor.
@@ -91,7 +91,7 @@ kinds! {
 }
 
 impl FrameKind {
-    /// Answers and questions carry the number that matches them.
+    /// Answers and requests carry the number that matches them.
     fn needs_correlation(self) -> bool {
         use FrameKind::{Ask, Cancel, Down, Reply, ReplyErr, Resolve, Resolved, Unwatch, Watch};
         matches!(self, Ask | Reply | ReplyErr | Cancel | Watch | Unwatch | Down | Resolve | Resolved)
@@ -354,7 +354,7 @@ impl Header {
         }
 
         if self.kind.needs_correlation() != self.correlation.is_some() {
-            return Err(FrameError::Malformed("questions and answers have a correlation, and nothing else has"));
+            return Err(FrameError::Malformed("requests and answers have a correlation, and nothing else has"));
         }
         if self.type_key.is_some() && (self.type_ix != NO_INDEX || !self.kind.is_message()) {
             return Err(FrameError::Malformed("a message has one type, and nothing else has"));

@@ -1,6 +1,6 @@
 //! One connection from READY to its end: a reader that understands frames, a writer that sends what has gathered.
 
-use super::intake::Intake;
+use super::frame_reader::FrameReader;
 use super::peer::{Peer, Requester};
 use super::receiver::Receiver;
 use crate::cluster::state::NodeState;
@@ -34,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// What arrived after READY.
     pub(crate) input: BytesMut,
+    /// What the handshake agreed on, for `Session::attach`.
     pub(crate) connected: Established,
 }
 
@@ -75,9 +76,9 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
     let writer = Writer(node.handle.spawn(write_loop(node.clone(), peer.clone(), epoch, write)));
     peer.write_ready.notify_one();
 
-    let (intake, receiver) =
-        (Intake::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
-    let mut reader = Reader { node, peer, intake, receiver, batch: Vec::new() };
+    let (frames, receiver) =
+        (FrameReader::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
+    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new() };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -110,8 +111,11 @@ pub(crate) async fn drain_until_eof(read: &TcpStream) {
 /// Bytes that are being written. What the connection did not take by its end goes back to the session.
 struct InFlight<'a> {
     peer: &'a Peer,
+    /// Of the connection: what a later one is told of this one it ignores.
     epoch: u64,
+    /// What the session gave to be written.
     bytes: BytesMut,
+    /// How many of them the socket has taken.
     written: usize,
 }
 
@@ -176,7 +180,7 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
 struct Reader<'a> {
     node: &'a Arc<NodeState>,
     peer: &'a Arc<Peer>,
-    intake: Intake<'a>,
+    frames: FrameReader<'a>,
     receiver: Receiver,
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,
@@ -196,14 +200,14 @@ impl Reader<'_> {
                 return Ok(end);
             }
 
-            self.intake.look();
-            let is_excused = self.intake.waits();
+            self.frames.begin_frame();
+            let is_excused = self.frames.is_waiting();
 
             self.reset_timer(&mut timer);
             let (node, peer) = (self.node, self.peer);
             let woken = {
                 let mut begin = pin!(self.peer.asks_may_begin.notified());
-                let mut reading = pin!(self.intake.read(read, || self.node.now()));
+                let mut reading = pin!(self.frames.read(read, || self.node.now()));
                 let (receiver, peer) = (&mut self.receiver, self.peer);
                 poll_fn(|cx| {
                     if closing.as_mut().poll(cx).is_ready() {
@@ -231,7 +235,7 @@ impl Reader<'_> {
                 // From here on it is read again, so silence counts.
                 ReadEvent::Read(Ok(None)) => peer.with_session(|session| session.reset_idle_timeout(node.now())),
                 ReadEvent::Time => {
-                    self.intake.check(node.now())?;
+                    self.frames.check(node.now())?;
                     let checked = peer.with_session(|session| {
                         if is_excused {
                             session.reset_idle_timeout(node.now());
@@ -255,7 +259,7 @@ impl Reader<'_> {
         let due = self.peer.with_session(|session| {
             if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
         });
-        let due = due.unwrap_or(idle).saturating_sub(now).min(self.intake.due(now).unwrap_or(Duration::MAX));
+        let due = due.unwrap_or(idle).saturating_sub(now).min(self.frames.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
         if timer.is_elapsed() || deadline < timer.deadline() {
             timer.reset(deadline);
@@ -272,7 +276,7 @@ impl Reader<'_> {
             let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
             let (understood, allowance, has_output) = peer.with_session(|session| {
                 let understood = loop {
-                    match session.read_event(&mut self.intake.buffer, now) {
+                    match session.read_event(&mut self.frames.buffer, now) {
                         Ok(Some(event)) => batch.push(event),
                         Ok(None) => break Ok(()),
                         Err(violation) => break Err(violation),

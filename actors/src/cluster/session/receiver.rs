@@ -1,6 +1,6 @@
 //! What another node sends, given to the actors of this one. One slow actor never holds up the others: what its mailbox
-//! has no room for is held here, in order, up to a bound. The other node is told of it, and sends that actor no more than
-//! its share of the room between the two. Asks are held as well while too many replies wait to be read.
+//! has no room for waits here, in its *backlog*, in order and up to a bound. The other node is told of it, and sends that actor no more than
+//! its share of the room between the two. Asks wait as well while too many replies wait to be read.
 
 use super::connection::Disconnect;
 use super::peer::{Peer, Requester};
@@ -36,7 +36,9 @@ struct QueuedMessage {
 /// What waits because the mailbox of one actor is full.
 struct Backlog {
     endpoint: Arc<dyn Endpoint>,
+    /// Its place among those that wait for room in the mailbox.
     waiter: Waiter,
+    /// Begins with a message: ends at the front are told at once.
     queue: VecDeque<Queued>,
 }
 
@@ -70,32 +72,34 @@ impl Drop for Backlog {
     }
 }
 
+/// The receiving half of one connection: its read loop owns it and calls it, nobody else does.
 pub(crate) struct Receiver {
     node: Arc<NodeState>,
     peer: Arc<Peer>,
-    /// Of the connection: what belongs to a former one settles nothing.
+    /// Of the connection: what belongs to a previous one settles nothing.
     epoch: u64,
-    /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
+    /// By the number of the actor: it has one mailbox, whatever protocols it speaks. Filled by `handle_message`, emptied by
+    /// `poll_backlog`; none is empty.
     backlogs: BTreeMap<u64, Backlog>,
-    /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
+    /// Messages in all backlogs, and the bytes of their frames: what the other side may have unsettled, and no more.
     backlog_messages: usize,
     backlog_bytes: usize,
     /// Asks in all queues whose askers still wait. Filled with the queues; an ask leaves it when it is taken out, or with its
     /// CANCEL: so that needs no table of its own, which a peer could fill.
     backlog_asks: BTreeSet<CorrelationId>,
-    /// For the session, in order.
+    /// For the session, in order. Filled by deliveries, emptied by `report_settled` at the end of each batch.
     settlements: Vec<Settlement>,
-    /// So many more asks may be begun.
+    /// How many more asks may be begun. Set by the session before each batch, counted down by deliveries.
     allowance: usize,
-    /// Asks wait until more may be begun.
+    /// Asks wait until more may be begun. Set by deliveries, reset by `poll_backlog`, read by the read loop before it sleeps.
     asks_wait: bool,
 }
 
 /// What the other node is to know of a message.
 enum Settlement {
-    Held(ActorKey, u32),
-    /// It was held until now.
-    Released(ActorKey, u32),
+    Queued(ActorKey, u32),
+    /// It waited until now.
+    Dequeued(ActorKey, u32),
     Settled(u32, Option<RejectReason>),
 }
 
@@ -156,7 +160,7 @@ impl Receiver {
                     end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
                 }
                 Event::Watch(id, to) => self.add_monitor(id, to)?,
-                // One question less, which may have been what others waited for.
+                // One request less, which may have been what others waited for.
                 Event::Reply(..) | Event::ReplyErr(..) | Event::Down(..) | Event::Resolved(..) => {
                     room = true;
                     self.handle_event(event);
@@ -198,7 +202,7 @@ impl Receiver {
         }
     }
 
-    /// An ask is given up, whether it was begun or is held.
+    /// An ask is given up, whether it was begun or waits in a backlog.
     fn cancel_ask(&mut self, id: CorrelationId) {
         if !self.peer.cancel_reply(id) {
             self.backlog_asks.remove(&id);
@@ -241,7 +245,7 @@ impl Receiver {
                 self.backlog_messages += 1;
                 self.backlog_bytes += frame_bytes as usize;
                 self.backlog_asks.extend(id);
-                self.settlements.push(Settlement::Held(to, frame_bytes));
+                self.settlements.push(Settlement::Queued(to, frame_bytes));
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
                 let backlog =
@@ -285,7 +289,7 @@ impl Receiver {
             return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
-        // What has to be held is decoded when it is delivered, and not twice.
+        // A message that has to wait is decoded when it is delivered, and not twice.
         if !endpoint.has_room(&waiter.local) {
             return Outcome::Blocked;
         }
@@ -311,7 +315,7 @@ impl Receiver {
         }
     }
 
-    /// Delivers what was held to mailboxes that have room again. True if anything was settled.
+    /// Delivers from backlogs to mailboxes that have room again. True if anything was settled.
     pub(crate) fn poll_backlog(&mut self, cx: &mut Context<'_>) -> bool {
         self.asks_wait = false;
         if self.backlogs.is_empty() {
@@ -352,7 +356,7 @@ impl Receiver {
                 _ => self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask),
             };
             if !matches!(outcome, Outcome::Blocked) {
-                self.settlements.push(Settlement::Released(*to, *frame_bytes));
+                self.settlements.push(Settlement::Dequeued(*to, *frame_bytes));
             }
             match outcome {
                 Outcome::Blocked => {
@@ -383,8 +387,8 @@ impl Receiver {
         let due = self.peer.with_session(|session| {
             for settlement in settlements.drain(..) {
                 match settlement {
-                    Settlement::Held(to, frame_bytes) => session.hold(epoch, to, frame_bytes, now),
-                    Settlement::Released(to, frame_bytes) => session.release(epoch, to, frame_bytes),
+                    Settlement::Queued(to, frame_bytes) => session.add_backlog(epoch, to, frame_bytes, now),
+                    Settlement::Dequeued(to, frame_bytes) => session.remove_backlog(epoch, to, frame_bytes),
                     Settlement::Settled(frame_bytes, refused) => session.settle(epoch, frame_bytes, refused, now),
                 }
             }

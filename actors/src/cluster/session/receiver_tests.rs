@@ -3,13 +3,13 @@
 use super::*;
 use crate::actor::Actor;
 use crate::cluster::events::DownReason;
-use crate::cluster::session::peer::tests::{in_runtime, other_with, question};
+use crate::cluster::session::peer::tests::{in_runtime, other_with, request};
 use crate::protocol::MessageType;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
 use crate::refs::LocalRef;
 use crate::refs::actor_ref::Repr;
-use crate::refs::target::{Place, Reserve, Waiter};
+use crate::refs::target::{RemoteReservation, Reserve, Waiter};
 use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::lock::Mutex;
@@ -139,7 +139,7 @@ impl Stage {
 
     fn ask(&mut self, n: u8) {
         let message = self.message(n);
-        self.act(Event::Ask(message, question(n.into()), Duration::MAX));
+        self.act(Event::Ask(message, request(n.into()), Duration::MAX));
     }
 
     /// Makes room. Returns what the actor has got so far.
@@ -188,9 +188,9 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
         assert_eq!(stage.receiver.backlog_asks.len(), 1);
         // Those that are not here, as many as a peer may like, leave nothing and crowd out nobody.
         for id in 10..20 {
-            stage.act(Event::Cancel(question(id)));
+            stage.act(Event::Cancel(request(id)));
         }
-        stage.act(Event::Cancel(question(2)));
+        stage.act(Event::Cancel(request(2)));
         assert!(stage.receiver.backlog_asks.is_empty());
         assert_eq!((stage.make_room(3), stage.receiver.backlog_messages), (vec![1, 3], 0));
         stage.ask(4);
@@ -205,7 +205,7 @@ fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
         let bye = |code| Event::GoAway(code, String::new());
         assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
         assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
-        assert!(stage.act(Event::Unwatch(question(1))).is_none());
+        assert!(stage.act(Event::Unwatch(request(1))).is_none());
     });
 }
 
@@ -260,7 +260,7 @@ fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_n
         };
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
-        let mut place = Place::default();
+        let mut place = RemoteReservation::default();
         let peer = stage.peer.clone();
         let mut waits = || peer.poll_reserve(&mut place, to, &mut Context::from_waker(&waker)).is_pending();
 
