@@ -10,7 +10,7 @@ use crate::context;
 use crate::lock::{Condvar, Mutex};
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{Step, Worker, WorkerParts};
-use crate::task::coop;
+use crate::task::{coop, poll_waker};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -137,6 +137,7 @@ impl BlockOn {
         let root_waker = Arc::new(RootWaker { notified: AtomicBool::new(true), parker: Parker::new(), runtime });
         handle.inner().failure.register(&root_waker);
         let waker = Waker::from(root_waker.clone());
+        poll_waker::knows_block_on(&waker);
         Self { root_waker, waker }
     }
 
