@@ -146,6 +146,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
     }
 }
 
+/// A struct of one field, of which serde does not say what it is.
+#[derive(Deserialize)]
+struct Wrapped<T>(T);
+
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+struct Id(u64);
+
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+struct MaybeId(Option<u64>);
+
 /// As deep as one likes, a byte a level.
 #[derive(Deserialize)]
 struct Chain(#[expect(dead_code, reason = "only its size matters")] Option<Box<Chain>>);
@@ -182,6 +192,9 @@ fn hostile_shapes() {
     hostile::<Vec<Option<Box<u64>>>>("boxes that may be absent", &many(&[1, 0, 0, 0, 0, 0, 0, 0, 0]));
     hostile::<Vec<Shared<u8>>>("shared bytes", &many(&[0]));
     hostile::<Vec<Boxes>>("boxes in structs", &many(&[0, 0, 0]));
+    hostile::<Vec<Wrapped<Shared<u64>>>>("shared numbers in structs of one field", &many(&[0; 8]));
+    hostile::<Vec<Wrapped<Wrapped<Box<Large>>>>>("boxes in structs of one field, twice", &many(&[0]));
+    hostile::<Vec<Option<Wrapped<Shared<u8>>>>>("shared bytes in structs that may be absent", &many(&[1, 0]));
     hostile::<Vec<Chain>>("chains", &many(&[&[1; 50][..], &[0]].concat()));
     let ascending = numbers(100_000, |n| n, &[0]);
     hostile::<BTreeMap<u64, Large>>("a map that is filled in order", &ascending);
@@ -204,6 +217,8 @@ fn hostile_shapes() {
 fn honest_shapes() {
     honest("100,000 absent", &vec![None::<[u64; 16]>; 100_000]);
     honest("numbers", &(0..1_000_000_u32).collect::<Vec<_>>());
+    honest("numbers in structs of one field", &(0..1_000_000).map(Id).collect::<Vec<_>>());
+    honest("absent ones in structs of one field", &vec![MaybeId(None); 100_000]);
     honest("bytes", &vec![7_u8; 15 * 1024 * 1024]);
     honest("a hash map of 100,000", &(0..100_000_u64).map(|n| (n, n)).collect::<HashMap<_, _>>());
     honest("a map of 100,000", &(0..100_000_u32).map(|n| (n, n as u8)).collect::<BTreeMap<_, _>>());

@@ -9,6 +9,7 @@ mod remote;
 mod spawn;
 mod stuck;
 mod tcp_echo;
+mod udp;
 
 use crate::subject::{Done, Kameo, Posse, Ractor, Subject, Tokio};
 use std::future::Future;
@@ -56,6 +57,7 @@ pub const ALL: &[Scenario] = &[
     sockets("late, 1 of 8 stuck 5 s", 5_000, false, &["posse", "tokio"], stuck::fleet::<8>),
     sockets("TCP echo, 64 conns", 200_000, false, &["posse", "tokio"], tcp_echo::run),
     sockets("TCP echo, 1 conn p50", 20_000, true, &["posse", "tokio", "raw mio"], tcp_echo::p50),
+    sockets("UDP datagram 1,200 B", 300_000, true, &["posse", "tokio", "posse, batch", "posse, GSO"], udp::run),
     sockets("remote ask p50", 20_000, true, &["posse", "raw mio"], remote::ask_p50),
     sockets("remote ask, 64 flying", 100_000, false, &["posse"], remote::asks),
     sockets("remote tell 64 B", 1_000_000, false, &["posse"], remote::tells),

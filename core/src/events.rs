@@ -3,7 +3,7 @@
 //! `docs/guide/events.md` lists them. In a program without a subscriber, warnings and errors go to standard error instead, a
 //! line each: what ends an actor or drops a message must not pass in silence because a program has no subscriber.
 
-use crate::task::panic_message;
+use crate::raw_task::panic::panic_message;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};

@@ -11,6 +11,7 @@ pub mod lock;
 mod loom;
 mod macros;
 pub mod mailbox;
+mod raw_task;
 mod rng;
 pub mod runtime;
 mod scheduler;

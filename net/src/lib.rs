@@ -30,6 +30,7 @@ pub mod unix;
 pub use addr::{ToSocketAddrs, lookup_host};
 /// Buffers that are cheap to share.
 pub use bytes;
+pub use posse_core::io::RecvMeta;
 pub use tcp::listener::{Incoming, TcpListener};
 pub use tcp::socket::TcpSocket;
 pub use tcp::stream::TcpStream;

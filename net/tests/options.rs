@@ -1,4 +1,4 @@
-//! Options of sockets, waiting and trying apart, UDP without a copy, in batches and to groups.
+//! Options of sockets, waiting and trying apart, UDP without a copy and to groups.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -149,28 +149,6 @@ fn datagrams_go_into_buffers_that_grow_and_are_looked_at_first() {
         assert_eq!((&buffer[..], &last[..5]), (&b"first and"[..], &b" last"[..]));
         let again = UdpSocket::from_std(b.into_std().unwrap()).unwrap();
         assert_eq!(again.local_addr().unwrap(), at_b);
-    });
-}
-
-#[test]
-fn many_datagrams_are_sent_and_received_at_once() {
-    block_on(async {
-        let (a, b) = (UdpSocket::bind(loopback()).await.unwrap(), UdpSocket::bind(loopback()).await.unwrap());
-        a.connect(b.local_addr().unwrap()).await.unwrap();
-        let mut none = [(0, loopback()); 4];
-        cut(b.recv_many(&mut [&mut [0; 8][..]], &mut none)).await;
-        assert_eq!(a.send_many(&[&b"1"[..], b"22", b"333"]).await.unwrap(), 3);
-        assert_eq!(a.send_many(&[]).await.unwrap(), 0);
-        let (mut lens, mut count) = (Vec::new(), 0);
-        while count < 3 {
-            let mut space = [[0; 8]; 4];
-            let mut buffers = space.each_mut().map(|buffer| &mut buffer[..]);
-            let got = b.recv_many(&mut buffers, &mut none).await.unwrap();
-            lens.extend(none[..got].iter().map(|(len, _)| *len));
-            count += got;
-        }
-        assert_eq!(lens, [1, 2, 3]);
-        assert_eq!(b.recv_many(&mut [], &mut none).await.unwrap(), 0);
     });
 }
 

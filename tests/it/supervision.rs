@@ -368,6 +368,34 @@ async fn a_child_can_be_terminated_restarted_and_deleted() {
     assert_eq!(posse::System::current().restarts(), 1);
 }
 
+/// Requests take effect in their order, as in OTP: what comes after a deletion finds no such child, once it has gone.
+#[posse::test]
+async fn of_requests_for_one_child_those_after_a_deletion_find_none() {
+    let supervisor = Supervisor::one_for_one().spawn();
+    for _ in 0..20 {
+        let worker = Spec::new(|| Worker::new("a", &Log::default())).name("a");
+        let worker = supervisor.start_child(worker).await.unwrap();
+        let again = async {
+            let answer = supervisor.delete_child("a").await;
+            assert!(!worker.is_alive(), "it has gone by then");
+            let next = Spec::new(|| Worker::new("b", &Log::default())).name("a");
+            assert!(supervisor.start_child(next).await.is_ok(), "its name is free");
+            answer
+        };
+        let answers = posse::join!(
+            supervisor.terminate_child("a"),
+            supervisor.delete_child("a"),
+            supervisor.terminate_child("a"),
+            supervisor.restart_child("a"),
+            again,
+        );
+        let none = Err(ChildError::NotFound);
+        assert_eq!(answers, (Ok(()), Ok(()), none.clone(), none.clone(), none));
+        supervisor.delete_child("a").await.unwrap();
+    }
+    supervisor.shutdown().await;
+}
+
 /// Its second incarnation fails as soon as it has started.
 struct Flaky(u32);
 

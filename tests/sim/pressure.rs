@@ -126,10 +126,14 @@ async fn reply_that_expires_unread_makes_room(sim: Sim) {
     .await;
 }
 
-/// An actor that takes so few messages, registered under a name.
+/// An actor that takes few messages, registered under a name.
 async fn narrow(at: &SimMachine, from: &SimMachine, name: &'static str) -> ActorRef<Probing> {
+    with_capacity(at, from, name, 4).await
+}
+
+async fn with_capacity(at: &SimMachine, from: &SimMachine, name: &'static str, capacity: usize) -> ActorRef<Probing> {
     at.with(move |node| async move {
-        let recipe = Spec::new(Probe::default).capacity(4);
+        let recipe = Spec::new(Probe::default).capacity(capacity);
         node.register(name, posse::spawn(recipe).share::<Probing>()).await.unwrap();
     })
     .await;
@@ -311,6 +315,90 @@ async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
     .await;
     pushing.await.unwrap();
     assert_eq!(numbers(&seen(&b, &far).await), (0..300).collect::<Vec<_>>());
+}
+
+/// Beside many senders at the actor's node, messages that are held go in as often as those of each, in their order.
+#[posse::test(sim, seeds = 8)]
+async fn held_messages_have_their_turn_among_local_senders(sim: Sim) {
+    const LOCAL: usize = 40;
+    const HELD: u64 = 200;
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    find(&b, &a).await;
+    let far = with_capacity(&a, &b, "crowded", 32).await;
+    let near = a.with(|node| async move { node.whereis::<Probing>("crowded").await.unwrap() }).await;
+    let pushing: Vec<_> = (0..LOCAL)
+        .map(|_| {
+            let near = near.clone();
+            a.spawn(async move { while near.note(HELD).await.is_ok() {} })
+        })
+        .collect();
+    let told = far.clone();
+    b.run(async move {
+        for n in 0..HELD {
+            told.note(n).await.unwrap();
+        }
+    })
+    .await;
+    settled(&sim, &b, id_of(&a)).await;
+    pushing.iter().for_each(|task| task.abort());
+    let noted: Vec<u64> = seen(&b, &far).await.iter().map(|n| n.parse().unwrap()).collect();
+    let held: Vec<u64> = noted.iter().copied().filter(|n| *n != HELD).collect();
+    assert!(held.iter().copied().eq(0..HELD), "{held:?}");
+    let at = |n| noted.iter().position(|noted| *noted == n).unwrap();
+    let beside = (at(HELD - 1) - at(20)) / (HELD - 21) as usize - 1;
+    assert!(beside <= LOCAL * 3 / 2, "{beside} messages of {LOCAL} local senders for each that was held");
+}
+
+static DECODED: AtomicU64 = AtomicU64::new(0);
+
+/// Counts how often one was decoded.
+#[derive(serde::Serialize)]
+pub struct Counted(u64);
+
+impl<'de> serde::Deserialize<'de> for Counted {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODED.fetch_add(1, Ordering::Relaxed);
+        u64::deserialize(deserializer).map(Self)
+    }
+}
+
+#[posse::protocol]
+pub trait Taking {
+    /// Returns after a while.
+    async fn take(what: Counted) -> u64;
+}
+
+struct Taker;
+impl Actor for Taker {}
+
+impl Handler<Take> for Taker {
+    async fn handle(&mut self, Take { what }: Take, _: &mut Context<Self>) -> u64 {
+        sleep(ms(20)).await;
+        what.0
+    }
+}
+
+/// Whether there is room is asked before a message is decoded, so one that has to be held is not decoded twice.
+#[posse::test(sim, seeds = 8)]
+async fn message_is_decoded_once_however_often_the_mailbox_is_full(sim: Sim) {
+    let (a, b) = (server(&sim, "a").await, sim.node("b").await);
+    find(&b, &a).await;
+    a.with(|node| async move {
+        let taker = posse::spawn(Spec::new(|| Taker).capacity(1)).share::<Taking>();
+        node.register("taker", taker).await.unwrap();
+    })
+    .await;
+    let before = DECODED.load(Ordering::Relaxed);
+    b.with(|node| async move {
+        let taker: ActorRef<Taking> = node.whereis("taker").await.unwrap();
+        for n in 0..10 {
+            // One is handled, one is in the mailbox, the third is held.
+            let asks = posse::join!(taker.take(Counted(n)), taker.take(Counted(n)), taker.take(Counted(n)));
+            assert_eq!((asks.0.unwrap(), asks.1.unwrap(), asks.2.unwrap()), (n, n, n));
+        }
+    })
+    .await;
+    assert_eq!(DECODED.load(Ordering::Relaxed) - before, 30);
 }
 
 /// Asks of a node that is gone are not begun any more.

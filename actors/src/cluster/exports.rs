@@ -20,9 +20,18 @@ const SHARDS: usize = 16;
 
 type Table<K, V, H> = DashMap<K, V, BuildHasherDefault<H>>;
 
+/// An actor that has an address.
+struct Exported {
+    endpoint: Arc<dyn Endpoint>,
+    /// The monitor by which the node hears of its end; `None` for the moment until it is set. It goes with the actor or the
+    /// node, whichever ends first.
+    monitor: Option<u64>,
+}
+
 pub(super) struct Exports {
-    actors: Table<ActorKey, Arc<dyn Endpoint>, KeyHasher>,
-    /// By the number of the actor and the protocol.
+    /// Filled by `export`, emptied by `unexport` when the actor ends.
+    actors: Table<ActorKey, Exported, KeyHasher>,
+    /// By the number of the actor and the protocol. Filled and emptied with `actors`.
     keys: Table<(u64, u64), ActorKey, DefaultHasher>,
     names: Mutex<Names>,
     /// What keys follow from, and nobody outside may know.
@@ -106,7 +115,7 @@ impl Exports {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(new) => {
                 let key = self.new_key();
-                self.actors.insert(key, endpoint.clone());
+                self.actors.insert(key, Exported { endpoint: endpoint.clone(), monitor: None });
                 new.insert(key);
                 (key, true)
             }
@@ -126,6 +135,13 @@ impl Exports {
         }
     }
 
+    /// The node monitors the actor of this key, unless it has ended meanwhile.
+    pub(super) fn set_monitor(&self, key: ActorKey, monitor: u64) {
+        if let Some(mut exported) = self.actors.get_mut(&key) {
+            exported.monitor = Some(monitor);
+        }
+    }
+
     /// The actor has ended: its address and names lead nowhere.
     pub(super) fn unexport(&self, key: ActorKey, number: u64, protocol: u64) {
         self.keys.remove(&(number, protocol));
@@ -136,7 +152,7 @@ impl Exports {
     }
 
     pub(super) fn get(&self, key: ActorKey) -> Option<Arc<dyn Endpoint>> {
-        self.actors.get(&key).map(|endpoint| endpoint.clone())
+        self.actors.get(&key).map(|exported| exported.endpoint.clone())
     }
 
     /// Gives a name to an exported actor. False if a living actor has it. An actor that has ended keeps no name.
@@ -161,6 +177,17 @@ impl Exports {
 
     fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock()
+    }
+}
+
+/// An actor may outlive many nodes: it keeps no monitor of one that is gone.
+impl Drop for Exports {
+    fn drop(&mut self) {
+        for exported in &self.actors {
+            if let Some(monitor) = exported.monitor {
+                exported.endpoint.shared().monitors.remove(monitor);
+            }
+        }
     }
 }
 

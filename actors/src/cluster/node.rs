@@ -543,8 +543,11 @@ fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>>
 /// Joins whoever comes after a node that went down.
 async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
-        left.run_until_cancelled(peer.wait_for(Peer::is_down)).await;
-        node.note_joined(&addresses, Joined::Away);
+        // An address that was left is another one's business, should it be joined again.
+        if left.run_until_cancelled(peer.wait_for(Peer::is_down)).await.is_none() {
+            return;
+        }
+        node.note_joined(&addresses, &left, Joined::Away);
         let mut attempt = 0u32;
         peer = loop {
             if left.is_cancelled() {
@@ -562,18 +565,18 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
             match dialled {
                 Ok(next) => break next,
                 Err(ConnectError::Renewed) => attempt = 0,
-                Err(error) => note_refusal(&node, &addresses, &error),
+                Err(error) => note_refusal(&node, &addresses, &left, &error),
             }
             let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
             left.run_until_cancelled(sleep(pause)).await;
             attempt = attempt.saturating_add(1);
         };
-        node.note_joined(&addresses, Joined::There);
+        node.note_joined(&addresses, &left, Joined::There);
     }
 }
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &ConnectError) {
+fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &ConnectError) {
     let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
     else {
         return;
@@ -582,7 +585,7 @@ fn note_refusal(node: &NodeState, addresses: &[SocketAddr], error: &ConnectError
         return;
     }
     let code = *code;
-    if node.note_joined(addresses, Joined::Refused(code)) != Some(Joined::Refused(code)) {
+    if node.note_joined(addresses, left, Joined::Refused(code)) != Some(Joined::Refused(code)) {
         node.events.push(NodeEvent::Refused { at: addresses.to_vec(), code });
     }
 }

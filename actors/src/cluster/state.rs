@@ -235,11 +235,12 @@ impl NodeState {
         if is_new {
             self.register_types(endpoint);
             let node = self.me.clone();
-            endpoint.shared().monitors.add(Box::new(move |_| {
+            let monitor = endpoint.shared().monitors.add(Box::new(move |_| {
                 if let Some(node) = node.upgrade() {
                     node.exports.unexport(key, number, protocol);
                 }
             }));
+            self.exports.set_monitor(key, monitor);
         }
         WireRef { node: self.id(), key, protocol }
     }
@@ -401,8 +402,11 @@ impl NodeState {
     }
 
     /// Notes how it stands with an address that was joined, unless it was left. Returns what was noted before.
-    pub(super) fn note_joined(&self, at: &[SocketAddr], state: Joined) -> Option<Joined> {
-        self.joined_at.lock().get_mut(at).map(|(known, _)| mem::replace(known, state))
+    pub(super) fn note_joined(&self, at: &[SocketAddr], left: &CancellationToken, state: Joined) -> Option<Joined> {
+        let mut joined = self.joined_at.lock();
+        // After a `leave` the address may have been joined anew: that is not this one's.
+        let (known, _) = joined.get_mut(at).filter(|(_, token)| token == left)?;
+        Some(mem::replace(known, state))
     }
 
     /// Whether one more address may be joined.

@@ -9,7 +9,8 @@
 //! more. What is counted is never less than half of what collections and pointers ask an allocator for.
 //!
 //! Which collection or pointer it is serde does not say, so it is told by the name of the type: a `Vec` and a `Box` are
-//! counted exactly, whatever else by the worst that the standard library has. A name that is not known costs more, never less.
+//! counted exactly, whatever else by the worst that the standard library has. A name that is not known costs more, never less:
+//! so does that of a struct of one field. What is not seen is what a `Deserialize` written by hand makes besides what it reads.
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::any::type_name;
@@ -387,6 +388,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let _level = self.budget.enter()?;
+        // What the one field is is not said. It is as large as the whole, so it may be a pointer if the whole may be.
+        self.budget.declare::<V::Value>();
         self.inner.visit_newtype_struct(Guarded::new(deserializer, self.budget))
     }
 

@@ -118,6 +118,8 @@ pub(crate) trait Endpoint: Send + Sync {
     fn protocol(&self) -> u64;
     fn messages(&self) -> &'static [MessageType];
     fn reserve(&self) -> &dyn Reserve;
+    /// Whether a message of `waiter` would find room in the mailbox, or it is its turn: asked before it is decoded.
+    fn has_room(&self, waiter: &Reservation) -> bool;
     fn local(&self, index: usize, op: &mut dyn Any);
     fn tell(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError>;
     fn ask(&self, index: usize, waiter: &mut Reservation, body: &[u8]) -> Result<EncodedReply, DeliveryError>;
@@ -143,6 +145,10 @@ impl<A: Actor, P: ServedBy<A>> Endpoint for LocalEndpoint<A, P> {
 
     fn reserve(&self) -> &dyn Reserve {
         &self.actor
+    }
+
+    fn has_room(&self, waiter: &Reservation) -> bool {
+        self.actor.0.has_room(waiter)
     }
 
     fn local(&self, index: usize, op: &mut dyn Any) {

@@ -3,14 +3,14 @@
 //! No handler here waits for anything, so a child that is slow to start or to stop holds up nobody but those whose turn is
 //! after it.
 
-use super::plan::{Decision, Key, Phase, Settings, Step};
+use super::plan::{Decision, Key, Phase, Settings, Step, Then};
 use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
 use crate::actor::children::ChildRef;
 use crate::actor::context::Context;
 use crate::actor::lifecycle::{LifeEvent, Supervise};
 use crate::actor::message::{Handler, Message};
-use crate::error::SpawnError;
+use crate::error::{ChildError, SpawnError};
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
 use crate::watch::shared::Command;
@@ -22,16 +22,19 @@ use std::sync::Arc;
 /// What the supervisor knows of a child besides its place in the plan.
 pub(super) struct Entry {
     spec: ChildSpec,
-    /// Who waits until it has started.
-    starting: Vec<oneshot::Sender<Result<(), ExitReason>>>,
-    /// Who waits until it has ended for good.
-    ending: Vec<oneshot::Sender<Result<(), ExitReason>>>,
+    /// Who waits until it has started. Filled by requests, emptied when that is known.
+    starting: Vec<Waiting>,
+    /// Who waits until it has ended for good, and what they are told then. Filled by requests, emptied at its end.
+    ending: Vec<(Waiting, Result<(), ChildError>)>,
     /// Why it ended before it had started, if it did so and is not started again.
     unstarted: Option<ExitReason>,
 }
 
+/// Tells who asked for a start or an end what came of it.
+type Waiting = oneshot::Sender<Result<(), ChildError>>;
+
 /// Brings what comes of a start or an end, once that is known.
-pub(super) type Outcome = oneshot::Receiver<Result<(), ExitReason>>;
+pub(super) type Outcome = oneshot::Receiver<Result<(), ChildError>>;
 
 /// Starts another child.
 pub(super) struct StartChild(pub(super) ChildSpec);
@@ -150,17 +153,24 @@ impl Handler<ToChild> for Supervisor {
         let key = *self.names.get(&name)?;
         let now = Instant::now();
         let (send, outcome) = oneshot::channel();
+        let entry = self.children.get_mut(&key)?;
+        // Requests take effect one after the other, as in OTP: to one that comes after a deletion there is no such child, and
+        // it hears so when that is true.
+        if self.plan.phase(key) == Some(Phase::Leaving(Then::Forget)) {
+            entry.ending.push((send, Err(ChildError::NotFound)));
+            return Some(outcome);
+        }
         match change {
-            Change::Terminate => self.plan.terminate(key, now),
-            Change::Delete => self.plan.delete(key, now),
             Change::Restart => {
                 self.answer_ending(key);
                 self.plan.restart(key, now);
+                self.children.entry(key).and_modify(|entry| entry.starting.push(send));
+            }
+            Change::Terminate | Change::Delete => {
+                entry.ending.push((send, Ok(())));
+                if change == Change::Delete { self.plan.delete(key, now) } else { self.plan.terminate(key, now) }
             }
         }
-        let entry = self.children.get_mut(&key)?;
-        let waiting = if change == Change::Restart { &mut entry.starting } else { &mut entry.ending };
-        waiting.push(send);
         if self.plan.phase(key) == Some(Phase::Terminated) {
             self.answer_ending(key);
         }
@@ -306,6 +316,7 @@ impl Supervisor {
 
     /// Tells those who wait for a start what came of it.
     fn answer_starting(&mut self, key: Key, result: &Result<(), ExitReason>) {
+        let result = result.clone().map_err(ChildError::Failed);
         let starting = self.children.get_mut(&key).map(|entry| std::mem::take(&mut entry.starting));
         for waiting in starting.into_iter().flatten() {
             let _ = waiting.send(result.clone());
@@ -314,8 +325,8 @@ impl Supervisor {
 
     fn answer_ending(&mut self, key: Key) {
         let ending = self.children.get_mut(&key).map(|entry| std::mem::take(&mut entry.ending));
-        for waiting in ending.into_iter().flatten() {
-            let _ = waiting.send(Ok(()));
+        for (waiting, answer) in ending.into_iter().flatten() {
+            let _ = waiting.send(answer);
         }
     }
 

@@ -281,7 +281,11 @@ impl LocalRef<Supervisor> {
         let spec = ChildSpec::new(child.into_spec(), move |actor| drop(send.try_send(actor)));
         let asked = self.ask(StartChild(spec)).within(Duration::MAX).await;
         let outcome = asked.map_err(|_| SpawnError::ParentStopped)??;
-        outcome.await.map_err(|_| SpawnError::ParentStopped)?.map_err(SpawnError::Failed)?;
+        match outcome.await {
+            Ok(Ok(())) => {}
+            Ok(Err(ChildError::Failed(reason))) => return Err(SpawnError::Failed(reason)),
+            Ok(Err(_)) | Err(_) => return Err(SpawnError::ParentStopped),
+        }
         receive.try_recv().map_err(|_| SpawnError::ParentStopped)
     }
 
@@ -298,6 +302,8 @@ impl LocalRef<Supervisor> {
     }
 
     /// Ends a child for good, unless that has been done, waits for it, and forgets it. Its name is free then.
+    ///
+    /// Of several that delete it at once one succeeds. Whatever comes after a deletion finds no such child, as in OTP.
     ///
     /// # Errors
     /// If there is no such child, or the supervisor has ended.
@@ -324,7 +330,7 @@ impl LocalRef<Supervisor> {
     async fn to_child(&self, name: &str, change: Change) -> std::result::Result<(), ChildError> {
         let asked = self.ask(ToChild(name.into(), change)).within(Duration::MAX).await;
         let outcome = asked.map_err(|_| ChildError::ParentStopped)?.ok_or(ChildError::NotFound)?;
-        outcome.await.map_err(|_| ChildError::ParentStopped)?.map_err(ChildError::Failed)
+        outcome.await.map_err(|_| ChildError::ParentStopped)?
     }
 
     /// Returns the children in the order of their start: an empty list if the supervisor has ended.

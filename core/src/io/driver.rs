@@ -10,11 +10,11 @@ use super::raw_socket::not_simulated;
 use super::readiness::Readiness;
 use super::registrations::{Registrations, Token};
 use crate::lock::Mutex;
+use crate::raw_task::Id;
+use crate::raw_task::panic::wake_all;
+use crate::raw_task::waker::task_of;
 #[cfg(feature = "sim")]
 use crate::sim::net::HostNet;
-use crate::task::Id;
-use crate::task::panic::wake_all;
-use crate::task::raw::task_of;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,6 +6,7 @@
 #[cfg(unix)]
 mod async_fd;
 mod counts;
+mod datagrams;
 mod detached;
 mod driver;
 mod interest;
@@ -21,6 +22,7 @@ mod unix;
 
 #[cfg(unix)]
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError, pidfd};
+pub use datagrams::RecvMeta;
 pub use detached::spawn_detached;
 pub use interest::{Interest, Ready};
 #[cfg(unix)]

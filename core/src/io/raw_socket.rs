@@ -263,6 +263,12 @@ impl RawTcpListener {
 }
 
 impl RawUdpSocket {
+    /// The operating system's socket, if it is one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn os_socket(&self) -> Option<&os::UdpSocket> {
+        either!(&self.0, Udp, socket => Some(socket), { let _ = socket; None })
+    }
+
     /// The options of the operating system's socket.
     #[doc(hidden)]
     pub fn options(&self) -> io::Result<os::SockRef<'_>> {

@@ -8,11 +8,11 @@ use super::interest::{Interest, Ready};
 use super::os;
 use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
 use super::readiness::{Direction, Readiness, ReadyEvent};
+use crate::raw_task::coop;
 use crate::runtime::Handle;
 #[cfg(feature = "sim")]
 use crate::sim::net::HostNet;
 use crate::sync::wait_list::WaiterKey;
-use crate::task::coop;
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;

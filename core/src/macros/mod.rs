@@ -7,7 +7,7 @@ mod select;
 mod tests;
 
 use crate::context;
-use crate::task::coop;
+use crate::raw_task::coop;
 use std::task::{Context, Poll};
 
 /// The output of a branch of `select!`, or that all are disabled.

@@ -13,7 +13,7 @@
 
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::{AtomicU8, Ordering};
-use crate::task::panic::{drop_catching, wake_catching};
+use crate::raw_task::panic::{drop_catching, wake_catching};
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -258,7 +258,7 @@ impl<T> Future for ReplyReceiver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let core = self.core.expect("invariant: a reply is not polled after it was ready");
-        let progress = std::task::ready!(crate::task::coop::poll_proceed(cx));
+        let progress = std::task::ready!(crate::raw_task::coop::poll_proceed(cx));
         // SAFETY: the asker has not let go, so the envelope exists.
         let envelope = unsafe { core.as_ref() };
         if !envelope.is_done() && !envelope.register_waker(cx) {

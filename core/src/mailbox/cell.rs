@@ -6,10 +6,8 @@ use super::inbox::Inbox;
 use super::permits::{Capacity, Permits, Reservation, TryAcquireError};
 use super::queue::Queue;
 use super::{Receive, Receiver, turn};
-use crate::context;
+use crate::raw_task::{self, Id, TypedRef, current};
 use crate::runtime::Handle;
-use crate::task::Id;
-use crate::task::raw::{self, TaskRef};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,7 +25,7 @@ pub(super) struct CellShared<R: Receiver> {
 
 /// A counted reference to a cell. It keeps the memory of the shared part, never the cell's future.
 pub struct CellRef<R: Receiver> {
-    task: TaskRef,
+    task: TypedRef<Handle, CellShared<R>>,
     receiver: PhantomData<fn(R)>,
 }
 
@@ -85,7 +83,7 @@ where
         sequencer: super::sequence::Sequencer::default(),
         user: shared,
     };
-    let (task, runnable) = raw::new(handle.clone(), shared, false, |task| {
+    let (task, runnable) = raw_task::new(handle.next_task_id(), handle.clone(), shared, false, |task| {
         let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
@@ -96,8 +94,7 @@ where
 impl<R: Receiver> CellRef<R> {
     #[inline]
     pub(super) fn shared(&self) -> &CellShared<R> {
-        // SAFETY: a `CellRef<R>` is made by `spawn` only, for a task with this shared part.
-        unsafe { self.task.shared::<CellShared<R>>() }
+        self.task.shared()
     }
 
     /// Puts a message into the inbox, if there is room.
@@ -200,6 +197,12 @@ impl<R: Receiver> CellRef<R> {
         }
     }
 
+    /// Whether a `try_*_with` of the running task would not be refused for want of room now: room was granted to `reservation`, or
+    /// this sender does not wait and there is some for it. Another sender may be quicker. True if the cell is closed.
+    pub fn has_room(&self, reservation: &Reservation) -> bool {
+        self.shared().permits.has_room(reservation, || turn::is_on(self.task.id()))
+    }
+
     /// Waits in line for room: ready with true when it was granted to `reservation`, with false when the cell is closed.
     pub fn poll_reserve(&self, reservation: &mut Reservation, cx: &mut Context<'_>) -> Poll<bool> {
         self.shared().permits.poll_reserve(reservation, cx)
@@ -262,12 +265,12 @@ impl<R: Receiver> CellRef<R> {
     /// Returns true if the calling code runs inside this very cell.
     #[inline]
     pub fn is_current(&self) -> bool {
-        context::current_task() == self.task.as_ptr()
+        current::current_task() == self.task.as_ptr()
     }
 
     /// Returns the runtime that the cell lives in.
     pub fn runtime(&self) -> &Handle {
-        self.task.runtime()
+        self.task.scheduler()
     }
 
     /// Returns the id of the cell's task.

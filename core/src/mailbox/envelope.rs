@@ -7,7 +7,7 @@
 use super::ask::{self, AskCore, Outcome, Owner, ReplyError};
 use super::queue::QueueLinks;
 use super::{Receive, Receiver, pool};
-use crate::task::panic::drop_catching;
+use crate::raw_task::panic::drop_catching;
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;

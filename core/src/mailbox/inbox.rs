@@ -9,7 +9,7 @@ use super::envelope::{Envelope, Running};
 use super::queue::Pop;
 use crate::events;
 use crate::loom::hint;
-use crate::task::coop;
+use crate::raw_task::coop;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;

@@ -95,6 +95,17 @@ impl Permits {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
+    /// Whether a message would not be refused for want of room, as it looks now: a sender that waits needs room that was granted to
+    /// it, another one room that is free while nobody waits, or that was set aside for its turn.
+    pub(super) fn has_room(&self, reservation: &Reservation, is_turn: impl FnOnce() -> bool) -> bool {
+        if !reservation.key.is_idle() {
+            return self.was_granted(reservation) || self.is_closed();
+        }
+        let word = self.word.load(Ordering::Acquire);
+        let is_free = word & WAITERS == 0 && word & COUNT < self.capacity;
+        is_free || word & CLOSED != 0 || (self.set_aside.load(Ordering::Relaxed) != 0 && is_turn())
+    }
+
     /// Takes room for one message, unless the inbox is full, closed, or others wait.
     #[inline]
     pub(super) fn acquire(&self) -> Result<(), TryAcquireError> {
@@ -344,6 +355,29 @@ mod tests {
         let mut reservation = Reservation::default();
         assert!(poll(permits, &mut reservation, &waker).is_pending());
         (reservation, wakes)
+    }
+
+    #[test]
+    fn there_is_room_for_who_was_granted_some_for_who_overtakes_nobody_and_for_a_turn() {
+        let (idle, never) = (Reservation::default(), || panic!("nothing is set aside"));
+        let permits = full(8);
+        assert!(!permits.has_room(&idle, never));
+        let ((first, _), (second, _)) = (wait(&permits), wait(&permits));
+        permits.release_in_turns(1);
+        assert!(permits.has_room(&first, never) && !permits.has_room(&second, never));
+        permits.release_in_turns(4);
+        assert!(permits.has_room(&second, || true));
+        assert!(permits.acquire().is_ok() && permits.has_room(&idle, || false), "nobody waits any more");
+
+        let permits = full(8);
+        let waiting: Vec<_> = (0..3).map(|_| wait(&permits)).collect();
+        permits.release_in_turns(4);
+        assert!(permits.has_room(&waiting[0].0, || false) && !permits.has_room(&waiting[1].0, || true));
+        assert!(permits.has_room(&idle, || true) && !permits.has_room(&idle, || false));
+        permits.close();
+        assert!(
+            waiting.iter().all(|(waiting, _)| permits.has_room(waiting, || false)) && permits.has_room(&idle, never)
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! In a simulation every message carries who sent it and when, so that its inbox can check the promised order.
 
-use crate::context;
+use crate::raw_task::Id;
+use crate::raw_task::current;
 use crate::sim::SimContext;
-use crate::task::Id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +25,7 @@ impl Sequencer {
             return SeqNo::default();
         }
         let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
-        SeqNo { sender: context::current_task_id(), number }
+        SeqNo { sender: current::current_task_id(), number }
     }
 }
 

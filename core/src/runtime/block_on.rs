@@ -8,15 +8,20 @@ use super::blocking::{block_on_simulated, refuse_simulated};
 use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
+use crate::raw_task::{coop, poll_waker};
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{Step, Worker, WorkerParts};
-use crate::task::{coop, poll_waker};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Time between two looks at timers and sockets, at most, beside a future that is ready again and again. Chosen: a look takes some
+/// half a microsecond.
+const LOOK_INTERVAL: Duration = Duration::from_micros(200);
 
 /// Why a future was not driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,11 +187,21 @@ impl BlockOn {
 
     /// Polls the future and runs tasks in turn. `None` if the runtime ends before the future does.
     fn drive<F: Future>(&self, worker: &mut Worker, mut future: Pin<&mut F>) -> Option<F::Output> {
+        let mut looked_at = worker.now();
         while worker.shared().is_open() {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
                 return Some(output);
             }
-            if self.run_tasks(worker) == Step::Idle && !self.is_notified() {
+            let step = self.run_tasks(worker);
+            if self.is_notified() {
+                // A future that wakes itself in each poll, as that of a `LocalSet` with much to do, counts as one step a poll: by their
+                // number alone timers and sockets would be looked at too rarely.
+                let now = worker.now();
+                if now.saturating_duration_since(looked_at) >= LOOK_INTERVAL {
+                    worker.look_outside();
+                    looked_at = now;
+                }
+            } else if step == Step::Idle {
                 worker.park();
             }
         }

@@ -8,12 +8,12 @@
 
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::raw_task::Runnable;
+use crate::raw_task::panic::catch_panic;
+use crate::raw_task::poll_record::Stamp;
 use crate::runtime::hooks::ThreadNames;
 use crate::runtime::{Handle, ThreadEnd, shutdown_worker, worker_thread};
 use crate::scheduler::worker::WorkerParts;
-use crate::task::panic::catch_panic;
-use crate::task::poll_record::Stamp;
-use crate::task::raw::Runnable;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let f = self.0.take().expect("invariant: a blocking task is polled once");
-        Poll::Ready(crate::task::coop::unlimited(f))
+        Poll::Ready(crate::raw_task::coop::unlimited(f))
     }
 }
 
@@ -53,7 +53,7 @@ where
     match crate::sim::blocking::Blocking::start(handle, f) {
         Ok(blocking) => blocking.await,
         // Without a thread it can do everything but wait for a future.
-        Err(f) => crate::task::coop::unlimited(f),
+        Err(f) => crate::raw_task::coop::unlimited(f),
     }
 }
 
@@ -65,6 +65,10 @@ pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Ou
     #[cfg(not(feature = "sim"))]
     None
 }
+
+/// Threads that block in place at once before the next one's worker waits for a thread that is free, beside those of the pool's own limit.
+/// Chosen: as many as that limit is by itself.
+pub(super) const IN_PLACE_MAX: usize = 512;
 
 /// Before code is told that nothing can be waited for any more: a closure of a simulation that never heeds it is left in the middle.
 pub(crate) fn refuse_simulated() {
@@ -189,7 +193,8 @@ impl Pool {
         }
         state.in_place.push(thread::current().id());
         state.workers.push_back(worker);
-        self.rouse(runtime, state, true);
+        let has_room = state.in_place.len() <= IN_PLACE_MAX;
+        self.rouse(runtime, state, has_room);
         Ok(())
     }
 
@@ -273,6 +278,10 @@ impl Pool {
                 state = self.state.lock();
                 state.driving -= 1;
                 remove_this_thread(&mut state.in_place);
+                // Others serve closures meanwhile, as many as may.
+                if state.serving() > self.threads_max {
+                    break;
+                }
                 continue;
             }
             if let Some(task) = state.queue.pop_front() {

@@ -5,6 +5,7 @@ use crate::extensions::Extensions;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
+use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::runtime::UnhandledPanic;
@@ -15,8 +16,6 @@ use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::Origin;
 use crate::scheduler::queue::Local;
 use crate::scheduler::{Extras, Intervals, Shared};
-use crate::task::raw::{self, Runnable};
-use crate::task::{Id, JoinHandle};
 use crate::time::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
@@ -170,9 +169,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, runnable) = raw::new(self, (), true, |_| future);
-        task.runtime().launch_from(runnable, origin);
-        JoinHandle::new(task)
+        let (task, runnable) = raw_task::new(self.next_task_id(), self, (), true, |_| future);
+        task.scheduler().launch_from(runnable, origin);
+        JoinHandle::new(task.into_untyped())
     }
 
     /// Lists and submits a new task of the caller.
@@ -220,9 +219,9 @@ impl Handle {
         if let Some(simulation) = &self.inner.simulation {
             return self.spawn(crate::runtime::blocking::simulated(self.clone(), simulation.rng().clone(), f));
         }
-        let (task, runnable) = raw::new(self.clone(), (), true, |_| BlockingTask::new(f));
+        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
-        JoinHandle::new(task)
+        JoinHandle::new(task.into_untyped())
     }
 
     /// Makes this the current runtime of the thread until the guard is dropped.
@@ -392,6 +391,23 @@ impl Handle {
     /// Relaxed: only uniqueness matters.
     pub(crate) fn next_task_id(&self) -> Id {
         Id(self.inner.task_ids.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A task of a runtime waits for any of its workers.
+impl Schedule for Handle {
+    #[inline]
+    fn schedule(&self, task: Runnable) {
+        self.inner.shared.submit(task);
+    }
+
+    #[inline]
+    fn release(&self, task: &Header) {
+        self.inner.shared.owned.remove(task);
+    }
+
+    fn panicked(&self) {
+        self.task_panicked();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Histograms with buckets that double: what to tell apart, one worker's counts, and what a reader gets.
 
-use crate::scheduler::counters::Count;
+use crate::util::count::Count;
 use std::fmt;
 use std::io::{Error, ErrorKind};
 use std::ops::Range;

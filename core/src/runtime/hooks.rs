@@ -3,10 +3,10 @@
 //! Hooks are foreign code: their panics end here, as events. A runtime without hooks pays nothing for them: those of tasks are behind looks that
 //! are there anyway, at what is measured and at where a woken task goes.
 
+use crate::raw_task::Id;
+use crate::raw_task::panic::catch_panic;
+use crate::raw_task::{Header, Runnable, TaskRef};
 use crate::scheduler::Shared;
-use crate::task::Id;
-use crate::task::panic::catch_panic;
-use crate::task::raw::{Header, Runnable, TaskRef};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -95,10 +95,12 @@ impl TaskHooks {
         let Some(meta) = meta_of(shared, task.header()) else { return poll(task) };
         // Its own reference: who completes the task gives the task's away.
         let kept = task.task_ref();
+        let run = task.header().polls().count() + 1;
         call(&self.before_poll, &meta);
         let result = poll(task);
         call(&self.after_poll, &meta);
-        if kept.is_complete() {
+        // The run that completes a task is its last one: by now another worker may have begun, and ended, the next.
+        if kept.is_complete() && kept.header().polls().count() == run {
             call(&self.terminate, &meta);
         }
         result
@@ -142,13 +144,13 @@ pub(crate) enum ThreadNames {
 
 impl ThreadNames {
     pub(crate) fn of(&self, what: impl fmt::Display) -> String {
-        match self {
+        let mut name = match self {
             Self::Base(base) => format!("{base}-{what}"),
-            // A thread's name holds no zero byte, which a program's function is not to be trusted with; std panics over it.
-            Self::Made(make) => {
-                catch_panic("a hook of the runtime panicked", || make().replace('\0', "")).unwrap_or_default()
-            }
-        }
+            Self::Made(make) => catch_panic("a hook of the runtime panicked", || make()).unwrap_or_default(),
+        };
+        // A thread's name holds no zero byte, which a program is not to be trusted with; std panics over it.
+        name.retain(|letter| letter != '\0');
+        name
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{BlockOnError, Builder, Runtime, UnhandledPanic};
 use crate::lock::Mutex;
+use crate::sync::Notify;
 use crate::task::{self, yield_now};
 use std::future::pending;
 use std::sync::Arc;
@@ -191,4 +192,60 @@ fn intervals_of_any_length_let_timers_and_woken_tasks_through() {
         });
         busy.abort();
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that is none of the runtime")]
+fn a_task_that_the_hook_of_a_worker_about_to_sleep_wakes_is_run_before() {
+    for builder in [Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(1)] {
+        let (notify, ran) = (Arc::new(Notify::new()), std::sync::mpsc::channel());
+        let wakes = notify.clone();
+        let runtime = builder.on_thread_park(move || wakes.notify_waiters()).build().expect("a runtime");
+        // A thread of its own: without the look the worker would sleep for ever, with the task in hand.
+        let driven = thread::spawn(move || {
+            runtime.block_on(async {
+                let task = task::spawn(async move { notify.notified().await });
+                task.await.unwrap();
+            });
+            ran.0.send(()).unwrap();
+        });
+        ran.1.recv_timeout(Duration::from_secs(60)).expect("the task ran");
+        driven.join().unwrap();
+    }
+}
+
+#[test]
+fn zero_bytes_in_the_name_of_a_thread_are_left_out() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("a\0b").build().expect("a runtime");
+    let name = runtime.block_on(async { task::spawn_blocking(|| thread::current().name().map(str::to_owned)).await });
+    assert_eq!(name.unwrap().as_deref(), Some("ab-blocking"));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that is none of the runtime")]
+fn a_task_that_another_worker_completes_during_a_hook_terminates_once() {
+    let notify = Arc::new(Notify::new());
+    let (first, wakes) = (AtomicUsize::new(0), notify.clone());
+    let (ended, ends) = std::sync::mpsc::channel();
+    let (ends, terminated) = (Mutex::new(ends), Arc::new(AtomicUsize::new(0)));
+    let terminates = terminated.clone();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_after_task_poll(move |_| {
+            if first.fetch_add(1, Ordering::SeqCst) == 0 {
+                // By another thread: what a worker wakes itself may run on it next, after the hook.
+                let wakes = wakes.clone();
+                thread::spawn(move || wakes.notify_one()).join().unwrap();
+                ends.lock().recv_timeout(Duration::from_secs(60)).expect("the other worker runs it to its end");
+            }
+        })
+        .on_task_terminate(move |_| {
+            terminates.fetch_add(1, Ordering::SeqCst);
+            let _ = ended.send(());
+        })
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async move { task::spawn(async move { notify.notified().await }).await.unwrap() });
+    drop(runtime);
+    assert_eq!(terminated.load(Ordering::SeqCst), 1);
 }

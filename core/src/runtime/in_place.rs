@@ -7,9 +7,9 @@
 
 use super::{Flavor, Handle};
 use crate::context;
+use crate::raw_task::{coop, current};
 use crate::scheduler::Front;
 use crate::scheduler::worker::WorkerParts;
-use crate::task::coop;
 use std::mem;
 use std::ptr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
     if !context::is_driving() {
         return f();
     }
-    match context::with_current(|handle| handle.map(Handle::flavor)) {
+    match flavor_here() {
         Some(Flavor::CurrentThread) => panic!(
             "`block_in_place` on a current-thread runtime, which has no other thread to go on with: use `task::spawn_blocking`"
         ),
@@ -30,8 +30,16 @@ pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
     }
 
     let _taken = Taken::take();
-    let _may_block = context::drive_nothing();
+    // A thread that is a worker's still may block, but must not drive another runtime: what it spawns or wakes waits for itself.
+    let is_worker = context::with_local_queue(|local| local.is_some());
+    let _may_block = (!is_worker).then(context::drive_nothing);
     coop::unlimited(f)
+}
+
+/// The flavor of the runtime that would stand still. It is the worker's: a task may have entered another one.
+fn flavor_here() -> Option<Flavor> {
+    context::with_local_queue(|local| local.map(|(_, local)| local.flavor))
+        .or_else(|| context::with_current(|handle| handle.map(Handle::flavor)))
 }
 
 /// A worker that was taken out of this thread; comes back when dropped, unless another thread has it.
@@ -46,11 +54,11 @@ impl Taken {
     /// `None` where there is no worker to take: in a `block_on`, on a thread that has lost its own already, at the end of a runtime. Nor for
     /// a task of a `LocalSet` that a task of the worker polls: what is to be handed on after the poll is the other one.
     fn take() -> Option<Self> {
-        let task = context::current_task_ref().filter(|task| task.header().is_owned())?;
-        let runtime = task.runtime().clone();
+        let task = current::current_task_ref().filter(|task| task.header().is_owned())?;
+        let runtime = task.scheduler::<Handle>()?.clone();
         let (index, queue, front) = context::with_local_queue(|local| {
             let (_, local) = local.filter(|(shared, _)| ptr::eq(*shared, runtime.shared()))?;
-            let (queue, front) = local.exchange(task);
+            let (queue, front) = local.exchange(task, runtime.shared().intervals.maintenance);
             Some((local.index, queue, front))
         })?;
 

@@ -2,6 +2,7 @@
 //!
 //! Each closure waits for something that the task's own worker has to do, and that is done only if another thread does.
 
+use super::blocking::IN_PLACE_MAX;
 use super::{Builder, Handle, Runtime};
 use crate::context;
 use crate::task::{self, coop};
@@ -353,4 +354,98 @@ fn a_task_that_is_dropped_after_the_runtime_terminates_for_the_hooks_as_well() {
         named.extend(name);
     }
     assert_eq!(named, ["blocks"]);
+}
+
+#[test]
+fn a_task_that_entered_another_runtime_does_not_lend_its_current_thread_worker() {
+    let (workers, current) = (one_worker(), Builder::new_current_thread().build().expect("a runtime"));
+    let handle = workers.handle().clone();
+    let blocks = current.spawn(async move {
+        let _entered = handle.enter();
+        task::block_in_place(|| ());
+    });
+    assert!(current.block_on(blocks).unwrap_err().is_panic(), "it has no other thread to go on with");
+}
+
+#[test]
+fn a_task_that_entered_a_current_thread_runtime_lends_its_own_worker() {
+    let (workers, current) = (one_worker(), Builder::new_current_thread().build().expect("a runtime"));
+    let handle = current.handle().clone();
+    let mine = workers.handle().clone();
+    let blocks = workers.spawn(async move {
+        let _entered = handle.enter();
+        task::block_in_place(|| mine.block_on(mine.spawn(async { 7 }))).unwrap()
+    });
+    assert_eq!(workers.block_on(blocks).unwrap(), 7);
+}
+
+#[test]
+fn in_a_task_of_a_set_that_a_worker_polls_the_closure_may_block_but_drives_nothing() {
+    let runtime = one_worker();
+    let handle = runtime.handle().clone();
+    let polls_a_set = runtime.spawn(poll_fn(move |cx| {
+        let mut set = task::LocalSet::new();
+        let handle = handle.clone();
+        let inner = set.spawn_local(async move { task::block_in_place(|| handle.try_block_on(async {})) });
+        let _ = std::pin::Pin::new(&mut set).poll(cx);
+        std::pin::Pin::new(&mut pin!(inner)).poll(cx).map(Result::unwrap)
+    }));
+    assert_eq!(runtime.block_on(polls_a_set).unwrap(), Err(super::BlockOnError::InsideRuntime));
+}
+
+#[test]
+fn threads_that_come_back_without_a_worker_serve_no_more_closures_than_may_run() {
+    let (stopped, stops) = mpsc::channel();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .thread_keep_alive(LONG)
+        .on_thread_stop(move || _ = stopped.send(thread::current().id()))
+        .build()
+        .expect("a runtime");
+    // The worker's own thread serves closures from here on, and is in one when the pool's thread loses the worker too.
+    runtime.block_on(runtime.spawn(async { lose_worker() })).unwrap();
+    let (began, begins) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    let closure = runtime.spawn_blocking(move || {
+        began.send(()).unwrap();
+        ends.recv_timeout(LONG).expect("told to end");
+    });
+    begins.recv_timeout(LONG).expect("the closure runs");
+    let loses = runtime.spawn(async {
+        lose_worker();
+        thread::current().id()
+    });
+    let without_worker = runtime.block_on(loses).unwrap();
+    // The worker's own thread may have been too late for the pool, and stop as well.
+    while stops.recv_timeout(LONG).expect("the thread stops") != without_worker {}
+    assert_eq!(runtime.metrics().num_blocking_threads(), 1);
+    end.send(()).unwrap();
+    runtime.block_on(closure).unwrap();
+}
+
+#[test]
+fn where_very_many_block_in_place_the_next_worker_waits_for_a_thread() {
+    let runtime = one_worker();
+    let handle = runtime.handle().clone();
+    let (lost, losing) = mpsc::channel();
+    let holding: Vec<_> = (0..IN_PLACE_MAX)
+        .map(|_| {
+            let lost = lost.clone();
+            let (end, ends) = mpsc::channel::<()>();
+            let task = runtime.spawn(async move {
+                let lost = lost.clone();
+                task::spawn(async move { lost.send(()).expect("somebody waits") });
+                task::block_in_place(|| ends.recv_timeout(LONG)).expect("told to end");
+            });
+            losing.recv_timeout(LONG).expect("another thread has the worker");
+            (end, task)
+        })
+        .collect();
+    let one_more = runtime.spawn(async move { task::block_in_place(|| handle.metrics().num_blocking_threads()) });
+    assert_eq!(runtime.block_on(one_more).unwrap(), 0, "no thread was started for it");
+    for (end, task) in holding {
+        end.send(()).unwrap();
+        runtime.block_on(task).unwrap();
+    }
 }

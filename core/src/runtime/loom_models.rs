@@ -6,13 +6,13 @@
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::raw_task::poll_record::Stamp;
 use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
 use crate::runtime::hooks::ThreadNames;
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::hand_on;
 use crate::scheduler::{Extras, Intervals};
-use crate::task::poll_record::Stamp;
 use crate::task::{JoinHandle, LocalSet};
 use crate::time::{Clock, Timers};
 use std::future::{Future, poll_fn};
@@ -45,7 +45,7 @@ fn step(handle: &Handle) {
     if let Some(task) = handle.shared().injector.pop() {
         let place = task.header().owned.load(Ordering::Relaxed);
         handle.shared().remotes[0].front.polled.store(place, Ordering::Relaxed);
-        assert!(task.run(Stamp::new(0, handle.now())).is_none());
+        assert!(task.run(Stamp::new(0, handle.now().0)).is_none());
     }
 }
 

@@ -7,7 +7,8 @@
 use super::Handle;
 use super::histogram::{Histogram, Histograms};
 use crate::scheduler::Remote;
-use crate::scheduler::counters::{Count, Counters};
+use crate::scheduler::counters::Counters;
+use crate::util::count::Count;
 use std::fmt;
 use std::time::Duration;
 

@@ -198,3 +198,12 @@ fn a_histogram_that_cannot_be_is_an_error_of_the_builder() {
     let error = Builder::new_current_thread().poll_time_histogram(config).build().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }
+
+#[test]
+fn a_task_that_was_joined_is_alive_no_more() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    for _ in 0..1000 {
+        runtime.block_on(runtime.spawn(async {})).unwrap();
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    }
+}

@@ -56,10 +56,10 @@ pub(crate) use handle::{Config, Inner};
 use self::hooks::ThreadNames;
 use crate::context;
 use crate::lock::Mutex;
+use crate::raw_task::JoinHandle;
+use crate::raw_task::panic::catch_panic;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
-use crate::task::JoinHandle;
-use crate::task::panic::catch_panic;
 use std::future::Future;
 use std::io;
 use std::thread;
@@ -223,7 +223,7 @@ impl Runtime {
     /// Shuts down, and waits up to `timeout` for the blocking closures that run. Returns how many pool threads did not
     /// end in that time.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> usize {
-        self.shut_down(context::may_wait());
+        self.shut_down(!context::is_driving());
         self.handle.blocking().wait(timeout)
     }
 
@@ -260,7 +260,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shut_down(context::may_wait());
+        self.shut_down(!context::is_driving());
     }
 }
 

@@ -36,7 +36,7 @@ impl Runtime {
     /// ```
     pub fn shutdown_grace(mut self, grace: Duration) -> ShutdownReport {
         let handle = self.handle.clone();
-        let may_wait = context::may_wait();
+        let may_wait = !context::is_driving();
         if may_wait && (!handle.clock().is_manual() || handle.clock().jumps()) {
             let until = handle.now() + grace;
             // It fails only if the runtime has ended, and then there is nothing to wait for.

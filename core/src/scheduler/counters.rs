@@ -3,25 +3,9 @@
 //! The counts order nothing and decide nothing, so they are the standard library's atomics in the models too.
 
 use crate::time::Instant;
+use crate::util::count::Count;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// A count with one writer at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    /// For the writer alone.
-    #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The counts of one worker, in its [`Front`](super::Front).
 #[derive(Debug, Default)]
@@ -49,7 +33,7 @@ impl Counters {
         if self.parks_and_unparks.get() > 0 && self.polls.get() == self.slept_at.get() {
             self.noops.add(1);
         }
-        self.slept_at.0.store(self.polls.get(), Ordering::Relaxed);
+        self.slept_at.set(self.polls.get());
         self.parks_and_unparks.add(1);
         self.busy.end(now);
     }
@@ -63,7 +47,7 @@ impl Counters {
     /// A task has no budget left; counted once for each poll, whatever else it asks for.
     pub(crate) fn forced_yield(&self) {
         if self.forced_at.get() != self.polls.get() {
-            self.forced_at.0.store(self.polls.get(), Ordering::Relaxed);
+            self.forced_at.set(self.polls.get());
             self.forced_yields.add(1);
         }
     }

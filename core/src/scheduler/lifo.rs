@@ -5,7 +5,7 @@
 //! wakes no worker: none looks here before the owner has been in one poll for long.
 
 use crate::loom::sync::atomic::{AtomicPtr, Ordering};
-use crate::task::raw::{Header, Runnable};
+use crate::raw_task::{Header, Runnable};
 use std::fmt;
 use std::ptr::{self, NonNull};
 

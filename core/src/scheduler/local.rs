@@ -8,13 +8,16 @@ use super::queue::Local;
 use super::watchdog::Ticks;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
-use crate::task::raw::{Runnable, TaskRef};
+use crate::raw_task::{Runnable, TaskRef};
+use crate::runtime::Flavor;
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) struct LocalQueue {
     /// The worker's index among those of its runtime.
     pub(crate) index: usize,
+    /// That of the worker's runtime: it says whether the worker can go to another thread.
+    pub(crate) flavor: Flavor,
     seat: UnsafeCell<Seat>,
 }
 
@@ -38,8 +41,8 @@ impl fmt::Debug for LocalQueue {
 }
 
 impl LocalQueue {
-    pub(super) fn new(index: usize, queue: Local, front: Arc<Front>) -> Self {
-        Self { index, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
+    pub(super) fn new(index: usize, flavor: Flavor, queue: Local, front: Arc<Front>) -> Self {
+        Self { index, flavor, seat: UnsafeCell::new(Seat { queue, front, taker: None }) }
     }
 
     /// Calls `f`, which runs no foreign code: the seat may change in any.
@@ -89,9 +92,9 @@ impl LocalQueue {
     }
 
     /// Takes the worker away from its thread on behalf of the task that runs. The next step of the thread is one with maintenance,
-    /// in which it notices.
-    pub(crate) fn exchange(&self, taker: TaskRef) -> (Local, Arc<Front>) {
-        let front = self.with(|seat| Front::stand_in(&seat.front, taker.runtime().shared().intervals.maintenance));
+    /// in which it notices; they are `maintenance` steps apart.
+    pub(crate) fn exchange(&self, taker: TaskRef, maintenance: u32) -> (Local, Arc<Front>) {
+        let front = self.with(|seat| Front::stand_in(&seat.front, maintenance));
         let seat = Seat { queue: Local::new(), front: Arc::new(front), taker: Some(taker) };
         let taken = self.replace(seat);
         // The task is in no worker's poll from here on, and not slow, whatever it does.

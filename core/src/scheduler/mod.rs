@@ -18,7 +18,7 @@ pub(crate) mod watchdog;
 mod watchdog_tests;
 pub(crate) mod worker;
 
-use self::counters::{Count, Counters};
+use self::counters::Counters;
 use self::idle::Idle;
 use self::life::Life;
 use self::lifo::Lifo;
@@ -30,11 +30,12 @@ use crate::context;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
 use crate::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::raw_task::{Runnable, TaskRef};
 use crate::runtime::histogram::{Histograms, Scales};
 use crate::runtime::hooks::TaskHooks;
 use crate::scheduler::worker::MAINTENANCE_INTERVAL;
-use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Clock;
+use crate::util::count::Count;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,12 +186,6 @@ impl Shared {
         self.enqueue(task, false);
     }
 
-    /// As [`submit`](Self::submit), for wakers: not inlined, so that a wake of a task that is queued already saves no registers.
-    #[inline(never)]
-    pub(crate) fn submit_woken(&self, task: Runnable) {
-        self.submit(task);
-    }
-
     #[cold]
     fn submit_with(&self, extras: &Extras, task: Runnable) {
         // Until it was run once it is queued once: by who spawns it.
@@ -198,7 +193,7 @@ impl Shared {
             hooks.spawned(self, &task);
         }
         if let Some(clock) = &extras.schedule_clock {
-            task.header().polls().set_scheduled(clock.now());
+            task.header().polls().set_scheduled(clock.now().0);
         }
         self.enqueue(task, extras.no_lifo_slot);
     }

@@ -6,7 +6,7 @@
 use super::life::Life;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::Ordering;
-use crate::task::raw::{Header, Runnable, TaskRef};
+use crate::raw_task::{Header, Runnable, TaskRef};
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -80,6 +80,7 @@ impl OwnedTasks {
 
     /// Adds a new task. False if the runtime ends: the caller must drop its future.
     #[must_use]
+    #[inline]
     pub(crate) fn insert(&self, life: &Life, shard_index: usize, task: &Runnable, origin: Origin<'_>) -> bool {
         // The index may be that of another runtime's worker.
         let shard_index = if shard_index < self.shards.len() { shard_index } else { 0 };
@@ -117,6 +118,7 @@ impl OwnedTasks {
     }
 
     /// Removes a task that completes, if it was ever added.
+    #[inline]
     pub(crate) fn remove(&self, task: &Header) {
         let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
         let mut shard = self.shards[shard].lock();
@@ -210,7 +212,7 @@ impl OwnedTasks {
 
     /// The tasks that wait to be run, and how often each was run before.
     #[cfg(feature = "sim")]
-    pub(crate) fn runnable_tasks(&self) -> Vec<(crate::task::Id, u64)> {
+    pub(crate) fn runnable_tasks(&self) -> Vec<(crate::raw_task::Id, u64)> {
         let mut waiting = Vec::new();
         for shard in 0..self.shards.len() {
             let mut index = 0;

@@ -11,7 +11,7 @@ pub(crate) const INJECTOR_BATCH: usize = 32;
 
 #[cfg(not(posse_loom))]
 mod imp {
-    use crate::task::raw::Runnable;
+    use crate::raw_task::Runnable;
     use crossbeam_deque::{Steal, Worker};
 
     /// The queue of one worker; only its owner pushes and pops.
@@ -116,7 +116,7 @@ mod imp {
 #[cfg(posse_loom)]
 mod imp {
     use crate::loom::sync::{Arc, Mutex};
-    use crate::task::raw::Runnable;
+    use crate::raw_task::Runnable;
     use std::collections::VecDeque;
 
     type Queue = Mutex<VecDeque<Runnable>>;

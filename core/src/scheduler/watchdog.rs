@@ -82,7 +82,10 @@ impl Watchdog {
             if !look.has_stepped && shared.remotes.len() > 1 {
                 drain_to_injector(shared, remote);
             }
-            look.ticks = remote.front.ticks.hurry(look.ticks, shared.intervals.maintenance);
+            // Once for each standstill: a worker that sleeps for days would else be hurried round and past its due step.
+            if look.has_stepped {
+                look.ticks = remote.front.ticks.hurry(look.ticks, shared.intervals.maintenance);
+            }
         }
         any
     }

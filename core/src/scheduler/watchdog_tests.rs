@@ -82,6 +82,17 @@ fn a_task_that_comes_back_in_time_is_not_counted_however_often_it_runs() {
 }
 
 #[test]
+fn a_worker_that_stands_still_is_hurried_once_however_long_it_does() {
+    let (runtime, eye) = watched();
+    let ticks = || runtime.handle().shared().remotes[0].front.ticks.get();
+    runtime.block_on(task::yield_now());
+    eye.look(0);
+    let hurried = ticks();
+    (1..100).for_each(|millis| _ = eye.look(millis));
+    assert_eq!(ticks(), hurried);
+}
+
+#[test]
 fn a_worker_without_a_poll_is_not_slow_though_it_stands_still() {
     let (runtime, eye) = watched();
     runtime.block_on(async {

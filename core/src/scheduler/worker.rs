@@ -11,10 +11,10 @@ use super::queue::Local;
 use super::{Intervals, Shared};
 use crate::context;
 use crate::loom::sync::atomic::Ordering;
+use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
 use crate::runtime::Handle;
-use crate::task::poll_record::Stamp;
-use crate::task::raw::{Runnable, TaskRef};
 use crate::time::Instant;
 use std::rc::Rc;
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl WorkerParts {
     pub(crate) fn into_worker(self) -> Worker {
         let Self { runtime, index, queue, policy, due } = self;
         let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue::new(index, queue, front));
+        let local = Rc::new(LocalQueue::new(index, runtime.flavor(), queue, front));
         Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 }
@@ -223,16 +223,17 @@ impl Worker {
         let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
-            histogram.record(begin.saturating_duration_since(at));
+            histogram.record(begin.saturating_duration_since(Instant(at)));
         }
 
-        let woken = task.run(Stamp::new(self.local.index, begin));
+        let woken = task.run(Stamp::new(self.local.index, begin.0));
         let end = self.now();
-        if let Some(histogram) = &histograms.poll_time {
+        // Unless the worker, which alone writes there, went to another thread meanwhile.
+        if let (Some(histogram), false) = (&histograms.poll_time, self.local.is_lost()) {
             histogram.record(end.saturating_duration_since(begin));
         }
         if let (Some(_), Some(woken)) = (&histograms.schedule_latency, &woken) {
-            woken.header().polls().set_scheduled(end);
+            woken.header().polls().set_scheduled(end.0);
         }
         woken
     }
@@ -258,7 +259,8 @@ impl Worker {
         true
     }
 
-    fn look_outside(&mut self) {
+    /// Fires the timers that are due, and asks the driver for events.
+    pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
         if self.runtime.timers().take_overdue() {
             self.fire_all_timers(now);
@@ -361,6 +363,10 @@ impl Worker {
     pub(crate) fn park(&mut self) {
         if let Some(hooks) = self.runtime.thread_hooks() {
             hooks.park();
+            // It was the last to look at its own queue, and the hook may have put a task there.
+            if !self.local.is_empty() {
+                return hooks.unpark();
+            }
         }
         let asleep_since = self.transition_to_parked();
         let for_all = self.sleep(asleep_since);
@@ -428,11 +434,11 @@ impl Worker {
     /// Returns the time, which the next tasks get as that of their polls.
     fn look_at_clock(&mut self) -> Instant {
         let now = self.now();
-        self.stamp = Stamp::new(self.local.index, now);
+        self.stamp = Stamp::new(self.local.index, now.0);
         now
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.runtime.clock().now()
     }
 

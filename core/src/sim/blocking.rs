@@ -8,10 +8,10 @@
 use super::event_log;
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::raw_task::Header;
+use crate::raw_task::panic::drop_catching;
+use crate::raw_task::{coop, current};
 use crate::runtime::Handle;
-use crate::task::coop;
-use crate::task::panic::drop_catching;
-use crate::task::raw::Header;
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -77,7 +77,7 @@ impl Turns {
 
     /// Lets the closure run until it waits or ends. True if it has ended.
     fn run(&self, waker: &Waker, abandon: bool) -> bool {
-        self.task.store(context::current_task().cast_mut(), Ordering::Release);
+        self.task.store(current::current_task().cast_mut(), Ordering::Release);
         let waker = waker.clone();
         let mut state = self.state.lock();
         let prev = std::mem::replace(&mut state.waker, waker);
@@ -107,7 +107,7 @@ impl Turns {
         }
         let is_abandoned = state.is_abandoned;
         drop(state);
-        context::switch_task(self.task.load(Ordering::Acquire));
+        current::switch_task(self.task.load(Ordering::Acquire));
         if is_abandoned {
             self.refuse();
             resume_unwind(Box::new(Abandoned));
@@ -140,7 +140,7 @@ struct End(Arc<Turns>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        context::switch_task(std::ptr::null());
+        current::switch_task(std::ptr::null());
         let mut state = self.0.state.lock();
         (state.closure_runs, state.has_ended) = (false, true);
         self.0.changed.notify_all();

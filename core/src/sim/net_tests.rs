@@ -2,7 +2,7 @@
 
 use super::tests::{address, echo, read_exact, spec, world, write_all};
 use super::*;
-use crate::io::{TcpListener, TcpStream, UdpSocket, resolve};
+use crate::io::{RecvMeta, TcpListener, TcpStream, UdpSocket, resolve};
 use crate::time::{Instant, sleep, timeout};
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -60,6 +60,41 @@ fn datagrams_get_lost_doubled_overtaken_and_damaged_as_told() {
         assert_eq!(all[1].len(), 100);
         assert!(all[2].len() == 50 && !all[2].is_sorted());
         assert!(all[3].iter().all(|bytes| bytes.iter().any(|byte| *byte != bytes[0])));
+    });
+    assert!(run.is_ok(), "{run:?}");
+}
+
+#[test]
+fn datagrams_of_a_batch_and_segments_go_one_by_one() {
+    let run = world(6).run(|control| async move {
+        let to = control.add(spec("b", |_| {})).await.unwrap();
+        let receiver = control.handle(to).unwrap().spawn(async {
+            let socket = UdpSocket::bind("0.0.0.0:9".parse().unwrap()).unwrap();
+            assert_eq!(socket.set_gro(true).unwrap_err().kind(), ErrorKind::Unsupported);
+            let mut arrived = Vec::new();
+            while arrived.len() < 5 {
+                let (mut first, mut second, mut received) = ([0; 8], [0; 8], [RecvMeta::default(); 2]);
+                let receive = socket.read_io(|raw| raw.recv_many(&mut [&mut first[..], &mut second], &mut received));
+                let count = receive.await.unwrap();
+                for (buffer, meta) in [first, second].iter().zip(&received[..count]) {
+                    assert_eq!(meta.stride, meta.len);
+                    arrived.push(buffer[..meta.len].to_vec());
+                }
+            }
+            arrived
+        });
+        sleep(Duration::from_millis(10)).await;
+        control.set_network(Network { udp_loss: 0.0, udp_reorder: 0.0, udp_duplicate: 0.0, ..Network::default() });
+        let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        let to = Some((control.ip(to), 9).into());
+        let batch = [&b"one"[..], b"two"];
+        let sent = socket.write_io(|raw| raw.send_many(batch.into_iter().map(|bytes| (bytes, to)))).await;
+        assert_eq!(sent.unwrap(), 2);
+        assert_eq!(socket.write_io(|raw| raw.send_segments(b"abcd5", 2, to)).await.unwrap(), 5);
+        let mut arrived = receiver.await.unwrap();
+        // How long each is on its way is drawn.
+        arrived.sort_unstable();
+        assert_eq!(arrived, [&b"5"[..], b"ab", b"cd", b"one", b"two"]);
     });
     assert!(run.is_ok(), "{run:?}");
 }

@@ -10,10 +10,10 @@ use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
 use super::net::{HostState, Net, Network};
 use super::stepper::Stepper;
 use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
+use crate::raw_task::Id;
 use crate::rng::split;
 use crate::runtime::Handle;
 use crate::runtime::builder::SimEnv;
-use crate::task::Id;
 use crate::time::Clock;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -78,7 +78,7 @@ pub enum Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panic(payload) => write!(f, "Panic({})", crate::task::panic_text(&**payload)),
+            Self::Panic(payload) => write!(f, "Panic({})", crate::raw_task::panic::panic_text(&**payload)),
             Self::Found(text) => write!(f, "Found({text})"),
         }
     }
@@ -427,7 +427,7 @@ impl World {
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
         let dropped = catch_unwind(AssertUnwindSafe(|| event_log::at(index, || drop(stepper))));
-        crate::task::panic::drop_catching(dropped);
+        crate::raw_task::panic::drop_catching(dropped);
 
         let name = self.machines[index].spec.name.clone();
         // What a closure holds that could not be unwound is not there to be dropped.

@@ -51,7 +51,7 @@ impl Barrier {
     /// # Cancel safety
     /// Dropping the future takes back the arrival: the others wait for another task in its place.
     pub async fn wait(&self) -> BarrierWaitResult {
-        crate::task::consume_budget().await;
+        crate::raw_task::yielding::consume_budget().await;
         let Some(meeting) = self.arrive() else {
             self.met.wake_all();
             return BarrierWaitResult(true);

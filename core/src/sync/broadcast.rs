@@ -10,8 +10,8 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use super::wait_set::WaitSet;
 use crate::loom::sync::{Mutex, MutexGuard};
-use crate::task::coop;
-use crate::task::poll_waker::PollWaker;
+use crate::raw_task::coop;
+use crate::raw_task::poll_waker::PollWaker;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;

@@ -2,8 +2,8 @@
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::sync::Mutex;
-use crate::task::coop;
-use crate::task::poll_waker::PollWaker;
+use crate::raw_task::coop;
+use crate::raw_task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::{Hash, Hasher};

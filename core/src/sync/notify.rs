@@ -3,9 +3,9 @@
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::{Mutex, MutexGuard};
-use crate::task::coop;
-use crate::task::panic::wake_catching;
-use crate::task::poll_waker::PollWaker;
+use crate::raw_task::coop;
+use crate::raw_task::panic::wake_catching;
+use crate::raw_task::poll_waker::PollWaker;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;

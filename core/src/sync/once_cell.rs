@@ -121,7 +121,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        crate::task::consume_budget().await;
+        crate::raw_task::yielding::consume_budget().await;
         if let Some(value) = self.get() {
             return Ok(value);
         }

@@ -1,9 +1,9 @@
 //! A channel for one value.
 
 use crate::loom::sync::{Arc, Mutex};
-use crate::task::coop;
-use crate::task::panic::wake_catching;
-use crate::task::poll_waker::PollWaker;
+use crate::raw_task::coop;
+use crate::raw_task::panic::wake_catching;
+use crate::raw_task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

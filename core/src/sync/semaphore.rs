@@ -5,8 +5,8 @@ use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList, wake_in_round
 use crate::loom::const_unless_loom;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::loom::sync::{Mutex, MutexGuard};
-use crate::task::coop;
-use crate::task::poll_waker::PollWaker;
+use crate::raw_task::coop;
+use crate::raw_task::poll_waker::PollWaker;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;

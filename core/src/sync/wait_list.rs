@@ -13,8 +13,8 @@
 //! served: see `mailbox/permits.rs`. Where there are two ways of being served, [`WaitList::grant`] keeps the slot as the
 //! mark of it until the waiter has taken notice: see `sync/notify.rs`.
 
-use crate::task::panic::wake_catching;
-pub use crate::task::poll_waker::PollWaker;
+use crate::raw_task::panic::wake_catching;
+pub use crate::raw_task::poll_waker::PollWaker;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::Waker;

@@ -8,7 +8,8 @@ use super::wait_list::WaiterKey;
 use super::wait_set::WaitSet;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::loom::sync::{RwLock, RwLockReadGuard};
-use crate::task::{self, coop};
+use crate::raw_task::coop;
+use crate::raw_task::yielding::consume_budget;
 use futures_core::Stream;
 use std::fmt;
 use std::ops::Deref;
@@ -348,7 +349,7 @@ impl<T> Receiver<T> {
     /// Dropping the future loses nothing; values that were looked at are seen.
     pub async fn wait_for(&mut self, mut condition: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
         // A condition that holds at once takes its part of the budget too.
-        task::consume_budget().await;
+        consume_budget().await;
         let shared = &*self.shared;
         loop {
             {

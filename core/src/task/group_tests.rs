@@ -8,7 +8,7 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 fn manual() -> Runtime {
@@ -455,5 +455,41 @@ fn the_budget_is_seen_left_alone_and_spent_by_whom_it_should() {
         .await
         .unwrap();
         assert!(coop::has_budget_remaining(), "outside of a task there is no limit");
+    });
+}
+
+#[test]
+fn a_map_tells_tasks_of_several_runtimes_apart() {
+    // Each runtime counts its tasks from the beginning.
+    let [one, other] = [(); 2].map(|()| Builder::new_multi_thread().worker_threads(1).build().expect("a runtime"));
+    let mut map = JoinMap::new();
+    map.spawn_on("one", async { "one" }, one.handle());
+    map.spawn_on("other", async { "other" }, other.handle());
+    let mut joined: Vec<_> =
+        one.block_on(async { [map.join_next().await.unwrap(), map.join_next().await.unwrap()] }).into();
+    joined.sort_by_key(|(key, _)| *key);
+    assert!(matches!(joined[..], [("one", Ok("one")), ("other", Ok("other"))]), "{joined:?}");
+    assert!(map.is_empty());
+}
+
+#[test]
+fn what_a_cooperative_future_has_spent_stays_spent_though_it_waits() {
+    manual().block_on(async {
+        let spend = |cx: &mut Context<'_>| coop::poll_proceed(cx).map(coop::Progress::made_progress);
+        let spends_all = coop::cooperative(poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                assert!(spend(cx).is_ready());
+            }
+            Poll::<()>::Pending
+        }));
+        let mut spends_all = pin!(spends_all);
+        poll_fn(|cx| {
+            assert!(spends_all.as_mut().poll(cx).is_pending());
+            // Its own unit alone came back.
+            assert!(spend(cx).is_ready());
+            assert!(!coop::has_budget_remaining());
+            Poll::Ready(())
+        })
+        .await;
     });
 }

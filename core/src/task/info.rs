@@ -1,6 +1,6 @@
 //! The living tasks of a runtime, as data and as lines to print.
 
-use super::Id;
+use super::{Id, TaskState};
 use crate::runtime::Handle;
 use crate::scheduler::owned::Listed;
 use crate::time::Instant;
@@ -52,18 +52,6 @@ impl Handle {
     }
 }
 
-/// What a task does at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskState {
-    /// A worker polls it.
-    Running,
-    /// It waits for a worker.
-    Queued,
-    /// It waits to be woken.
-    Waiting,
-}
-
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,7 +89,7 @@ impl TaskInfo {
             type_name: listed.task.type_name(),
             place: listed.place,
             polls: polls.count(),
-            since_last_poll: polls.last().map(|last| now.saturating_duration_since(last)),
+            since_last_poll: polls.last().map(|last| now.saturating_duration_since(Instant(last))),
             is_slow: listed.is_slow,
             waits_for: Vec::new(),
         })

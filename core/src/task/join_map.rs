@@ -1,10 +1,11 @@
 //! Tasks under keys: awaited in the order they end, aborted one by one or together.
 
-use super::{AbortHandle, Id, JoinError, JoinSet};
+use super::join_set::Joined;
+use super::{AbortHandle, JoinError, JoinSet};
 use crate::runtime::Handle;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 /// Tasks with outputs of one type, each under a key. Dropping the map aborts them all.
@@ -26,8 +27,9 @@ use std::sync::Arc;
 /// ```
 pub struct JoinMap<K, V> {
     tasks: JoinSet<V>,
-    handles: BTreeMap<Arc<K>, AbortHandle>,
-    keys: BTreeMap<Id, Arc<K>>,
+    handles: BTreeMap<Arc<K>, (u64, AbortHandle)>,
+    /// By their numbers in the set: ids repeat among the tasks of several runtimes.
+    keys: BTreeMap<u64, Arc<K>>,
 }
 
 impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
@@ -48,8 +50,8 @@ impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
     /// Starts a task under a key, on a given runtime; see [`spawn`](Self::spawn).
     #[track_caller]
     pub fn spawn_on(&mut self, key: K, future: impl Future<Output = V> + Send + 'static, handle: &Handle) {
-        let task = self.tasks.spawn_on(future, handle);
-        self.insert(key, task);
+        let member = self.tasks.insert(handle.spawn(future));
+        self.insert(key, member);
     }
 
     /// Runs a closure that may block under a key; see [`spawn`](Self::spawn).
@@ -58,18 +60,18 @@ impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
     /// Outside of a runtime.
     #[track_caller]
     pub fn spawn_blocking(&mut self, key: K, f: impl FnOnce() -> V + Send + 'static) {
-        let task = self.tasks.spawn_blocking(f);
-        self.insert(key, task);
+        let member = self.tasks.insert(Handle::current().spawn_blocking(f));
+        self.insert(key, member);
     }
 
-    fn insert(&mut self, key: K, task: AbortHandle) {
-        if let Some((_, former)) = self.handles.remove_entry(&key) {
-            former.abort();
-            self.keys.remove(&former.id());
+    fn insert(&mut self, key: K, (member, task): (u64, AbortHandle)) {
+        if let Some((_, (prev, task))) = self.handles.remove_entry(&key) {
+            task.abort();
+            self.keys.remove(&prev);
         }
         let key = Arc::new(key);
-        self.keys.insert(task.id(), key.clone());
-        self.handles.insert(key, task);
+        self.keys.insert(member, key.clone());
+        self.handles.insert(key, (member, task));
     }
 
     /// Waits for the next task to end, and returns its key and output; `None` if there is no task.
@@ -78,11 +80,8 @@ impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
     /// No output is lost by dropping the future.
     pub async fn join_next(&mut self) -> Option<(K, Result<V, JoinError>)> {
         loop {
-            let (id, output) = match self.tasks.join_next_with_id().await? {
-                Ok((id, output)) => (id, Ok(output)),
-                Err(error) => (error.id(), Err(error)),
-            };
-            if let Some(key) = self.remove_key(id) {
+            let Joined { member, output, .. } = poll_fn(|cx| self.tasks.poll_join_member(cx)).await?;
+            if let Some(key) = self.remove_key(member) {
                 return Some((key, output));
             }
         }
@@ -91,31 +90,28 @@ impl<K: Ord, V: Send + 'static> JoinMap<K, V> {
     /// Joins a task that has ended, without waiting, and returns its key and output.
     pub fn try_join_next(&mut self) -> Option<(K, Result<V, JoinError>)> {
         loop {
-            let (id, output) = match self.tasks.try_join_next_with_id()? {
-                Ok((id, output)) => (id, Ok(output)),
-                Err(error) => (error.id(), Err(error)),
-            };
-            if let Some(key) = self.remove_key(id) {
+            let Joined { member, output, .. } = self.tasks.take_ended()?;
+            if let Some(key) = self.remove_key(member) {
                 return Some((key, output));
             }
         }
     }
 
     /// The key of a task that was joined. `None` if another one took it.
-    fn remove_key(&mut self, id: Id) -> Option<K> {
-        let key = self.keys.remove(&id)?;
+    fn remove_key(&mut self, member: u64) -> Option<K> {
+        let key = self.keys.remove(&member)?;
         self.handles.remove(&key);
         Arc::into_inner(key)
     }
 
     /// Aborts the task under a key. True if there is one.
     pub fn abort(&mut self, key: &K) -> bool {
-        self.handles.get(key).map(AbortHandle::abort).is_some()
+        self.handles.get(key).map(|(_, task)| task.abort()).is_some()
     }
 
     /// Aborts the tasks whose keys satisfy `matches`.
     pub fn abort_matching(&mut self, mut matches: impl FnMut(&K) -> bool) {
-        self.handles.iter().filter(|(key, _)| matches(key)).for_each(|(_, task)| task.abort());
+        self.handles.iter().filter(|(key, _)| matches(key)).for_each(|(_, (_, task))| task.abort());
     }
 
     /// Aborts all tasks; they still are to be joined.

@@ -4,10 +4,10 @@
 
 use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::loom::sync::Mutex;
+use crate::raw_task::coop;
+use crate::raw_task::panic::wake_catching;
+use crate::raw_task::poll_waker::PollWaker;
 use crate::runtime::Handle;
-use crate::task::coop;
-use crate::task::panic::wake_catching;
-use crate::task::poll_waker::PollWaker;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -42,6 +42,21 @@ pub struct JoinSet<T> {
 struct Member<T> {
     handle: JoinHandle<T>,
     waker: Waker,
+}
+
+/// A task that was joined.
+pub(super) struct Joined<T> {
+    /// Its number in the set.
+    pub(super) member: u64,
+    id: Id,
+    pub(super) output: Result<T, JoinError>,
+}
+
+impl<T> Joined<T> {
+    fn with_id(self) -> Result<(Id, T), JoinError> {
+        let Self { id, output, .. } = self;
+        output.map(|output| (id, output))
+    }
 }
 
 /// The members to look at, and who waits for them.
@@ -106,7 +121,8 @@ impl<T> JoinSet<T> {
         self.members.clear();
     }
 
-    fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
+    /// Adds a task. Its number in the set is its own, unlike its id, which one of another runtime may have too.
+    pub(super) fn insert(&mut self, handle: JoinHandle<T>) -> (u64, AbortHandle) {
         let abort = handle.abort_handle();
         let member = self.next;
         self.next += 1;
@@ -114,7 +130,7 @@ impl<T> JoinSet<T> {
         self.members.insert(member, Member { handle, waker });
         // It is looked at once, to leave its waker.
         self.woken.push(member);
-        abort
+        (member, abort)
     }
 
     /// Waits for the next task to end, and returns its output; `None` if there is no task.
@@ -146,6 +162,11 @@ impl<T> JoinSet<T> {
 
     /// Polls for the next task to end; see [`join_next_with_id`](Self::join_next_with_id).
     pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        self.poll_join_member(cx).map(|joined| joined.map(Joined::with_id))
+    }
+
+    /// Polls for the next task to end.
+    pub(super) fn poll_join_member(&mut self, cx: &mut Context<'_>) -> Poll<Option<Joined<T>>> {
         let progress = ready!(coop::poll_proceed(cx));
         if self.members.is_empty() {
             progress.made_progress();
@@ -169,11 +190,11 @@ impl<T> JoinSet<T> {
 
     /// Joins a task that has ended, without waiting; with its id.
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        self.take_ended()
+        self.take_ended().map(Joined::with_id)
     }
 
     /// Looks at those that were woken until one has ended.
-    fn take_ended(&mut self) -> Option<Result<(Id, T), JoinError>> {
+    pub(super) fn take_ended(&mut self) -> Option<Joined<T>> {
         loop {
             let number = self.woken.0.lock().members.pop_front()?;
             // Else it was joined, and woken twice.
@@ -183,7 +204,7 @@ impl<T> JoinSet<T> {
             let Poll::Ready(output) = coop::unlimited(|| Pin::new(&mut member.handle).poll(&mut cx)) else { continue };
             let id = member.handle.id();
             self.members.remove(&number);
-            return Some(output.map(|output| (id, output)));
+            return Some(Joined { member: number, id, output });
         }
     }
 
@@ -229,7 +250,7 @@ impl<T: Send + 'static> JoinSet<T> {
     /// Starts a task on a given runtime.
     #[track_caller]
     pub fn spawn_on(&mut self, future: impl Future<Output = T> + Send + 'static, handle: &Handle) -> AbortHandle {
-        self.insert(handle.spawn(future))
+        self.insert(handle.spawn(future)).1
     }
 
     /// Runs a closure that may block; see [`spawn_blocking`](super::spawn_blocking).
@@ -244,7 +265,7 @@ impl<T: Send + 'static> JoinSet<T> {
     /// Runs a closure that may block on a given runtime.
     #[track_caller]
     pub fn spawn_blocking_on(&mut self, f: impl FnOnce() -> T + Send + 'static, handle: &Handle) -> AbortHandle {
-        self.insert(handle.spawn_blocking(f))
+        self.insert(handle.spawn_blocking(f)).1
     }
 }
 
@@ -256,7 +277,7 @@ impl<T: 'static> JoinSet<T> {
     /// Outside of a set, and outside of a runtime.
     #[track_caller]
     pub fn spawn_local(&mut self, future: impl Future<Output = T> + 'static) -> AbortHandle {
-        self.insert(super::spawn_local(future))
+        self.insert(super::spawn_local(future)).1
     }
 }
 

@@ -3,12 +3,10 @@
 //! A set is a queue of tasks and whoever polls it. The tasks are those of the runtime in all but the place where they wait, which is
 //! the set's queue, and the list that they are in, which is the set's: it drops them on its own thread.
 
-use super::bound::{self, Queue};
-use super::poll_record::Stamp;
-use super::raw::{Header, Runnable, TaskRef};
-use super::{Id, JoinHandle};
 use crate::context;
 use crate::loom::sync::Mutex;
+use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule, TypedRef};
 use crate::runtime::{Handle, Runtime};
 use crate::sync::wait_list::WaiterKey;
 use crate::sync::wait_set::WaitSet;
@@ -64,10 +62,12 @@ pub struct LocalSet {
 struct Inner {
     ready: Arc<Ready>,
     /// All that have not completed, in the order of their start, and none after the end.
-    tasks: RefCell<BTreeMap<Key, TaskRef>>,
+    tasks: RefCell<BTreeMap<Key, SetTask>>,
     /// While tasks of the set run: what they wake is seen afterwards, so nobody need be woken for it.
     is_running: Cell<bool>,
 }
+
+type SetTask = TypedRef<Scheduler, ()>;
 
 /// Tells a task from the others of the set. Its id alone does not: it belongs to a runtime, and the set to none.
 type Key = (Id, *const Header);
@@ -86,8 +86,29 @@ struct ReadyQueue {
     is_closed: bool,
 }
 
-impl Queue for Arc<Ready> {
-    fn push(&self, task: Runnable) {
+/// What runs a task of the set: the thread that polls it.
+struct Scheduler {
+    ready: Arc<Ready>,
+    /// Whose code the task is.
+    runtime: Handle,
+}
+
+impl Schedule for Scheduler {
+    fn schedule(&self, task: Runnable) {
+        self.ready.push(task);
+    }
+
+    /// Who runs it has it in its list: see [`Inner::forget_completed`].
+    fn release(&self, _: &Header) {}
+
+    fn panicked(&self) {
+        self.runtime.panicked();
+    }
+}
+
+impl Ready {
+    /// Takes a task in that is to be run, on any thread.
+    fn push(self: &Arc<Self>, task: Runnable) {
         let mut queue = self.queue.lock();
         if queue.is_closed {
             return;
@@ -251,9 +272,12 @@ impl Inner {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let runtime = Handle::current();
-        // SAFETY: the set belongs to one thread, being no `Send`, and it alone runs and drops what is in its queue and its list.
-        let (task, runnable, handle) = unsafe { bound::local(runtime, self.ready.clone(), future) };
+        let scheduler = Scheduler { ready: self.ready.clone(), runtime: Handle::current() };
+        let id = scheduler.runtime.next_task_id();
+        // SAFETY: the set belongs to one thread, being no `Send`, and it alone runs and drops what is in its queue and its list. A
+        // `JoinHandle` is `Send` only if the output is.
+        let (task, runnable) = unsafe { raw_task::new_unchecked(id, scheduler, (), true, |_| future) };
+        let handle = JoinHandle::new(task.clone().into_untyped());
         if self.ready.queue.lock().is_closed {
             // By the destructor of a task, while the set is dropped.
             runnable.cancel_unrun();
@@ -289,7 +313,7 @@ impl Inner {
     }
 
     fn forget_completed(&self, key: Key) {
-        let is_complete = self.tasks.borrow().get(&key).is_some_and(TaskRef::is_complete);
+        let is_complete = self.tasks.borrow().get(&key).is_some_and(|task| task.is_complete());
         let completed = if is_complete { self.tasks.borrow_mut().remove(&key) } else { None };
         drop(completed);
     }
@@ -304,7 +328,7 @@ impl Inner {
         drop(unrun);
         let tasks = mem::take(&mut *self.tasks.borrow_mut());
         for task in tasks.values() {
-            let _entered = context::enter(task.runtime().clone());
+            let _entered = context::enter(task.scheduler().runtime.clone());
             task.shut_down();
         }
     }

@@ -1,44 +1,21 @@
 //! Tasks: futures that the runtime drives, and the handles to them.
 //!
-//! A task is one allocation whose life cycle is one atomic word:
-//!
-//! ```text
-//!           wake                    start                 ready / panic / cancelled
-//!   idle ----------> SCHEDULED ------------> RUNNING ------------------------------> COMPLETE
-//!     ^                  ^                      |
-//!     |                  | woken while running  | pending
-//!     +------------------+----------------------+
-//! ```
-//!
-//! Who may touch what: the future belongs to the worker between `start` and `pause`; the output belongs to the
-//! `JoinHandle` if there is one when the task completes, else to the worker; everything else is atomic or locked.
-//! A future is dropped exactly once, by a worker (or by the thread that shuts the runtime down), never by `abort` or a wake.
+//! What a task is made of lies below, in `raw_task`. Here is who starts tasks on a runtime, alone, in sets and in scopes, and who tells of them.
 
 mod abort_on_drop;
-mod bound;
 mod builder;
-pub mod coop;
 #[cfg(all(test, not(posse_loom)))]
 mod group_tests;
 mod info;
 #[cfg(all(test, not(posse_loom)))]
 mod info_tests;
-mod join;
 mod join_map;
 mod join_set;
 mod local_key;
 mod local_set;
 #[cfg(all(test, not(posse_loom)))]
 mod local_set_tests;
-#[cfg(all(test, posse_loom))]
-mod loom_models;
-mod nested;
-pub(crate) mod panic;
-pub(crate) mod poll_record;
-pub(crate) mod poll_waker;
-pub(crate) mod raw;
 mod scope;
-mod state;
 mod tracker;
 
 /// The futures that have a name.
@@ -46,36 +23,25 @@ pub mod futures {
     pub use super::local_key::TaskLocalFuture;
 }
 
+pub use crate::raw_task::coop::{self, unconstrained};
+pub use crate::raw_task::panic::{panic_message, panic_text};
+pub use crate::raw_task::yielding::{consume_budget, poll_budget, yield_now};
+pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle, TaskState};
 pub use abort_on_drop::AbortOnDropHandle;
 pub use builder::Builder;
-pub use coop::unconstrained;
-pub use info::{TaskInfo, TaskState, WaitsFor};
-pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use info::{TaskInfo, WaitsFor};
 pub use join_map::JoinMap;
 pub use join_set::JoinSet;
 pub use local_key::{AccessError, LocalKey};
 pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
-pub use panic::{panic_message, panic_text};
 pub use scope::{ScopeEnd, TaskScope};
 pub use tracker::{TaskTracker, TaskTrackerToken};
 
 use crate::context;
+use crate::raw_task::current;
 use crate::runtime::Handle;
 use crate::scheduler::owned::Origin;
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-/// Identifies a task among all tasks of its runtime, past and present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(pub(crate) u64);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Starts a task on the current runtime. It runs even if the handle is dropped.
 ///
@@ -140,8 +106,8 @@ where
 /// there the task itself stands still meanwhile, and so does what it awaits beside: the other branches of a `join!` or a `select!`. The
 /// closure may use [`Handle::block_on`]. It cannot be aborted; the end of the runtime does not wait for it.
 ///
-/// - On a worker, what the worker has in hand goes to a thread of the blocking pool, which starts one if none waits, whatever its limit.
-///   If the closure is quicker, it goes on as before; if not, the rest of the task's poll is on a thread that is no worker.
+/// - On a worker, what the worker has in hand goes to a thread of the blocking pool, which starts one if none waits, beside those that
+///   its limit counts; only where 512 block in place at once does it wait for one. If the closure is quicker, it goes on as before; if not, the rest of the task's poll is on a thread that is no worker.
 /// - In a `block_on` of a runtime with workers, in `spawn_blocking`, and outside of any runtime it only calls the closure. In the simulation too:
 ///   nothing else happens meanwhile.
 /// - The budget is not spent by what the closure does, and is afterwards what it was; the current runtime, the task's id and task-locals are
@@ -174,7 +140,7 @@ where
 
 /// Returns the id of the task that runs this code, if a task does.
 pub fn try_id() -> Option<Id> {
-    context::current_task_id()
+    current::current_task_id()
 }
 
 /// Returns the id of the task that runs this code.
@@ -184,79 +150,4 @@ pub fn try_id() -> Option<Id> {
 #[track_caller]
 pub fn id() -> Id {
     try_id().expect("no task runs this code")
-}
-
-/// Lets the other ready tasks run first, then goes on.
-///
-/// # Cancel safety
-/// Dropping the future has no effect.
-///
-/// # Examples
-/// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// posse_core::task::yield_now().await;
-/// # });
-/// ```
-pub async fn yield_now() {
-    YieldNow { yielded: false }.await
-}
-
-struct YieldNow {
-    yielded: bool,
-}
-
-/// Takes a unit of the task's cooperative budget, for a future that may be ready again and again without waiting for
-/// anything of this crate. `Pending` when none is left: the task has been woken and runs again after its neighbours.
-///
-/// # Examples
-/// ```
-/// use std::future::poll_fn;
-///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let mut sum = 0u64;
-/// for n in 0..1000 {
-///     poll_fn(posse_core::task::poll_budget).await;
-///     sum += n;
-/// }
-/// assert_eq!(sum, 499_500);
-/// # });
-/// ```
-#[inline]
-pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    coop::poll_spend(cx)
-}
-
-/// Takes a unit of the task's cooperative budget, and lets the other ready tasks run first if none is left. For a loop that
-/// may go on for long without waiting for anything of this crate.
-///
-/// # Cancel safety
-/// Dropping the future has no effect.
-///
-/// # Examples
-/// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let mut sum = 0u64;
-/// for n in 0..1000 {
-///     posse_core::task::consume_budget().await;
-///     sum += n;
-/// }
-/// assert_eq!(sum, 499_500);
-/// # });
-/// ```
-pub async fn consume_budget() {
-    std::future::poll_fn(coop::poll_spend).await;
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.yielded {
-            return Poll::Ready(());
-        }
-
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }

@@ -4,7 +4,7 @@
 //! moving and removing a value takes logarithmic time.
 
 use super::{Instant, Sleep, sleep_until};
-use crate::task::panic::wake_catching;
+use crate::raw_task::panic::wake_catching;
 use futures_core::Stream;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -189,9 +189,11 @@ impl<T> DelayQueue<T> {
 
     /// Drops all values. Who waits hears of it.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        // Values are dropped last: what the destructor of one does, a panic included, finds the queue empty.
+        let entries = std::mem::take(&mut self.entries);
         self.deadlines.clear();
         self.wake();
+        drop(entries);
     }
 
     /// Returns how many values are in the queue.

@@ -1,7 +1,7 @@
 //! Time that stands still in tests of a current-thread runtime, and jumps to the next timer when nothing else can happen.
 
+use crate::raw_task::yielding::yield_now;
 use crate::runtime::Handle;
-use crate::task::yield_now;
 use std::time::Duration;
 
 /// Stops the time of the current runtime, which has to be a current-thread runtime.

@@ -3,8 +3,8 @@
 use super::Instant;
 use super::timers::Entry;
 use crate::context;
+use crate::raw_task::coop;
 use crate::runtime::Handle;
-use crate::task::coop;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! A limit on how long a future may take.
 
 use super::{Instant, Sleep, sleep, sleep_until};
-use crate::task::coop;
+use crate::raw_task::coop;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -8,10 +8,10 @@ use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
 use crate::lock::Mutex;
-use crate::task::Id;
-use crate::task::panic::wake_all;
-use crate::task::poll_waker::PollWaker;
-use crate::task::raw::task_of;
+use crate::raw_task::Id;
+use crate::raw_task::panic::wake_all;
+use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::waker::task_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 

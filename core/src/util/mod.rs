@@ -1,4 +1,5 @@
 //! Small tools of the ground floor: they know no task, no runtime and no clock.
 
 pub(crate) mod backoff;
+pub(crate) mod count;
 pub(crate) mod scoped;

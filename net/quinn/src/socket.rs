@@ -86,3 +86,37 @@ impl fmt::Debug for Writable {
         f.debug_struct("Writable").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "quinn wants a socket of std")]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    /// The kernel hands over joined what it was given joined: so one call has sent all segments, and one has received them.
+    #[test]
+    fn segments_are_cut_and_joined_by_the_kernel() {
+        posse_core::runtime::Runtime::new().unwrap().block_on(async {
+            let socket = || Socket::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+            let (a, b) = (socket(), socket());
+            if a.max_transmit_segments() == 1 || b.max_receive_segments() == 1 {
+                // A kernel without them: quinn sends and receives one by one.
+                return;
+            }
+            let (contents, destination) = ([7; 10 * 1_200], b.local_addr().unwrap());
+            a.try_send(&Transmit {
+                destination,
+                ecn: None,
+                contents: &contents,
+                segment_size: Some(1_200),
+                src_ip: None,
+            })
+            .unwrap();
+            let mut space = vec![0; b.max_receive_segments() * 1_500];
+            let mut meta = [RecvMeta::default()];
+            let count = poll_fn(|cx| b.poll_recv(cx, &mut [IoSliceMut::new(&mut space)], &mut meta)).await.unwrap();
+            assert_eq!((count, meta[0].len, meta[0].stride), (1, contents.len(), 1_200));
+            assert_eq!(meta[0].addr, a.local_addr().unwrap());
+        });
+    }
+}

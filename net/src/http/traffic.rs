@@ -142,6 +142,8 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(traffic: Arc<Traffic>, idle_max: Duration, stall_max: Duration) -> Self {
+        // With none at all it would be due whenever it is looked at.
+        let [idle_max, stall_max] = [idle_max, stall_max].map(|max| max.max(Duration::from_millis(1)));
         let sleep = Sleep::on(traffic.clock.clone(), idle_max.min(stall_max));
         Self { traffic, idle_max, stall_max, sleep, is_ending: false }
     }

@@ -1,120 +1,15 @@
-//! Datagrams into buffers that grow, without waiting, by polling, and many at once.
+//! Many datagrams at once.
 
 use super::UdpSocket;
-use crate::readiness::readiness;
-use bytes::BufMut;
-use posse_core::io::Interest;
-use std::io::{Error, ErrorKind, Result};
+use posse_core::io::{Interest, RecvMeta};
+use std::io::Result;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
-
-readiness!(UdpSocket: any read write);
 
 impl UdpSocket {
-    /// Receives from the connected address into the free part of a buffer, at most 64 KiB. What does not fit is lost.
+    /// Waits for a datagram, and receives it and those that are there as well into as many of the buffers, 32 at most. Writes what they were filled with to
+    /// `received`, and returns how many: one or more, or none if there is no buffer. What does not fit a buffer is lost.
     ///
-    /// # Errors
-    /// What the system says.
-    ///
-    /// # Cancel safety
-    /// Nothing has been received if the future is dropped.
-    pub async fn recv_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> Result<usize> {
-        self.socket.recv_buf(buffer).await.map(|(len, _)| len)
-    }
-
-    /// Receives from anybody into the free part of a buffer, at most 64 KiB. What does not fit is lost.
-    ///
-    /// # Errors
-    /// What the system says.
-    ///
-    /// # Cancel safety
-    /// Nothing has been received if the future is dropped.
-    pub async fn recv_buf_from<B: BufMut + ?Sized>(&self, buffer: &mut B) -> Result<(usize, SocketAddr)> {
-        self.socket.recv_buf(buffer).await.and_then(known_sender)
-    }
-
-    /// Sends to the connected address without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if there is no room.
-    pub fn try_send(&self, bytes: &[u8]) -> Result<usize> {
-        self.socket.try_io(Interest::WRITABLE, |socket| socket.send(bytes))
-    }
-
-    /// Receives from the connected address without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is there.
-    pub fn try_recv(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.socket.try_io(Interest::READABLE, |socket| socket.recv(buffer))
-    }
-
-    /// Receives from the connected address into the free part of a buffer without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is there.
-    pub fn try_recv_buf<B: BufMut + ?Sized>(&self, buffer: &mut B) -> Result<usize> {
-        self.socket.try_recv_buf(buffer).map(|(len, _)| len)
-    }
-
-    /// Receives from anybody into the free part of a buffer without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is there.
-    pub fn try_recv_buf_from<B: BufMut + ?Sized>(&self, buffer: &mut B) -> Result<(usize, SocketAddr)> {
-        self.socket.try_recv_buf(buffer).and_then(known_sender)
-    }
-
-    /// Receives without taking the datagram out, and without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is there.
-    pub fn try_peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
-        self.socket.try_io(Interest::READABLE, |socket| socket.peek_from(buffer))
-    }
-
-    /// Waits for a datagram and returns who sent it, without taking it out.
-    ///
-    /// # Errors
-    /// What the system says.
-    ///
-    /// # Cancel safety
-    /// Nothing is taken.
-    pub async fn peek_sender(&self) -> Result<SocketAddr> {
-        // One byte: some systems take an empty buffer for nothing to do.
-        self.peek_from(&mut [0]).await.map(|(_, from)| from)
-    }
-
-    /// Receives from the connected address without taking the datagram out.
-    ///
-    /// # Errors
-    /// What the system says.
-    ///
-    /// # Cancel safety
-    /// Nothing is taken.
-    pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.peek_from(buffer).await.map(|(len, _)| len)
-    }
-
-    /// Polls for room to send to the connected address. Of several tasks that poll, the last one is woken.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        self.socket.poll_write_io(cx, |socket| socket.send(bytes))
-    }
-
-    /// Polls for a datagram from the connected address. Of several tasks that poll, the last one is woken.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        self.socket.poll_read_io(cx, |socket| socket.recv(buffer))
-    }
-
-    /// Waits for a datagram, and receives it and those that are there as well, as many as there are buffers. Writes their
-    /// lengths and senders to `received`, and returns how many there are: one or more, or none if there is no buffer. What does
-    /// not fit a buffer is lost. Nothing is allocated; each datagram is a call of the system.
+    /// On Linux this is one call of the system (`recvmmsg`), with two allocations; elsewhere and in a simulation each datagram is a call.
     ///
     /// # Errors
     /// What the system says of the first; an error after it ends the batch and shows at the next call, if it lasts.
@@ -124,7 +19,7 @@ impl UdpSocket {
     ///
     /// # Examples
     /// ```
-    /// use posse_net::UdpSocket;
+    /// use posse_net::{RecvMeta, UdpSocket};
     ///
     /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
     /// let (a, b) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
@@ -132,31 +27,35 @@ impl UdpSocket {
     /// assert_eq!(a.send_many(&[&b"one"[..], b"two"]).await?, 2);
     ///
     /// let (mut first, mut second, mut third) = ([0; 8], [0; 8], [0; 8]);
-    /// let mut received = [(0, a.local_addr()?); 3];
+    /// let mut received = [RecvMeta::default(); 3];
     /// let count = b.recv_many(&mut [&mut first[..], &mut second, &mut third], &mut received).await?;
     /// assert!((1..=2).contains(&count));
-    /// assert_eq!(received[0], (3, a.local_addr()?));
+    /// assert_eq!((received[0].len, received[0].addr), (3, a.local_addr()?));
     /// assert_eq!(&first[..3], b"one");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn recv_many(&self, buffers: &mut [&mut [u8]], received: &mut [(usize, SocketAddr)]) -> Result<usize> {
-        let mut places = buffers.iter_mut().zip(received);
-        let Some((buffer, place)) = places.next() else { return Ok(0) };
-        *place = self.recv_from(buffer).await?;
-        let mut count = 1;
-        for (buffer, place) in places {
-            match self.try_recv_from(buffer) {
-                Ok(datagram) => *place = datagram,
-                // It would wait, or fail again at the next call.
-                Err(_) => break,
-            }
-            count += 1;
+    pub async fn recv_many(&self, buffers: &mut [&mut [u8]], received: &mut [RecvMeta]) -> Result<usize> {
+        if buffers.is_empty() || received.is_empty() {
+            return Ok(0);
         }
-        Ok(count)
+        self.socket.read_io(|socket| socket.recv_many(buffers, received)).await
     }
 
-    /// Sends datagrams to the connected address, as many as there is room for, and waits for the first. Returns how many were
-    /// sent: one or more, or none if there is none. Nothing is allocated; each datagram is a call of the system.
+    /// Receives the datagrams that are there, without waiting. Else as [`recv_many`](Self::recv_many).
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there.
+    pub fn try_recv_many(&self, buffers: &mut [&mut [u8]], received: &mut [RecvMeta]) -> Result<usize> {
+        if buffers.is_empty() || received.is_empty() {
+            return Ok(0);
+        }
+        self.socket.try_io(Interest::READABLE, |socket| socket.recv_many(buffers, received))
+    }
+
+    /// Sends datagrams to the connected address, as many as there is room for, 32 at most, and waits for the first. Returns how many were
+    /// sent: one or more, or none if there is none.
+    ///
+    /// On Linux this is one call of the system (`sendmmsg`); elsewhere and in a simulation each datagram is a call. Nothing is allocated.
     ///
     /// # Errors
     /// What the system says of the first; an error after it ends the batch and shows at the next call, if it lasts.
@@ -164,17 +63,85 @@ impl UdpSocket {
     /// # Cancel safety
     /// Nothing has been sent if the future is dropped.
     pub async fn send_many(&self, datagrams: &[&[u8]]) -> Result<usize> {
-        let Some((first, others)) = datagrams.split_first() else { return Ok(0) };
-        self.send(first).await?;
-        let sent = others.iter().take_while(|datagram| self.try_send(datagram).is_ok()).count();
-        Ok(1 + sent)
+        if datagrams.is_empty() {
+            return Ok(0);
+        }
+        self.socket.write_io(|socket| socket.send_many(datagrams.iter().map(|bytes| (*bytes, None)))).await
+    }
+
+    /// Sends datagrams, each to an address of its own. Else as [`send_many`](Self::send_many).
+    ///
+    /// # Errors
+    /// As [`send_many`](Self::send_many).
+    ///
+    /// # Cancel safety
+    /// Nothing has been sent if the future is dropped.
+    pub async fn send_many_to(&self, datagrams: &[(&[u8], SocketAddr)]) -> Result<usize> {
+        if datagrams.is_empty() {
+            return Ok(0);
+        }
+        let addressed = || datagrams.iter().map(|(bytes, address)| (*bytes, Some(*address)));
+        self.socket.write_io(|socket| socket.send_many(addressed())).await
+    }
+
+    /// Sends datagrams to the connected address, as many as there is room for, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no room. Else as [`send_many`](Self::send_many).
+    pub fn try_send_many(&self, datagrams: &[&[u8]]) -> Result<usize> {
+        if datagrams.is_empty() {
+            return Ok(0);
+        }
+        self.socket.try_io(Interest::WRITABLE, |socket| socket.send_many(datagrams.iter().map(|bytes| (*bytes, None))))
+    }
+
+    /// Sends `bytes` as datagrams of `segment_size` bytes each, the last one perhaps shorter, to an address or else to the connected one. Returns how
+    /// many bytes were sent, whole segments; the rest is for another call. At most 64 segments and 65,507 bytes are sent at once.
+    ///
+    /// On Linux from 4.18 on the kernel or the network device cuts them (GSO): one call for all. Where it cannot, such as for a device without checksums or
+    /// segments larger than the device sends at once, they are sent as [`send_many`](Self::send_many) sends them; each call tries anew.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `segment_size` is zero; what the system says of the first datagram.
+    ///
+    /// # Cancel safety
+    /// Nothing has been sent if the future is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_net::UdpSocket;
+    ///
+    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// let (a, b) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// let (bytes, mut sent) = ([7; 2_500], 0);
+    /// while sent < bytes.len() {
+    ///     sent += a.send_segments(&bytes[sent..], 1_000, Some(b.local_addr()?)).await?;
+    /// }
+    /// let mut buffer = [0; 2_000];
+    /// assert_eq!(b.recv(&mut buffer).await?, 1_000);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn send_segments(&self, bytes: &[u8], segment_size: usize, address: Option<SocketAddr>) -> Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.socket.write_io(|socket| socket.send_segments(bytes, segment_size, address)).await
+    }
+
+    /// Has the kernel join datagrams of one sender and size that arrive together (GRO), so that one buffer takes up to 64 KiB of them. Default: false.
+    /// Receive them with [`recv_many`](Self::recv_many), which tells where one ends; the other functions do not.
+    ///
+    /// # Errors
+    /// `Unsupported` in a simulation and elsewhere than on Linux; what a kernel before 5.0 says.
+    pub fn set_gro(&self, on: bool) -> Result<()> {
+        self.socket.set_gro(on)
+    }
+
+    /// Returns what [`set_gro`](Self::set_gro) sets.
+    ///
+    /// # Errors
+    /// As [`set_gro`](Self::set_gro).
+    pub fn gro(&self) -> Result<bool> {
+        self.socket.gro()
     }
 }
-
-fn known_sender((len, from): (usize, Option<SocketAddr>)) -> Result<(usize, SocketAddr)> {
-    let unknown = || Error::new(ErrorKind::InvalidData, "a datagram without a sender");
-    from.map(|from| (len, from)).ok_or_else(unknown)
-}
-
-#[cfg(unix)]
-crate::readiness::descriptors!(UdpSocket);

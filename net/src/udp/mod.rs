@@ -2,6 +2,7 @@
 
 mod batch;
 mod options;
+mod ready;
 
 use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io::{self, Interest};

@@ -86,8 +86,9 @@ pub(crate) struct Receiver {
     /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
     backlog_messages: usize,
     backlog_bytes: usize,
-    /// Asks whose askers have left, perhaps before they were let into a mailbox.
-    cancelled: BTreeSet<CorrelationId>,
+    /// Asks in all queues whose askers still wait. Filled with the queues; an ask leaves it when it is taken out, or with its
+    /// CANCEL: so that needs no table of its own, which a peer could fill.
+    backlog_asks: BTreeSet<CorrelationId>,
     /// For the session, in order.
     settlements: Vec<Settlement>,
     /// Messages that were taken into mailboxes, and the bytes of their frames: for the session as well.
@@ -127,7 +128,7 @@ impl Receiver {
             backlogs: BTreeMap::new(),
             backlog_messages: 0,
             backlog_bytes: 0,
-            cancelled: BTreeSet::new(),
+            backlog_asks: BTreeSet::new(),
             settlements: Vec::new(),
             taken: (0, 0),
             last: None,
@@ -211,12 +212,7 @@ impl Receiver {
                 }
             }
             Event::Resolved(Requester::Resolve(asker), answer) => drop(asker.send(Some(answer))),
-            Event::Cancel(id) => {
-                let waits = !self.backlogs.is_empty() && self.cancelled.len() < self.node.config.unsettled_max;
-                if !self.peer.cancel_reply(id) && waits {
-                    self.cancelled.insert(id);
-                }
-            }
+            Event::Cancel(id) => self.cancel_ask(id),
             Event::Unwatch(id) => self.peer.remove_remote_monitor(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.node.whereis(&name, protocol) {
@@ -227,6 +223,13 @@ impl Receiver {
             }
             Event::NodeInfo(introduction) => self.node.learn_node(introduction),
             _ => {}
+        }
+    }
+
+    /// An ask is given up, whether it was begun or is held.
+    fn cancel_ask(&mut self, id: CorrelationId) {
+        if !self.peer.cancel_reply(id) {
+            self.backlog_asks.remove(&id);
         }
     }
 
@@ -266,6 +269,7 @@ impl Receiver {
             Outcome::Blocked => {
                 self.backlog_messages += 1;
                 self.backlog_bytes += frame_bytes as usize;
+                self.backlog_asks.extend(id);
                 self.settlements.push(Settlement::Held(to, frame_bytes));
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
@@ -321,6 +325,10 @@ impl Receiver {
             return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
+        // What has to be held is decoded when it is delivered, and not twice.
+        if !endpoint.has_room(&waiter.local) {
+            return Outcome::Blocked;
+        }
         let delivered = match ask {
             Some((id, _)) => endpoint.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
             None => endpoint.tell(index, &mut waiter.local, body).map(|()| None),
@@ -365,9 +373,6 @@ impl Receiver {
         let mut backlogs = std::mem::take(&mut self.backlogs);
         backlogs.retain(|_, backlog| self.deliver_backlog(backlog, cx));
         self.backlogs = backlogs;
-        if self.backlogs.is_empty() {
-            self.cancelled.clear();
-        }
         let settled = self.has_settled();
         self.report_settled();
         settled
@@ -375,8 +380,6 @@ impl Receiver {
 
     /// Delivers what waits for one actor, as far as there is room. False if nothing is left.
     fn deliver_backlog(&mut self, backlog: &mut Backlog, cx: &mut Context<'_>) -> bool {
-        // Room for the first message was waited for. The others find some until there is none, or others wait for it.
-        let mut waits = true;
         loop {
             // An ask that may not be begun yet takes no place in the mailbox from anybody.
             let front = backlog.queue.front();
@@ -385,14 +388,18 @@ impl Receiver {
                 self.asks_wait = true;
                 return true;
             }
-            if waits && backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending() {
+            // While it is its turn, several go in without a place in the line for each.
+            if !backlog.endpoint.has_room(&backlog.waiter.local)
+                && backlog.endpoint.reserve().poll_reserve(&mut backlog.waiter, cx).is_pending()
+            {
                 return true;
             }
             // `deliver_downs` leaves a message at the front, or the line is gone.
             let Some(Queued::Message(message)) = backlog.queue.pop_front() else { return false };
             let QueuedMessage { endpoint, to, type_key, body, frame_bytes, ask } = &message;
+            let id = ask.map(|(id, _)| id);
             let outcome = match ask {
-                Some((id, _)) if self.cancelled.remove(id) => {
+                Some((id, _)) if !self.backlog_asks.remove(id) => {
                     Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new())
                 }
                 _ => {
@@ -400,18 +407,18 @@ impl Receiver {
                     self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask)
                 }
             };
-            waits = matches!(outcome, Outcome::Blocked);
-            if !waits {
+            if !matches!(outcome, Outcome::Blocked) {
                 self.settlements.push(Settlement::Released(*to, *frame_bytes));
             }
             match outcome {
                 Outcome::Blocked => {
+                    self.backlog_asks.extend(id);
                     backlog.queue.push_front(Queued::Message(message));
                     continue;
                 }
                 Outcome::Accepted => self.count_taken(*frame_bytes),
                 Outcome::Rejected(refused, code, text) => {
-                    self.reject(*frame_bytes, ask.map(|(id, _)| id), refused, code, &text);
+                    self.reject(*frame_bytes, id, refused, code, &text);
                 }
             }
             self.backlog_messages -= 1;

@@ -34,6 +34,8 @@ struct Door {
     room: AtomicUsize,
     /// So often it says that there is room, and another sender is quicker.
     lies: AtomicUsize,
+    /// How often a place in the line was asked for.
+    reserved: AtomicUsize,
     taken: Mutex<Vec<u8>>,
 }
 
@@ -68,6 +70,10 @@ impl Endpoint for Door {
         self
     }
 
+    fn has_room(&self, _: &Reservation) -> bool {
+        self.room.load(Ordering::Relaxed) > 0
+    }
+
     fn local(&self, _: usize, _: &mut dyn Any) {}
 
     fn tell(&self, _: usize, _: &mut Reservation, body: &[u8]) -> Result<(), DeliveryError> {
@@ -82,6 +88,7 @@ impl Endpoint for Door {
 
 impl Reserve for Door {
     fn poll_reserve(&self, _: &mut Waiter, _: &mut Context<'_>) -> Poll<()> {
+        self.reserved.fetch_add(1, Ordering::Relaxed);
         let has_room = self.room.load(Ordering::Relaxed) > 0 || take_one(&self.lies);
         if has_room { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -109,8 +116,8 @@ impl Stage {
         let (node, peer) = other_with(config);
         let mut receiver = Receiver::new(node.clone(), peer.clone(), 0);
         receiver.allow(10);
-        let (room, lies) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, taken: Mutex::default() });
+        let (room, lies, reserved) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let door = Arc::new(Door { actor: crate::spawn(|| Idle), room, lies, reserved, taken: Mutex::default() });
         let served: Arc<dyn Endpoint> = door.clone();
         let key = node.export(&served).key;
         Self { peer, receiver, door, key }
@@ -160,24 +167,32 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
 }
 
 #[test]
+fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        (1..=9).for_each(|n| stage.tell(n));
+        assert_eq!(stage.make_room(8), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(stage.door.reserved.load(Ordering::Relaxed), 1, "for the ninth");
+    });
+}
+
+#[test]
 fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
     in_runtime(async {
         let mut config = NodeConfig::default();
         config.unsettled_max = 4;
         let mut stage = Stage::new(config);
-        stage.act(Event::Cancel(question(9)));
-        assert!(stage.receiver.cancelled.is_empty(), "nothing is held that could be meant");
         stage.tell(1);
         stage.ask(2);
         stage.tell(3);
-        stage.act(Event::Cancel(question(2)));
-        // Those that are not here are bounded.
+        assert_eq!(stage.receiver.backlog_asks.len(), 1);
+        // Those that are not here, as many as a peer may like, leave nothing and crowd out nobody.
         for id in 10..20 {
             stage.act(Event::Cancel(question(id)));
         }
-        assert_eq!(stage.receiver.cancelled.len(), 4);
+        stage.act(Event::Cancel(question(2)));
+        assert!(stage.receiver.backlog_asks.is_empty());
         assert_eq!((stage.make_room(3), stage.receiver.backlog_messages), (vec![1, 3], 0));
-        assert!(stage.receiver.cancelled.is_empty());
         stage.ask(4);
         assert_eq!(stage.door.taken.lock().last().copied(), Some(4));
     });
@@ -318,5 +333,17 @@ fn messages_that_are_handled_together_are_each_for_whom_they_are() {
         assert_eq!((stage.receiver.taken, stage.receiver.settlements.len()), ((3, 3 * 17), 1));
         assert!(stage.receiver.last.is_none(), "nothing is kept of an actor");
         assert!(scope::import(WireRef { node: stage.receiver.node.id(), key: to, protocol: 7 }, 7).is_err());
+    });
+}
+
+#[test]
+fn actor_that_outlives_its_node_keeps_nothing_of_it() {
+    in_runtime(async {
+        let Stage { receiver, door, key, .. } = Stage::new(NodeConfig::default());
+        let served: Arc<dyn Endpoint> = door.clone();
+        assert_eq!(receiver.node.export(&served).key, key);
+        assert_eq!(door.actor.0.monitors.len(), 1);
+        drop(receiver);
+        assert_eq!(door.actor.0.monitors.len(), 0);
     });
 }

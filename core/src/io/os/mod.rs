@@ -1,5 +1,7 @@
 //! The operating system's event queue and sockets: the only room that names mio and socket2.
 
+#[cfg(target_os = "linux")]
+mod datagrams;
 #[cfg(unix)]
 mod fd;
 mod tcp_socket;
@@ -10,6 +12,8 @@ use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+pub(super) use datagrams::{gro, recv_many, send_many, send_segments, set_gro};
 #[cfg(target_os = "linux")]
 pub(super) use fd::peer_cred;
 #[cfg(unix)]

@@ -18,7 +18,7 @@ pub use error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::semaphore::Semaphore;
 use super::wait_set::WaitSet;
 use crate::loom::sync::Mutex;
-use crate::task::panic::wake_catching;
+use crate::raw_task::panic::wake_catching;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;

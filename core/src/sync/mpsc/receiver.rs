@@ -2,9 +2,9 @@
 
 use super::error::TryRecvError;
 use super::{Shared, State};
+use crate::raw_task::coop;
+use crate::raw_task::poll_waker::PollWaker;
 use crate::sync::blocking::block_on;
-use crate::task::coop;
-use crate::task::poll_waker::PollWaker;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;

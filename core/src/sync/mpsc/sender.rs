@@ -2,9 +2,9 @@
 
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::{OwnedPermit, Permit, PermitIterator, Shared};
+use crate::raw_task::panic::wake_catching;
 use crate::sync::blocking::block_on;
 use crate::sync::semaphore::TryAcquireError;
-use crate::task::panic::wake_catching;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -3,7 +3,6 @@
 //! Never touches the task's future or output: it only says who may. Every transition is one read-modify-write, so that
 //! of two racing parties exactly one is told to act. Its partner is always another method of this file on the same word.
 
-use super::TaskState;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
 
 /// A thread is responsible for running the task: it is in a queue, about to be, or will be put there when the present run ends.
@@ -25,6 +24,18 @@ const REF_MAX: usize = usize::MAX / 2;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
+
+/// What a task does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// A worker polls it.
+    Running,
+    /// It waits for a worker.
+    Queued,
+    /// It waits to be woken.
+    Waiting,
+}
 
 /// What a waker must do.
 #[must_use]

@@ -5,7 +5,7 @@
 //! happens. What is caught here has no other way to be seen, so it is reported: `ERROR`, target `posse::task`.
 
 use super::Id;
-use super::raw::is_of_a_task;
+use super::waker::is_of_a_task;
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,7 +4,7 @@
 //! runs in front of the lock. The clone of a task's own waker, and of that of a `block_on`, counts one more reference and does nothing
 //! else; that one is made where it is needed, so that a poll which does not wait costs no count.
 
-use super::raw::is_of_a_task;
+use super::waker::is_of_a_task;
 use std::sync::OnceLock;
 use std::task::{Context, RawWakerVTable, Waker};
 
@@ -95,7 +95,9 @@ mod tests {
         }
         let clones = Arc::new(AtomicUsize::new(0));
         let counts = clones.clone();
-        let foreign = waker_that_is_cloned(move || drop(counts.fetch_add(1, Ordering::Relaxed)));
+        let foreign = waker_that_is_cloned(move || {
+            counts.fetch_add(1, Ordering::Relaxed);
+        });
         let _waker = PollWaker::new(&foreign);
         assert_eq!(clones.load(Ordering::Relaxed), 1);
     }

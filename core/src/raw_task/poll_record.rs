@@ -4,8 +4,10 @@
 //! looks at the clock now and then, and its tasks get the [`Stamp`] it made of that.
 
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
-use crate::scheduler::counters::Count;
-use crate::time::Instant;
+use crate::util::count::Count;
+
+/// A time on the runtime's clock, of which the ground knows no more: the nanoseconds of an `Instant`.
+pub(crate) type Nanos = u64;
 
 /// A worker and the time of its last look at the clock, in steps of about a millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +24,16 @@ impl Stamp {
     /// By no worker: a thread of the blocking pool, say.
     pub(crate) const NONE: Self = Self(0);
 
-    pub(crate) fn new(worker: usize, now: Instant) -> Self {
-        Self(((now.0 >> TIME_SHIFT) << WORKER_BITS) | (worker as u64 + 1))
+    pub(crate) fn new(worker: usize, now: Nanos) -> Self {
+        Self(((now >> TIME_SHIFT) << WORKER_BITS) | (worker as u64 + 1))
     }
 
     fn worker(self) -> Option<usize> {
         (self.0 & WORKER_MASK).checked_sub(1).map(|worker| worker as usize)
     }
 
-    fn time(self) -> Instant {
-        Instant((self.0 >> WORKER_BITS) << TIME_SHIFT)
+    fn time(self) -> Nanos {
+        (self.0 >> WORKER_BITS) << TIME_SHIFT
     }
 }
 
@@ -40,7 +42,9 @@ const SCHEDULED: u64 = 1 << 63;
 
 #[derive(Debug)]
 pub(crate) struct PollRecord {
+    /// Polls begun.
     count: Count,
+    /// The [`Stamp`] of the last poll, or with `SCHEDULED` since when the task waits for the next.
     last: AtomicU64,
 }
 
@@ -58,14 +62,14 @@ impl PollRecord {
 
     /// The task waits for a worker since `now`, by whoever is about to put it into a queue. Until the poll that is kept in place of the last
     /// one, if it is measured at all.
-    pub(crate) fn set_scheduled(&self, now: Instant) {
-        self.last.store(now.0 | SCHEDULED, Ordering::Relaxed);
+    pub(crate) fn set_scheduled(&self, now: Nanos) {
+        self.last.store(now | SCHEDULED, Ordering::Relaxed);
     }
 
     /// Since when the task waits for a worker, if that is measured and it does.
-    pub(crate) fn scheduled(&self) -> Option<Instant> {
+    pub(crate) fn scheduled(&self) -> Option<Nanos> {
         let last = self.last.load(Ordering::Relaxed);
-        (last & SCHEDULED != 0).then_some(Instant(last & !SCHEDULED))
+        (last & SCHEDULED != 0).then_some(last & !SCHEDULED)
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -73,7 +77,7 @@ impl PollRecord {
     }
 
     /// When the last poll began, as of the worker's last look at the clock before it.
-    pub(crate) fn last(&self) -> Option<Instant> {
+    pub(crate) fn last(&self) -> Option<Nanos> {
         self.stamp().worker().map(|_| self.stamp().time())
     }
 
@@ -94,9 +98,9 @@ mod tests {
     #[test]
     fn a_stamp_tells_its_worker_and_the_time_to_a_millisecond() {
         for (worker, nanos) in [(0, 1), (1023, 10_000_000_000), (7, u64::MAX >> 2)] {
-            let stamp = Stamp::new(worker, Instant(nanos));
+            let stamp = Stamp::new(worker, nanos);
             assert_eq!(stamp.worker(), Some(worker));
-            assert!(nanos - stamp.time().0 < 1 << TIME_SHIFT);
+            assert!(nanos - stamp.time() < 1 << TIME_SHIFT);
         }
         assert_eq!(Stamp::NONE.worker(), None);
     }

@@ -3,7 +3,8 @@
 //! Each leaf operation (a channel, a socket, a timer) takes one unit when it makes progress. A task whose units are
 //! spent sees `Pending` from every leaf, having been woken already, so it runs again after its neighbours.
 
-use crate::context;
+use super::current;
+use crate::util::scoped::Scoped;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -11,6 +12,16 @@ use std::task::{Context, Poll, ready};
 
 /// Units a task gets for one poll. Guessed; in the range where neither fairness nor throughput was measured to suffer.
 const UNITS_PER_POLL: u8 = 128;
+
+thread_local! {
+    /// Called when a task has no budget left: the worker that runs on this thread counts it.
+    static ON_FORCED_YIELD: Cell<fn()> = const { Cell::new(|| {}) };
+}
+
+/// Until the guard is dropped each task that has no budget left is told of on this thread.
+pub(crate) fn on_forced_yield(count: fn()) -> Scoped<fn()> {
+    Scoped::set(&ON_FORCED_YIELD, count)
+}
 
 /// Units that are left; `None` outside of a task.
 pub(crate) type Budget = Option<u8>;
@@ -35,11 +46,11 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            context::with_budget(|current| current.set(self.0));
+            current::with_budget(|current| current.set(self.0));
         }
     }
 
-    let _restore = Restore(context::with_budget(|current| current.replace(budget)));
+    let _restore = Restore(current::with_budget(|current| current.replace(budget)));
     f()
 }
 
@@ -69,7 +80,7 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<Progress> {
     let before = take_unit();
-    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { refund: before }) }
+    if before == Some(0) { refuse(cx) } else { Poll::Ready(Progress { is_taken: before.is_some() }) }
 }
 
 /// Makes a future take part in the budget: it takes a unit when it is ready, and waits while none is left.
@@ -99,7 +110,7 @@ pub async fn unconstrained<F: Future>(future: F) -> F::Output {
 
 /// Returns true if the task has units of its budget left in this poll; true outside of a task.
 pub fn has_budget_remaining() -> bool {
-    context::with_budget(Cell::get) != Some(0)
+    current::with_budget(Cell::get) != Some(0)
 }
 
 /// Takes one unit for good; see [`poll_proceed`].
@@ -111,7 +122,7 @@ pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
 /// Takes a unit, if there is one, and returns what there was before.
 #[inline]
 fn take_unit() -> Budget {
-    context::with_budget(|budget| {
+    current::with_budget(|budget| {
         let before = budget.get();
         budget.set(before.map(|units| units.saturating_sub(1)));
         before
@@ -124,32 +135,39 @@ pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
     if has_budget_remaining() { Poll::Ready(()) } else { refuse(cx) }
 }
 
-/// No unit is left: the task runs again after its neighbours.
-#[cold]
+/// No unit is left.
 fn refuse<T>(cx: &Context<'_>) -> Poll<T> {
-    context::with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.count_forced_yield()));
-    cx.waker().wake_by_ref();
+    wake_refused(cx);
     Poll::Pending
+}
+
+/// The task runs again after its neighbours.
+#[cold]
+#[inline(never)]
+fn wake_refused(cx: &Context<'_>) {
+    ON_FORCED_YIELD.get()();
+    cx.waker().wake_by_ref();
 }
 
 /// One unit taken by [`poll_proceed`]; given back on drop unless the operation made progress.
 #[derive(Debug)]
 #[must_use]
 pub struct Progress {
-    refund: Option<u8>,
+    is_taken: bool,
 }
 
 impl Progress {
     /// Keeps the unit: the operation was ready.
     pub fn made_progress(mut self) {
-        self.refund = None;
+        self.is_taken = false;
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.refund.is_some() {
-            context::with_budget(|budget| budget.set(self.refund));
+        if self.is_taken {
+            // The one unit and not what there was before: what the operation has spent itself stays spent.
+            current::with_budget(|budget| budget.set(budget.get().map(|units| units.saturating_add(1))));
         }
     }
 }

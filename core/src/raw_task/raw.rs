@@ -1,7 +1,8 @@
-//! The memory of a task: header, shared data and future in one allocation, reached through untyped pointers.
+//! The memory of a task: header, scheduler, shared data and future in one allocation, reached through untyped pointers.
 //!
-//! Layout of every task, whatever its future: `Cell { prefix: Prefix { header, shared }, stage }`, all `repr(C)`, so that
-//! a pointer to the header is a pointer to the prefix and to the cell.
+//! Layout of every task, whatever its future: `Cell { prefix: Prefix { head: Head { header, scheduler }, shared }, stage }`, all
+//! `repr(C)`, so that a pointer to the header is a pointer to each of the others. Each adds what one type more makes known: the
+//! [`Header`] none, the head the scheduler's, the prefix that of the shared data, the cell the future's.
 //!
 //! Invariants: the *life reference* belongs to the task itself and is given back when it completes, so a task that is in
 //! a queue needs no reference of its own. `stage` is touched only by the worker between `State::start` and
@@ -11,30 +12,38 @@ use super::nested::drop_nested;
 use super::panic::{drop_catching, wake_catching};
 use super::poll_record::{PollRecord, Stamp};
 use super::poll_waker::PollWaker;
-use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, Wake};
-use super::{Id, JoinError, TaskState};
-use crate::context;
+use super::schedule::Schedule;
+use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, TaskState, Wake};
+use super::waker::{task_of, waker_of};
+use super::{Id, JoinError, current};
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
-use crate::runtime::Handle;
+use std::any::TypeId;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
-/// The untyped head of a task.
+/// The part of a task that is the same whatever its types are. All references point here.
 pub(crate) struct Header {
+    /// Life cycle and reference count: says who may touch the rest of the cell. Every thread changes it.
     state: State,
+    /// What is done with the typed rest; never changes.
     vtable: &'static VTable,
-    runtime: Handle,
+    /// Given by who spawned it; never changes.
     id: Id,
-    /// Where the runtime's list of living tasks keeps it; see `scheduler::owned`.
+    /// Where the scheduler's list of its tasks keeps it; see `scheduler::owned`. Written by who lists the task, before it is queued; the run
+    /// that completes it reads it to take it off the list, and so does its worker for the watchdog. 0: in no list.
     pub(crate) owned: AtomicU64,
-    /// Who waits for the output. A lock: it is taken once per join, off the hot path.
+    /// Who waits for the output: left by the join handle, taken by the side that ends first. A lock: it is taken once per join, off the hot
+    /// path.
     join_waker: Mutex<Option<Waker>>,
+    /// Written by who runs the task, read by anybody.
     polls: PollRecord,
 }
 
@@ -52,7 +61,7 @@ impl Header {
         self.state.task_state()
     }
 
-    /// Whether it is in the list of its runtime's tasks, as those are that workers run.
+    /// Whether it is in the list of its scheduler's tasks, as those are that workers run.
     pub(crate) fn is_owned(&self) -> bool {
         self.owned.load(Ordering::Relaxed) != 0
     }
@@ -73,22 +82,32 @@ impl Header {
     }
 }
 
+/// The header with what queues the task when it is woken; all that a waker needs.
+#[repr(C)]
+struct Head<S> {
+    header: Header,
+    scheduler: S,
+}
+
 /// The head of a task together with the data that its references share.
 #[repr(C)]
-pub(crate) struct Prefix<X> {
-    header: Header,
+struct Prefix<S, X> {
+    head: Head<S>,
     shared: X,
 }
 
 #[repr(C)]
-struct Cell<F: Future, X> {
-    prefix: Prefix<X>,
+struct Cell<F: Future, S, X> {
+    prefix: Prefix<S, X>,
+    /// Of whom the state word says so: of the run, then of who owns the output.
     stage: UnsafeCell<Stage<F>>,
 }
 
 enum Stage<F: Future> {
     Future(F),
+    /// Complete, and nobody has taken it.
     Output(Result<F::Output, JoinError>),
+    /// Before the future was made, and after its output was taken.
     Taken,
 }
 
@@ -101,29 +120,10 @@ struct VTable {
     drop_output: unsafe fn(NonNull<Header>),
     free: unsafe fn(NonNull<Header>),
     type_name: fn() -> &'static str,
+    /// The type of the scheduler.
+    scheduler: fn() -> TypeId,
     /// Queues a task that was marked as scheduled.
     schedule: unsafe fn(NonNull<Header>),
-}
-
-/// Where a task waits to be run: known when the task is made, so that waking it decides nothing.
-pub(super) trait Place<X> {
-    const WAKER: &'static RawWakerVTable;
-
-    /// # Safety
-    /// `ptr` is a task with this place and data `X`, marked as scheduled by the caller, and kept alive during the call.
-    unsafe fn schedule(ptr: NonNull<Header>);
-}
-
-/// With its runtime, on whichever worker.
-pub(super) struct Anywhere;
-
-impl<X> Place<X> for Anywhere {
-    const WAKER: &'static RawWakerVTable = &WAKER;
-
-    unsafe fn schedule(ptr: NonNull<Header>) {
-        // SAFETY: by contract.
-        unsafe { ptr.as_ref() }.runtime.shared().submit(Runnable(ptr));
-    }
 }
 
 /// A counted reference to a task, whatever its type.
@@ -142,54 +142,62 @@ pub(crate) struct Runnable(NonNull<Header>);
 // SAFETY: as for `TaskRef`; running on another thread is what `F: Send` allows.
 unsafe impl Send for Runnable {}
 
-/// Allocates a task that is already marked as scheduled: the caller must launch the `Runnable`.
+/// As [`TaskRef`], to a task of whose types all but the future's are known.
+pub(crate) struct TypedRef<S, X> {
+    task: TaskRef,
+    types: PhantomData<fn() -> (S, X)>,
+}
+
+/// Allocates a task that is already marked as scheduled: the caller must list it, if it has a list, and schedule the `Runnable`.
 ///
-/// `make` builds the future from a reference to its own task. Wake-ups before the launch do nothing more.
-pub(crate) fn new<F, X>(
-    runtime: Handle,
+/// `make` builds the future from a reference to its own task. Wake-ups before it is scheduled do nothing more.
+pub(crate) fn new<F, S, X>(
+    id: Id,
+    scheduler: S,
     shared: X,
     joined: bool,
-    make: impl FnOnce(&TaskRef) -> F,
-) -> (TaskRef, Runnable)
+    make: impl FnOnce(&TypedRef<S, X>) -> F,
+) -> (TypedRef<S, X>, Runnable)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
+    S: Schedule,
     X: Send + Sync + 'static,
 {
     // SAFETY: future and output may be on any thread.
-    unsafe { allocate::<F, X, Anywhere>(runtime, shared, joined, make) }
+    unsafe { new_unchecked(id, scheduler, shared, joined, make) }
 }
 
-/// As [`new`], for any place.
+/// As [`new`], for any future.
 ///
 /// # Safety
 /// If the future is not `Send`, the task is run, cancelled unrun or shut down on this thread alone; if its output is not, its joiner
 /// stays here as well.
-pub(super) unsafe fn allocate<F, X, P>(
-    runtime: Handle,
+pub(crate) unsafe fn new_unchecked<F, S, X>(
+    id: Id,
+    scheduler: S,
     shared: X,
     joined: bool,
-    make: impl FnOnce(&TaskRef) -> F,
-) -> (TaskRef, Runnable)
+    make: impl FnOnce(&TypedRef<S, X>) -> F,
+) -> (TypedRef<S, X>, Runnable)
 where
     F: Future + 'static,
+    S: Schedule,
     X: Send + Sync + 'static,
-    P: Place<X>,
 {
-    let id = runtime.next_task_id();
     let state = if joined { State::scheduled_with_handle() } else { State::scheduled() };
     let header = Header {
         state,
-        vtable: vtable::<F, X, P>(),
-        runtime,
+        vtable: vtable::<F, S, X>(),
         id,
         owned: AtomicU64::new(0),
         join_waker: Mutex::new(None),
         polls: PollRecord::new(),
     };
-    let cell = Cell::<F, X> { prefix: Prefix { header, shared }, stage: UnsafeCell::new(Stage::Taken) };
+    let prefix = Prefix { head: Head { header, scheduler }, shared };
+    let cell = Cell::<F, S, X> { prefix, stage: UnsafeCell::new(Stage::Taken) };
     let cell = NonNull::from(Box::leak(Box::new(cell)));
-    let task = TaskRef(cell.cast());
+    let task = TypedRef { task: TaskRef(cell.cast()), types: PhantomData };
     let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
     let future = make(&task);
@@ -215,19 +223,20 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn vtable<F, X, P>() -> &'static VTable
+fn vtable<F, S, X>() -> &'static VTable
 where
     F: Future + 'static,
+    S: Schedule,
     X: Send + Sync + 'static,
-    P: Place<X>,
 {
     &VTable {
-        run: run::<F, X, P>,
-        take_output: take_output::<F, X>,
-        drop_output: drop_output::<F, X>,
-        free: free::<F, X>,
+        run: run::<F, S, X>,
+        take_output: take_output::<F, S, X>,
+        drop_output: drop_output::<F, S, X>,
+        free: free::<F, S, X>,
         type_name: std::any::type_name::<F>,
-        schedule: P::schedule,
+        scheduler: TypeId::of::<S>,
+        schedule: schedule::<S>,
     }
 }
 
@@ -238,19 +247,15 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
-    /// Schedules the task unless it is scheduled already.
-    #[inline]
-    pub(crate) fn wake(&self) {
-        // SAFETY: a `TaskRef` holds a reference.
-        unsafe { wake_by_ref(self.0.as_ptr().cast_const().cast()) }
-    }
-
     pub(crate) fn id(&self) -> Id {
         self.header().id
     }
 
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.header().runtime
+    /// Returns its scheduler, if that is of the given type.
+    pub(crate) fn scheduler<S: Schedule>(&self) -> Option<&S> {
+        let is_of_this_type = (self.header().vtable.scheduler)() == TypeId::of::<S>();
+        // SAFETY: the task was made with an `S`, by its vtable; this reference keeps it.
+        is_of_this_type.then(|| unsafe { scheduler_of(self.0) })
     }
 
     pub(crate) fn as_ptr(&self) -> *const Header {
@@ -282,6 +287,7 @@ impl TaskRef {
     pub(crate) fn shut_down(&self) -> bool {
         let is_taken = self.header().state.shut_down();
         if is_taken {
+            self.header().polls.begin(Stamp::NONE);
             let run = self.header().vtable.run;
             // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
@@ -301,16 +307,6 @@ impl TaskRef {
         header.state.retain();
         // SAFETY: by contract not null.
         Self(unsafe { NonNull::new_unchecked(task.cast_mut()) })
-    }
-
-    /// Returns the data shared by all references.
-    ///
-    /// # Safety
-    /// The task was made by `new` with this very `X`.
-    #[inline]
-    pub(crate) unsafe fn shared<X>(&self) -> &X {
-        // SAFETY: the caller vouches for `X`; the reference keeps the task.
-        unsafe { shared_of(self.0) }
     }
 
     /// Polls for the output of a task whose handle this is.
@@ -384,6 +380,52 @@ impl Drop for TaskRef {
     }
 }
 
+impl<S: Schedule, X> TypedRef<S, X> {
+    #[inline]
+    pub(crate) fn scheduler(&self) -> &S {
+        // SAFETY: the task was made with these types; this reference keeps it.
+        unsafe { scheduler_of(self.task.0) }
+    }
+
+    /// Returns the data shared by all references.
+    #[inline]
+    pub(crate) fn shared(&self) -> &X {
+        let prefix = self.task.0.cast::<Prefix<S, X>>();
+        // SAFETY: as above.
+        let prefix = unsafe { prefix.as_ref() };
+        &prefix.shared
+    }
+
+    /// Schedules the task unless it is scheduled already.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        if self.task.header().state.wake() == Wake::Schedule {
+            // SAFETY: marked as scheduled just now, made with an `S`, and kept by this reference.
+            unsafe { schedule::<S>(self.task.0) }
+        }
+    }
+
+    pub(crate) fn into_untyped(self) -> TaskRef {
+        self.task
+    }
+}
+
+impl<S, X> Deref for TypedRef<S, X> {
+    type Target = TaskRef;
+
+    #[inline]
+    fn deref(&self) -> &TaskRef {
+        &self.task
+    }
+}
+
+impl<S, X> Clone for TypedRef<S, X> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { task: self.task.clone(), types: PhantomData }
+    }
+}
+
 impl Runnable {
     /// Runs the task: polls it once, or drops its future if it was cancelled. Returns it if it was woken meanwhile.
     #[inline]
@@ -411,6 +453,7 @@ impl Runnable {
         let header = unsafe { self.0.as_ref() };
         // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
         let (_, _) = (header.state.cancel(), header.state.start());
+        header.polls.begin(Stamp::NONE);
         let run = header.vtable.run;
         // SAFETY: as in `run`.
         let again = unsafe { run(self.0, Start::DropFuture) };
@@ -424,16 +467,6 @@ impl Runnable {
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<Header> {
         self.0
-    }
-
-    /// Marks a task as scheduled, for a waker of a place of its own. `None` if that needs no one to queue it.
-    ///
-    /// # Safety
-    /// `task` is kept alive by the waker that calls this.
-    pub(super) unsafe fn woken(task: NonNull<Header>) -> Option<Self> {
-        // SAFETY: by contract.
-        let wake = unsafe { task.as_ref() }.state.wake();
-        (wake == Wake::Schedule).then_some(Self(task))
     }
 
     /// # Safety
@@ -450,30 +483,55 @@ impl Runnable {
 }
 
 /// # Safety
-/// `ptr` is a task that was made with this very `X`, and lives for `'a`.
+/// `ptr` is a task that was made with this very `S`, and lives for `'a`.
 #[inline]
-pub(super) unsafe fn shared_of<'a, X>(ptr: NonNull<Header>) -> &'a X {
-    let prefix = ptr.cast::<Prefix<X>>();
-    // SAFETY: by contract a `Prefix<X>` is at this address.
-    let prefix = unsafe { prefix.as_ref() };
-    &prefix.shared
+unsafe fn scheduler_of<'a, S>(ptr: NonNull<Header>) -> &'a S {
+    // SAFETY: by contract a `Head<S>` is at this address.
+    let head = unsafe { ptr.cast::<Head<S>>().as_ref() };
+    &head.scheduler
+}
+
+/// Queues a task. Not inlined, so that a wake of a task that is queued already saves no registers.
+///
+/// # Safety
+/// `ptr` is a task that was made with this very `S`, marked as scheduled by the caller, and kept alive during the call.
+#[inline(never)]
+unsafe fn schedule<S: Schedule>(ptr: NonNull<Header>) {
+    // SAFETY: by contract. Whoever runs the task meanwhile does not free it: the caller keeps it.
+    let scheduler: &S = unsafe { scheduler_of(ptr) };
+    scheduler.schedule(Runnable(ptr));
+}
+
+/// Schedules a task that its waker wakes, unless it is scheduled already.
+///
+/// # Safety
+/// `ptr` is a task kept alive by the caller, and not made from a reference to its header alone: it reaches the whole task.
+#[inline]
+pub(super) unsafe fn wake(ptr: NonNull<Header>) {
+    // SAFETY: by contract.
+    let header = unsafe { ptr.as_ref() };
+    if header.state.wake() == Wake::Schedule {
+        let schedule = header.vtable.schedule;
+        // SAFETY: marked as scheduled just now; kept by contract.
+        unsafe { schedule(ptr) }
+    }
 }
 
 /// # Safety
-/// `ptr` is a `Cell<F, X>` to whose future the state word gave the caller exclusive access, to do what `start` says.
-unsafe fn run<F, X, P>(ptr: NonNull<Header>, start: Start) -> bool
+/// `ptr` is a `Cell<F, S, X>` to whose future the state word gave the caller exclusive access, to do what `start` says.
+unsafe fn run<F, S, X>(ptr: NonNull<Header>, start: Start) -> bool
 where
     F: Future + 'static,
+    S: Schedule,
     X: Send + Sync + 'static,
-    P: Place<X>,
 {
-    // SAFETY: made by `new::<F, X>`, alive by its life reference.
-    let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
-    let header = &cell.prefix.header;
+    // SAFETY: made by `new::<F, S, X>`, alive by its life reference.
+    let cell = unsafe { ptr.cast::<Cell<F, S, X>>().as_ref() };
+    let header = &cell.prefix.head.header;
 
-    let current = context::enter_task(ptr.as_ptr());
+    let current = current::enter_task(ptr.as_ptr());
     let output = match start {
-        Start::Poll => match poll(cell, ptr, P::WAKER) {
+        Start::Poll => match poll(cell, ptr) {
             Some(output) => output,
             None => {
                 drop(current);
@@ -483,6 +541,7 @@ where
         Start::DropFuture => Err(JoinError::cancelled(header.id)),
     };
 
+    // Still as the task: the destructors of its future are code of its own.
     let dropped = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: between `start` and `complete` this worker has exclusive access to the stage.
         cell.stage.with_mut(|stage| unsafe { *stage = Stage::Taken });
@@ -499,18 +558,16 @@ where
     cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
 
     // SAFETY: the output is stored; this run completes the task.
-    unsafe { finish(ptr) };
+    unsafe { finish::<S>(ptr) };
     false
 }
 
 /// Polls the future; `None` when it is pending.
 #[inline]
-fn poll<F: Future, X>(
-    cell: &Cell<F, X>,
-    ptr: NonNull<Header>,
-    vtable: &'static RawWakerVTable,
-) -> Option<Result<F::Output, JoinError>> {
-    let waker = ManuallyDrop::new(raw_waker(ptr, vtable));
+fn poll<F: Future, S: Schedule, X>(cell: &Cell<F, S, X>, ptr: NonNull<Header>) -> Option<Result<F::Output, JoinError>> {
+    // It borrows the life reference, so it is not dropped; a clone counts one of its own.
+    // SAFETY: the task is alive while it runs.
+    let waker = ManuallyDrop::new(unsafe { waker_of(ptr) });
     let mut cx = Context::from_waker(&waker);
 
     let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -528,8 +585,9 @@ fn poll<F: Future, X>(
         Ok(Poll::Pending) => None,
         Ok(Poll::Ready(output)) => Some(Ok(output)),
         Err(panic) => {
-            cell.prefix.header.runtime.task_panicked();
-            Some(Err(JoinError::panicked(cell.prefix.header.id, panic)))
+            let Head { header, scheduler } = &cell.prefix.head;
+            scheduler.panicked();
+            Some(Err(JoinError::panicked(header.id, panic)))
         }
     }
 }
@@ -540,10 +598,12 @@ fn poll<F: Future, X>(
 /// promises that it is not.
 ///
 /// # Safety
-/// `ptr` is a living task whose output is stored. Called once, by the run that completes it.
-unsafe fn finish(ptr: NonNull<Header>) {
+/// `ptr` is a living task of an `S` whose output is stored. Called once, by the run that completes it.
+unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
     // SAFETY: by contract alive, until the life reference is given back below, which is after the last use.
-    let header = unsafe { ptr.as_ref() };
+    let Head { header, scheduler } = unsafe { ptr.cast::<Head<S>>().as_ref() };
+    // First: a task that was joined is in no list any more.
+    scheduler.release(header);
     let JoinEnd { owner, takes_waker } = header.state.complete();
     if owner == OutputOwner::Caller {
         let drop_output = header.vtable.drop_output;
@@ -554,16 +614,15 @@ unsafe fn finish(ptr: NonNull<Header>) {
         join_waker.into_iter().for_each(wake_catching);
     }
 
-    header.runtime.shared().owned.remove(header);
     // SAFETY: the life reference, given back once, by the run that completed the task.
     unsafe { release(ptr) };
 }
 
 /// # Safety
-/// `ptr` is a completed `Cell<F, X>`, the caller owns its output, `out` is a valid `Option<Result<F::Output, _>>`.
-unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
+/// `ptr` is a completed `Cell<F, S, X>`, the caller owns its output, `out` is a valid `Option<Result<F::Output, _>>`.
+unsafe fn take_output<F: Future, S, X>(ptr: NonNull<Header>, out: *mut ()) {
     // SAFETY: by contract.
-    let cell = unsafe { ptr.cast::<Cell<F, X>>().as_ref() };
+    let cell = unsafe { ptr.cast::<Cell<F, S, X>>().as_ref() };
     let stage = cell.stage.with_mut(|stage| {
         // SAFETY: the caller owns the output, no other thread looks at the stage.
         let stage = unsafe { &mut *stage };
@@ -577,14 +636,14 @@ unsafe fn take_output<F: Future, X>(ptr: NonNull<Header>, out: *mut ()) {
 }
 
 /// # Safety
-/// `ptr` is a completed `Cell<F, X>` and the caller owns its output.
-unsafe fn drop_output<F, X>(ptr: NonNull<Header>)
+/// `ptr` is a completed `Cell<F, S, X>` and the caller owns its output.
+unsafe fn drop_output<F, S, X>(ptr: NonNull<Header>)
 where
     F: Future + 'static,
 {
     let mut output: Option<Result<F::Output, JoinError>> = None;
     // SAFETY: by contract.
-    unsafe { take_output::<F, X>(ptr, (&raw mut output).cast()) };
+    unsafe { take_output::<F, S, X>(ptr, (&raw mut output).cast()) };
     match &output {
         // It was joined.
         None => return,
@@ -596,16 +655,16 @@ where
 }
 
 /// # Safety
-/// `ptr` is a `Cell<F, X>` without any reference left.
-unsafe fn free<F: Future, X>(ptr: NonNull<Header>) {
+/// `ptr` is a `Cell<F, S, X>` without any reference left.
+unsafe fn free<F: Future, S, X>(ptr: NonNull<Header>) {
     // SAFETY: it came from a `Box` in `new`.
-    let cell = unsafe { Box::from_raw(ptr.cast::<Cell<F, X>>().as_ptr()) };
+    let cell = unsafe { Box::from_raw(ptr.cast::<Cell<F, S, X>>().as_ptr()) };
     drop_catching(cell);
 }
 
 /// # Safety
 /// The caller owns a reference and gives it up.
-unsafe fn release(ptr: NonNull<Header>) {
+pub(super) unsafe fn release(ptr: NonNull<Header>) {
     // SAFETY: the reference keeps the task alive.
     let header = unsafe { ptr.as_ref() };
     let free = header.vtable.free;
@@ -615,67 +674,4 @@ unsafe fn release(ptr: NonNull<Header>) {
         // SAFETY: that was the last reference.
         unsafe { free(ptr) };
     }
-}
-
-static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
-
-/// The task that a waker wakes, if it is one of ours.
-pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
-    if !is_of_a_task(waker) {
-        return None;
-    }
-    // SAFETY: a waker with our functions points to a header and holds a reference to it.
-    let header = unsafe { &*waker.data().cast::<Header>() };
-    Some(header.id)
-}
-
-/// Whether a waker is one of our tasks'.
-#[inline]
-pub(super) fn is_of_a_task(waker: &Waker) -> bool {
-    std::ptr::eq(waker.vtable(), &WAKER)
-}
-
-fn raw_waker(ptr: NonNull<Header>, vtable: &'static RawWakerVTable) -> Waker {
-    let raw = RawWaker::new(ptr.as_ptr().cast_const().cast(), vtable);
-    // SAFETY: the functions of a place's waker keep the contract of `RawWaker` for a pointer to a live header.
-    unsafe { Waker::from_raw(raw) }
-}
-
-/// # Safety
-/// `ptr` is a header kept alive by the waker that calls this.
-unsafe fn clone_waker(ptr: *const ()) -> RawWaker {
-    // SAFETY: by contract.
-    let header = unsafe { &*ptr.cast::<Header>() };
-    header.state.retain();
-    RawWaker::new(ptr, &WAKER)
-}
-
-/// # Safety
-/// As `clone_waker`; the waker's reference is given up.
-unsafe fn wake(ptr: *const ()) {
-    // SAFETY: by contract.
-    unsafe { wake_by_ref(ptr) };
-    // SAFETY: by contract.
-    unsafe { drop_waker(ptr) };
-}
-
-/// # Safety
-/// `ptr` is a header kept alive by the caller.
-#[inline]
-unsafe fn wake_by_ref(ptr: *const ()) {
-    // SAFETY: by contract.
-    let header = unsafe { &*ptr.cast::<Header>() };
-    if header.state.wake() == Wake::Schedule {
-        // The pointer itself, not one made from `header`: it reaches the whole task.
-        let Some(task) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
-        header.runtime.shared().submit_woken(Runnable(task));
-    }
-}
-
-/// # Safety
-/// As `clone_waker`; the waker's reference is given up.
-pub(super) unsafe fn drop_waker(ptr: *const ()) {
-    let Some(ptr) = NonNull::new(ptr.cast_mut().cast::<Header>()) else { return };
-    // SAFETY: by contract.
-    unsafe { release(ptr) };
 }
