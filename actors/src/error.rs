@@ -3,11 +3,9 @@
 //! [`Error`] is any error, for programs and for actors that only pass errors on. It is no `std::error::Error` itself, so
 //! that everything that is one, and any text, converts into it with `?`.
 
-use posse_wire::CloseReason;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::SocketAddr;
 
 /// The result of programs and actors; the error is any error.
 pub type Result<T = ()> = std::result::Result<T, Error>;
@@ -347,7 +345,7 @@ impl<M> From<FailedAsk<M>> for Box<dyn StdError> {
     }
 }
 
-/// Why an actor was not given a name.
+/// Why an actor was not given a name, at its runtime or at a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
@@ -355,6 +353,10 @@ pub enum RegisterError {
     Taken(crate::ActorId),
     /// The actor has ended.
     Stopped,
+    /// At a node a name has 1 to 255 bytes.
+    InvalidName,
+    /// The actor is one of another node; it is registered there.
+    NotLocal,
 }
 
 impl fmt::Display for RegisterError {
@@ -362,6 +364,8 @@ impl fmt::Display for RegisterError {
         match self {
             Self::Taken(by) => write!(f, "the name is taken by actor {by}"),
             Self::Stopped => SendReason::Stopped.fmt(f),
+            Self::InvalidName => f.write_str("a name has 1 to 255 bytes"),
+            Self::NotLocal => f.write_str("only an actor of this process can be registered"),
         }
     }
 }
@@ -419,196 +423,12 @@ impl fmt::Display for ChildError {
 
 impl StdError for ChildError {}
 
-/// Why a name did not lead to an actor. It says which name, and of the node that is the reason its name and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WhereisError {
-    /// Nobody has registered the name.
-    NotFound {
-        /// What was looked for.
-        name: Box<str>,
-    },
-    /// The name belongs to an actor that speaks another protocol.
-    WrongProtocol {
-        /// What was looked for.
-        name: Box<str>,
-        /// The name of the node that has it.
-        node: Box<str>,
-    },
-    /// Nobody who could be asked has registered the name, and a node that was asked, or that this one joined, is down.
-    NodeDown {
-        /// What was looked for.
-        name: Box<str>,
-        /// The name of the node that is down.
-        node: Box<str>,
-        /// Where it was; empty if it did not listen.
-        at: Vec<SocketAddr>,
-    },
-    /// Nobody who could be asked has registered the name, and a node that this one joined refuses it.
-    Refused {
-        /// What was looked for.
-        name: Box<str>,
-        /// Where the node is.
-        at: Vec<SocketAddr>,
-        /// Why.
-        code: CloseReason,
-    },
-    /// Nobody who could be asked has registered the name, and to some node 65,536 such questions are on their way already.
-    Overloaded {
-        /// What was looked for.
-        name: Box<str>,
-        /// The name of that node.
-        node: Box<str>,
-    },
-    /// No answer before the deadline.
-    Timeout {
-        /// What was looked for.
-        name: Box<str>,
-        /// The names of the nodes that did not answer.
-        nodes: Vec<Box<str>>,
-    },
-}
-
-impl fmt::Display for WhereisError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound { name } => write!(f, "nobody has registered the name `{name}`"),
-            Self::WrongProtocol { name, node } => {
-                write!(f, "the name `{name}` belongs to an actor of node `{node}` that speaks another protocol")
-            }
-            Self::NodeDown { name, node, at } if at.is_empty() => {
-                write!(f, "node `{node}`, which may know the name `{name}`, is down")
-            }
-            Self::NodeDown { name, node, at } => {
-                write!(f, "node `{node}` at {}, which may know the name `{name}`, is down", Addresses(at))
-            }
-            Self::Refused { name, at, .. } => {
-                write!(f, "the node at {}, which may know the name `{name}`, refuses this one", Addresses(at))
-            }
-            Self::Overloaded { name, node } => {
-                write!(f, "node `{node}` is asked for too many names to be asked for `{name}`")
-            }
-            Self::Timeout { name, nodes } => {
-                write!(f, "no answer before the deadline about the name `{name}` from {}", nodes.join(", "))
-            }
-        }
-    }
-}
-
-impl StdError for WhereisError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Refused { code, .. } => Some(code),
-            _ => None,
-        }
-    }
-}
-
-/// Why a node did not start, or did not reach another one. What it says itself names the address; why is its
-/// [`source`](StdError::source).
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// The address is none, or its name could not be resolved.
-    Resolve(std::io::Error),
-    /// The addresses cannot be listened on.
-    Bind {
-        /// All that were tried.
-        at: Vec<SocketAddr>,
-        /// Why not on the last of them.
-        cause: std::io::Error,
-    },
-    /// No node can be connected to.
-    Connect {
-        /// All addresses that were tried.
-        to: Vec<SocketAddr>,
-        /// Why not to the last of them.
-        cause: std::io::Error,
-    },
-    /// The address can be reached from other machines, and there are no credentials that keep strangers out.
-    Open(SocketAddr),
-    /// Whoever is there was reached but is not one to talk to.
-    Handshake {
-        /// Where it is.
-        with: Vec<SocketAddr>,
-        /// Why not.
-        cause: Box<dyn StdError + Send + Sync>,
-    },
-    /// The other node refuses this one, or this one it.
-    Refused {
-        /// Where it is.
-        at: Vec<SocketAddr>,
-        /// Why.
-        code: CloseReason,
-        /// The same in words, perhaps none.
-        detail: Box<str>,
-    },
-    /// The other node did not answer in time.
-    Timeout {
-        /// Where it was looked for.
-        at: Vec<SocketAddr>,
-    },
-    /// A living actor has this name.
-    NameTaken(Box<str>),
-    /// A setting makes no sense; the text names it.
-    Setting(Box<str>),
-    /// This node has been shut down.
-    Closed,
-}
-
-/// Addresses as a text names them.
-struct Addresses<'a>(&'a [SocketAddr]);
-
-impl fmt::Display for Addresses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => f.write_str("nowhere"),
-            [first, rest @ ..] => {
-                write!(f, "{first}")?;
-                rest.iter().try_for_each(|address| write!(f, " or {address}"))
-            }
-        }
-    }
-}
-
-impl fmt::Display for NodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Resolve(_) => f.write_str("the address cannot be resolved"),
-            Self::Bind { at, .. } => write!(f, "{} cannot be listened on", Addresses(at)),
-            Self::Connect { to, .. } => write!(f, "no node can be reached at {}", Addresses(to)),
-            Self::Open(address) => write!(
-                f,
-                "{address} can be reached from other machines, and without credentials anybody could command the actors; \
-                 listen on a loopback address such as 127.0.0.1"
-            ),
-            Self::Handshake { with, .. } => write!(f, "the handshake with {} failed", Addresses(with)),
-            Self::Refused { at, code, detail } => {
-                write!(f, "refused at {}: {code}", Addresses(at))?;
-                if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
-            }
-            Self::Timeout { at } => write!(f, "no node answered in time at {}", Addresses(at)),
-            Self::NameTaken(name) => write!(f, "the name `{name}` is taken"),
-            Self::Setting(what) => write!(f, "the setting makes no sense: {what}"),
-            Self::Closed => f.write_str("this node has been shut down"),
-        }
-    }
-}
-
-impl StdError for NodeError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Resolve(cause) | Self::Bind { cause, .. } | Self::Connect { cause, .. } => Some(cause),
-            Self::Handshake { cause, .. } => Some(&**cause),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::{ConnectError, ListenError, WhereisError};
     use std::cell::Cell;
+    use std::net::SocketAddr;
     use std::rc::Rc;
 
     /// Neither `Send`, `Sync` nor `Debug`.
@@ -631,10 +451,10 @@ mod tests {
     #[test]
     fn an_error_shows_its_causes_when_debugged_and_only_itself_when_displayed() {
         let at = vec![SocketAddr::from(([127, 0, 0, 1], 7)), SocketAddr::from(([127, 0, 0, 1], 8))];
-        let error = Error::from(NodeError::Bind { at, cause: std::io::Error::other("no such device") });
+        let error = Error::from(ListenError::Bind { at, cause: std::io::Error::other("no such device") });
         assert_eq!(error.to_string(), "127.0.0.1:7 or 127.0.0.1:8 cannot be listened on");
         assert_eq!(format!("{error:?}"), "127.0.0.1:7 or 127.0.0.1:8 cannot be listened on: no such device");
-        assert!(error.downcast_ref::<NodeError>().is_some());
+        assert!(error.downcast_ref::<ListenError>().is_some());
     }
 
     #[test]
@@ -657,7 +477,7 @@ mod tests {
             AskError::Decode("depth".into()).to_string(),
             WhereisError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
             SpawnError::NameTaken.to_string(),
-            NodeError::Handshake { with: Vec::new(), cause: "another cluster".into() }.to_string(),
+            ConnectError::Handshake { at: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];
         for text in texts {
             assert!(text.starts_with(char::is_lowercase) && !text.ends_with('.'), "{text}");

@@ -58,11 +58,8 @@ pub use actor::context::Context;
 pub use actor::lifecycle::{DEFAULT_CAPACITY, DEFAULT_SHUTDOWN};
 pub use actor::message::{Handler, Message, Reader};
 pub use actor::spec::{IntoSpec, Spec};
-pub use cluster::{Node, NodeId};
-pub use error::{
-    AskError, ChildError, Error, FailedAsk, NodeError, RegisterError, Result, SendReason, SpawnError, TellError,
-    WhereisError,
-};
+pub use cluster::{Node, NodeId, WhereisError};
+pub use error::{AskError, ChildError, Error, FailedAsk, RegisterError, Result, SendReason, SpawnError, TellError};
 pub use id::{ActorId, ExitReason};
 #[cfg(feature = "macros")]
 pub use posse_macros::{Message, main, protocol, test};

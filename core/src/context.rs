@@ -106,3 +106,19 @@ pub(crate) fn leave_worker() -> LeftWorker {
 pub(crate) fn is_driving() -> bool {
     DRIVING.get()
 }
+
+#[cfg(feature = "sim")]
+impl crate::sim::SimContext {
+    /// Returns the simulation that this code runs in, if it does.
+    pub fn current() -> Option<std::sync::Arc<Self>> {
+        with_current(|handle| handle?.simulation().cloned())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl crate::sim::env::HostNet {
+    /// The simulated machine that this code runs on, if it does, and its way to the network.
+    pub(crate) fn current() -> Option<Self> {
+        with_current(|handle| handle?.io().host())
+    }
+}

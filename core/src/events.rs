@@ -3,9 +3,8 @@
 //! `docs/guide/events.md` lists them. In a program without a subscriber, warnings and errors go to standard error instead, a
 //! line each: what ends an actor or drops a message must not pass in silence because a program has no subscriber.
 
-use crate::raw_task::panic::panic_message;
+use crate::raw_task::panic::catch;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 
 /// Says something: level, target, text, then `, field = %shown` and `; field = number`. The guide lists the targets and fields.
@@ -42,9 +41,7 @@ macro_rules! event {
 #[doc(hidden)]
 #[inline]
 pub fn say(event: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(event)) {
-        drop(panic_message(payload));
-    }
+    drop(catch(event));
 }
 
 /// True while no subscriber was set that hears anything.

@@ -1,6 +1,9 @@
 //! The runtime under Posse: a work-stealing executor, a reactor on the operating system's event queue, timers,
 //! synchronisation, and the mailbox primitive that actors are built on.
 
+// Without the simulation its branches are dead, and are to be.
+#![cfg_attr(not(feature = "sim"), allow(unreachable_code))]
+
 mod context;
 #[doc(hidden)]
 pub mod events;
@@ -18,6 +21,9 @@ mod scheduler;
 pub mod signal;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(not(feature = "sim"))]
+#[path = "sim_absent.rs"]
+mod sim;
 pub mod sync;
 pub mod task;
 #[cfg(test)]
@@ -28,17 +34,18 @@ mod util;
 /// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///
 /// For points in code where being slow, short or early is allowed, and rare enough that no test would meet it.
-#[inline(always)]
+#[cfg(feature = "sim")]
 pub fn buggify(probability: f64) -> bool {
-    #[cfg(feature = "sim")]
-    return context::with_current(|handle| {
+    context::with_current(|handle| {
         handle.and_then(runtime::Handle::simulation).is_some_and(|simulation| simulation.misbehaves(probability))
-    });
-    #[cfg(not(feature = "sim"))]
-    {
-        let _ = probability;
-        false
-    }
+    })
+}
+
+/// Returns false: without the feature `sim` nothing runs in a simulation.
+#[cfg(not(feature = "sim"))]
+#[inline(always)]
+pub fn buggify(_: f64) -> bool {
+    false
 }
 
 /// What the macros write down.

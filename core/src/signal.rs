@@ -48,7 +48,6 @@ pub fn shutdown() -> impl Future<Output = io::Result<()>> + Send + 'static {
 async fn wait(awaited: Awaited) -> io::Result<()> {
     match awaited {
         Awaited::Os(signals) => signals?.next().await,
-        #[cfg(feature = "sim")]
         Awaited::Simulated(signals, seen) => {
             signals.next(seen).await;
             Ok(())
@@ -59,14 +58,12 @@ async fn wait(awaited: Awaited) -> io::Result<()> {
 /// Where the signal comes from.
 enum Awaited {
     Os(io::Result<Signals>),
-    #[cfg(feature = "sim")]
     Simulated(std::sync::Arc<simulated::Signals>, u64),
 }
 
 impl Awaited {
     fn new(signals: &[i32]) -> Self {
-        #[cfg(feature = "sim")]
-        if crate::sim::net::HostNet::current().is_some() {
+        if crate::sim::env::HostNet::current().is_some() {
             let signals = Handle::current().extension(simulated::Signals::default);
             let seen = signals.seen();
             return Self::Simulated(signals, seen);
@@ -76,7 +73,6 @@ impl Awaited {
 }
 
 /// A simulated machine has no signals of the system: its world delivers them, each as all of them.
-#[cfg(feature = "sim")]
 pub(crate) mod simulated {
     use crate::sync::Notify;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +84,7 @@ pub(crate) mod simulated {
     }
 
     impl Signals {
+        #[cfg(feature = "sim")]
         pub(crate) fn deliver(&self) {
             self.delivered.fetch_add(1, Ordering::AcqRel);
             self.notify.notify_waiters();

@@ -76,7 +76,9 @@ fn of_actors_and_references() {
         AskError: Send Sync Unpin;
         TellError<SendOnly>: Send Unpin;
         TellError<Neither>: Unpin;
-        posse::NodeError: Send Sync Unpin;
+        posse::cluster::ConfigError: Send Sync Unpin;
+        posse::cluster::ConnectError: Send Sync Unpin;
+        posse::cluster::ListenError: Send Sync Unpin;
         posse::WhereisError: Send Sync Unpin;
         posse::RegisterError: Send Sync Unpin;
     }

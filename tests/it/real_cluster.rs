@@ -1,9 +1,9 @@
 //! Nodes over real sockets on loopback: names, messages, references, monitors, accounting, and what breaks.
 
 use crate::common::{elsewhere, join};
-use posse::cluster::{NodeConfig, PeerState};
+use posse::cluster::{ConnectError, ListenError, NodeConfig, PeerState};
 use posse::prelude::*;
-use posse::{AskError, NodeError, WhereisError};
+use posse::{AskError, RegisterError, WhereisError};
 use std::time::Duration;
 
 /// What the tests speak.
@@ -197,8 +197,11 @@ async fn names_that_lead_nowhere_say_why() {
     assert_eq!(client.whereis::<Other>("tester").await.unwrap_err(), other);
     assert_eq!(server.whereis::<Other>("tester").await.unwrap_err(), other);
     let second = posse::spawn(Tester::default);
-    let taken = server.register("tester", second.share::<Testing>()).await.unwrap_err();
-    assert_eq!(taken.to_string(), "the name `tester` is taken");
+    let taken = server.register("tester", second.share::<Testing>()).await;
+    assert_eq!(taken, Err(RegisterError::Taken(tester.id())));
+    let far: ActorRef<Testing> = client.whereis("tester").await.unwrap();
+    assert_eq!(client.register("tester", far).await, Err(RegisterError::NotLocal));
+    assert_eq!(server.register("", second.share::<Testing>()).await, Err(RegisterError::InvalidName));
 
     // The name ends with its actor.
     tester.kill();
@@ -207,6 +210,7 @@ async fn names_that_lead_nowhere_say_why() {
         client.whereis::<Testing>("tester").await.unwrap_err(),
         WhereisError::NotFound { name: "tester".into() }
     );
+    assert_eq!(server.register("other", tester.share::<Testing>()).await, Err(RegisterError::Stopped));
     server.register("tester", second.share::<Testing>()).await.unwrap();
     assert_eq!(client.whereis::<Testing>("tester").await.unwrap().echo("2".to_owned()).await.unwrap(), "2");
 }
@@ -372,9 +376,9 @@ async fn sizes_are_bounded_on_both_ways() {
 #[posse::test]
 async fn addresses_of_other_machines_are_refused_with_the_reason() {
     let error = Node::listen("0.0.0.0:0").await.unwrap_err();
-    assert!(matches!(error, NodeError::Open(_)));
+    assert!(matches!(error, ListenError::NotLoopback(_)));
     assert!(error.to_string().contains("without credentials anybody could command the actors"), "{error}");
-    assert!(matches!(Node::connect("192.0.2.1:9").await.unwrap_err(), NodeError::Open(_)));
+    assert!(matches!(Node::connect("192.0.2.1:9").await.unwrap_err(), ConnectError::NotLoopback(_)));
 }
 
 #[posse::test]
@@ -399,7 +403,7 @@ async fn reference_outside_of_a_message_is_an_error_that_says_so() {
 async fn nodes_of_other_clusters_and_namesakes_are_refused() {
     let red = Node::builder().cluster("red").name("a").listen("127.0.0.1:0").await.unwrap();
     let error = Node::builder().cluster("blue").connect(red.local_addr().unwrap()).await.unwrap_err();
-    assert!(matches!(error, NodeError::Handshake { .. }), "{error}");
+    assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("a node of cluster `red`"), "{cause}");
     let error = Node::builder().cluster("red").name("a").connect(red.local_addr().unwrap()).await.unwrap_err();

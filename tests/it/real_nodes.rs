@@ -79,7 +79,8 @@ async fn a_node_that_others_know_keeps_its_incarnation() {
     let node = Node::builder().name("a").connect(first.local_addr().unwrap()).await.unwrap();
     let before = node.id();
     let error = node.join(second.local_addr().unwrap()).await.unwrap_err();
-    assert!(error.to_string().contains("later incarnation"), "{error}");
+    let text = format!("{:?}", posse::Error::from(error));
+    assert!(text.contains("later incarnation"), "{text}");
     assert!(second.join(first.local_addr().unwrap()).await.is_ok());
     assert_eq!(node.id(), before);
     assert_eq!(node.whereis::<Testing>("tester").await.unwrap().echo("fine".to_owned()).await.unwrap(), "fine");

@@ -4,15 +4,15 @@ use crate::probe::{
     echo, find, id_of, idle, message, moment, numbers, peer, probe_of, seen, server, settled, state, until_closed,
 };
 use crate::rogue::Rogue;
-use posse::cluster::{NodeConfig, PeerState};
+use posse::NodeId;
+use posse::cluster::{ConnectError, NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Network, Sim, SimMachine};
 use posse::time::{sleep, timeout};
-use posse::{NodeError, NodeId};
 use posse_wire::{AwaitHello, Role};
 use std::time::Duration;
 
-async fn join(from: &SimMachine, to: &SimMachine) -> Result<NodeId, NodeError> {
+async fn join(from: &SimMachine, to: &SimMachine) -> Result<NodeId, ConnectError> {
     let address = to.address();
     from.with(move |node| async move { node.join(address).await }).await
 }
@@ -30,7 +30,7 @@ async fn refused_connection_is_reported_at_once(sim: Sim) {
     let (a, b) = (idle(&sim, "a").await, sim.node("b").await);
     let begun = sim.elapsed();
     let error = join(&b, &a).await.unwrap_err();
-    let NodeError::Connect { to, cause } = &error else { panic!("{error}") };
+    let ConnectError::Unreachable { at: to, cause } = &error else { panic!("{error}") };
     assert_eq!((to, cause.kind()), (&vec![a.address()], io::ErrorKind::ConnectionRefused));
     assert_eq!(error.to_string(), format!("no node can be reached at {}", a.address()));
     assert!(sim.elapsed() - begun < ms(500));
@@ -63,7 +63,7 @@ async fn black_hole_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let partition = sim.partition([&a], [&b]);
     let begun = sim.elapsed();
-    assert!(matches!(join(&b, &a).await, Err(NodeError::Timeout { .. })));
+    assert!(matches!(join(&b, &a).await, Err(ConnectError::Timeout { .. })));
     let took = sim.elapsed() - begun;
     assert!((secs(5)..ms(5100)).contains(&took), "{took:?}");
     partition.heal();
@@ -101,7 +101,7 @@ async fn mute_acceptor_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
     let (mute, b) = (mute.await, sim.node("b").await);
     sleep(ms(10)).await;
     let begun = sim.elapsed();
-    assert!(matches!(join(&b, &mute).await, Err(NodeError::Timeout { .. })));
+    assert!(matches!(join(&b, &mute).await, Err(ConnectError::Timeout { .. })));
     assert!(sim.elapsed() - begun < ms(5100));
     assert!(b.node().unwrap().peers().is_empty());
 }
@@ -153,7 +153,7 @@ async fn acceptor_that_introduces_itself_by_half_is_given_up(sim: Sim) {
     sleep(ms(10)).await;
     let begun = sim.elapsed();
     let error = join(&b, &half).await.unwrap_err();
-    assert_eq!(matches!(error, NodeError::Timeout { .. }), !leaves, "{error}");
+    assert_eq!(matches!(error, ConnectError::Timeout { .. }), !leaves, "{error}");
     assert!(sim.elapsed() - begun < ms(5100));
     assert!(b.node().unwrap().peers().is_empty());
 }

@@ -19,11 +19,10 @@ use crate::watch::monitor::Down;
 use crate::watch::shared::{ActorShared, Command};
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
 use posse_core::runtime::Handle;
-use posse_core::task::panic_message;
-use std::any::{Any, type_name};
+use posse_core::task::catch;
+use std::any::type_name;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -263,7 +262,7 @@ fn run_incarnation<'a, A: Actor>(
 
 /// Calls a user's code; a panic becomes a reason.
 fn caught<T>(f: impl FnOnce() -> T) -> Result<T, ExitReason> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| ExitReason::Failed(panic_text(panic)))
+    catch(f).map_err(|panic| ExitReason::Failed(panic.into()))
 }
 
 /// What an error says, whose text and drop are a user's code as well.
@@ -274,11 +273,6 @@ fn failed_with(error: crate::Error) -> ExitReason {
         Ok(text) => ExitReason::failed(text),
         Err(panicked) => panicked,
     }
-}
-
-/// The text of a panic, whose payload is dropped.
-fn panic_text(panic: Box<dyn Any + Send>) -> Arc<str> {
-    panic_message(panic).into()
 }
 
 /// Runs a callback: a panic or an error is a failure, `Kill` ends it at its next await. With `stoppable`, so does `Stop`,
@@ -312,7 +306,7 @@ fn catch_unwind_in<F: Future>(
     interrupted: impl Fn() -> Option<ExitReason> + Unpin,
 ) -> impl Future<Output = Result<F::Output, ExitReason>> + Unpin {
     poll_fn(move |cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        let polled = caught(|| {
             let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
                 (Some(reason), _) => Poll::Ready(Err(reason)),
                 (None, Some(future)) => future.poll(cx).map(Ok),
@@ -322,12 +316,11 @@ fn catch_unwind_in<F: Future>(
                 future.set(None);
             }
             polled
-        }));
-        polled.unwrap_or_else(|panic| {
-            let text = panic_text(panic);
+        });
+        polled.unwrap_or_else(|panicked| {
             // What the panic has left of it.
             drop(caught(|| future.set(None)));
-            Poll::Ready(Err(ExitReason::Failed(text)))
+            Poll::Ready(Err(panicked))
         })
     })
 }

@@ -4,6 +4,7 @@
 //! their own, and an actor knows its own, so that its end costs the same however many others there are. No guard of a
 //! table leaves this file, and none is held while an actor is dropped.
 
+use crate::error::RegisterError;
 use crate::protocol::dispatch::Endpoint;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -47,14 +48,18 @@ struct Names {
 }
 
 impl Names {
-    /// False if another actor has it.
-    fn register(&mut self, name: &str, key: ActorKey) -> bool {
-        if let Some(taken) = self.keys.get(name) {
-            return *taken == key;
+    /// Gives a name to an actor, unless another one has it: then it returns that one.
+    fn register(&mut self, name: &str, key: ActorKey) -> Result<(), ActorKey> {
+        match self.keys.get(name) {
+            Some(taken) if *taken != key => return Err(*taken),
+            Some(_) => {}
+            None => {
+                let name: Arc<str> = name.into();
+                self.keys.insert(name.clone(), key);
+                self.of.entry(key).or_default().insert(name);
+            }
         }
-        let name: Arc<str> = name.into();
-        self.keys.insert(name.clone(), key);
-        self.of.entry(key).or_default().insert(name)
+        Ok(())
     }
 
     fn unregister(&mut self, name: &str) -> bool {
@@ -155,10 +160,21 @@ impl Exports {
         self.actors.get(&key).map(|exported| exported.endpoint.clone())
     }
 
-    /// Gives a name to an exported actor. False if a living actor has it. An actor that has ended keeps no name.
-    pub(super) fn register(&self, name: &str, key: ActorKey) -> bool {
-        let mut names = self.names();
-        !self.actors.contains_key(&key) || names.register(name, key)
+    /// Gives a name to an exported actor, if it lives and no other living one has it.
+    pub(super) fn register(&self, name: &str, key: ActorKey) -> Result<(), RegisterError> {
+        loop {
+            let mut names = self.names();
+            if !self.actors.contains_key(&key) {
+                return Err(RegisterError::Stopped);
+            }
+            let Err(taken) = names.register(name, key) else { return Ok(()) };
+            drop(names);
+            match self.get(taken) {
+                Some(endpoint) => return Err(RegisterError::Taken(endpoint.shared().id())),
+                // It ended a moment ago, and takes its names with it.
+                None => drop(self.names().withdraw(taken)),
+            }
+        }
     }
 
     pub(super) fn unregister(&self, name: &str) -> bool {
@@ -224,8 +240,8 @@ mod tests {
     fn end_of_an_actor_looks_at_its_own_names_alone() {
         let mut names = Names::default();
         for n in 0..1000 {
-            assert!(names.register(&format!("a{n}"), key(n)));
-            assert!(names.register(&format!("b{n}"), key(n)));
+            assert_eq!(names.register(&format!("a{n}"), key(n)), Ok(()));
+            assert_eq!(names.register(&format!("b{n}"), key(n)), Ok(()));
         }
         for n in (0..1000).step_by(2) {
             assert_eq!(names.withdraw(key(n)), 2);
@@ -237,13 +253,13 @@ mod tests {
     #[test]
     fn name_belongs_to_one_actor_until_it_is_taken_back() {
         let mut names = Names::default();
-        assert!(names.register("name", key(1)));
-        assert!(names.register("name", key(1)));
-        assert!(!names.register("name", key(2)));
+        assert_eq!(names.register("name", key(1)), Ok(()));
+        assert_eq!(names.register("name", key(1)), Ok(()));
+        assert_eq!(names.register("name", key(2)), Err(key(1)));
         assert!(names.unregister("name"));
         assert!(!names.unregister("name"));
         assert!(names.of.is_empty());
-        assert!(names.register("name", key(2)));
+        assert_eq!(names.register("name", key(2)), Ok(()));
         assert_eq!((names.withdraw(key(1)), names.withdraw(key(2))), (0, 1));
         assert!(names.keys.is_empty() && names.of.is_empty());
     }

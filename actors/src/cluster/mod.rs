@@ -12,6 +12,7 @@
 //! while it lived: it comes back by itself, as a new incarnation. [`Node::events`] tells of all that.
 
 mod connect;
+mod error;
 mod events;
 mod exports;
 mod node;
@@ -21,6 +22,7 @@ mod session;
 mod state;
 mod wire_log;
 
+pub use error::{ConnectError, ListenError, WhereisError};
 pub use events::{DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
-pub use posse_wire::{CloseReason, Counters, NodeConfig, NodeId};
+pub use posse_wire::{CloseReason, ConfigError, Counters, NodeConfig, NodeId};

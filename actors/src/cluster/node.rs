@@ -1,26 +1,29 @@
 //! A node: one process, or one runtime, among those whose actors talk to each other.
 
-use super::connect::ConnectError;
+use super::connect::DialError;
 use super::connect::accept::{ListenerGuard, accept};
-use super::connect::dial::{dial, resolve_loopback};
+use super::connect::dial::{ResolveError, dial, resolve_loopback};
+use super::connect::peer_task::spawn_peer_task;
+use super::error::{ConnectError, ListenError, WhereisError};
 use super::events::{NodeEvent, NodeEvents};
 use super::remote::RemoteActor;
-use super::session::peer::{Peer, Requester};
+use super::session::peer::{Peer, Requester, Status};
 use super::state::{Joined, NodeState};
-use crate::error::{NodeError, WhereisError};
+use crate::error::RegisterError;
 use crate::protocol::{Protocol, protocol_id};
 use crate::refs::actor_ref::{ActorRef, RawRef, Repr};
 use posse_core::runtime::Handle;
 use posse_core::select;
 use posse_core::sync::{CancellationToken, oneshot};
 use posse_core::time::{sleep, timeout};
-use posse_net::{TcpListener, ToSocketAddrs};
+use posse_net::{TcpListener, ToSocketAddrs, lookup_host};
 use posse_wire::{
-    CloseReason, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, NAME_BYTES_MAX, NodeConfig, NodeId,
-    Resolution, SendError,
+    CloseReason, ConfigError, CorrelationId, Counters, HandshakeError, Hello, INCARNATION_MAX, NAME_BYTES_MAX,
+    NodeConfig, NodeId, Resolution, SendError,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -148,18 +151,22 @@ impl NodeBuilder {
     /// Starts the node, and listens.
     ///
     /// # Errors
-    /// [`NodeError`]: a setting that makes no sense, an address that can be reached from other machines or is taken.
+    /// [`ListenError`]: a setting that makes no sense, an address that can be reached from other machines or is taken.
     ///
     /// # Cancel safety
     /// Dropping the future starts no node, and frees the address.
-    pub async fn listen(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let addresses = resolve(address).await?;
+    pub async fn listen(self, address: impl ToSocketAddrs) -> Result<Node, ListenError> {
+        let handle = Handle::try_current().map_err(|_| ListenError::NoRuntime)?;
+        let addresses = resolve_loopback(address).await.map_err(|error| match error {
+            ResolveError::Io(cause) => ListenError::Resolve(cause),
+            ResolveError::NotLoopback(address) => ListenError::NotLoopback(address),
+        })?;
         let bound = match TcpListener::bind(&addresses[..]).await {
             Ok(listener) => listener.local_addr().map(|local_addr| (listener, local_addr)),
             Err(cause) => Err(cause),
         };
-        let (listener, local_addr) = bound.map_err(|cause| NodeError::Bind { at: addresses, cause })?;
-        let state = self.build(&local_addr.to_string())?;
+        let (listener, local_addr) = bound.map_err(|cause| ListenError::Bind { at: addresses, cause })?;
+        let state = self.build(handle, &local_addr.to_string()).map_err(ListenError::Config)?;
         state.handle.spawn(accept(ListenerGuard::new(state.clone(), listener)));
         Ok(Node(Arc::new(Inner { state, local_addr: Some(local_addr) })))
     }
@@ -171,23 +178,22 @@ impl NodeBuilder {
     ///
     /// # Cancel safety
     /// Dropping the future ends the node that was to join.
-    pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, NodeError> {
-        let state = self.build("")?;
+    pub async fn connect(self, address: impl ToSocketAddrs) -> Result<Node, ConnectError> {
+        let handle = Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let state = self.build(handle, "").map_err(ConnectError::Config)?;
         state.listener_closed.cancel();
         let node = Node(Arc::new(Inner { state, local_addr: None }));
         node.join(address).await?;
         Ok(node)
     }
 
-    fn build(self, address: &str) -> Result<Arc<NodeState>, NodeError> {
-        let handle = Handle::try_current().map_err(|_| NodeError::Setting("a node needs a runtime".into()))?;
-        self.config.check().map_err(|error| NodeError::Setting(error.to_string().into()))?;
+    fn build(self, handle: Handle, address: &str) -> Result<Arc<NodeState>, ConfigError> {
+        self.config.check()?;
         let name = self.name.unwrap_or_else(|| format!("node-{:016x}", handle.random_u64()));
         let clock = u64::try_from(handle.unix_time().as_micros()).unwrap_or(INCARNATION_MAX);
         let incarnation = clock.min(INCARNATION_MAX);
-        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.config)
-            .map_err(|error| NodeError::Setting(error.to_string().into()))?;
-        Ok(NodeState::new(handle, hello, self.config))
+        let hello = Hello::new(&self.cluster, &name, incarnation, address, &self.config)?;
+        Ok(NodeState::new(handle, hello, self.config, spawn_peer_task))
     }
 }
 
@@ -200,22 +206,22 @@ impl Node {
     /// Starts a node that listens; see [`NodeBuilder::listen`].
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// [`ListenError`].
     ///
     /// # Cancel safety
     /// As [`NodeBuilder::listen`].
-    pub async fn listen(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
+    pub async fn listen(address: impl ToSocketAddrs) -> Result<Self, ListenError> {
         Self::builder().listen(address).await
     }
 
     /// Starts a node that joins another one; see [`NodeBuilder::connect`].
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// [`ConnectError`].
     ///
     /// # Cancel safety
     /// As [`NodeBuilder::connect`].
-    pub async fn connect(address: impl ToSocketAddrs) -> Result<Self, NodeError> {
+    pub async fn connect(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
         Self::builder().connect(address).await
     }
 
@@ -224,36 +230,38 @@ impl Node {
     /// The address is kept until [`leave`](Self::leave): if the node goes down and another starts there, this one joins it by itself.
     ///
     /// # Errors
-    /// [`NodeError::Connect`] and the other variants that say why not; [`NodeError::Setting`] beyond [`NodeConfig::peers_max`] addresses.
+    /// [`ConnectError`].
     ///
     /// # Cancel safety
     /// A connection that has come about stays.
-    pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, NodeError> {
+    pub async fn join(&self, address: impl ToSocketAddrs) -> Result<NodeId, ConnectError> {
         let node = &self.0.state;
-        let addresses = resolve(address).await?;
+        let addresses = resolve_loopback(address).await.map_err(|error| match error {
+            ResolveError::Io(cause) => ConnectError::Resolve(cause),
+            ResolveError::NotLoopback(address) => ConnectError::NotLoopback(address),
+        })?;
         if !node.may_join(&addresses) {
-            return Err(NodeError::Setting("as many addresses are joined as nodes are remembered: leave some".into()));
+            return Err(ConnectError::TooManyJoined(node.config.peers_max));
         }
         let joining = async {
             let mut was_stale = false;
             loop {
                 match dial(node, &addresses).await {
-                    Err(ConnectError::Renewed) => {}
+                    Err(DialError::Renewed) => {}
                     // The other node was told, and takes a later incarnation unless others know it.
-                    Err(ConnectError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
+                    Err(DialError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
-                        let connected = node.connected.notified();
-                        if let Some(peer) = connected_at(node, &addresses) {
+                        if let Ok(peer) = timeout(node.config.reconnect_min, until_connected_at(node, &addresses)).await
+                        {
                             return Ok(peer);
                         }
-                        let _ = timeout(node.config.reconnect_min, connected).await;
                     }
-                    result => return result.map_err(|error| node_error(error, &addresses)),
+                    result => return result.map_err(|error| connect_error(error, &addresses)),
                 }
             }
         };
         let joined = timeout(JOIN_TIME, joining).await;
-        let peer = joined.unwrap_or_else(|_| Err(node_error(ConnectError::Timeout, &addresses)))?;
+        let peer = joined.unwrap_or(Err(ConnectError::Timeout { at: addresses.clone() }))?;
         let id = peer.id();
         if let Some(left) = node.begin_joined(&addresses) {
             node.handle.spawn(rejoin_loop(node.clone(), addresses, peer, left));
@@ -265,7 +273,7 @@ impl Node {
     /// for there. What is connected stays so as long as it lasts. False if the address was not joined.
     ///
     /// # Errors
-    /// [`NodeError`] of an address that does not resolve.
+    /// If the address is none, or its name cannot be resolved.
     ///
     /// # Cancel safety
     /// Once the address is resolved it is done.
@@ -284,27 +292,28 @@ impl Node {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn leave(&self, address: impl ToSocketAddrs) -> Result<bool, NodeError> {
-        let addresses = resolve(address).await?;
+    pub async fn leave(&self, address: impl ToSocketAddrs) -> io::Result<bool> {
+        let addresses = lookup_host(address).await?;
         Ok(self.0.state.leave(&addresses))
     }
 
     /// Gives an actor of this process a name that other nodes find it by. The name ends with the actor.
     ///
     /// # Errors
-    /// [`NodeError::NameTaken`], and [`NodeError::Setting`] for a name that is empty or longer than 255 bytes, or an actor
-    /// of another node.
+    /// [`RegisterError`]: another living actor has the name, this one has ended or is one of another node, or the name is
+    /// empty or longer than 255 bytes.
     ///
     /// # Cancel safety
     /// It does not wait: once polled it is done.
-    pub async fn register<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), NodeError> {
+    pub async fn register<P: Protocol>(&self, name: &str, actor: ActorRef<P>) -> Result<(), RegisterError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return Err(NodeError::Setting("a name has 1 to 255 bytes".into()));
+            return Err(RegisterError::InvalidName);
         }
-        let Repr::Local(endpoint) = actor.repr() else {
-            return Err(NodeError::Setting("only an actor of this process can be registered".into()));
-        };
-        if self.0.state.register(name, endpoint) { Ok(()) } else { Err(NodeError::NameTaken(name.into())) }
+        match actor.repr() {
+            Repr::Local(endpoint) => self.0.state.register(name, endpoint),
+            Repr::Stale(_) => Err(RegisterError::Stopped),
+            Repr::Remote(_) => Err(RegisterError::NotLocal),
+        }
     }
 
     /// Takes a name back. False if nobody had it.
@@ -455,7 +464,7 @@ impl Node {
     pub async fn node_down(&self, node: NodeId) {
         let relation = self.0.state.all_peers().into_iter().rfind(|peer| peer.id() == node);
         if let Some(peer) = relation {
-            peer.wait_for(Peer::is_down).await;
+            peer.wait_for(Status::is_down).await;
         }
     }
 
@@ -470,7 +479,7 @@ impl Node {
         let gone = async {
             node.listener_closed.cancelled().await;
             for peer in node.peers() {
-                peer.wait_for(Peer::is_down).await;
+                peer.wait_for(Status::is_down).await;
             }
         };
         // Whoever does not take the last words does without them.
@@ -499,36 +508,27 @@ fn peer_info(peer: &Peer) -> PeerInfo {
     }
 }
 
-async fn resolve(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, NodeError> {
-    resolve_loopback(address).await.map_err(|error| match error {
-        ConnectError::Io(cause) => NodeError::Resolve(cause),
-        other => node_error(other, &[]),
-    })
-}
-
-fn node_error(error: ConnectError, at: &[SocketAddr]) -> NodeError {
+fn connect_error(error: DialError, at: &[SocketAddr]) -> ConnectError {
     let at = at.to_vec();
     match error {
-        ConnectError::Io(cause) => NodeError::Connect { to: at, cause },
-        ConnectError::Open(address) => NodeError::Open(address),
-        ConnectError::Handshake(HandshakeError::Rejected { code, text, .. }) => {
-            NodeError::Refused { at, code, detail: text.into() }
+        DialError::Io(cause) => ConnectError::Unreachable { at, cause },
+        DialError::NotLoopback(address) => ConnectError::NotLoopback(address),
+        DialError::Handshake(HandshakeError::Rejected { code, text, .. }) => {
+            ConnectError::Refused { at, code, detail: text.into() }
         }
-        ConnectError::Handshake(cause) => NodeError::Handshake { with: at, cause: cause.into() },
-        ConnectError::Refused(code, text) => NodeError::Refused { at, code, detail: text.into() },
-        ConnectError::Renewed => {
-            NodeError::Handshake { with: at, cause: "this node has taken another incarnation".into() }
-        }
-        ConnectError::Timeout => NodeError::Timeout { at },
+        DialError::Handshake(cause) => ConnectError::Handshake { at, cause: cause.into() },
+        DialError::Refused(code, text) => ConnectError::Refused { at, code, detail: text.into() },
+        // A node that becomes another incarnation tries again, for as long as there is time.
+        DialError::Renewed | DialError::Timeout => ConnectError::Timeout { at },
     }
 }
 
 /// Another connection between the two nodes was quicker.
-fn is_collision(error: &ConnectError) -> bool {
+fn is_collision(error: &DialError) -> bool {
     matches!(
         error,
-        ConnectError::Refused(CloseReason::AlreadyConnected | CloseReason::Simultaneous, "")
-            | ConnectError::Handshake(HandshakeError::Rejected {
+        DialError::Refused(CloseReason::AlreadyConnected | CloseReason::Simultaneous, "")
+            | DialError::Handshake(HandshakeError::Rejected {
                 code: CloseReason::AlreadyConnected | CloseReason::Simultaneous,
                 ..
             })
@@ -540,11 +540,22 @@ fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>>
     node.peers().into_iter().find(|peer| peer.is_connected() && listens_at(peer, addresses))
 }
 
+/// Waits for a connection to the node that listens there.
+async fn until_connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Arc<Peer> {
+    loop {
+        let changed = node.peers_changed.notified();
+        if let Some(peer) = connected_at(node, addresses) {
+            return peer;
+        }
+        changed.await;
+    }
+}
+
 /// Joins whoever comes after a node that went down.
 async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
         // An address that was left is another one's business, should it be joined again.
-        if left.run_until_cancelled(peer.wait_for(Peer::is_down)).await.is_none() {
+        if left.run_until_cancelled(peer.wait_for(Status::is_down)).await.is_none() {
             return;
         }
         node.note_joined(&addresses, &left, Joined::Away);
@@ -564,7 +575,7 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
             };
             match dialled {
                 Ok(next) => break next,
-                Err(ConnectError::Renewed) => attempt = 0,
+                Err(DialError::Renewed) => attempt = 0,
                 Err(error) => note_refusal(&node, &addresses, &left, &error),
             }
             let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
@@ -576,9 +587,8 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
 }
 
 /// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &ConnectError) {
-    let (ConnectError::Handshake(HandshakeError::Rejected { code, .. }) | ConnectError::Refused(code, _)) = error
-    else {
+fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &DialError) {
+    let (DialError::Handshake(HandshakeError::Rejected { code, .. }) | DialError::Refused(code, _)) = error else {
         return;
     };
     if is_collision(error) {

@@ -2,13 +2,14 @@
 //!
 //! Locks are taken in the order types, nodes, session, and never held while user code or a waker runs.
 
-use super::connect::collision::Collision;
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
 use super::remote::RemoteActor;
+use super::session::collision::Collision;
 use super::session::intake::LongFrames;
 use super::session::peer::Peer;
+use crate::error::RegisterError;
 use crate::protocol::dispatch::Endpoint;
 use crate::protocol::scope::RefScope;
 use crate::refs::actor_ref::Repr;
@@ -28,6 +29,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+type SpawnPeerTask = fn(Arc<NodeState>, Arc<Peer>);
+
+/// One for each [`Node`](super::Node). Held by it, by its tasks and by readers of its events; peers hold it weakly.
 pub(crate) struct NodeState {
     /// For peers, which hold it weakly.
     me: Weak<NodeState>,
@@ -50,13 +54,15 @@ pub(crate) struct NodeState {
     pub(crate) config: NodeConfig,
     /// The runtime of all tasks of the node.
     pub(super) handle: Handle,
+    /// How a relation gets its task, when there is something to send or a connection: `connect::peer_task`. Given by who builds
+    /// the node, because sessions, which start it, stand below `connect`.
+    pub(super) spawn_peer_task: SpawnPeerTask,
     /// Everything that the node runs ends with it. Cancelled by [`close`](Self::close), parent of each peer's.
     pub(super) closing: CancellationToken,
     /// The listener is closed, or there is none. Cancelled by whoever drops it, awaited by `Node::shutdown`.
     pub(super) listener_closed: CancellationToken,
-    /// A connection to some node was established. `Node::join` waits for it when its own attempt met another one.
-    pub(super) connected: Notify,
-    /// Some peer's status has changed: it was met, is there, is away or is down.
+    /// Some peer's status has changed: it was met, is there, is away or is down. Notified by the peer, after what the change
+    /// entails; `Node::wait_for` and `Node::join` look again.
     pub(super) peers_changed: Notify,
     /// What programs hear of; written where it happens, after the locks.
     pub(super) events: Ring,
@@ -106,7 +112,7 @@ pub(super) enum Admission {
 }
 
 impl NodeState {
-    pub(super) fn new(handle: Handle, hello: Hello, config: NodeConfig) -> Arc<Self> {
+    pub(super) fn new(handle: Handle, hello: Hello, config: NodeConfig, spawn_peer_task: SpawnPeerTask) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             name_hash: hello.node().name_hash,
@@ -117,7 +123,6 @@ impl NodeState {
             hello,
             closing: CancellationToken::new(),
             listener_closed: CancellationToken::new(),
-            connected: Notify::new(),
             peers_changed: Notify::new(),
             events: Ring::default(),
             living: AtomicUsize::new(0),
@@ -129,6 +134,7 @@ impl NodeState {
             half_open: Mutex::default(),
             config,
             handle,
+            spawn_peer_task,
         })
     }
 
@@ -269,8 +275,8 @@ impl NodeState {
         self.exports.get(key)
     }
 
-    /// Gives a name to an actor of this node. False if a living actor has it.
-    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> bool {
+    /// Gives a name to an actor of this node.
+    pub(super) fn register(&self, name: &str, endpoint: &Arc<dyn Endpoint>) -> Result<(), RegisterError> {
         let key = self.export(endpoint).key;
         self.exports.register(name, key)
     }

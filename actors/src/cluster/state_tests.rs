@@ -7,7 +7,7 @@ use posse_core::task::yield_now;
 fn in_runtime(config: NodeConfig, test: impl AsyncFnOnce(Arc<NodeState>)) {
     Builder::new_current_thread().build().unwrap().block_on(async {
         let hello = Hello::new("c", "me", 5, "", &config).unwrap();
-        test(NodeState::new(Handle::current(), hello, config)).await;
+        test(NodeState::new(Handle::current(), hello, config, |_, _| {})).await;
     });
 }
 

@@ -4,14 +4,13 @@
 
 use super::decode_limits::{Budget, Guarded};
 use super::scope;
-use posse_core::task::panic_message;
+use posse_core::task::catch;
 use posse_wire::MESSAGE_BYTES_CEILING;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Config = bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -41,11 +40,11 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Re
 }
 
 fn encode_any<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let encoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::encode_into_std_write(value, out, CONFIG)));
+    let encoded = catch(|| bincode::serde::encode_into_std_write(value, out, CONFIG));
     match encoded {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(CodecError(text_of_encode(error))),
-        Err(panic) => Err(CodecError(panicked(panic))),
+        Err(panic) => Err(CodecError(panicked(&panic))),
     }
 }
 
@@ -66,12 +65,12 @@ fn decode_any<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let memory_max = scope::decoded_bytes_max();
     let budget = Budget::new(bytes.len(), size_of::<T>(), memory_max.unwrap_or(usize::MAX));
     let seed = Seed::<T> { budget: &budget, value: PhantomData };
-    let decoded = catch_unwind(AssertUnwindSafe(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)));
+    let decoded = catch(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG));
     match decoded {
         Ok(Ok((value, read))) if read == bytes.len() => Ok(value),
         Ok(Ok(_)) => Err(CodecError("bytes are left over".to_owned())),
         Ok(Err(error)) => Err(CodecError(text_of_decode(error))),
-        Err(panic) => Err(CodecError(panicked(panic))),
+        Err(panic) => Err(CodecError(panicked(&panic))),
     }
 }
 
@@ -133,8 +132,8 @@ pub mod byte_list {
     }
 }
 
-fn panicked(panic: Box<dyn Any + Send>) -> String {
-    format!("it panicked: {}", panic_message(panic))
+fn panicked(panic: &str) -> String {
+    format!("it panicked: {panic}")
 }
 
 fn text_of_encode(error: bincode::error::EncodeError) -> String {

@@ -8,12 +8,11 @@ use crate::refs::LocalRef;
 use crate::refs::target::Reserve;
 use crate::watch::shared::ActorShared;
 use posse_core::mailbox::{ReplyReceiver, Reservation, TrySendError};
-use posse_core::task::panic_message;
+use posse_core::task::catch;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
 /// Why bytes from another node did not become a message in a mailbox.
@@ -33,7 +32,7 @@ impl<M> From<TrySendError<M>> for DeliveryError {
         };
         // It has been made from bytes and is made again, or not needed. A panic of its drop is no reason to end a
         // connection.
-        drop(catch_unwind(AssertUnwindSafe(|| drop(refused))).map_err(panic_message));
+        drop(catch(|| drop(refused)));
         why
     }
 }

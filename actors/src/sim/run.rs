@@ -2,10 +2,9 @@
 
 use super::{Sim, audit};
 use posse_core::sim::{Failure, Options, Trace, World};
-use posse_core::task::panic_message;
+use posse_core::task::{catch, panic_message};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Names the environment variable that chooses one seed.
@@ -100,17 +99,17 @@ where
 {
     let seed = options.seed;
     let mut world = World::new(options, Box::new(audit::machine));
-    let run = catch_unwind(AssertUnwindSafe(|| {
+    let run = catch(|| {
         world.run(|control| {
             let sim = Sim::new(control);
             let test = body(sim);
             async move { test.await.failure() }
         })
-    }));
+    });
     let failure = match run {
         Ok(Ok(None)) => None,
-        Ok(Ok(Some(text)) | Err(Failure::Found(text))) => Some(text),
-        Ok(Err(Failure::Panic(payload))) | Err(payload) => Some(panic_message(payload)),
+        Ok(Ok(Some(text)) | Err(Failure::Found(text))) | Err(text) => Some(text),
+        Ok(Err(Failure::Panic(payload))) => Some(panic_message(payload)),
     };
     let failure = failure.map(|text| format!("{text}\n{}", journals(&world)));
     Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure }

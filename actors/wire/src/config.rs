@@ -167,9 +167,9 @@ impl NodeConfig {
     }
 }
 
-/// A bound that makes no sense.
+/// A setting that makes no sense: a bound, or a name or address that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError(&'static str);
+pub struct ConfigError(pub(crate) &'static str);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,7 +34,7 @@
 //! let mut bytes = alice.poll_transmit(now).expect("a message");
 //! let Ok(Some(Event::Tell(message))) = bob.read_event(&mut bytes, now) else { panic!("expected a tell") };
 //! assert_eq!((message.to, &message.body[..]), (to, &b"hello"[..]));
-//! # Ok::<(), posse_wire::HandshakeError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 

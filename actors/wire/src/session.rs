@@ -111,7 +111,7 @@ enum PendingRequest {
 /// alice.handle_timeout(later).expect("it is not late");
 /// assert!(carry(&mut alice, &mut bob, later).is_empty() && bob.has_output());
 /// assert!(carry(&mut bob, &mut alice, later).is_empty());
-/// # Ok::<(), posse_wire::HandshakeError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Session<T> {

@@ -9,8 +9,7 @@ use std::io;
 /// # Errors
 /// If the operating system gives no thread; `Unsupported` in a simulation, where nothing happens on other threads.
 pub fn spawn_detached(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    #[cfg(feature = "sim")]
-    if crate::sim::net::HostNet::current().is_some() {
+    if crate::sim::env::HostNet::current().is_some() {
         return super::raw_socket::not_simulated("threads");
     }
     #[expect(clippy::disallowed_methods, reason = "a thread that belongs to no runtime")]

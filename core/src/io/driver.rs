@@ -4,17 +4,14 @@
 
 use super::SocketCounts;
 use super::os;
-use super::raw_socket::RawSocket;
-#[cfg(feature = "sim")]
-use super::raw_socket::not_simulated;
+use super::raw_socket::{RawSocket, not_simulated};
 use super::readiness::Readiness;
 use super::registrations::{Registrations, Token};
 use crate::lock::Mutex;
 use crate::raw_task::Id;
 use crate::raw_task::panic::wake_all;
 use crate::raw_task::waker::task_of;
-#[cfg(feature = "sim")]
-use crate::sim::net::HostNet;
+use crate::sim::env::HostNet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,16 +26,13 @@ const WAKERS_KEPT_MAX: usize = 1024;
 pub(crate) enum Driver {
     /// The wakers are those of one turn; between turns there are none, and only their memory is kept.
     Os(os::EventQueue, Vec<Waker>),
-    /// The network's events wait in the shared part.
-    #[cfg(feature = "sim")]
-    Simulated,
+    Simulated(HostNet),
 }
 
 /// The part that all threads share.
 #[derive(Clone, Debug)]
 pub(crate) enum IoHandle {
     Os(Arc<Inner>),
-    #[cfg(feature = "sim")]
     Simulated(HostNet),
 }
 
@@ -62,20 +56,25 @@ impl Driver {
         Ok((Self::Os(events, Vec::new()), IoHandle::Os(Arc::new(inner))))
     }
 
-    #[cfg(feature = "sim")]
-    pub(crate) fn simulated(port: HostNet) -> (Self, IoHandle) {
-        (Self::Simulated, IoHandle::Simulated(port))
-    }
-
     /// Waits for events, at most for `timeout`, and wakes those they are for. Returns the number of events.
     pub(crate) fn turn(&mut self, handle: &IoHandle, timeout: Option<Duration>) -> io::Result<usize> {
         match (self, handle) {
             (Self::Os(events, woken), IoHandle::Os(inner)) => inner.turn(events, woken, timeout),
-            #[cfg(feature = "sim")]
-            (_, IoHandle::Simulated(port)) => Ok(port.turn()),
-            #[cfg(feature = "sim")]
-            (Self::Simulated, IoHandle::Os(_)) => Ok(0),
+            (_, IoHandle::Simulated(host)) => Ok(host.turn()),
+            (Self::Simulated(host), _) => Ok(host.turn()),
         }
+    }
+}
+
+impl From<HostNet> for Driver {
+    fn from(host: HostNet) -> Self {
+        Self::Simulated(host)
+    }
+}
+
+impl From<HostNet> for IoHandle {
+    fn from(host: HostNet) -> Self {
+        Self::Simulated(host)
     }
 }
 
@@ -151,7 +150,6 @@ impl IoHandle {
                 }
             }
             // No thread blocks in a simulated driver.
-            #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }
     }
@@ -161,7 +159,6 @@ impl IoHandle {
         match self {
             Self::Os(inner) => inner.end(),
             // The simulated network knows when a machine is dead.
-            #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }
     }
@@ -170,8 +167,7 @@ impl IoHandle {
     pub(crate) fn is_needed(&self) -> bool {
         match self {
             Self::Os(inner) => inner.counts.len() > 0,
-            #[cfg(feature = "sim")]
-            Self::Simulated(port) => port.pending() > 0,
+            Self::Simulated(host) => host.pending() > 0,
         }
     }
 
@@ -184,7 +180,6 @@ impl IoHandle {
                     .iter()
                     .for_each(|socket| socket.for_each_waker(|waker| task_of(waker).into_iter().for_each(&mut f)));
             }
-            #[cfg(feature = "sim")]
             Self::Simulated(_) => {}
         }
     }
@@ -192,17 +187,16 @@ impl IoHandle {
     pub(crate) fn counts(&self) -> &SocketCounts {
         match self {
             Self::Os(inner) => &inner.counts,
-            #[cfg(feature = "sim")]
-            Self::Simulated(port) => port.counts(),
+            Self::Simulated(host) => host.counts(),
         }
     }
 
     /// The way to the simulated network, if the runtime has one.
     #[cfg(feature = "sim")]
-    pub(crate) fn port(&self) -> Option<HostNet> {
+    pub(crate) fn host(&self) -> Option<HostNet> {
         match self {
             Self::Os(_) => None,
-            Self::Simulated(port) => Some(port.clone()),
+            Self::Simulated(host) => Some(host.clone()),
         }
     }
 
@@ -210,10 +204,9 @@ impl IoHandle {
         let readiness = Arc::new(readiness);
         let token = match self {
             Self::Os(inner) => inner.register(source.os(), &readiness)?,
-            #[cfg(feature = "sim")]
-            Self::Simulated(port) => {
+            Self::Simulated(host) => {
                 let Some(id) = source.simulated() else { return not_simulated("sockets of the system") };
-                port.attach(id, readiness.clone());
+                host.attach(id, readiness.clone());
                 Token(0)
             }
         };
@@ -234,10 +227,9 @@ impl Registration {
     pub(super) fn deregister(&self, source: &mut impl RawSocket) {
         match &self.handle {
             IoHandle::Os(inner) => inner.deregister(source.os(), self.token),
-            #[cfg(feature = "sim")]
-            IoHandle::Simulated(port) => {
+            IoHandle::Simulated(host) => {
                 if let Some(id) = source.simulated() {
-                    port.close(id);
+                    host.close(id);
                 }
             }
         }

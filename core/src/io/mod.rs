@@ -5,7 +5,6 @@
 
 #[cfg(unix)]
 mod async_fd;
-mod counts;
 mod datagrams;
 mod detached;
 mod driver;
@@ -37,9 +36,7 @@ pub use tcp_socket::TcpSocket;
 #[cfg(unix)]
 pub use unix::{PipeReceiver, PipeSender, UnixDatagram, pipe, unix_address};
 
-pub(crate) use counts::SocketCounts;
+pub(crate) use crate::util::socket_counts::SocketCounts;
 pub(crate) use driver::{Driver, IoHandle};
 #[cfg(unix)]
 pub(crate) use socket::SignalPipe;
-#[cfg(feature = "sim")]
-pub(crate) use {os::Event, readiness::Readiness};

@@ -2,8 +2,7 @@
 //! runtime they were made in; everything above does not know.
 
 use super::os;
-#[cfg(feature = "sim")]
-use crate::sim::net::{SimListener, SimStream, SimUdp, SocketId};
+use crate::sim::env::{SimListener, SimStream, SimUdp, SocketId};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -17,7 +16,6 @@ pub trait RawSocket: fmt::Debug {
     fn os(&mut self) -> Option<&mut dyn os::Source>;
 
     /// The simulated socket, if it is one.
-    #[cfg(feature = "sim")]
     #[doc(hidden)]
     fn simulated(&self) -> Option<SocketId> {
         None
@@ -31,7 +29,6 @@ pub struct RawTcpStream(Tcp);
 #[derive(Debug)]
 enum Tcp {
     Os(os::TcpStream),
-    #[cfg(feature = "sim")]
     Sim(SimStream),
 }
 
@@ -42,7 +39,6 @@ pub struct RawTcpListener(Listener);
 #[derive(Debug)]
 enum Listener {
     Os(os::TcpListener),
-    #[cfg(feature = "sim")]
     Sim(SimListener),
 }
 
@@ -53,7 +49,6 @@ pub struct RawUdpSocket(Udp);
 #[derive(Debug)]
 enum Udp {
     Os(os::UdpSocket),
-    #[cfg(feature = "sim")]
     Sim(SimUdp),
 }
 
@@ -64,7 +59,6 @@ macro_rules! either {
     ($source:expr, $kind:ident, $socket:ident => $os:expr, $sim:expr) => {
         match $source {
             $kind::Os($socket) => $os,
-            #[cfg(feature = "sim")]
             $kind::Sim($socket) => $sim,
         }
     };
@@ -77,7 +71,6 @@ macro_rules! source {
                 either!(&mut self.0, $kind, socket => Some(socket), { let _ = socket; None })
             }
 
-            #[cfg(feature = "sim")]
             fn simulated(&self) -> Option<SocketId> {
                 either!(&self.0, $kind, socket => { let _ = socket; None }, Some(socket.id()))
             }
@@ -89,7 +82,6 @@ macro_rules! source {
             }
         }
 
-        #[cfg(feature = "sim")]
         impl From<$sim> for $source {
             fn from(socket: $sim) -> Self {
                 Self($kind::Sim(socket))
@@ -172,7 +164,6 @@ impl RawStream for os::UnixStream {
 }
 
 /// A simulated network lacks what only the operating system has.
-#[cfg(feature = "sim")]
 pub(super) fn not_simulated<T>(what: &str) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, format!("a simulation has no {what}")))
 }
@@ -236,7 +227,7 @@ impl RawTcpStream {
 
     /// Gives the socket to std.
     pub(super) fn into_std(self) -> io::Result<std::net::TcpStream> {
-        either!(self.0, Tcp, socket => Ok(socket.into()), { drop(socket); not_simulated("sockets of the system") })
+        either!(self.0, Tcp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 }
 
@@ -249,7 +240,7 @@ impl RawTcpListener {
 
     pub(super) fn into_std(self) -> io::Result<std::net::TcpListener> {
         either!(self.0, Listener, socket => Ok(os::listener_into_std(socket)),
-            { drop(socket); not_simulated("sockets of the system") })
+            { let _closed = socket; not_simulated("sockets of the system") })
     }
 
     pub(super) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
@@ -276,7 +267,7 @@ impl RawUdpSocket {
     }
 
     pub(super) fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        either!(self.0, Udp, socket => Ok(socket.into()), { drop(socket); not_simulated("sockets of the system") })
+        either!(self.0, Udp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 
     /// Receives without waiting into memory that need not be initialised.

@@ -111,6 +111,14 @@ impl ReadyEvent {
     }
 }
 
+#[cfg(feature = "sim")]
+impl crate::sim::env::net::EventSink for Readiness {
+    fn set_ready(&self, event: crate::sim::env::net::SocketEvent, woken: &mut Vec<Waker>) {
+        let crate::sim::env::net::SocketEvent { read, read_closed, write, write_closed } = event;
+        self.set_readiness(&Event { read, read_closed, write, write_closed, ..Event::default() }, woken);
+    }
+}
+
 impl Readiness {
     /// Both directions are taken to be ready: the first operation tells, and mostly is right.
     pub(super) fn new_ready() -> Self {

@@ -1,6 +1,7 @@
 //! The living registrations, found by token. A token is an index and a generation, never a pointer.
 
 use super::readiness::Readiness;
+use crate::util::slab::Slab;
 use std::sync::Arc;
 
 /// Registrations a runtime can have at once: the width of a token's index.
@@ -8,16 +9,11 @@ const REGISTRATIONS_MAX: usize = 1 << 24;
 
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    len: usize,
+    living: Slab<Arc<Readiness>>,
+    /// For each slot how often it was emptied: what tells a token from those that had the slot before.
+    generations: Vec<u32>,
+    /// The runtime has ended: nothing is added any more.
     ended: bool,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    readiness: Option<Arc<Readiness>>,
 }
 
 /// Names a registration to the operating system.
@@ -36,8 +32,8 @@ const fn generations(word_bits: u32) -> u32 {
 }
 
 impl Token {
-    fn new(index: u32, generation: u32) -> Self {
-        Self(((generation as usize) << INDEX_BITS) | index as usize)
+    fn new(index: usize, generation: u32) -> Self {
+        Self(((generation as usize) << INDEX_BITS) | index)
     }
 
     fn index(self) -> usize {
@@ -55,18 +51,14 @@ impl Registrations {
         if self.ended {
             return None;
         }
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None if self.slots.len() < REGISTRATIONS_MAX => {
-                self.slots.push(Slot::default());
-                (self.slots.len() - 1) as u32
-            }
-            None => return None,
-        };
-        let slot = &mut self.slots[index as usize];
-        slot.readiness = Some(readiness);
-        self.len += 1;
-        Some(Token::new(index, slot.generation))
+        if self.living.next_index() >= REGISTRATIONS_MAX {
+            return None;
+        }
+        let index = self.living.insert(readiness);
+        if index == self.generations.len() {
+            self.generations.push(0);
+        }
+        Some(Token::new(index, self.generations[index]))
     }
 
     /// The runtime has ended: no more registrations. Returns those there are.
@@ -77,29 +69,25 @@ impl Registrations {
 
     /// Returns all registrations.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Readiness>> {
-        self.slots.iter().filter_map(|slot| slot.readiness.as_ref())
+        self.living.iter()
     }
 
     /// The registration of a token; `None` if it is gone, even if its place is taken by another one.
     pub(super) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
-        let slot = self.slots.get(token.index())?;
-        if slot.generation == token.generation() { slot.readiness.as_ref() } else { None }
+        let is_current = self.generations.get(token.index()) == Some(&token.generation());
+        if is_current { self.living.get(token.index()) } else { None }
     }
 
     pub(super) fn remove(&mut self, token: Token) {
-        let Some(slot) = self.slots.get_mut(token.index()) else { return };
-        if slot.generation != token.generation() || slot.readiness.is_none() {
-            return;
+        let Some(generation) = self.generations.get_mut(token.index()) else { return };
+        if *generation == token.generation() && self.living.remove(token.index()).is_some() {
+            *generation = generation.wrapping_add(1) & GENERATIONS;
         }
-        slot.readiness = None;
-        slot.generation = slot.generation.wrapping_add(1) & GENERATIONS;
-        self.free.push(token.index() as u32);
-        self.len -= 1;
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.living.len()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Name resolution, off the workers: one driver call, so that a simulation can answer it.
 
 use crate::runtime::Handle;
+use crate::sim::env::HostNet;
+use crate::time::sleep;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -13,9 +15,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// Dropping the future gives the answer up; nothing else happens.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system's resolver")]
 pub async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
-    #[cfg(feature = "sim")]
-    if let Some(port) = crate::sim::net::HostNet::current() {
-        return port.resolve(&name).await;
+    if let Some(host) = HostNet::current() {
+        let (takes, fails) = host.draw_resolution();
+        sleep(takes).await;
+        return if fails { Err(io::Error::other("temporary failure in name resolution")) } else { host.lookup(&name) };
     }
     let lookup = Handle::current().spawn_blocking(move || {
         let found = name.to_socket_addrs().map(Vec::from_iter);

@@ -10,8 +10,7 @@ use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawU
 use super::readiness::{Direction, Readiness, ReadyEvent};
 use crate::raw_task::coop;
 use crate::runtime::Handle;
-#[cfg(feature = "sim")]
-use crate::sim::net::HostNet;
+use crate::sim::env::HostNet;
 use crate::sync::wait_list::WaiterKey;
 use bytes::BufMut;
 use std::future::poll_fn;
@@ -369,9 +368,8 @@ impl TcpListener {
     /// # Errors
     /// What the operating system says, for example that the address is in use; an error outside of a runtime.
     pub fn listen(address: SocketAddr) -> io::Result<Self> {
-        #[cfg(feature = "sim")]
-        if let Some(port) = HostNet::current() {
-            return Self::new(port.listen(address)?.into());
+        if let Some(host) = HostNet::current() {
+            return Self::new(host.listen(address)?.into());
         }
         Self::new(os::listen(address)?.into())
     }
@@ -442,9 +440,8 @@ impl TcpStream {
     }
 
     fn start_connect(address: SocketAddr) -> io::Result<RawTcpStream> {
-        #[cfg(feature = "sim")]
-        if let Some(port) = HostNet::current() {
-            return port.connect(address).map(RawTcpStream::from);
+        if let Some(host) = HostNet::current() {
+            return host.connect(address).map(RawTcpStream::from);
         }
         os::TcpStream::connect(address).map(RawTcpStream::from)
     }
@@ -472,9 +469,8 @@ impl UdpSocket {
     /// # Errors
     /// What the operating system says; an error outside of a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        #[cfg(feature = "sim")]
-        if let Some(port) = HostNet::current() {
-            return Self::new(port.bind_udp(address)?.into());
+        if let Some(host) = HostNet::current() {
+            return Self::new(host.bind_udp(address)?.into());
         }
         Self::new(os::UdpSocket::bind(address)?.into())
     }

@@ -2,8 +2,7 @@
 
 use super::os::OsTcpSocket;
 use super::socket::{Socket, TcpListener, TcpStream};
-#[cfg(feature = "sim")]
-use crate::sim::net::HostNet;
+use crate::sim::env::{HostNet, SimTcpSocket};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,9 +14,7 @@ pub struct TcpSocket(Repr);
 #[derive(Debug)]
 enum Repr {
     Os(OsTcpSocket),
-    /// Where it is bound to, if it is.
-    #[cfg(feature = "sim")]
-    Sim(HostNet, std::sync::Mutex<Option<SocketAddr>>),
+    Sim(SimTcpSocket),
 }
 
 macro_rules! options {
@@ -58,9 +55,8 @@ impl TcpSocket {
     }
 
     fn new(is_v6: bool) -> io::Result<Self> {
-        #[cfg(feature = "sim")]
-        if let Some(port) = HostNet::current() {
-            return Ok(Self(Repr::Sim(port, std::sync::Mutex::default())));
+        if let Some(host) = HostNet::current() {
+            return Ok(Self(Repr::Sim(host.tcp_socket())));
         }
         OsTcpSocket::new(is_v6).map(|socket| Self(Repr::Os(socket)))
     }
@@ -80,9 +76,8 @@ impl TcpSocket {
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         match &self.0 {
             Repr::Os(socket) => socket.bind(address),
-            #[cfg(feature = "sim")]
-            Repr::Sim(_, bound) => {
-                *bound.lock().unwrap_or_else(|e| e.into_inner()) = Some(address);
+            Repr::Sim(socket) => {
+                socket.bind(address);
                 Ok(())
             }
         }
@@ -98,8 +93,7 @@ impl TcpSocket {
     pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
         match self.0 {
             Repr::Os(socket) => TcpStream::finish_connect(socket.connect(address)?.into()).await,
-            #[cfg(feature = "sim")]
-            Repr::Sim(port, _) => TcpStream::finish_connect(port.connect(address)?.into()).await,
+            Repr::Sim(socket) => TcpStream::finish_connect(socket.connect(address)?.into()).await,
         }
     }
 
@@ -110,11 +104,7 @@ impl TcpSocket {
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         match self.0 {
             Repr::Os(socket) => Socket::new(socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?.into()),
-            #[cfg(feature = "sim")]
-            Repr::Sim(port, bound) => {
-                let bound = bound.into_inner().unwrap_or_else(|e| e.into_inner());
-                Socket::new(port.listen(bound.ok_or(io::ErrorKind::AddrNotAvailable)?)?.into())
-            }
+            Repr::Sim(socket) => Socket::new(socket.listen()?.into()),
         }
     }
 
@@ -125,19 +115,14 @@ impl TcpSocket {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.0 {
             Repr::Os(socket) => socket.local_addr(),
-            #[cfg(feature = "sim")]
-            Repr::Sim(_, bound) => {
-                let bound = *bound.lock().unwrap_or_else(|e| e.into_inner());
-                bound.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-            }
+            Repr::Sim(socket) => socket.local_addr(),
         }
     }
 
     fn with<T: Default>(&self, option: impl FnOnce(&OsTcpSocket) -> io::Result<T>) -> io::Result<T> {
         match &self.0 {
             Repr::Os(socket) => option(socket),
-            #[cfg(feature = "sim")]
-            Repr::Sim(..) => Ok(T::default()),
+            Repr::Sim(_) => Ok(T::default()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The cell: a task with an inbox, in one allocation, and the reference that sends to it.
 
 use super::ask::ReplyReceiver;
+use super::audit::Sequencer;
 use super::envelope::{self, EmptyEnvelope, Envelope};
 use super::inbox::Inbox;
 use super::permits::{Capacity, Permits, Reservation, TryAcquireError};
@@ -18,8 +19,7 @@ use std::task::{Context, Poll};
 pub(super) struct CellShared<R: Receiver> {
     pub(super) queue: Queue,
     pub(super) permits: Permits,
-    #[cfg(feature = "sim")]
-    sequencer: super::sequence::Sequencer,
+    sequencer: Sequencer,
     user: R::Shared,
 }
 
@@ -79,8 +79,7 @@ where
     let shared = CellShared::<R> {
         queue: Queue::new(),
         permits: Permits::new(capacity),
-        #[cfg(feature = "sim")]
-        sequencer: super::sequence::Sequencer::default(),
+        sequencer: Sequencer::default(),
         user: shared,
     };
     let (task, runnable) = raw_task::new(handle.next_task_id(), handle.clone(), shared, false, |task| {
@@ -182,14 +181,9 @@ impl<R: Receiver> CellRef<R> {
     }
 
     #[inline]
-    fn push(&self, message: Envelope<R>) {
-        #[cfg(feature = "sim")]
-        let message = {
-            let mut message = message;
-            *message.seq_no() = self.shared().sequencer.next();
-            super::sequence::check_bound(self.shared().permits.is_above_bound());
-            message
-        };
+    fn push(&self, mut message: Envelope<R>) {
+        self.shared().sequencer.stamp(message.seq_no());
+        self.shared().permits.check_bound();
         // SAFETY: a message just made is valid, in no queue, and comes out of this one as what it is.
         let became_non_empty = unsafe { self.shared().queue.push(message.into_links()) };
         if became_non_empty {

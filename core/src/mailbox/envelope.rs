@@ -5,6 +5,7 @@
 //! exactly one owner at a time: the sender, the queue, the serving loop, and for asks at the very end the asker.
 
 use super::ask::{self, AskCore, Outcome, Owner, ReplyError};
+use super::audit::SeqNo;
 use super::queue::QueueLinks;
 use super::{Receive, Receiver, pool};
 use crate::raw_task::panic::drop_catching;
@@ -21,19 +22,14 @@ use std::task::{Context, Poll};
 pub(super) struct Header<R: Receiver> {
     link: QueueLinks,
     vtable: &'static VTable<R>,
-    #[cfg(feature = "sim")]
-    seq_no: super::sequence::SeqNo,
+    /// In a simulation: who sent it, and as which of all the messages to the cell.
+    seq_no: SeqNo,
 }
 
 impl<R: Receiver> Header<R> {
     #[inline]
     fn new(vtable: &'static VTable<R>) -> Self {
-        Self {
-            link: QueueLinks::new(),
-            vtable,
-            #[cfg(feature = "sim")]
-            seq_no: super::sequence::SeqNo::default(),
-        }
+        Self { link: QueueLinks::new(), vtable, seq_no: SeqNo::default() }
     }
 }
 
@@ -187,8 +183,7 @@ impl<R: Receiver> Envelope<R> {
     }
 
     /// Who sent it, and as which of all the messages to the cell.
-    #[cfg(feature = "sim")]
-    pub(super) fn seq_no(&mut self) -> &mut super::sequence::SeqNo {
+    pub(super) fn seq_no(&mut self) -> &mut SeqNo {
         // SAFETY: the owner of a message may write its head.
         let head = unsafe { self.0.as_mut() };
         &mut head.seq_no

@@ -4,6 +4,7 @@
 //! given out, so that a closed inbox knows exactly when nothing can arrive any more.
 
 use super::Receiver;
+use super::audit::OrderChecker;
 use super::cell::CellRef;
 use super::envelope::{Envelope, Running};
 use super::queue::Pop;
@@ -39,8 +40,8 @@ pub struct Inbox<R: Receiver> {
     handled: u64,
     /// Asks dropped before their handler began, because no asker waited any more.
     expired: u64,
-    #[cfg(feature = "sim")]
-    seen: super::sequence::OrderChecker,
+    /// In a simulation: what came out of the queue, by sender.
+    seen: OrderChecker,
 }
 
 /// Why serving ended.
@@ -64,8 +65,7 @@ impl<R: Receiver> Inbox<R> {
             taken: 0,
             handled: 0,
             expired: 0,
-            #[cfg(feature = "sim")]
-            seen: super::sequence::OrderChecker::default(),
+            seen: OrderChecker::default(),
         }
     }
 
@@ -165,13 +165,8 @@ impl<R: Receiver> Inbox<R> {
             self.release_permits();
         }
         // SAFETY: just popped from this cell's own queue.
-        let message = unsafe { Envelope::from_links(link) };
-        #[cfg(feature = "sim")]
-        let message = {
-            let mut message = message;
-            self.seen.check(*message.seq_no());
-            message
-        };
+        let mut message = unsafe { Envelope::from_links(link) };
+        self.seen.check(*message.seq_no());
         message
     }
 

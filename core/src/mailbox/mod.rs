@@ -44,6 +44,7 @@
 //! ```
 
 mod ask;
+mod audit;
 mod cell;
 mod envelope;
 mod inbox;
@@ -54,8 +55,6 @@ mod loom_models;
 mod permits;
 mod pool;
 mod queue;
-#[cfg(feature = "sim")]
-mod sequence;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 pub(crate) mod turn;

@@ -3,6 +3,7 @@
 //! One word holds the count and two flags, so that accepting, closing and announcing a waiter cannot miss each other.
 //! Room that becomes free while a sender waits is *granted* to the first waiter: no other overtakes it.
 
+use super::audit::OverCapacity;
 use super::turn::TURN_MESSAGES;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,8 +40,7 @@ pub(super) struct Permits {
     /// Room beyond that for the turns of those who were granted some; counted in the word. Zero while none waits.
     set_aside: AtomicUsize,
     /// Messages that were accepted beyond the bound, as may be.
-    #[cfg(feature = "sim")]
-    over_capacity: AtomicUsize,
+    over_capacity: OverCapacity,
 }
 
 /// A sender's place in the line for room in a full inbox. `Default` is one that does not wait.
@@ -72,8 +72,7 @@ impl Permits {
             granted_below: AtomicU64::new(0),
             granted: AtomicUsize::new(0),
             set_aside: AtomicUsize::new(0),
-            #[cfg(feature = "sim")]
-            over_capacity: AtomicUsize::new(0),
+            over_capacity: OverCapacity::default(),
         }
     }
 
@@ -85,10 +84,10 @@ impl Permits {
         self.word.load(Ordering::Relaxed) & COUNT
     }
 
-    /// Whether more messages were accepted than may be.
-    #[cfg(feature = "sim")]
-    pub(super) fn is_above_bound(&self) -> bool {
-        self.count() > self.capacity.saturating_add(self.over_capacity.load(Ordering::Acquire))
+    /// In a simulation: that no more messages were accepted than may be.
+    #[inline]
+    pub(super) fn check_bound(&self) {
+        self.over_capacity.check(self.capacity, || self.count());
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -114,8 +113,7 @@ impl Permits {
 
     /// Takes room beyond any bound.
     pub(super) fn acquire_unbounded(&self) -> Result<(), TryAcquireError> {
-        #[cfg(feature = "sim")]
-        self.over_capacity.fetch_add(1, Ordering::AcqRel);
+        self.over_capacity.add();
         self.acquire_if(|_| true)
     }
 

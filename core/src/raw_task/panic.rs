@@ -38,6 +38,25 @@ pub fn panic_message(payload: Box<dyn Any + Send>) -> String {
     text
 }
 
+/// Calls a function that may panic. The error is the text of its panic, as [`panic_message`] makes it.
+///
+/// What the function was changing when it panicked is as it left it.
+///
+/// # Errors
+/// If it panicked.
+///
+/// # Examples
+/// ```
+/// use posse_core::task::catch;
+///
+/// assert_eq!(catch(|| "7".parse::<u32>().unwrap()), Ok(7));
+/// assert_eq!(catch(|| panic!("boom")).unwrap_err(), "boom");
+/// ```
+#[inline]
+pub fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(panic_message)
+}
+
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let mut payload = Some(payload);
     for _ in 0..PAYLOADS_MAX {
@@ -49,7 +68,7 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
 
 /// Runs foreign code. Its panic ends here and is reported as `what` panicked.
 pub(crate) fn catch_panic<R>(what: &'static str, f: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| report(what, panic_message(payload))).ok()
+    catch(f).map_err(|panic| report(what, panic)).ok()
 }
 
 /// Drops what a user made.

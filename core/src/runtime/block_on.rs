@@ -4,7 +4,6 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::blocking::{block_on_simulated, refuse_simulated};
 use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
@@ -77,7 +76,8 @@ impl Handle {
             return Err(BlockOnError::InsideRuntime);
         }
         if !self.shared().is_open() {
-            refuse_simulated();
+            // A closure of a simulation that never heeds it is left in the middle.
+            crate::sim::world::blocking::refuse_wait();
             return Err(BlockOnError::ShutDown);
         }
 
@@ -98,6 +98,11 @@ impl Handle {
             }
         }
     }
+}
+
+/// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
+pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    crate::sim::world::blocking::block_on(future)
 }
 
 /// The wake-up side of a future inside `block_on`.

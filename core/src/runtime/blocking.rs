@@ -41,40 +41,9 @@ impl<T, F: FnOnce() -> T> Future for BlockingTask<F> {
     }
 }
 
-/// In a simulation the closure begins after the time a thread might take, and runs in turns with the simulation.
-#[cfg(feature = "sim")]
-pub(crate) async fn simulated<T, F>(handle: Handle, rng: crate::sim::SimRng, f: F) -> T
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    let takes = rng.between(crate::sim::ChoiceKind::Latency, 1_000, 2_000_000);
-    crate::time::sleep(Duration::from_nanos(takes)).await;
-    match crate::sim::blocking::Blocking::start(handle, f) {
-        Ok(blocking) => blocking.await,
-        // Without a thread it can do everything but wait for a future.
-        Err(f) => crate::raw_task::coop::unlimited(f),
-    }
-}
-
-/// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
-#[cfg_attr(not(feature = "sim"), expect(unused_variables, reason = "without the simulation no thread runs one"))]
-pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
-    #[cfg(feature = "sim")]
-    return crate::sim::blocking::block_on(future);
-    #[cfg(not(feature = "sim"))]
-    None
-}
-
 /// Threads that block in place at once before the next one's worker waits for a thread that is free, beside those of the pool's own limit.
 /// Chosen: as many as that limit is by itself.
 pub(super) const IN_PLACE_MAX: usize = 512;
-
-/// Before code is told that nothing can be waited for any more: a closure of a simulation that never heeds it is left in the middle.
-pub(crate) fn refuse_simulated() {
-    #[cfg(feature = "sim")]
-    crate::sim::blocking::refuse_wait();
-}
 
 #[derive(Debug)]
 pub(crate) struct Pool {

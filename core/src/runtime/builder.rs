@@ -9,6 +9,7 @@ use crate::runtime::{Config, Flavor, Inner, Runtime};
 use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::worker::Worker;
 use crate::scheduler::{Extras, Intervals};
+use crate::sim::env::SimEnv;
 use crate::time::{Clock, Timers};
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
@@ -59,17 +60,7 @@ pub struct Builder {
     pub(super) unhandled_panic: UnhandledPanic,
     pub(super) intervals: Intervals,
     pub(super) no_lifo_slot: bool,
-    #[cfg(feature = "sim")]
     simulated: Option<SimEnv>,
-}
-
-/// What a simulation gives a runtime in place of the machine's own.
-#[cfg(feature = "sim")]
-#[derive(Clone, Debug)]
-pub(crate) struct SimEnv {
-    pub(crate) simulation: std::sync::Arc<crate::sim::SimContext>,
-    /// The clock and the network; without them the runtime has a manual clock and the system's sockets.
-    pub(crate) machine: Option<(Clock, crate::sim::net::HostNet)>,
 }
 
 impl Builder {
@@ -93,7 +84,6 @@ impl Builder {
             unhandled_panic: UnhandledPanic::default(),
             intervals: Intervals::default(),
             no_lifo_slot: false,
-            #[cfg(feature = "sim")]
             simulated: None,
         }
     }
@@ -291,8 +281,7 @@ impl Builder {
             name: self.name.as_deref().map(Into::into),
             unhandled_panic: self.unhandled_panic,
             clock,
-            #[cfg(feature = "sim")]
-            simulation: self.simulated.as_ref().map(|simulated| simulated.simulation.clone()),
+            simulation: self.simulated.as_ref().map(|simulated| simulated.simulation().clone()),
         };
         let (handle, locals) = Inner::build(config, workers, driver, io);
 
@@ -315,10 +304,8 @@ impl Builder {
 
     /// The clock and the driver: the machine's, or a simulation's.
     fn clock_and_driver(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
-        #[cfg(feature = "sim")]
-        if let Some((clock, port)) = self.simulated.as_ref().and_then(|simulated| simulated.machine.clone()) {
-            let (driver, io) = io::Driver::simulated(port);
-            return Ok((clock, driver, io));
+        if let Some((clock, host)) = self.simulated.as_ref().and_then(SimEnv::machine) {
+            return Ok((clock.into(), host.clone().into(), host.into()));
         }
         let clock = match self.flavor {
             _ if self.manual_clock => Clock::manual(),
@@ -335,11 +322,10 @@ impl Builder {
     }
 
     fn schedule_policy(&self, seed: u64) -> SchedulePolicy {
-        #[cfg(feature = "sim")]
-        if let Some(simulated) = &self.simulated {
-            return SchedulePolicy::Simulated(simulated.simulation.rng().clone());
+        match &self.simulated {
+            Some(simulated) => SchedulePolicy::Simulated(simulated.simulation().rng().clone()),
+            None => SchedulePolicy::Production(rng::Rng::new(seed)),
         }
-        SchedulePolicy::Production(rng::Rng::new(seed))
     }
 
     fn worker_count(&self) -> std::io::Result<usize> {

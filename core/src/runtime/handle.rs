@@ -16,6 +16,7 @@ use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::Origin;
 use crate::scheduler::queue::Local;
 use crate::scheduler::{Extras, Intervals, Shared};
+use crate::sim::{self, env::SimHandle};
 use crate::time::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
@@ -47,8 +48,8 @@ pub(crate) struct Inner {
     pub(super) failure: super::block_on::Failure,
     thread_hooks: Option<ThreadHooks>,
     name: Option<Box<str>>,
-    #[cfg(feature = "sim")]
-    simulation: Option<Arc<crate::sim::SimContext>>,
+    /// The simulation that the runtime is part of.
+    simulation: Option<SimHandle>,
 }
 
 /// What a runtime is put together from, besides its scheduler.
@@ -64,8 +65,7 @@ pub(crate) struct Config {
     pub(crate) thread_hooks: Option<ThreadHooks>,
     pub(crate) name: Option<Box<str>>,
     pub(crate) unhandled_panic: UnhandledPanic,
-    #[cfg(feature = "sim")]
-    pub(crate) simulation: Option<Arc<crate::sim::SimContext>>,
+    pub(crate) simulation: Option<SimHandle>,
 }
 
 impl Inner {
@@ -85,7 +85,6 @@ impl Inner {
             failure: super::block_on::Failure::new(config.unhandled_panic),
             thread_hooks: config.thread_hooks,
             name: config.name,
-            #[cfg(feature = "sim")]
             simulation: config.simulation,
         };
         (Handle { inner: Arc::new(inner) }, locals)
@@ -215,9 +214,8 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        #[cfg(feature = "sim")]
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(crate::runtime::blocking::simulated(self.clone(), simulation.rng().clone(), f));
+            return self.spawn(sim::world::blocking::run(self.clone(), simulation.clone(), f));
         }
         let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);

@@ -26,6 +26,7 @@ fn runtime() -> Handle {
     let (driver, io) = Driver::new().unwrap();
     let config = Config {
         flavor: Flavor::CurrentThread,
+        simulation: None,
         clock: Clock::manual(),
         timers: Timers::new(1),
         pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),

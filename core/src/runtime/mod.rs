@@ -44,6 +44,7 @@ mod shutdown;
 mod tests;
 
 pub use block_on::BlockOnError;
+pub(crate) use block_on::block_on_simulated;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId as Id};
 pub use histogram::{Histogram, HistogramConfig};

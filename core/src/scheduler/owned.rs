@@ -7,6 +7,7 @@ use super::life::Life;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::{Header, Runnable, TaskRef};
+use crate::util::slab::Slab;
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -21,19 +22,12 @@ pub(crate) struct OwnedTasks {
 
 #[derive(Debug, Default)]
 struct Shard {
-    slots: Vec<Slot>,
-    free: Option<u32>,
+    /// Those that have not completed.
+    tasks: Slab<Entry>,
     /// The names of those that have one: few, and so not in the slots.
-    names: BTreeMap<u32, Arc<str>>,
-    len: usize,
+    names: BTreeMap<usize, Arc<str>>,
     /// How many were ever added.
     spawned: u64,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Task(Entry),
-    Free(Option<u32>),
 }
 
 /// A task in the list: alive, because it leaves the list before it gives its life reference back.
@@ -91,29 +85,16 @@ impl OwnedTasks {
         }
 
         let is_named = origin.name.is_some();
-        let entry = Slot::Task(Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false });
-        let index = match shard.free {
-            Some(index) => {
-                let slot = &mut shard.slots[index as usize];
-                let next = if let Slot::Free(next) = slot { *next } else { None };
-                *slot = entry;
-                shard.free = next;
-                index
-            }
-            None => {
-                shard.slots.push(entry);
-                (shard.slots.len() - 1) as u32
-            }
-        };
+        let entry = Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false };
+        let index = shard.tasks.insert(entry);
         if let Some(name) = origin.name {
             shard.names.insert(index, name.clone());
         }
-        shard.len += 1;
         shard.spawned += 1;
 
         // Relaxed: written before the task is submitted, read by the run that completes it.
-        let slot = ((shard_index as u64) << 32) | u64::from(index);
-        task.header().owned.store(slot + 1, Ordering::Relaxed);
+        let place = ((shard_index as u64) << 32) | index as u64;
+        task.header().owned.store(place + 1, Ordering::Relaxed);
         true
     }
 
@@ -122,12 +103,8 @@ impl OwnedTasks {
     pub(crate) fn remove(&self, task: &Header) {
         let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
         let mut shard = self.shards[shard].lock();
-        let next = shard.free.replace(index);
-        let slot = &mut shard.slots[index as usize];
-        let is_named = matches!(slot, Slot::Task(Entry { is_named: true, .. }));
-        *slot = Slot::Free(next);
-        shard.len -= 1;
-        if is_named {
+        let removed = shard.tasks.remove(index);
+        if removed.is_some_and(|entry| entry.is_named) {
             shard.names.remove(&index);
         }
     }
@@ -146,19 +123,15 @@ impl OwnedTasks {
     pub(crate) fn origin_of(&self, task: &Header) -> Option<(&'static Location<'static>, Option<Arc<str>>)> {
         let (shard, index) = place_of(task.owned.load(Ordering::Relaxed))?;
         let shard = self.shards[shard].lock();
-        match shard.slots.get(index as usize) {
-            Some(Slot::Task(entry)) if std::ptr::eq(entry.task, task) => {
-                Some((entry.place, shard.names.get(&index).cloned()))
-            }
-            _ => None,
-        }
+        let entry = shard.tasks.get(index).filter(|entry| std::ptr::eq(entry.task, task))?;
+        Some((entry.place, shard.names.get(&index).cloned()))
     }
 
     fn next_task(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
         let shard = self.shards[shard_index].lock();
-        while let Some(slot) = shard.slots.get(*index) {
+        while *index < shard.tasks.slots() {
             *index += 1;
-            if let Slot::Task(entry) = slot {
+            if let Some(entry) = shard.tasks.get(*index - 1) {
                 // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
                 return Some(unsafe { TaskRef::retain(entry.task) });
             }
@@ -172,10 +145,12 @@ impl OwnedTasks {
             let mut from = 0;
             loop {
                 let shard = shard.lock();
-                let Some(slots) = shard.slots.get(from..).filter(|slots| !slots.is_empty()) else { break };
-                for (offset, slot) in slots.iter().take(LISTED_AT_ONCE).enumerate() {
-                    if let Slot::Task(entry) = slot {
-                        f(shard.show((from + offset) as u32, entry));
+                if from >= shard.tasks.slots() {
+                    break;
+                }
+                for index in from..from + LISTED_AT_ONCE {
+                    if let Some(entry) = shard.tasks.get(index) {
+                        f(shard.show(index, entry));
                     }
                 }
                 from += LISTED_AT_ONCE;
@@ -191,20 +166,18 @@ impl OwnedTasks {
     /// Notes that a task is slow, if the worker is in a poll of it. Shows it to `f` if it is the first time.
     pub(crate) fn mark_slow<R>(&self, place: u64, worker: usize, f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
         self.with_running(place, worker, |shard, index| {
-            let Some(Slot::Task(entry)) = shard.slots.get_mut(index as usize) else { return None };
-            if std::mem::replace(&mut entry.is_slow, true) {
+            if std::mem::replace(&mut shard.tasks.get_mut(index)?.is_slow, true) {
                 return None;
             }
-            let Some(Slot::Task(entry)) = shard.slots.get(index as usize) else { return None };
-            Some(f(shard.show(index, entry)))
+            Some(f(shard.show(index, shard.tasks.get(index)?)))
         })?
     }
 
     /// The place may be that of a task which has left the list, and be another one's now. So the task itself must say that it runs, and where.
-    fn with_running<R>(&self, place: u64, worker: usize, f: impl FnOnce(&mut Shard, u32) -> R) -> Option<R> {
+    fn with_running<R>(&self, place: u64, worker: usize, f: impl FnOnce(&mut Shard, usize) -> R) -> Option<R> {
         let (shard, index) = place_of(place)?;
         let mut shard = self.shards.get(shard)?.lock();
-        let Some(Slot::Task(entry)) = shard.slots.get(index as usize) else { return None };
+        let entry = shard.tasks.get(index)?;
         // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
         let task = unsafe { &*entry.task };
         task.runs_on(worker).then(|| f(&mut shard, index))
@@ -225,7 +198,7 @@ impl OwnedTasks {
 
     /// Number of tasks that have not completed.
     pub(crate) fn len(&self) -> usize {
-        (0..self.shards.len()).map(|index| self.shards[index].lock().len).sum()
+        (0..self.shards.len()).map(|index| self.shards[index].lock().tasks.len()).sum()
     }
 
     /// Number of tasks that were ever added.
@@ -235,7 +208,7 @@ impl OwnedTasks {
 }
 
 impl Shard {
-    fn show<'a>(&'a self, index: u32, entry: &Entry) -> Listed<'a> {
+    fn show<'a>(&'a self, index: usize, entry: &Entry) -> Listed<'a> {
         // SAFETY: it is in the list, so it has its life reference; the lock, which is borrowed, keeps it in the list meanwhile.
         let task: &'a Header = unsafe { &*entry.task };
         let name = if entry.is_named { self.names.get(&index) } else { None };
@@ -244,7 +217,7 @@ impl Shard {
 }
 
 /// Takes apart what a task keeps of its place: shard and index. `None` if it has none.
-fn place_of(place: u64) -> Option<(usize, u32)> {
+fn place_of(place: u64) -> Option<(usize, usize)> {
     let place = place.checked_sub(1)?;
-    Some(((place >> 32) as usize, place as u32))
+    Some(((place >> 32) as usize, place as u32 as usize))
 }

@@ -1,8 +1,7 @@
 //! The policy of the scheduler's free choices: fast in production, drawn from the seed and recorded in a simulation.
 
 use crate::rng::Rng;
-#[cfg(feature = "sim")]
-use crate::sim::{ChoiceKind, SimRng};
+use crate::sim::env::{ChoiceKind, SimRng};
 
 /// LIFO polls in a row while other local work waits. Measured: a cap of 3 only while others wait keeps ping-pong at
 /// 9-18 ns and starved no task; a hard cap costs 20-76 ns.
@@ -12,7 +11,6 @@ const LIFO_POLLS_MAX: u8 = 3;
 pub(crate) enum SchedulePolicy {
     Production(Rng),
     /// Explores: any order that the production rules could give, and some they would not. Each decision is recorded.
-    #[cfg(feature = "sim")]
     Simulated(SimRng),
 }
 
@@ -21,7 +19,6 @@ impl SchedulePolicy {
     pub(crate) fn victim(&mut self, workers: usize) -> usize {
         match self {
             Self::Production(rng) => rng.below(workers),
-            #[cfg(feature = "sim")]
             Self::Simulated(rng) => rng.below(ChoiceKind::Victim, workers),
         }
     }
@@ -31,7 +28,6 @@ impl SchedulePolicy {
     pub(crate) fn lifo_first(&mut self, polls: u8, queue_is_empty: bool) -> bool {
         match self {
             Self::Production(_) => queue_is_empty || polls < LIFO_POLLS_MAX,
-            #[cfg(feature = "sim")]
             Self::Simulated(rng) => queue_is_empty || rng.below(ChoiceKind::Lifo, 4) != 0,
         }
     }
@@ -46,7 +42,6 @@ impl SchedulePolicy {
     pub(crate) fn injector_first(&mut self) -> bool {
         match self {
             Self::Production(_) => false,
-            #[cfg(feature = "sim")]
             Self::Simulated(rng) => rng.below(ChoiceKind::Injector, 8) == 0,
         }
     }

@@ -94,7 +94,6 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     }
     match Awaited::new(&[kind.0]) {
         Awaited::Os(signals) => Ok(Signal { source: Source::Os(signals?) }),
-        #[cfg(feature = "sim")]
         Awaited::Simulated(signals, seen) => Ok(Signal { source: Source::Simulated(Box::pin(wait(signals, seen))) }),
     }
 }
@@ -108,7 +107,6 @@ pub struct Signal {
 enum Source {
     Os(Signals),
     /// What waits for the next one, and comes back with how many there were.
-    #[cfg(feature = "sim")]
     Simulated(std::pin::Pin<Box<dyn Future<Output = Delivered> + Send + Sync>>),
 }
 
@@ -126,7 +124,6 @@ impl Signal {
         match &mut self.source {
             // As many as have come are one.
             Source::Os(signals) => signals.pipe.poll_read(cx, &mut [0; 64]).map(Result::ok).map(|read| read.map(drop)),
-            #[cfg(feature = "sim")]
             Source::Simulated(next) => {
                 let (signals, seen) = std::task::ready!(next.as_mut().poll(cx));
                 *next = Box::pin(wait(signals, seen));
@@ -136,10 +133,8 @@ impl Signal {
     }
 }
 
-#[cfg(feature = "sim")]
 type Delivered = (std::sync::Arc<super::simulated::Signals>, u64);
 
-#[cfg(feature = "sim")]
 async fn wait(signals: std::sync::Arc<super::simulated::Signals>, seen: u64) -> Delivered {
     signals.next(seen).await;
     let seen = signals.seen();
@@ -150,7 +145,6 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Os(signals) => signals.fmt(f),
-            #[cfg(feature = "sim")]
             Self::Simulated(_) => f.write_str("Simulated"),
         }
     }

@@ -8,30 +8,10 @@
 //!
 //! This is what `posse::sim` stands on; use that.
 
-pub(crate) mod blocking;
-#[cfg(test)]
-mod blocking_tests;
-mod choose;
-mod clock;
-mod context;
-mod control;
-mod event_log;
-pub(crate) mod net;
-#[cfg(test)]
-mod net_tests;
-mod rng;
-mod stepper;
-#[cfg(test)]
-mod tests;
-mod world;
+pub(crate) mod env;
+pub(crate) mod world;
 
-pub use choose::Policy;
-pub use clock::Skew;
-pub use context::SimContext;
-pub use control::{Boot, Crash, MachineId, MachineSpec, WorldHandle};
-pub use net::Network;
-pub use rng::{ChoiceKind, Decision, Divergence, SimRng, Trace};
-pub use stepper::Stepper;
-pub use world::{Checkpoint, Failure, Options, Oracle, World};
-
-pub(crate) use clock::MachineClock;
+pub use env::{ChoiceKind, Decision, Divergence, Network, SimContext, SimRng, Skew, Trace};
+pub use world::{
+    Boot, Checkpoint, Crash, Failure, MachineId, MachineSpec, Options, Oracle, Policy, Stepper, World, WorldHandle,
+};

@@ -1,8 +1,7 @@
 //! Waiting for a future on a thread that no runtime drives: what the `blocking_*` methods of this module do.
 
 use crate::context;
-use crate::runtime::BlockOnError;
-use crate::runtime::blocking::block_on_simulated;
+use crate::runtime::{BlockOnError, block_on_simulated};
 use crate::scheduler::park::Parker;
 use std::future::Future;
 use std::pin::pin;

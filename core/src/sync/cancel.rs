@@ -4,6 +4,7 @@ use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::util::slab::Slab;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::{Hash, Hasher};
@@ -63,68 +64,13 @@ struct Place {
 #[derive(Debug, Default)]
 struct State {
     cancelled: bool,
-    /// Those that live. Nothing once it was cancelled.
-    children: Children,
+    /// Those that live, each in a slot of its own, which it leaves when it is dropped. Nothing once it was cancelled.
+    children: Slab<Weak<Node>>,
     waiters: WaitList<()>,
 }
 
-/// The children that live, each in a slot of its own, which it leaves when it is dropped. Slots are used again; they are given up
-/// when the last child has left.
-#[derive(Debug, Default)]
-struct Children {
-    slots: Vec<Slot>,
-    /// The slot to use next; `None` if all are taken.
-    vacant: Option<usize>,
-    len: usize,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Taken(Weak<Node>),
-    /// With the vacant slot that comes next.
-    Vacant(Option<usize>),
-}
-
-/// Slots that are kept for the next child. Guessed.
+/// Slots that are kept for the next child when the last one has left. Guessed.
 const SLOTS_KEPT: usize = 8;
-
-impl Children {
-    /// Where the next child goes.
-    fn next_slot(&self) -> usize {
-        self.vacant.unwrap_or(self.slots.len())
-    }
-
-    fn insert(&mut self, child: Weak<Node>) {
-        self.len += 1;
-        let taken = Slot::Taken(child);
-        let Some(slot) = self.vacant.and_then(|vacant| self.slots.get_mut(vacant)) else {
-            return self.slots.push(taken);
-        };
-        let Slot::Vacant(next) = std::mem::replace(slot, taken) else { unreachable!("invariant: a vacant slot") };
-        self.vacant = next;
-    }
-
-    /// The weak reference is dropped here: it frees memory at most.
-    fn remove(&mut self, slot: usize) {
-        // Else all were taken out at once, by the cancelling.
-        let Some(left) = self.slots.get_mut(slot) else { return };
-        *left = Slot::Vacant(self.vacant);
-        self.vacant = Some(slot);
-        self.len -= 1;
-        if self.len == 0 {
-            self.slots.clear();
-            self.slots.shrink_to(SLOTS_KEPT);
-            self.vacant = None;
-        }
-    }
-
-    fn living(&self) -> impl Iterator<Item = Arc<Node>> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Taken(child) => child.upgrade(),
-            Slot::Vacant(_) => None,
-        })
-    }
-}
 
 impl Node {
     fn wake_all(&self) {
@@ -144,7 +90,11 @@ impl Drop for Node {
     fn drop(&mut self) {
         let mut last = self.place.take();
         while let Some(Place { parent, slot }) = last {
-            parent.state.lock().children.remove(slot);
+            let mut state = parent.state.lock();
+            // Nothing is there if all were taken out at once, by the cancelling. The weak reference frees memory at most.
+            drop(state.children.remove(slot));
+            state.children.shrink_if_empty(SLOTS_KEPT);
+            drop(state);
             last = Arc::into_inner(parent).and_then(|mut node| node.place.take());
         }
     }
@@ -159,7 +109,7 @@ impl CancellationToken {
     /// A token that is cancelled with this one, and may be cancelled alone.
     pub fn child_token(&self) -> Self {
         let mut state = self.node.state.lock();
-        let slot = state.children.next_slot();
+        let slot = state.children.next_index();
         let place = (!state.cancelled).then(|| Place { parent: self.node.clone(), slot });
         let of_child = Mutex::new(State { cancelled: state.cancelled, ..State::default() });
         let node = Arc::new(Node { place, state: of_child });
@@ -179,7 +129,7 @@ impl CancellationToken {
             state.cancelled = true;
             let children = std::mem::take(&mut state.children);
             drop(state);
-            nodes.extend(children.living());
+            nodes.extend(children.iter().filter_map(Weak::upgrade));
             seen += 1;
         }
         nodes.iter().for_each(|node| node.wake_all());
@@ -215,7 +165,7 @@ impl CancellationToken {
     /// Children there are, while it is not cancelled.
     #[cfg(all(test, not(posse_loom)))]
     pub(super) fn child_count(&self) -> usize {
-        self.node.state.lock().children.len
+        self.node.state.lock().children.len()
     }
 
     /// Cancels the token when the guard is dropped.
@@ -339,7 +289,7 @@ mod loom_models {
             let other = loom::thread::spawn(move || drop(a));
             drop(b);
             other.join().unwrap();
-            assert_eq!(root.node.state.lock().children.len, 0);
+            assert_eq!(root.node.state.lock().children.len(), 0);
             assert_eq!(Arc::strong_count(&root.node), 1);
         });
     }

@@ -24,7 +24,7 @@ pub mod futures {
 }
 
 pub use crate::raw_task::coop::{self, unconstrained};
-pub use crate::raw_task::panic::{panic_message, panic_text};
+pub use crate::raw_task::panic::{catch, panic_message, panic_text};
 pub use crate::raw_task::yielding::{consume_budget, poll_budget, yield_now};
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle, TaskState};
 pub use abort_on_drop::AbortOnDropHandle;

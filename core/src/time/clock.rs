@@ -3,6 +3,7 @@
 //! The one place that asks the operating system for the time.
 
 use super::Instant;
+use crate::sim::env::MachineClock;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,8 +20,7 @@ pub struct Clock(Source);
 enum Source {
     Real,
     Manual(Arc<ManualClock>),
-    #[cfg(feature = "sim")]
-    Simulated(crate::sim::MachineClock),
+    Simulated(MachineClock),
 }
 
 /// A clock that stands still, or could. All in nanoseconds.
@@ -105,17 +105,11 @@ impl Clock {
         Self(Source::Manual(Arc::new(ManualClock::new(GOES, true))))
     }
 
-    #[cfg(feature = "sim")]
-    pub(crate) fn simulated(clock: crate::sim::MachineClock) -> Self {
-        Self(Source::Simulated(clock))
-    }
-
     /// Returns the time this clock shows.
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::Real => Instant(real_nanos()),
             Source::Manual(clock) => Instant(clock.now()),
-            #[cfg(feature = "sim")]
             Source::Simulated(clock) => Instant(clock.now()),
         }
     }
@@ -125,7 +119,6 @@ impl Clock {
         match &self.0 {
             Source::Real => false,
             Source::Manual(clock) => clock.stands_still(),
-            #[cfg(feature = "sim")]
             Source::Simulated(_) => true,
         }
     }
@@ -162,7 +155,6 @@ impl Clock {
         match &self.0 {
             Source::Real => real_unix_time(),
             Source::Manual(clock) => clock.unix_time(),
-            #[cfg(feature = "sim")]
             Source::Simulated(clock) => clock.unix(),
         }
     }
@@ -174,6 +166,12 @@ impl Clock {
             Source::Simulated(clock) => clock.world_time_of(instant.0),
             Source::Real | Source::Manual(_) => u64::MAX,
         }
+    }
+}
+
+impl From<MachineClock> for Clock {
+    fn from(clock: MachineClock) -> Self {
+        Self(Source::Simulated(clock))
     }
 }
 

@@ -3,3 +3,5 @@
 pub(crate) mod backoff;
 pub(crate) mod count;
 pub(crate) mod scoped;
+pub(crate) mod slab;
+pub(crate) mod socket_counts;

@@ -4,10 +4,9 @@ use super::BoxError;
 use super::traffic::{Open, Piece};
 use hyper::body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use posse_core::task::panic_message;
+use posse_core::task::catch;
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -65,11 +64,6 @@ impl<B: Body<Error: Into<BoxError>>> Body for Answer<B> {
             SizeHint::default()
         })
     }
-}
-
-/// Runs code of the program; the error is the text of its panic.
-pub(super) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(panic_message)
 }
 
 #[cold]

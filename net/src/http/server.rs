@@ -1,13 +1,12 @@
 //! Accepting connections, and the end of all of them.
 
-use super::answer::catch;
 use super::connection::Shared;
 use super::service::Handlers;
 use super::{Config, HttpService};
 use crate::{TcpListener, TcpStream};
 use hyper::rt::{Read, Write};
 use posse_core::sync::Semaphore;
-use posse_core::task;
+use posse_core::task::{self, catch};
 use posse_core::time::timeout;
 use std::fmt;
 use std::future::{Future, IntoFuture, Ready, pending, poll_fn, ready};

@@ -1,11 +1,12 @@
 //! From tower's services to hyper's, with what must not get out of a handler: its panic.
 
-use super::answer::{Answer, catch};
+use super::answer::Answer;
 use super::traffic::{Open, Traffic};
 use super::{BoxError, Incoming, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming as Received};
 use hyper::service::Service as HyperService;
 use pin_project_lite::pin_project;
+use posse_core::task::catch;
 use std::future::Future;
 use std::mem;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! The handshake: who the other side is, whether it is let in, and what is said to it otherwise.
 
-use super::ConnectError;
+use super::DialError;
 use crate::cluster::session::connection::{self, Connection};
 use crate::cluster::session::peer::Peer;
 use crate::cluster::state::{Admission, NodeState};
@@ -33,7 +33,7 @@ pub(super) async fn handshake(
     mut stream: TcpStream,
     role: Role,
     is_chosen: bool,
-) -> Result<Arc<Peer>, ConnectError> {
+) -> Result<Arc<Peer>, DialError> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(GREETING_BYTES);
     let own = node.hello();
@@ -46,10 +46,10 @@ pub(super) async fn handshake(
     let peer = loop {
         match node.admit(introduced.peer(), role == Role::Acceptor) {
             Admission::Accept(peer) => break peer,
-            Admission::Wait(peer) => peer.wait_for(|peer| !peer.is_accepting()).await,
+            Admission::Wait(peer) => peer.wait_for(|status| !status.is_accepting()).await,
             Admission::Reject(code, detail, text) => {
                 refuse(introduced, &mut stream, &mut input, (code, detail, text)).await?;
-                return Err(ConnectError::Refused(code, text));
+                return Err(DialError::Refused(code, text));
             }
             Admission::Down(peer, weight) => {
                 let close_frame = (CloseReason::Quarantined, weight, "");
@@ -61,7 +61,7 @@ pub(super) async fn handshake(
 
     let mut guard = HandshakeGuard(Some(peer.clone()), role);
     let connected = match exchange_ready(node, introduced, &mut stream, &mut input).await {
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
+        Err(DialError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
             say_refused("the other node", peer.name(), code, &text);
             let renewed = match code {
                 CloseReason::Stale => node.on_stale(me.incarnation, detail),
@@ -69,17 +69,16 @@ pub(super) async fn handshake(
                 _ => false,
             };
             let rejected = HandshakeError::Rejected { code, detail, text };
-            return Err(if renewed { ConnectError::Renewed } else { rejected.into() });
+            return Err(if renewed { DialError::Renewed } else { rejected.into() });
         }
         agreed => agreed?,
     };
     if !node.meet(&peer, &address, me.incarnation) {
-        return Err(ConnectError::Renewed);
+        return Err(DialError::Renewed);
     }
     guard.0 = None;
     peer.set_connection(Connection { stream, input, connected });
     peer.start();
-    node.connected.notify_waiters();
     Ok(peer)
 }
 
@@ -89,7 +88,7 @@ async fn refuse(
     stream: &mut TcpStream,
     input: &mut BytesMut,
     (code, detail, text): (CloseReason, u64, &'static str),
-) -> Result<Option<(CloseReason, u64)>, ConnectError> {
+) -> Result<Option<(CloseReason, u64)>, DialError> {
     say_refused("this node", &introduced.peer().name, code, text);
     let (mut agreeing, close_frame) = introduced.reject(code, detail, text);
     stream.write_all(&close_frame).await?;
@@ -140,24 +139,24 @@ fn resolve_quarantine(
     peer: &Peer,
     weight: u64,
     theirs: Option<(CloseReason, u64)>,
-) -> ConnectError {
-    let Some((code, detail)) = theirs else { return ConnectError::Refused(CloseReason::Quarantined, "") };
+) -> DialError {
+    let Some((code, detail)) = theirs else { return DialError::Refused(CloseReason::Quarantined, "") };
     let renewed = match code {
         CloseReason::Quarantined if (weight, me) < (detail, peer.id()) => {
             node.on_quarantined(me.incarnation, peer, false)
         }
-        CloseReason::Quarantined => return ConnectError::Refused(code, ""),
+        CloseReason::Quarantined => return DialError::Refused(code, ""),
         CloseReason::Stale => node.on_stale(me.incarnation, detail),
         _ => false,
     };
-    if renewed { ConnectError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
+    if renewed { DialError::Renewed } else { HandshakeError::Rejected { code, detail, text: String::new() }.into() }
 }
 
 async fn read_hello(
     greeting: &AwaitHello,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-) -> Result<HelloReceived, ConnectError> {
+) -> Result<HelloReceived, DialError> {
     loop {
         match greeting.read(input) {
             Ok(Some(introduced)) => return Ok(introduced),
@@ -177,7 +176,7 @@ async fn exchange_ready(
     introduced: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
-) -> Result<Established, ConnectError> {
+) -> Result<Established, DialError> {
     let (mut agreeing, ready) = introduced.accept(&node.types());
     stream.write_all(&ready).await?;
     loop {
@@ -188,10 +187,10 @@ async fn exchange_ready(
     }
 }
 
-async fn read_more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), ConnectError> {
+async fn read_more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), DialError> {
     input.reserve(GREETING_BYTES);
     match stream.read_buf(input).await? {
-        0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),
+        0 => Err(DialError::Io(io::ErrorKind::UnexpectedEof.into())),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! The life of a relation to one other node, as one task: connection after connection, until the node is down.
 
-use super::ConnectError;
+use super::DialError;
 use super::dial::{connect_tcp, resolve_loopback};
 use super::handshake::handshake;
 use crate::cluster::events::DownReason;
@@ -80,7 +80,7 @@ async fn reconnect(
                 return Ok(None);
             }
             // It is at the door; the handshake has a time of its own.
-            node.closing.run_until_cancelled(peer.wait_for(|peer| !peer.is_accepting())).await;
+            node.closing.run_until_cancelled(peer.wait_for(|status| !status.is_accepting())).await;
             continue;
         }
         if let Some(failed) = attempts.checked_sub(1) {
@@ -108,6 +108,7 @@ async fn reconnect(
     }
 }
 
+/// What came of an attempt to connect again.
 enum Attempt {
     Connected,
     Failed,
@@ -117,15 +118,15 @@ enum Attempt {
 
 /// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
 /// node may reach us.
-async fn connect_again(node: &NodeState, peer: &Peer) -> Result<TcpStream, ConnectError> {
+async fn connect_again(node: &NodeState, peer: &Peer) -> Result<TcpStream, DialError> {
     let connecting = async {
         let addresses = resolve_loopback(peer.address().as_str()).await?;
         Ok(connect_tcp(&addresses).await?)
     };
-    timeout(node.config.connect_timeout, connecting).await.unwrap_or(Err(ConnectError::Timeout))
+    timeout(node.config.connect_timeout, connecting).await.unwrap_or(Err(DialError::Timeout))
 }
 
-async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result<TcpStream, ConnectError>) -> Attempt {
+async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result<TcpStream, DialError>) -> Attempt {
     let shaking = async {
         let stream = reached?;
         if !peer.try_start_connect() {
@@ -133,7 +134,7 @@ async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result
             return Ok(None);
         }
         let shaking = handshake(node, stream, Role::Initiator, false);
-        timeout(node.config.handshake_timeout, shaking).await.unwrap_or(Err(ConnectError::Timeout)).map(Some)
+        timeout(node.config.handshake_timeout, shaking).await.unwrap_or(Err(DialError::Timeout)).map(Some)
     };
     let shaken = select! {
         biased;
@@ -144,15 +145,15 @@ async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result
         Ok(None) => Attempt::Connected,
         Ok(Some(reached)) if reached.id() == peer.id() => Attempt::Connected,
         Ok(_) => Attempt::Gone(DownReason::Gone),
-        Err(ConnectError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        Err(DialError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Attempt::Gone(DownReason::Gone)
         }
-        Err(ConnectError::Open(_)) => Attempt::Gone(DownReason::Gone),
-        Err(ConnectError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
+        Err(DialError::NotLoopback(_)) => Attempt::Gone(DownReason::Gone),
+        Err(DialError::Handshake(HandshakeError::Rejected { code, .. })) => match code {
             CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
             code => Attempt::Gone(DownReason::Refused(code)),
         },
-        Err(ConnectError::Refused(code, _)) => match code {
+        Err(DialError::Refused(code, _)) => match code {
             CloseReason::Simultaneous | CloseReason::AlreadyConnected | CloseReason::Overloaded => Attempt::Failed,
             _ => Attempt::Gone(DownReason::Gone),
         },

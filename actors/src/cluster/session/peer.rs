@@ -2,12 +2,11 @@
 //!
 //! User code and wakers run after the locks: what a lock guards is taken out first and acted upon then.
 
+use super::collision::{Collision, PeerPhase, resolve_collision};
 use super::connection::Connection;
 use super::pending_replies::PendingReplies;
 use super::reasons::down_code;
 use super::send_waiters::SendWaiters;
-use crate::cluster::connect::collision::{Collision, PeerPhase, resolve_collision};
-use crate::cluster::connect::peer_task;
 use crate::cluster::events::{DownReason, NodeEvent};
 use crate::cluster::state::NodeState;
 use crate::error::AskError;
@@ -19,7 +18,7 @@ use bytes::BytesMut;
 use posse_core::event;
 use posse_core::lock::Mutex;
 use posse_core::sync::wait_list::wake_in_rounds;
-use posse_core::sync::{CancellationToken, Notify, oneshot};
+use posse_core::sync::{CancellationToken, Notify, oneshot, watch};
 use posse_wire::{ActorKey, CorrelationId, Counters, NodeId, NodeInfo, Resolution, Session, TypeInfo};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,8 +48,8 @@ impl Requester {
     }
 }
 
-/// Where the relation stands. Every change of it is followed by [`Peer::notify_changed`].
-struct Status {
+/// Where the relation stands: what [`Peer::wait_for`] waits for.
+pub(crate) struct Status {
     /// Written by handshakes, which reserve the relation and release it, by the peer task when a connection ends, and by
     /// [`Peer::mark_down`], after which it stays.
     phase: PeerPhase,
@@ -67,6 +66,22 @@ struct Status {
     down_since: Duration,
 }
 
+impl Status {
+    pub(crate) fn is_down(&self) -> bool {
+        self.phase == PeerPhase::Down
+    }
+
+    /// The other node has connected, and its handshake goes on.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.phase == PeerPhase::HandshakeIn
+    }
+
+    /// There is a connection that the peer task has not taken yet.
+    pub(crate) fn has_connection(&self) -> bool {
+        self.connection.is_some()
+    }
+}
+
 /// The relation to one other node. Held by the node's tables, by references to actors there and by its own tasks.
 pub(crate) struct Peer {
     /// For those who are handed out by a shared borrow: the peer task and the callbacks of monitors.
@@ -80,7 +95,9 @@ pub(crate) struct Peer {
     /// Frames to be written, requests without an answer. Written by senders, by the receiver (acknowledgements, answers) and
     /// by the writer, which takes frames out. The innermost lock.
     session: Mutex<Session<Requester>>,
-    status: Mutex<Status>,
+    /// Written under no other lock, read by all who want to know whether the node is there. What a change entails (events,
+    /// answers) is done before those who wait for it are woken.
+    status: watch::Sender<Status>,
     /// Senders for whose message the session has no room. Who makes room wakes them: [`wake_senders`](Self::wake_senders).
     senders: SendWaiters,
     /// Asks of the other node that our actors work on. Filled by the receiver, emptied by the writer; down empties it.
@@ -96,8 +113,6 @@ pub(crate) struct Peer {
     pub(crate) asks_may_begin: Notify,
     /// Its last long frame came too slowly. Written and read by its connection alone; it outlives that.
     pub(crate) was_slow: AtomicBool,
-    /// The status has changed. [`wait_for`](Self::wait_for) looks again.
-    changed: Notify,
     /// The node is down, or this one closes: its connection ends. A child of the node's.
     pub(crate) closing: CancellationToken,
 }
@@ -137,7 +152,7 @@ impl Peer {
             name: name.into(),
             own,
             session: Mutex::new(session),
-            status: Mutex::new(status),
+            status: watch::Sender::new(status),
             senders: SendWaiters::default(),
             pending_replies: PendingReplies::default(),
             remote_monitors: Mutex::default(),
@@ -145,7 +160,6 @@ impl Peer {
             asks_wait: AtomicBool::new(false),
             was_slow: AtomicBool::new(false),
             asks_may_begin: Notify::new(),
-            changed: Notify::new(),
             closing,
         }
     }
@@ -167,42 +181,45 @@ impl Peer {
     }
 
     pub(crate) fn address(&self) -> String {
-        self.status.lock().address.clone()
+        self.status.borrow().address.clone()
     }
 
     /// The other node was met, and says where it listens. False if it is down.
     pub(crate) fn mark_met(&self, address: &str) -> bool {
-        let mut status = self.status.lock();
-        let lives = status.phase != PeerPhase::Down;
-        if lives {
-            status.is_met = true;
-            address.clone_into(&mut status.address);
-        }
-        lives
+        self.status.send_if_modified(|status| {
+            let lives = !status.is_down();
+            if lives {
+                status.is_met = true;
+                address.clone_into(&mut status.address);
+            }
+            lives
+        })
     }
 
     pub(crate) fn is_met(&self) -> bool {
-        self.status.lock().is_met
+        self.status.borrow().is_met
     }
 
     pub(crate) fn is_started(&self) -> bool {
-        self.status.lock().is_started
+        self.status.borrow().is_started
     }
 
     pub(crate) fn down_since(&self) -> Duration {
-        self.status.lock().down_since
+        self.status.borrow().down_since
     }
 
     /// Sees to it that there is a connection, from now on until the node is down.
     pub(crate) fn start(&self) {
-        let mut status = self.status.lock();
-        if status.is_started || status.phase == PeerPhase::Down {
+        let is_first = self.status.send_if_modified(|status| {
+            let is_first = !status.is_started && !status.is_down();
+            status.is_started |= is_first;
+            is_first
+        });
+        if !is_first {
             return;
         }
-        status.is_started = true;
-        drop(status);
         match self.node().zip(self.me.upgrade()) {
-            Some((node, peer)) => peer_task::spawn_peer_task(node, peer),
+            Some((node, peer)) => (node.spawn_peer_task)(node, peer),
             None => self.mark_down(DownReason::Closed),
         }
     }
@@ -279,52 +296,51 @@ impl Peer {
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        self.status.lock().phase == PeerPhase::Down
+        self.status.borrow().is_down()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.status.lock().phase == PeerPhase::Connected
+        self.status.borrow().phase == PeerPhase::Connected
     }
 
-    /// Waits until something is so that goes with the phase.
-    pub(crate) async fn wait_for(&self, is_so: impl Fn(&Self) -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            if is_so(self) {
-                return;
-            }
-            changed.await;
-        }
+    /// Waits until the status satisfies a condition, beginning with the present one. The condition runs with the status locked.
+    pub(crate) async fn wait_for(&self, condition: impl Fn(&Status) -> bool) {
+        // The sender is here, so there is no end before.
+        let _ = self.status.subscribe().wait_for(condition).await;
     }
 
     /// A handshake is going on.
     pub(crate) fn is_in_handshake(&self) -> bool {
-        matches!(self.status.lock().phase, PeerPhase::HandshakeIn | PeerPhase::HandshakeOut)
+        matches!(self.status.borrow().phase, PeerPhase::HandshakeIn | PeerPhase::HandshakeOut)
     }
 
     pub(crate) fn is_accepting(&self) -> bool {
-        self.status.lock().phase == PeerPhase::HandshakeIn
+        self.status.borrow().is_accepting()
     }
 
     /// Reserves the relation for dialling. False if there is a connection, or one is being made.
     pub(crate) fn try_start_connect(&self) -> bool {
-        let mut status = self.status.lock();
-        let is_disconnected = status.phase == PeerPhase::Disconnected;
-        // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
-        if is_disconnected && status.is_met {
-            status.phase = PeerPhase::Connecting;
-        }
-        is_disconnected
+        self.status.send_if_modified(|status| {
+            let is_disconnected = status.phase == PeerPhase::Disconnected;
+            // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
+            if is_disconnected && status.is_met {
+                status.phase = PeerPhase::Connecting;
+            }
+            is_disconnected
+        })
     }
 
     /// Decides about a connection whose other side has introduced itself, and reserves the relation for it if it may go on.
     /// `inbound`: the other node connected to us.
     pub(crate) fn admit(&self, inbound: bool, we_are_smaller: bool) -> Collision {
-        let mut status = self.status.lock();
-        let decision = resolve_collision(status.phase, inbound, we_are_smaller);
-        if decision == Collision::Accept {
-            status.phase = if inbound { PeerPhase::HandshakeIn } else { PeerPhase::HandshakeOut };
-        }
+        let mut decision = Collision::Wait;
+        self.status.send_if_modified(|status| {
+            decision = resolve_collision(status.phase, inbound, we_are_smaller);
+            if decision == Collision::Accept {
+                status.phase = if inbound { PeerPhase::HandshakeIn } else { PeerPhase::HandshakeOut };
+            }
+            decision == Collision::Accept
+        });
         decision
     }
 
@@ -339,17 +355,26 @@ impl Peer {
     }
 
     fn release(&self, reserved: PeerPhase) {
-        let mut status = self.status.lock();
-        if status.phase == reserved {
-            status.phase = PeerPhase::Disconnected;
-        }
-        drop(status);
+        self.change(|status| {
+            if status.phase == reserved {
+                status.phase = PeerPhase::Disconnected;
+            }
+        });
         self.notify_changed();
+    }
+
+    /// Changes the status and wakes nobody: what the change entails comes before, and [`notify_changed`](Self::notify_changed)
+    /// after that.
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_if_modified(|status| {
+            change(status);
+            false
+        });
     }
 
     /// Tells those who wait for this node, or for any, to look at it again.
     fn notify_changed(&self) {
-        self.changed.notify_waiters();
+        self.status.send_modify(|_| {});
         if let Some(node) = self.node() {
             node.peers_changed.notify_waiters();
         }
@@ -357,14 +382,14 @@ impl Peer {
 
     /// A connection was established, or is no use any more: the node is down.
     pub(crate) fn set_connection(&self, connection: Connection) {
-        let mut status = self.status.lock();
-        let is_down = status.phase == PeerPhase::Down;
-        if !is_down {
-            status.phase = PeerPhase::Connected;
-            status.connection = Some(connection);
-        }
-        drop(status);
-        if !is_down {
+        let mut refused = Some(connection);
+        self.change(|status| {
+            if !status.is_down() {
+                status.phase = PeerPhase::Connected;
+                status.connection = refused.take();
+            }
+        });
+        if refused.is_none() {
             self.emit(NodeEvent::Connected { node: self.id, name: self.shared_name() });
         }
         self.notify_changed();
@@ -376,28 +401,26 @@ impl Peer {
         }
     }
 
-    pub(crate) fn has_connection(&self) -> bool {
-        self.status.lock().connection.is_some()
-    }
-
-    /// Waits until a connection is offered, or the node is down. It looks at what is so, so nothing that was over long ago
-    /// ends the wait.
+    /// Waits until a connection was established that was not taken yet, or the node is down.
     pub(crate) async fn wait_connection(&self) {
-        self.wait_for(|peer| peer.has_connection() || peer.is_down()).await;
+        self.wait_for(|status| status.has_connection() || status.is_down()).await;
     }
 
     pub(crate) fn take_connection(&self) -> Option<Connection> {
-        self.status.lock().connection.take()
+        let mut connection = None;
+        self.change(|status| connection = status.connection.take());
+        connection
     }
 
     /// The connection is gone.
     pub(crate) fn on_disconnect(&self) {
-        let mut status = self.status.lock();
-        let was_connected = status.phase == PeerPhase::Connected;
-        if was_connected {
-            status.phase = PeerPhase::Disconnected;
-        }
-        drop(status);
+        let mut was_connected = false;
+        self.change(|status| {
+            was_connected = status.phase == PeerPhase::Connected;
+            if was_connected {
+                status.phase = PeerPhase::Disconnected;
+            }
+        });
         let lost = self.with_session(|session| {
             let before = session.counters().lost;
             session.detach();
@@ -458,14 +481,18 @@ impl Peer {
 
     /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
     pub(crate) fn mark_down(&self, reason: DownReason) {
-        let mut status = self.status.lock();
-        if status.phase == PeerPhase::Down {
+        let now = self.node().map_or(Duration::ZERO, |node| node.now());
+        let (mut was_down, mut connection, mut is_met) = (false, None, false);
+        self.change(|status| {
+            was_down = status.is_down();
+            if !was_down {
+                (status.phase, status.down_since) = (PeerPhase::Down, now);
+                (connection, is_met) = (status.connection.take(), status.is_met);
+            }
+        });
+        if was_down {
             return;
         }
-        status.phase = PeerPhase::Down;
-        let (connection, is_met) = (status.connection.take(), status.is_met);
-        status.down_since = self.node().map_or(Duration::ZERO, |node| node.now());
-        drop(status);
         drop(connection);
         event!(INFO, "posse::node", "node down", node.id = %self.id, node.name = %self.name(), reason = %reason);
 

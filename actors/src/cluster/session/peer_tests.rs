@@ -21,7 +21,7 @@ pub(crate) fn other() -> (Arc<NodeState>, Arc<Peer>) {
 
 pub(crate) fn other_with(config: NodeConfig) -> (Arc<NodeState>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &config).unwrap();
-    let node = NodeState::new(Handle::current(), hello, config);
+    let node = NodeState::new(Handle::current(), hello, config, |_, _| {});
     let introduction = NodeInfo { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
     let peer = Peer::new(&node, introduction, &[]);
     (node, peer)
@@ -36,11 +36,11 @@ fn handshake_that_may_go_on_reserves_the_relation() {
     in_runtime(async {
         let (_node, peer) = other();
         for (inbound, reserved) in [(true, PeerPhase::HandshakeIn), (false, PeerPhase::HandshakeOut)] {
-            peer.status.lock().phase = PeerPhase::Disconnected;
+            peer.change(|status| status.phase = PeerPhase::Disconnected);
             assert_eq!(peer.admit(inbound, true), Collision::Accept);
-            assert_eq!(peer.status.lock().phase, reserved);
+            assert_eq!(peer.status.borrow().phase, reserved);
             assert_ne!(peer.admit(inbound, true), Collision::Accept);
-            assert_eq!(peer.status.lock().phase, reserved);
+            assert_eq!(peer.status.borrow().phase, reserved);
         }
     });
 }
@@ -50,9 +50,9 @@ fn handshake_that_fails_frees_what_it_reserved_and_nothing_else() {
     in_runtime(async {
         let (_node, peer) = other();
         let after = |phase, free: &dyn Fn(&Peer)| {
-            peer.status.lock().phase = phase;
+            peer.change(|status| status.phase = phase);
             free(&peer);
-            peer.status.lock().phase
+            peer.status.borrow().phase
         };
         assert_eq!(after(PeerPhase::HandshakeIn, &|peer| peer.handshake_failed(true)), PeerPhase::Disconnected);
         assert_eq!(after(PeerPhase::HandshakeOut, &|peer| peer.handshake_failed(false)), PeerPhase::Disconnected);
@@ -69,11 +69,11 @@ fn whoever_was_not_met_is_not_reserved_by_dialling() {
     in_runtime(async {
         let (_node, peer) = other();
         assert!(peer.try_start_connect());
-        assert_eq!(peer.status.lock().phase, PeerPhase::Disconnected);
+        assert_eq!(peer.status.borrow().phase, PeerPhase::Disconnected);
         assert!(peer.mark_met("b:2"));
         assert_eq!(peer.address(), "b:2");
         assert!(peer.try_start_connect());
-        assert_eq!(peer.status.lock().phase, PeerPhase::Connecting);
+        assert_eq!(peer.status.borrow().phase, PeerPhase::Connecting);
         assert!(!peer.try_start_connect());
         peer.mark_down(DownReason::Gone);
         assert!(!peer.mark_met("c:3"));

@@ -12,10 +12,9 @@ use crate::error::AskError;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
 use posse_core::lock::Mutex;
-use posse_core::task::panic_message;
+use posse_core::task::catch;
 use posse_wire::{CorrelationId, NodeInfo, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -148,7 +147,7 @@ impl Peer {
         pending.waker.woken.store(false, Ordering::Relaxed);
         let task_waker = Waker::from(pending.waker.clone());
         let mut cx = Context::from_waker(&task_waker);
-        let poll = || catch_unwind(AssertUnwindSafe(|| pending.reply.as_mut().poll(&mut cx)));
+        let poll = || catch(|| pending.reply.as_mut().poll(&mut cx));
         let (polled, mentioned) = scope::within(node.clone(), poll);
         let result = match polled {
             Ok(Poll::Ready(result)) => result,
@@ -156,11 +155,7 @@ impl Peer {
                 self.park_reply(pending);
                 return None;
             }
-            Err(panic) => {
-                // Only its payload is left, and that must go without harm.
-                panic_message(panic);
-                Err(AskError::Failed)
-            }
+            Err(_) => Err(AskError::Failed),
         };
         Some(ReadyReply { id: pending.waker.id, expires: pending.expires, result, mentioned })
     }

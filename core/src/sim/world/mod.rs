@@ -3,23 +3,36 @@
 //! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
-use super::blocking::LeftClosures;
-use super::choose::{Policy, StepChooser, WorkerId};
-use super::clock::{MachineClock, WorldTime};
-use super::control::{Command, Crash, MachineId, MachineSpec, WorldHandle};
-use super::net::{HostState, Net, Network};
-use super::stepper::Stepper;
-use super::{ChoiceKind, SimContext, SimRng, Trace, event_log};
+pub(crate) mod blocking;
+#[cfg(test)]
+mod blocking_tests;
+mod choose;
+mod control;
+mod event_log;
+#[cfg(test)]
+mod net_tests;
+mod stepper;
+#[cfg(test)]
+mod tests;
+
+pub use choose::Policy;
+pub use control::{Boot, Crash, MachineId, MachineSpec, WorldHandle};
+pub use stepper::Stepper;
+
+use super::env::clock::{MachineClock, WorldTime};
+use super::env::net::{HostState, Net, Network};
+use super::env::{ChoiceKind, SimContext, SimEnv, SimRng, Skew, Trace};
 use crate::raw_task::Id;
+use crate::raw_task::panic::{catch, panic_text};
 use crate::rng::split;
 use crate::runtime::Handle;
-use crate::runtime::builder::SimEnv;
-use crate::time::Clock;
+use blocking::LeftClosures;
+use choose::{StepChooser, WorkerId};
+use control::Command;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,7 +91,7 @@ pub enum Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panic(payload) => write!(f, "Panic({})", crate::raw_task::panic::panic_text(&**payload)),
+            Self::Panic(payload) => write!(f, "Panic({})", panic_text(&**payload)),
             Self::Found(text) => write!(f, "Found({text})"),
         }
     }
@@ -154,7 +167,7 @@ impl World {
             waiting: BTreeSet::new(),
         };
         let boot = Arc::new(|_: &Handle| {});
-        world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: super::Skew::default(), boot });
+        world.add(MachineSpec { name: "test".to_owned(), workers: 1, skew: Skew::default(), boot });
         world
     }
 
@@ -388,7 +401,7 @@ impl World {
         let seed = split(self.options.seed, 1 + ((index as u64) << 32) + machine.boots);
         machine.boots += 1;
         machine.paused = false;
-        let clock = Clock::simulated(MachineClock::new(self.time.clone(), machine.spec.skew));
+        let clock = MachineClock::new(self.time.clone(), machine.spec.skew);
         let simulated = SimEnv { simulation: self.simulation.clone(), machine: Some((clock, self.net.port(index))) };
         match Stepper::with(machine.spec.workers.max(1), seed, simulated) {
             Ok(stepper) => {
@@ -426,8 +439,7 @@ impl World {
         self.control.set_handle(index, None);
         let handle = stepper.handle().clone();
         // What is dropped may panic: that is no concern of the world's.
-        let dropped = catch_unwind(AssertUnwindSafe(|| event_log::at(index, || drop(stepper))));
-        crate::raw_task::panic::drop_catching(dropped);
+        drop(catch(|| event_log::at(index, || drop(stepper))));
 
         let name = self.machines[index].spec.name.clone();
         // What a closure holds that could not be unwound is not there to be dropped.

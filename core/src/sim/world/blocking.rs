@@ -12,6 +12,8 @@ use crate::raw_task::Header;
 use crate::raw_task::panic::drop_catching;
 use crate::raw_task::{coop, current};
 use crate::runtime::Handle;
+use crate::sim::env::{ChoiceKind, SimHandle};
+use crate::time::sleep;
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// How often a closure that is to end may catch that and wait again. Guessed: more than programs nest what catches panics.
 const REFUSALS_MAX: u32 = 16;
@@ -147,8 +150,23 @@ impl Drop for End {
     }
 }
 
+/// Runs a closure as a task of the simulation: it begins after the time a thread might take, and runs in turns with the simulation.
+pub(crate) async fn run<T, F>(handle: Handle, simulation: SimHandle, f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let takes = simulation.rng().between(ChoiceKind::Latency, 1_000, 2_000_000);
+    sleep(Duration::from_nanos(takes)).await;
+    match Blocking::start(handle, f) {
+        Ok(blocking) => blocking.await,
+        // Without a thread it can do everything but wait for a future.
+        Err(f) => coop::unlimited(f),
+    }
+}
+
 /// A closure on its thread, as a future of the task that it is.
-pub(crate) struct Blocking<T: Send + 'static> {
+struct Blocking<T: Send + 'static> {
     /// Present until it has ended.
     thread: Option<(Arc<Turns>, JoinHandle<T>)>,
     handle: Handle,
@@ -156,7 +174,7 @@ pub(crate) struct Blocking<T: Send + 'static> {
 
 impl<T: Send + 'static> Blocking<T> {
     /// Starts the thread, which waits for its first turn. Without one it gives the closure back.
-    pub(crate) fn start<F: FnOnce() -> T + Send + 'static>(handle: Handle, f: F) -> Result<Self, F> {
+    fn start<F: FnOnce() -> T + Send + 'static>(handle: Handle, f: F) -> Result<Self, F> {
         let turns = Turns::new();
         let closure = Arc::new(Mutex::new(Some(f)));
         let body = {

@@ -1,13 +1,11 @@
 //! A machine's way to the simulated network: what its runtime uses in place of the operating system.
 
 use super::link::draw;
-use super::sockets::{SimListener, SimStream};
+use super::sockets::{SimListener, SimStream, SimTcpSocket};
 use super::udp::SimUdp;
-use super::{HostId, Net, SocketId};
-use crate::context;
-use crate::io::{Readiness, SocketCounts};
-use crate::sim::ChoiceKind;
-use crate::time::sleep;
+use super::{EventSink, HostId, Net, SocketId};
+use crate::sim::env::ChoiceKind;
+use crate::util::socket_counts::SocketCounts;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,11 +28,6 @@ impl HostNet {
         Self { net, host, pending, counts: Arc::default() }
     }
 
-    /// The port of the machine that this code runs on, if it is a simulated one.
-    pub(crate) fn current() -> Option<Self> {
-        context::with_current(|handle| handle?.io().port())
-    }
-
     /// Events that wait to be taken.
     pub(crate) fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)
@@ -50,7 +43,7 @@ impl HostNet {
         state.spurious_wakeup(self.host, &mut woken);
         for (id, event) in events {
             if let Some(readiness) = state.slot(id).and_then(|slot| slot.readiness.as_ref()) {
-                readiness.set_readiness(&event, &mut woken);
+                readiness.set_ready(event, &mut woken);
             }
         }
         drop(state);
@@ -63,7 +56,7 @@ impl HostNet {
         &self.counts
     }
 
-    pub(crate) fn attach(&self, id: SocketId, readiness: Arc<Readiness>) {
+    pub(crate) fn attach(&self, id: SocketId, readiness: Arc<dyn EventSink>) {
         let mut state = self.net.0.lock();
         if let Some(slot) = state.slot_mut(id) {
             slot.readiness = Some(readiness);
@@ -93,18 +86,20 @@ impl HostNet {
         Ok(SimUdp::new(self.net.clone(), id))
     }
 
-    /// Finds the addresses of `host:port`: the names of the machines, and `localhost`.
-    pub(crate) async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let (takes, fails) = {
-            let state = self.net.0.lock();
-            let network = state.links.get(self.host, usize::MAX);
-            (draw(&state.rng, &network.resolve), state.rng.chance(ChoiceKind::Fault, network.resolve_failure))
-        };
-        sleep(Duration::from_nanos(takes)).await;
-        if fails {
-            return Err(io::Error::other("temporary failure in name resolution"));
-        }
+    pub(crate) fn tcp_socket(&self) -> SimTcpSocket {
+        SimTcpSocket::new(self.clone())
+    }
 
+    /// How long the answer to a question for a name takes, and whether there is none.
+    pub(crate) fn draw_resolution(&self) -> (Duration, bool) {
+        let state = self.net.0.lock();
+        let network = state.links.get(self.host, usize::MAX);
+        let takes = draw(&state.rng, &network.resolve);
+        (Duration::from_nanos(takes), state.rng.chance(ChoiceKind::Fault, network.resolve_failure))
+    }
+
+    /// Finds the addresses of `host:port`: the names of the machines, and `localhost`.
+    pub(crate) fn lookup(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let (host, port) = name.rsplit_once(':').ok_or(ErrorKind::InvalidInput)?;
         let port = port.parse().map_err(|_| ErrorKind::InvalidInput)?;
         let found = self.net.0.lock().hosts.iter().find(|known| known.name == host).map(|known| known.ip);

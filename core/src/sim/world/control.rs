@@ -1,10 +1,9 @@
 //! The handle by which code inside of a simulation asks things of the world: machines, faults, links.
 
-use super::clock::Skew;
-use super::net::{HostId, HostState, Net, Network};
-use super::{ChoiceKind, SimRng};
 use crate::lock::Mutex;
 use crate::runtime::Handle;
+use crate::sim::env::net::{HostId, HostState, Net};
+use crate::sim::env::{ChoiceKind, Network, SimRng, Skew};
 use crate::sync::oneshot;
 use std::collections::VecDeque;
 use std::fmt;

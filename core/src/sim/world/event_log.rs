@@ -1,6 +1,6 @@
 //! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it.
 
-use super::net::Net;
+use crate::sim::env::net::Net;
 use crate::util::scoped::Scoped;
 use std::cell::Cell;
 use std::fmt::{self, Write};

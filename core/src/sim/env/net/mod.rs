@@ -14,12 +14,11 @@ mod udp;
 
 pub(crate) use host::HostNet;
 pub use link::Network;
-pub(crate) use sockets::{SimListener, SimStream};
+pub(crate) use sockets::{SimListener, SimStream, SimTcpSocket};
 pub(crate) use udp::SimUdp;
 
 use super::clock::WorldTime;
 use super::{ChoiceKind, SimRng};
-use crate::io::{Event, Readiness};
 use crate::lock::Mutex;
 use link::{LinkState, Links};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -27,6 +26,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 use tcp::{Listener, Stream};
 use udp::Udp;
@@ -45,6 +45,20 @@ pub(crate) type HostId = usize;
 pub struct SocketId {
     index: u32,
     generation: u32,
+}
+
+/// What a socket has become ready for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketEvent {
+    pub(crate) read: bool,
+    pub(crate) read_closed: bool,
+    pub(crate) write: bool,
+    pub(crate) write_closed: bool,
+}
+
+/// Hears of the events of one socket, for those who wait for it. They are woken after the call.
+pub(crate) trait EventSink: Send + Sync {
+    fn set_ready(&self, event: SocketEvent, woken: &mut Vec<Waker>);
 }
 
 /// Whether anybody is there to answer.
@@ -127,7 +141,7 @@ struct Host {
     host_state: HostState,
     next_port: u16,
     /// Events its workers have not taken yet.
-    pending: VecDeque<(SocketId, Event)>,
+    pending: VecDeque<(SocketId, SocketEvent)>,
     pending_len: Arc<AtomicUsize>,
     descriptors_max: usize,
     open: usize,
@@ -145,7 +159,7 @@ struct Slot {
     generation: u32,
     host: HostId,
     socket: Option<Socket>,
-    readiness: Option<Arc<Readiness>>,
+    readiness: Option<Arc<dyn EventSink>>,
 }
 
 /// The network of one simulation; clones are the same one.
@@ -466,19 +480,19 @@ impl State {
     fn set_ready(&mut self, id: SocketId, read: bool, read_closed: bool, write: bool, write_closed: bool) {
         let Some(host) = self.host_of(id) else { return };
         let host = &mut self.hosts[host];
-        host.pending.push_back((id, Event { read, read_closed, write, write_closed, ..Event::default() }));
+        host.pending.push_back((id, SocketEvent { read, read_closed, write, write_closed }));
         host.pending_len.store(host.pending.len(), Ordering::Release);
     }
 
     /// A kernel may say that a socket is ready though it is not.
-    fn spurious_wakeup(&self, host: HostId, woken: &mut Vec<std::task::Waker>) {
+    fn spurious_wakeup(&self, host: HostId, woken: &mut Vec<Waker>) {
         if !self.rng.chance(ChoiceKind::Fault, 0.02) {
             return;
         }
-        let spurious = Event { read: true, write: true, ..Event::default() };
+        let spurious = SocketEvent { read: true, write: true, ..SocketEvent::default() };
         let chosen = &self.slots[self.rng.below(ChoiceKind::Fault, self.slots.len())];
         if let Some(readiness) = chosen.readiness.as_ref().filter(|_| chosen.host == host) {
-            readiness.set_readiness(&spurious, woken);
+            readiness.set_ready(spurious, woken);
         }
     }
 

@@ -1,7 +1,6 @@
 //! The context that all machines of a world share besides the network: the random numbers, what was found wrong, and values found by type.
 
 use super::{ChoiceKind, SimRng};
-use crate::context;
 use crate::extensions::Extensions;
 use crate::lock::Mutex;
 use std::fmt;
@@ -21,7 +20,7 @@ pub struct SimContext {
 }
 
 impl SimContext {
-    pub(super) fn new(rng: SimRng, buggify: bool) -> Arc<Self> {
+    pub(in crate::sim) fn new(rng: SimRng, buggify: bool) -> Arc<Self> {
         Arc::new(Self {
             rng,
             buggify,
@@ -29,11 +28,6 @@ impl SimContext {
             found: Mutex::default(),
             extensions: Extensions::default(),
         })
-    }
-
-    /// Returns the simulation that this code runs in, if it does.
-    pub fn current() -> Option<Arc<Self>> {
-        context::with_current(|handle| handle?.simulation().cloned())
     }
 
     /// Returns the dice of the simulation.
@@ -50,7 +44,7 @@ impl SimContext {
         self.any.store(true, Ordering::Release);
     }
 
-    pub(super) fn take_reports(&self) -> Vec<String> {
+    pub(in crate::sim) fn take_reports(&self) -> Vec<String> {
         if !self.any.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }

@@ -2,7 +2,7 @@
 
 use super::link::{LinkState, draw};
 use super::{HostId, Net, NetEvent, Socket, SocketId, State, hash_of};
-use crate::sim::ChoiceKind;
+use crate::sim::env::ChoiceKind;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@
 
 use super::link::LinkState;
 use super::{HostId, HostState, NetEvent, Socket, SocketId, State, hash_of};
-use crate::sim::ChoiceKind;
+use crate::sim::env::ChoiceKind;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};

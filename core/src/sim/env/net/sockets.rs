@@ -1,6 +1,7 @@
 //! The TCP sockets of the simulated network, as the runtime holds them.
 
-use super::{Net, SocketId};
+use super::{HostNet, Net, SocketId};
+use crate::lock::Mutex;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -90,5 +91,36 @@ impl SimStream {
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         let mut state = self.net.0.lock();
         state.living_stream(self.id)?.peer().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+}
+
+/// A TCP socket that neither connects nor listens yet. It keeps no options.
+#[derive(Debug)]
+pub(crate) struct SimTcpSocket {
+    host: HostNet,
+    /// Where it is bound to, if it is.
+    bound: Mutex<Option<SocketAddr>>,
+}
+
+impl SimTcpSocket {
+    pub(super) fn new(host: HostNet) -> Self {
+        Self { host, bound: Mutex::default() }
+    }
+
+    pub(crate) fn bind(&self, address: SocketAddr) {
+        *self.bound.lock() = Some(address);
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        let bound = *self.bound.lock();
+        bound.ok_or_else(|| ErrorKind::AddrNotAvailable.into())
+    }
+
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
+        self.host.connect(address)
+    }
+
+    pub(crate) fn listen(&self) -> io::Result<SimListener> {
+        self.host.listen(self.local_addr()?)
     }
 }

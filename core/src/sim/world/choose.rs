@@ -4,7 +4,7 @@
 //! "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt and others, 2010), for workers in
 //! place of threads.
 
-use super::{ChoiceKind, SimRng};
+use crate::sim::env::{ChoiceKind, SimRng};
 use std::collections::BTreeMap;
 
 /// How the next worker is chosen.

@@ -1,7 +1,7 @@
 //! Links between two simulated machines: latency, loss, partitions.
 
 use super::{HostId, NetEvent};
-use crate::sim::{ChoiceKind, SimRng};
+use crate::sim::env::{ChoiceKind, SimRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;

@@ -2,13 +2,13 @@
 
 use crate::raw_task::Id;
 use crate::raw_task::current;
-use crate::sim::SimContext;
+use crate::sim::env::SimContext;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SeqNo {
+pub(in crate::mailbox) struct SeqNo {
     sender: Option<Id>,
     /// From 1 on; 0 says that it was not stamped.
     number: u64,
@@ -16,26 +16,25 @@ pub(super) struct SeqNo {
 
 /// Numbers the messages to a cell.
 #[derive(Debug, Default)]
-pub(super) struct Sequencer(AtomicU64);
+pub(in crate::mailbox) struct Sequencer(AtomicU64);
 
 impl Sequencer {
     /// Outside of a simulation no message is numbered: there is no report to write, and what is seen of each sender would never be forgotten.
-    pub(super) fn next(&self) -> SeqNo {
-        if SimContext::current().is_none() {
-            return SeqNo::default();
+    pub(in crate::mailbox) fn stamp(&self, seq_no: &mut SeqNo) {
+        if SimContext::current().is_some() {
+            let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
+            *seq_no = SeqNo { sender: current::current_task_id(), number };
         }
-        let number = self.0.fetch_add(1, Ordering::AcqRel) + 1;
-        SeqNo { sender: current::current_task_id(), number }
     }
 }
 
 /// What an inbox has seen of each sender.
 #[derive(Debug, Default)]
-pub(super) struct OrderChecker(BTreeMap<Option<Id>, u64>);
+pub(in crate::mailbox) struct OrderChecker(BTreeMap<Option<Id>, u64>);
 
 impl OrderChecker {
     /// A message comes out: later than every one of the same sender that came out before, and for the first time.
-    pub(super) fn check(&mut self, seq_no: SeqNo) {
+    pub(in crate::mailbox) fn check(&mut self, seq_no: SeqNo) {
         if seq_no.number == 0 {
             return;
         }
@@ -47,10 +46,20 @@ impl OrderChecker {
     }
 }
 
-/// A mailbox took a message: it must not hold more than it may.
-pub(super) fn check_bound(is_above: bool) {
-    if is_above {
-        report(|| "a mailbox holds more messages than it may".to_owned());
+/// Messages that a mailbox accepted beyond its bound, as may be.
+#[derive(Debug, Default)]
+pub(in crate::mailbox) struct OverCapacity(AtomicUsize);
+
+impl OverCapacity {
+    pub(in crate::mailbox) fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A mailbox took a message: it must not hold more than it may.
+    pub(in crate::mailbox) fn check(&self, capacity: usize, count: impl FnOnce() -> usize) {
+        if count() > capacity.saturating_add(self.0.load(Ordering::Acquire)) {
+            report(|| "a mailbox holds more messages than it may".to_owned());
+        }
     }
 }
 

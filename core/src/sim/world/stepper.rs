@@ -1,10 +1,9 @@
 //! One runtime whose logical workers take one step at a time on the calling thread.
 
-use super::{ChoiceKind, SimContext, SimRng, Trace};
-use crate::runtime::builder::SimEnv;
 use crate::runtime::{self, Builder, Handle, Runtime};
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker::{Worker, WorkerParts};
+use crate::sim::env::{ChoiceKind, SimContext, SimEnv, SimRng, Trace};
 use crate::time::Instant;
 use std::fmt;
 use std::io;
