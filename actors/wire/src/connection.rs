@@ -100,14 +100,19 @@ impl ConnectionState {
         }
     }
 
+    /// Messages were taken into mailboxes.
+    pub(crate) fn settle_taken(&mut self, messages: u64, frame_bytes: u64, now: Duration) {
+        self.ack.settled += messages;
+        self.ack.bytes += frame_bytes;
+        self.ack_since.get_or_insert(now);
+    }
+
     /// A message was taken into a mailbox, or rejected.
     pub(crate) fn settle(&mut self, frame_bytes: u32, rejected: Option<RejectReason>, now: Duration) {
-        self.ack.settled += 1;
-        self.ack.bytes += u64::from(frame_bytes);
+        self.settle_taken(1, u64::from(frame_bytes), now);
         if let Some(rejected) = rejected {
             self.ack.rejected[rejected as usize] += 1;
         }
-        self.ack_since.get_or_insert(now);
     }
 
     /// True if an acknowledgement cannot wait.

@@ -218,11 +218,14 @@ impl Header {
         let flags = self.flags();
         let bytes = HEADER_BYTES + flags.bytes() + body.len();
         out.reserve(bytes);
-        out.put_u32_le(u32::try_from(bytes).expect("invariant: the size of a frame was checked"));
-        out.put_u8(self.kind as u8);
-        out.put_u8(flags.0);
-        out.put_u16_le(self.type_ix);
-        out.put_u64_le(self.to.to_bits());
+        let len = u32::try_from(bytes).expect("invariant: the size of a frame was checked");
+        // In one piece: each part by itself looks for room again.
+        let mut start = [0; HEADER_BYTES];
+        start[..4].copy_from_slice(&len.to_le_bytes());
+        (start[4], start[5]) = (self.kind as u8, flags.0);
+        start[6..8].copy_from_slice(&self.type_ix.to_le_bytes());
+        start[8..].copy_from_slice(&self.to.to_bits().to_le_bytes());
+        out.extend_from_slice(&start);
         if let Some(from) = self.from {
             out.put_u64_le(from.to_bits());
         }
@@ -237,7 +240,7 @@ impl Header {
             out.put_u64_le(key.id);
             out.put_u64_le(key.schema.unwrap_or(0));
         }
-        out.put_slice(body);
+        out.extend_from_slice(body);
     }
 }
 

@@ -517,6 +517,12 @@ impl<T> Session<T> {
         connection.remove_backlog(to, frame_bytes);
     }
 
+    /// Counts messages of connection `epoch` as taken into mailboxes, and the bytes of their frames.
+    pub fn settle_taken(&mut self, epoch: u64, messages: u64, frame_bytes: u64, now: Duration) {
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
+        connection.settle_taken(messages, frame_bytes, now);
+    }
+
     /// Counts a message of connection `epoch` as taken into a mailbox, or as rejected.
     pub fn settle(&mut self, epoch: u64, frame_bytes: u32, rejected: Option<RejectReason>, now: Duration) {
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };

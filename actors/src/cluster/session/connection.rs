@@ -20,8 +20,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Frames that are understood before they are acted upon and the session's lock is taken again. Guessed.
-const BATCH_MAX: usize = 256;
+/// Frames that are understood before they are acted upon and the session's lock is taken again. As many as an actor handles in one poll: it
+/// takes its turn after them, so what it was sent leaves its mailbox while it is still in the cache.
+const BATCH_MAX: usize = 64;
 
 /// Bytes that are thrown away at once. Guessed.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -196,8 +197,14 @@ impl Reader<'_> {
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
-            if let Some(end) = self.process_input()? {
-                return Ok(end);
+            match self.process_input()? {
+                Input::End(end) => return Ok(end),
+                Input::More => {
+                    yield_now().await;
+                    self.receiver.let_actors_catch_up().await;
+                    continue;
+                }
+                Input::Done => self.receiver.let_actors_catch_up().await,
             }
 
             self.frames.begin_frame();
@@ -266,44 +273,49 @@ impl Reader<'_> {
         }
     }
 
-    /// Acts upon all frames that have arrived in full.
-    fn process_input(&mut self) -> Result<Option<Disconnect>, CloseFrame> {
+    /// Acts upon the frames that have arrived in full, as many as are handled at once.
+    fn process_input(&mut self) -> Result<Input, CloseFrame> {
         let (node, peer) = (self.node, self.peer);
         let batch = &mut self.batch;
-        loop {
-            let now = node.now();
-            let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
-            let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
-            let (understood, allowance, has_output) = peer.with_session(|session| {
-                let understood = loop {
-                    match session.read_event(&mut self.frames.buffer, now) {
-                        Ok(Some(event)) => batch.push(event),
-                        Ok(None) => break Ok(()),
-                        Err(violation) => break Err(violation),
-                    }
-                    if batch.len() == batch_max {
-                        break Ok(());
-                    }
-                };
-                (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
-            });
-            // An answer that the session gives by itself, as to a ping, waits for nothing else.
-            if has_output {
-                peer.write_ready.notify_one();
-            }
-            self.receiver.allow(allowance);
-            let full = batch.len() == batch_max;
-            let end = self.receiver.handle_events(batch.drain(..));
-            self.receiver.report_settled();
-            understood.map_err(close_frame)?;
-            if let Some(end) = end? {
-                return Ok(Some(end));
-            }
-            if !full {
-                return Ok(None);
-            }
+        let now = node.now();
+        let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
+        let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
+        let (understood, allowance, has_output) = peer.with_session(|session| {
+            let understood = loop {
+                match session.read_event(&mut self.frames.buffer, now) {
+                    Ok(Some(event)) => batch.push(event),
+                    Ok(None) => break Ok(()),
+                    Err(violation) => break Err(violation),
+                }
+                if batch.len() == batch_max {
+                    break Ok(());
+                }
+            };
+            (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
+        });
+        // An answer that the session gives by itself, as to a ping, waits for nothing else.
+        if has_output {
+            peer.write_ready.notify_one();
         }
+        self.receiver.allow(allowance);
+        let is_full = batch.len() == batch_max;
+        let end = self.receiver.handle_events(batch.drain(..));
+        self.receiver.report_settled();
+        understood.map_err(close_frame)?;
+        Ok(match end? {
+            Some(end) => Input::End(end),
+            None if is_full => Input::More,
+            None => Input::Done,
+        })
     }
+}
+
+/// What a look at the input has come to.
+enum Input {
+    /// There may be more frames.
+    More,
+    Done,
+    End(Disconnect),
 }
 
 enum ReadEvent {

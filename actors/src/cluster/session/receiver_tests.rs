@@ -283,6 +283,60 @@ fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_n
 }
 
 #[test]
+fn an_actor_that_makes_room_at_its_turns_is_waited_for_and_a_slow_one_once() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        let door = stage.door.clone();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = turns.clone();
+        // Room for one in every tenth turn, for the first four.
+        posse_core::task::spawn(async move {
+            for turn in 1.. {
+                counted.store(turn, Ordering::Relaxed);
+                door.room.fetch_add(usize::from(turn % 10 == 0 && turn <= 40), Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        (1..=4).for_each(|n| stage.tell(n));
+        assert_eq!(stage.receiver.backlog_messages, 4);
+        stage.receiver.let_actors_catch_up().await;
+        assert_eq!((stage.make_room(0), stage.receiver.backlog_messages), (vec![1, 2, 3, 4], 0));
+
+        (5..=6).for_each(|n| stage.tell(n));
+        let before = turns.load(Ordering::Relaxed);
+        stage.receiver.let_actors_catch_up().await;
+        let after = turns.load(Ordering::Relaxed);
+        assert!((TURNS_MAX..=TURNS_MAX + 2).contains(&(after - before)), "{after} {before}");
+        stage.tell(7);
+        stage.receiver.let_actors_catch_up().await;
+        assert_eq!((turns.load(Ordering::Relaxed), stage.receiver.backlog_messages), (after, 3));
+
+        // It has caught up, and is waited for again.
+        assert_eq!(stage.make_room(3), [1, 2, 3, 4, 5, 6, 7]);
+        stage.receiver.let_actors_catch_up().await;
+        stage.tell(8);
+        stage.receiver.let_actors_catch_up().await;
+        assert!(turns.load(Ordering::Relaxed) >= after + TURNS_MAX);
+    });
+}
+
+#[test]
+fn messages_that_are_handled_together_are_each_for_whom_they_are() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        stage.door.room.store(10, Ordering::Relaxed);
+        let (to, unknown) = (stage.key, ActorKey { slot: 1, generation: 1 });
+        let tell = |n, to| Event::Tell(Delivery { to, ..stage.message(n) });
+        let events = [tell(1, to), tell(2, unknown), tell(3, to), Event::Settled, tell(4, to)];
+        assert!(stage.receiver.handle_events(events.into_iter()).expect("no rule is broken").is_none());
+        assert_eq!(*stage.door.taken.lock(), [1, 3, 4]);
+        assert_eq!((stage.receiver.taken, stage.receiver.settlements.len()), ((3, 3 * 17), 1));
+        assert!(stage.receiver.last.is_none(), "nothing is kept of an actor");
+        assert!(scope::import(WireRef { node: stage.receiver.node.id(), key: to, protocol: 7 }, 7).is_err());
+    });
+}
+
+#[test]
 fn actor_that_outlives_its_node_keeps_nothing_of_it() {
     in_runtime(async {
         let Stage { receiver, door, key, .. } = Stage::new(NodeConfig::default());
