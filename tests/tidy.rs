@@ -340,7 +340,6 @@ fn every_rule_refuses_a_bad_sample() {
         ("actors/src/a.rs", "//! x\nprintln!();"),
         ("actors/src/a.rs", "//! x\ntracing::warn!(\"no target\");"),
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
-        ("core/src/io/a.rs", "//! x\nuse crate::sim::env::HostNet;\nuse crate::sim::world::World;"),
         ("core/src/raw_task/a.rs", "//! x\nuse crate::runtime::Handle;"),
         ("actors/src/cluster/state.rs", "//! x\nuse super::connect::dial;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
