@@ -29,7 +29,7 @@ pub(crate) fn counting_waker() -> (Arc<CountWakes>, Waker) {
 }
 
 /// Polls once, with this waker.
-pub(crate) fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+pub(crate) fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }
 

@@ -332,3 +332,21 @@ async fn a_supervised_server_answers_what_it_has_begun_before_it_stops() {
     stopping.await.unwrap();
     assert_eq!(posse::System::current().alive(), 0);
 }
+
+#[posse::test]
+async fn no_time_that_a_server_is_given_is_too_long() {
+    let most = std::time::Duration::MAX;
+    let times: [fn(Config, std::time::Duration) -> Config; 5] =
+        [Config::header_timeout, Config::body_timeout, Config::write_timeout, Config::idle_timeout, Config::grace];
+    let all = times.iter().fold(Config::new(), |config, set| set(config, most));
+    for config in times.iter().map(|set| set(Config::new(), most)).chain([all]) {
+        let mut server = Server::start(config).await;
+        let mut client = server.client().await;
+        assert_eq!(client.get("/hello").await.as_deref(), Some("hello"));
+        let mut newer = client_of_version_2(server.address).await;
+        assert_eq!(get_by_version_2(&mut newer, "/number/2").await.unwrap(), "number 2");
+        drop((client, newer));
+        server.end().await;
+        server.task.await.unwrap().unwrap();
+    }
+}

@@ -175,3 +175,43 @@ fn an_actor_stays_on_its_worker_over_restarts_and_one_for_no_worker_fails() {
         assert!(error.to_string().contains("no worker 7"), "{error}");
     });
 }
+
+/// A timer, a limit, a time to stop: `Duration::MAX` is none that ever comes.
+struct Patient;
+
+#[derive(Message)]
+struct Tick;
+
+impl Actor for Patient {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        ctx.send_after(std::time::Duration::MAX, Tick);
+        ctx.send_every(std::time::Duration::MAX, || Tick);
+        Ok(())
+    }
+}
+
+impl Handler<Tick> for Patient {
+    async fn handle(&mut self, _: Tick, _: &mut Context<Self>) {
+        panic!("the end of time has come");
+    }
+}
+
+impl Handler<Add> for Patient {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+        n
+    }
+}
+
+#[posse::test]
+async fn no_time_that_an_actor_is_given_is_too_long() {
+    let most = std::time::Duration::MAX;
+    let backoff = Backoff::exponential(ms(1)..most);
+    let supervisor = Supervisor::one_for_one().restart_limit(2, most).backoff(backoff).spawn();
+    let child = supervisor.start_child(Spec::new(|| Patient).stop_within(most)).await.unwrap();
+    assert_eq!(child.ask(Add(3)).within(most).await, Ok(3));
+    let broken = supervisor.start_child(Spec::new(worker).stop_within(most)).await.unwrap();
+    assert!(broken.ask(Break).within(most).await.is_err());
+    assert_eq!(broken.ask(Add(1)).within(most).await, Ok(1));
+    supervisor.shutdown().await;
+    assert_eq!(child.closed().await, ExitReason::Shutdown);
+}

@@ -1,6 +1,7 @@
 //! Whole clusters in one thread, from seeds: what users get, tried on ourselves. `docs/guide/simulation.md` explains it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bounds;
 mod cluster;
 mod connection;
 mod death;

@@ -467,3 +467,38 @@ async fn senders_that_wait_for_room_are_served_in_their_order(sim: Sim) {
     settled(&sim, &b, id_of(&a)).await;
     assert_eq!(numbers(&seen(&b, &probe).await), (0..40).collect::<Vec<_>>());
 }
+
+/// An ask that is held for a full mailbox, while as many asks are begun as may be, is begun once there is room for both: it waits
+/// for no timer of the connection.
+#[posse::test(sim, seeds = 8)]
+async fn held_ask_is_begun_as_soon_as_others_were_answered(sim: Sim) {
+    let mut config = NodeConfig::default();
+    (config.message_bytes_max, config.control_bytes_max) = (1 << 20, 4 << 20);
+    (config.ack_delay, config.keep_alive_interval, config.max_idle_timeout) = (secs(20), secs(30), secs(90));
+    let (a, b) = (server(&sim, "a").config(config.clone()).await, sim.node("b").config(config).await);
+    find(&b, &a).await;
+    let (held, other) = (narrow(&a, &b, "held").await, narrow(&a, &b, "other").await);
+    let near = a.with(|node| async move { node.whereis::<Probing>("held").await.unwrap() }).await;
+    // Of its own node: the connection has no part in it.
+    a.spawn(async move {
+        let busy = near.clone();
+        posse::task::spawn(async move { drop(busy.slow(300).within(secs(60)).await) });
+        sleep(ms(20)).await;
+        for n in 0..4 {
+            near.note(n).await.unwrap();
+        }
+    });
+    sleep(ms(60)).await;
+    let waits = b.spawn(async move {
+        let start = posse::time::Instant::now();
+        let answer = held.echo("x".into()).within(secs(60)).await;
+        (answer, start.elapsed())
+    });
+    sleep(ms(20)).await;
+    // One at a time may be begun.
+    let asking = b.spawn(async move { other.slow(600).within(secs(60)).await });
+    let (answer, took) = waits.await.unwrap();
+    assert_eq!(answer.as_deref(), Ok("x"));
+    assert!(took < secs(1), "{took:?}");
+    asking.await.unwrap().unwrap();
+}

@@ -1,6 +1,6 @@
 //! Failure scenarios of monitors, numbered as in the design of the node protocol.
 
-use crate::probe::{Probe, Probing, find, id_of, moment, numbers, seen, server, state};
+use crate::probe::{Probe, Probing, echo, find, id_of, moment, numbers, peer, seen, server, state};
 use posse::cluster::{NodeConfig, PeerState};
 use posse::prelude::*;
 use posse::sim::{Sim, SimMachine};
@@ -208,5 +208,57 @@ async fn monitor_that_nobody_needs_any_more_leaves_nothing_at_the_other_node(sim
     target.stop();
     sleep(secs(1)).await;
     assert_eq!(seen(&b, &near).await, ["down: it came to its end"]);
+    assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
+}
+
+/// Watch 39: more monitors than one of the two nodes takes, of which the other may know nothing. Those that are too many are told
+/// so at once, and cost nobody anything; room that becomes free is used.
+#[posse::test(sim, seeds = 12)]
+async fn monitors_that_are_too_many_are_told_so_and_the_connection_stays(sim: Sim) {
+    let config = |monitors_max| {
+        let mut config = NodeConfig::default();
+        config.monitors_max = monitors_max;
+        config
+    };
+    let (of_a, of_b) = [(4, 4), (4, 100), (100, 4)][sim.random_below(3)];
+    let (a, b) = (server(&sim, "a").config(config(of_a)).await, server(&sim, "b").config(config(of_b)).await);
+    let probe = find(&b, &a).await;
+    let (target, next) = (register(&a, "target", 16).await, register(&a, "next", 16).await);
+    let (far, later) = (lookup(&b, "target").await, lookup(&b, "next").await);
+    let near = register(&b, "watcher", 64).await.share::<Probing>();
+    let watch = async |whom: &ActorRef<Probing>| {
+        let (me, whom) = (near.clone(), whom.clone());
+        b.run(async move { me.watch(whom).await }).await.unwrap();
+    };
+    for _ in 0..6 {
+        watch(&far).await;
+        sleep(moment(&sim, 100)).await;
+    }
+    // Longer than silence may be, and over a connection that asks for the monitors again.
+    let resets = sim.random_below(2) == 0;
+    for n in 0..20 {
+        sleep(ms(500)).await;
+        assert_eq!(echo(&b, &probe, ms(400)).await.as_deref(), Ok("there?"), "{of_a} {of_b}");
+        if n == 10 && resets {
+            sim.reset_connections(&a, &b);
+        }
+    }
+    let refused = "down: it is not monitored: there are too many monitors between the two nodes";
+    assert_eq!(seen(&b, &near).await, [refused; 2], "{of_a} {of_b}");
+    let found = peer(&b, id_of(&a)).unwrap();
+    assert_eq!((found.state, found.counters.lost), (PeerState::Connected, 0));
+
+    target.stop();
+    target.closed().await;
+    sleep(secs(1)).await;
+    watch(&later).await;
+    // Otherwise the wish to watch may be on its way when it is gone.
+    sleep(secs(1)).await;
+    next.kill();
+    next.closed().await;
+    sleep(secs(1)).await;
+    let all = seen(&b, &near).await;
+    assert_eq!(all[2..6], ["down: it came to its end"; 4]);
+    assert_eq!(all[6..], ["down: it was killed"]);
     assert_eq!(state(&b, id_of(&a)), Some(PeerState::Connected));
 }

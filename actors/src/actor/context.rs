@@ -154,9 +154,10 @@ impl<A: Actor> Context<A> {
     }
 
     /// Watches another actor: a [`Down`] message comes exactly once when it has ended for good, after every message it
-    /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
+    /// sent before. If it has ended already the message comes at once. There is always room for it in the mailbox.
     ///
-    /// An actor of another node is down with its node as well, after the messages of it that have arrived.
+    /// An actor of another node is down with its node as well, after the messages of it that have arrived. Monitors between two nodes
+    /// are bounded: with one more the message comes at once and says [`ExitReason::TooManyMonitors`], though the actor may live.
     pub fn monitor(&self, other: &impl Monitorable) -> Monitor
     where
         A: Handler<Down>,

@@ -132,9 +132,9 @@ impl Remote for RemoteActor {
         let watcher = watcher.map(|watcher| watcher.number());
         match self.peer.update_session(|session| session.watch(self.key, Requester::Monitor(notify, watcher))) {
             Ok(id) => Monitor::remote(self.id(), self.peer.clone(), id),
-            Err((_, answer)) => {
+            Err((error, answer)) => {
                 if let Requester::Monitor(notify, _) = answer {
-                    notify(&ExitReason::NodeDown);
+                    notify(&if error == SendError::Full { ExitReason::TooManyMonitors } else { ExitReason::NodeDown });
                 }
                 Monitor::ended(self.id())
             }

@@ -193,7 +193,8 @@ impl NodeState {
         // is a lie it has an effect now and then, on a node whose program asked the liar.
         let now = (self.now().as_millis() as u64).max(1);
         let before = self.renewed_at.load(Ordering::Relaxed);
-        let lately = before > 0 && now < before + self.config.down_after.as_millis() as u64;
+        let down_after = u64::try_from(self.config.down_after.as_millis()).unwrap_or(u64::MAX);
+        let lately = before > 0 && now < before.saturating_add(down_after);
         if !peer.is_met() && self.is_confirmed.load(Ordering::Relaxed) && (!is_chosen || lately) {
             return false;
         }
@@ -260,11 +261,15 @@ impl NodeState {
             .filter(|message| types.known.insert(message.id))
             .map(|message| TypeInfo { id: message.id, schema: message.schema })
             .collect();
-        if !new.is_empty() {
-            types.list.extend_from_slice(&new);
-            let peers = self.nodes.lock().living();
-            peers.iter().for_each(|peer| peer.update_session(|session| session.add_types(&new)));
+        if new.is_empty() {
+            return;
         }
+        types.list.extend_from_slice(&new);
+        let peers = self.nodes.lock().living();
+        // Under the lock, so that all tables are in one order. It starts nothing: a hook of the runtime's may export an actor.
+        peers.iter().for_each(|peer| peer.with_session(|session| session.add_types(&new)));
+        drop(types);
+        peers.iter().for_each(|peer| peer.write_ready.notify_one());
     }
 
     pub(super) fn types(&self) -> Vec<TypeInfo> {

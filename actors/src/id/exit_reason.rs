@@ -21,6 +21,9 @@ pub enum ExitReason {
     NodeDown,
     /// It had ended, or never was, when it was asked for at its node.
     NoSuchActor,
+    /// It is not known to have ended: it is at another node, and is not monitored because one of the two nodes takes no more
+    /// monitors of the other; see [`NodeConfig::monitors_max`](crate::cluster::NodeConfig::monitors_max).
+    TooManyMonitors,
 }
 
 impl ExitReason {
@@ -44,6 +47,9 @@ impl fmt::Display for ExitReason {
             Self::GaveUp(text) => write!(f, "it gave up: {text}"),
             Self::NodeDown => f.write_str("its node is down"),
             Self::NoSuchActor => f.write_str("there was no such actor"),
+            Self::TooManyMonitors => {
+                f.write_str("it is not monitored: there are too many monitors between the two nodes")
+            }
         }
     }
 }

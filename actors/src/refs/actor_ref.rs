@@ -156,7 +156,8 @@ impl<P: Protocol> ActorRef<P> {
         !matches!(self.repr(), Repr::Remote(_))
     }
 
-    /// Waits until the actor has ended for good, or its node is down, and returns why.
+    /// Waits until the actor has ended for good, or its node is down, and returns why. [`ExitReason::TooManyMonitors`] says nothing
+    /// about the actor: it is at another node, and there are as many monitors between the two as there may be.
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Says that a monitored actor has ended. It comes after every message that actor sent before.
+/// Says that a monitored actor has ended, or is not monitored: [`ExitReason::TooManyMonitors`]. It comes after every message that
+/// actor sent before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Down {
-    /// The actor that has ended.
+    /// Which actor.
     pub actor: ActorId,
     /// Why.
     pub reason: ExitReason,

@@ -109,7 +109,7 @@ codes! {
 }
 
 codes! {
-    /// Why a monitored actor ended (DOWN).
+    /// Why a monitored actor ended, or is not monitored (DOWN).
     DownCode {
         /// It came to its end.
         Normal = 1, "it came to its end";
@@ -123,6 +123,8 @@ codes! {
         NodeDown = 5, "its node is down";
         /// There was no such actor when the monitor arrived.
         NoSuchActor = 6, "there was no such actor";
+        /// It is not monitored, and may live: its node takes no more monitors of the one that asks.
+        TooManyMonitors = 7, "it is not monitored: there are too many monitors between the two nodes";
     }
 }
 
@@ -162,6 +164,6 @@ mod tests {
         let numbers = |codes: &[CloseReason]| codes.iter().map(|code| code.to_u16()).collect::<Vec<_>>();
         assert_eq!(numbers(CloseReason::KNOWN), (1..=13).collect::<Vec<_>>());
         assert_eq!(ReplyCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
-        assert_eq!(DownCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=6).collect::<Vec<_>>());
+        assert_eq!(DownCode::KNOWN.iter().map(|code| code.to_u16()).collect::<Vec<_>>(), (1..=7).collect::<Vec<_>>());
     }
 }

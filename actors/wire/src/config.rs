@@ -26,6 +26,11 @@ pub const RESOLVES_MAX: usize = 65_536;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 
+/// Bytes that are reckoned for a DOWN without a text, of which there may be one for each monitor.
+const DOWN_BYTES: usize = 32;
+/// Bytes of a RESOLVED, the longest answer that has no text.
+const RESOLVED_BYTES: usize = 64;
+
 /// What may be said in a frame besides its body: header and all extensions. Specified.
 pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 
@@ -58,7 +63,9 @@ pub struct NodeConfig {
     pub control_bytes_max: usize,
     /// Requests to one node that wait for their reply. Default 1,048,576.
     pub asks_max: usize,
-    /// Monitors that one node holds on another's actors. Default 262,144.
+    /// Monitors that one node holds on another's actors, and that it lets another hold on its own; no more than one for each
+    /// 512 bytes of `control_bytes_max`, so that all of them can fire at once. With one more `Down` comes at once, with
+    /// `ExitReason::TooManyMonitors`. Default 262,144.
     pub monitors_max: usize,
     /// How long a connection may take to introduce itself, from its first moment on. Default 5 s.
     pub handshake_timeout: Duration,
@@ -156,6 +163,27 @@ impl NodeConfig {
         rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(rule, _)| Err(ConfigError(rule)))
     }
 
+    /// Monitors in one direction between two nodes. What is said of all at once takes no more than half of the room for
+    /// frames that are neither messages nor replies.
+    pub fn monitors_bound(&self) -> usize {
+        self.monitors_max.min(self.control_room() / 2 / DOWN_BYTES)
+    }
+
+    /// Questions for names that wait for their answer. All of them at once take a quarter of the same room, with short names.
+    pub(crate) fn resolves_bound(&self) -> usize {
+        RESOLVES_MAX.min(self.control_room() / 4 / RESOLVED_BYTES)
+    }
+
+    /// Bytes of frames that may wait and are neither messages nor replies.
+    pub(crate) fn control_room(&self) -> usize {
+        self.control_bytes_max / 8
+    }
+
+    /// Frames that may be understood before the answers to them are looked at: a quarter of the room for these is kept free.
+    pub fn batch_max(&self) -> usize {
+        (self.control_room() / 4 / RESOLVED_BYTES).max(1)
+    }
+
     /// Bytes of replies that may wait before no more asks are begun.
     pub(crate) fn reply_budget(&self) -> usize {
         self.control_bytes_max / 4
@@ -186,6 +214,14 @@ mod tests {
     #[test]
     fn defaults_pass_their_own_check() {
         assert_eq!(NodeConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn monitors_are_as_many_as_can_fire_at_once() {
+        let config = NodeConfig::default();
+        assert_eq!(config.monitors_bound(), config.monitors_max);
+        assert_eq!(NodeConfig { monitors_max: 3, ..config.clone() }.monitors_bound(), 3);
+        assert_eq!(NodeConfig { control_bytes_max: 1 << 20, ..config }.monitors_bound(), 2048);
     }
 
     #[test]

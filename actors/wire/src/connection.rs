@@ -117,20 +117,29 @@ impl ConnectionState {
 
     /// True if an acknowledgement cannot wait.
     pub(crate) fn ack_is_due(&self, config: &NodeConfig, now: Duration) -> bool {
-        self.ack_since.is_some_and(|since| now >= since + config.ack_delay)
+        self.ack_at(config).is_some_and(|at| now >= at)
             || self.ack.bytes - self.ack_sent.bytes >= config.unsettled_bytes_max as u64 / 8
             || self.ack.settled - self.ack_sent.settled >= (config.unsettled_max as u64).div_ceil(8)
     }
 
     /// When the other side is to be asked for a sign of life.
     pub(crate) fn ping_at(&self, config: &NodeConfig) -> Duration {
-        self.last_frame_at.max(self.last_ping_at) + config.keep_alive_interval
+        self.last_frame_at.max(self.last_ping_at).saturating_add(config.keep_alive_interval)
+    }
+
+    /// When the other side has been silent for too long.
+    pub(crate) fn idle_at(&self, config: &NodeConfig) -> Duration {
+        self.last_progress_at.saturating_add(config.max_idle_timeout)
+    }
+
+    fn ack_at(&self, config: &NodeConfig) -> Option<Duration> {
+        Some(self.ack_since?.saturating_add(config.ack_delay))
     }
 
     /// When there is something to say though nothing happened, or the connection must end.
     pub(crate) fn deadline(&self, config: &NodeConfig) -> Duration {
-        let ack = self.ack_since.map_or(Duration::MAX, |since| since + config.ack_delay);
-        self.ping_at(config).min(ack).min(self.last_progress_at + config.max_idle_timeout)
+        let ack = self.ack_at(config).unwrap_or(Duration::MAX);
+        self.ping_at(config).min(ack).min(self.idle_at(config))
     }
 
     /// Writes what this connection has to say besides what the session sends.

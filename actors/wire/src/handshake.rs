@@ -17,7 +17,7 @@ use crate::code::CloseReason;
 use crate::config::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
 use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::hello::{CODEC, Hello, VERSION};
-use crate::types::{PeerTypes, TypeInfo};
+use crate::types::{PeerTypes, TypeInfo, told};
 use bytes::BytesMut;
 use std::fmt;
 
@@ -166,6 +166,7 @@ impl HelloReceived {
 
     /// Goes on. The bytes are to be sent; `types` are those this side receives.
     pub fn accept(self, types: &[TypeInfo]) -> (AwaitReady, BytesMut) {
+        let types = told(types);
         let mut out = BytesMut::new();
         if self.role == Role::Acceptor {
             self.own.write(&mut out);

@@ -7,7 +7,7 @@
 use crate::body::{GoAwayBody, NodeInfo, Resolution, write_coded, write_resolve};
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
 use crate::concurrency_limit::ConcurrencyLimit;
-use crate::config::{NodeConfig, RESOLVES_MAX};
+use crate::config::{NAME_BYTES_MAX, NodeConfig, TYPES_MAX};
 use crate::connection::{Closing, ConnectionState};
 use crate::event::{ProtocolError, SendError};
 use crate::frame::{FrameKind, Header};
@@ -16,7 +16,7 @@ use crate::ids::{ActorKey, CorrelationId, NodeId};
 use crate::loads::Load;
 use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
-use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey};
+use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey, told};
 use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +25,9 @@ mod receive;
 
 /// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
 const NODE_INFO_MAX: usize = 4096;
+
+/// Bytes of a request that is no ask: its name, and what goes around it.
+const REQUEST_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
 
 /// For how long the other side is taken to remember a third node, of which it remembers only so many. Guessed.
 const NODE_INFO_TIME: Duration = Duration::from_secs(10);
@@ -136,7 +139,8 @@ pub struct Session<T> {
     /// Third nodes that the other side was told of, with the time of the last introduction. All are told again on the next
     /// connection, if anything waits that may mention them; else forgotten.
     node_infos_sent: BTreeMap<NodeId, (NodeInfo, Duration)>,
-    /// Of the requests, those for names.
+    /// Of the requests, the monitors, and those for names. The rest are asks.
+    watches: usize,
     resolves: usize,
     /// A control frame had no room: the connection is to end. Set by whatever answers, reset with the connection.
     control_overflow: bool,
@@ -151,13 +155,14 @@ impl<T> Session<T> {
             peer_bytes_max: config.message_bytes_max,
             concurrency: ConcurrencyLimit::new(config.reply_budget(), config.message_bytes_max as usize),
             config,
-            own_types: own_types.to_vec(),
+            own_types: told(own_types).to_vec(),
             peer_types: PeerTypes::default(),
             connection: None,
             epochs: 0,
             out: SendQueue::default(),
             requests: Slab::default(),
             node_infos_sent: BTreeMap::new(),
+            watches: 0,
             resolves: 0,
             control_overflow: false,
             closed: false,
@@ -234,7 +239,7 @@ impl<T> Session<T> {
         self.out.close();
         // A node that is down may be remembered for long.
         (self.own_types, self.peer_types, self.node_infos_sent) = (Vec::new(), PeerTypes::default(), BTreeMap::new());
-        self.resolves = 0;
+        (self.watches, self.resolves) = (0, 0);
         std::mem::take(&mut self.requests).drain().into_iter().map(|(_, (_, token))| token).collect()
     }
 
@@ -243,10 +248,11 @@ impl<T> Session<T> {
         self.out.counters()
     }
 
-    /// Makes more types known that this side receives.
+    /// Makes more types known that this side receives. Those beyond 65,535 have no number, and are sent to it in full.
     pub fn add_types(&mut self, types: &[TypeInfo]) {
         if !self.closed {
             self.own_types.extend_from_slice(types);
+            self.own_types.truncate(TYPES_MAX);
         }
     }
 
@@ -291,7 +297,7 @@ impl<T> Session<T> {
         if self.closed {
             return true;
         }
-        if free == 0 || free_bytes == 0 || self.requests.len() >= self.config.asks_max {
+        if free == 0 || free_bytes == 0 || self.asks() >= self.config.asks_max {
             return false;
         }
         // One that had all of it would have its share still.
@@ -300,6 +306,11 @@ impl<T> Session<T> {
         }
         let Load { messages, bytes } = self.out.unsettled_by(to);
         messages < free && bytes < free_bytes
+    }
+
+    /// Asks that wait for their reply.
+    fn asks(&self) -> usize {
+        self.requests.len() - self.watches - self.resolves
     }
 
     fn message_header(
@@ -349,30 +360,44 @@ impl<T> Session<T> {
 
     /// Takes back a request. The other side is told, so that it can save itself the work.
     pub fn cancel(&mut self, id: CorrelationId) -> Option<T> {
-        let (request, token) = self.requests.remove(id.slot, id.generation)?;
+        let (request, token) = self.remove_request(id)?;
         match request {
-            PendingRequest::Ask => {
+            // It saves the other side work, and is not worth the connection.
+            PendingRequest::Ask if self.has_control_room() => {
                 self.push_control(&request_header(FrameKind::Cancel, id), &[]);
             }
             PendingRequest::Watch(to, _) => {
                 self.push_control(&Header { to, ..request_header(FrameKind::Unwatch, id) }, &[]);
             }
-            PendingRequest::Resolve(..) => self.resolves -= 1,
+            PendingRequest::Ask | PendingRequest::Resolve(..) => {}
         }
         Some(token)
     }
 
-    /// Monitors an actor: the token comes back with its end.
+    fn remove_request(&mut self, id: CorrelationId) -> Option<(PendingRequest, T)> {
+        let removed = self.requests.remove(id.slot, id.generation)?;
+        match removed.0 {
+            PendingRequest::Ask => {}
+            PendingRequest::Watch(..) => self.watches -= 1,
+            PendingRequest::Resolve(..) => self.resolves -= 1,
+        }
+        Some(removed)
+    }
+
+    /// Monitors an actor: the token comes back with its end, or with [`DownCode::TooManyMonitors`] if the other side, whose bound may be
+    /// a lower one, takes no more.
     ///
     /// # Errors
-    /// [`SendError::Full`] beyond [`NodeConfig::monitors_max`] requests, [`SendError::Closed`].
+    /// [`SendError::Full`] beyond [`NodeConfig::monitors_bound`] monitors, or while frames that are not messages wait beyond
+    /// their bound; [`SendError::Closed`].
     pub fn watch(&mut self, to: ActorKey, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if self.requests.len() >= self.config.monitors_max.saturating_add(self.config.asks_max) {
+        if self.watches >= self.config.monitors_bound() || !self.has_control_room() {
             return Err((SendError::Full, token));
         }
+        self.watches += 1;
         let id = self.insert_request(PendingRequest::Watch(to, 0), token);
         let segment = self.push_control(&Header { to, ..request_header(FrameKind::Watch, id) }, &[]);
         self.waits_in(id, segment);
@@ -382,16 +407,16 @@ impl<T> Session<T> {
     /// Asks for a published name: the token comes back with the answer.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`] for a name of more than 255 bytes, [`SendError::Full`] beyond 65,536 such requests,
-    /// [`SendError::Closed`].
+    /// [`SendError::TooLarge`] for a name of more than 255 bytes; [`SendError::Full`] beyond 65,536 such requests, or one for
+    /// each 2 KiB of [`NodeConfig::control_bytes_max`], or while frames that are not messages wait beyond their bound; [`SendError::Closed`].
     pub fn resolve(&mut self, protocol: u64, name: &str, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
         }
-        if name.len() > crate::config::NAME_BYTES_MAX {
+        if name.len() > NAME_BYTES_MAX {
             return Err((SendError::TooLarge, token));
         }
-        if self.resolves >= RESOLVES_MAX {
+        if self.resolves >= self.config.resolves_bound() || !self.has_control_room() {
             return Err((SendError::Full, token));
         }
         self.resolves += 1;
@@ -414,7 +439,7 @@ impl<T> Session<T> {
     /// Introduces a third node before it is mentioned: on each connection for the first time, and again after some time, in
     /// case the other side has forgotten it.
     pub fn send_node_info(&mut self, node: &NodeInfo, now: Duration) {
-        let is_fresh = |(_, at): &(NodeInfo, Duration)| now < *at + NODE_INFO_TIME;
+        let is_fresh = |(_, at): &(NodeInfo, Duration)| now < at.saturating_add(NODE_INFO_TIME);
         if self.closed || self.node_infos_sent.get(&node.node).is_some_and(is_fresh) {
             return;
         }
@@ -438,6 +463,12 @@ impl<T> Session<T> {
     /// Returns the bytes of answers and other frames besides messages that wait or are being written.
     pub fn waiting_bytes(&self) -> usize {
         self.out.reply_bytes() + self.out.control_bytes()
+    }
+
+    /// Returns true if so many frames wait besides messages and replies that it is better not to read before some of them are
+    /// written: what is read may have to be answered, and beyond [`NodeConfig::control_bytes_max`] the connection ends.
+    pub fn is_crowded(&self) -> bool {
+        self.out.control_bytes() > self.config.control_room() / 4
     }
 
     /// Returns true unless so many replies wait that no ask may be begun.
@@ -486,10 +517,15 @@ impl<T> Session<T> {
 
     /// The text is left out if much waits already: it is the part that grows.
     fn push_coded(&mut self, kind: FrameKind, to: CorrelationId, code: u16, text: &str) {
-        let text = if self.out.control_bytes() > self.config.control_bytes_max / 16 { "" } else { text };
+        let text = if self.out.control_bytes() > self.config.control_room() / 2 { "" } else { text };
         let mut body = Vec::new();
         write_coded(code, text, &mut body);
         self.push_control(&request_header(kind, to), &body);
+    }
+
+    /// True unless what this side asks for, and could do without, would take the room of what it has to say.
+    fn has_control_room(&self) -> bool {
+        self.connection.is_none() || self.out.control_bytes() + REQUEST_BYTES_MAX <= self.config.control_room() / 2
     }
 
     /// Returns the number of the segment that the frame waits in, 0 if in none.
@@ -497,7 +533,7 @@ impl<T> Session<T> {
         if self.closed {
             return 0;
         }
-        if self.out.control_bytes() + body.len() > self.config.control_bytes_max / 8 {
+        if self.out.control_bytes() + body.len() > self.config.control_room() {
             // Without a connection what is not asked again is not needed: it saves the other side work.
             self.control_overflow = self.connection.is_some();
             return 0;
@@ -609,7 +645,7 @@ impl<T> Session<T> {
             return Err(ProtocolError::ControlOverflow);
         }
         let silence = self.config.max_idle_timeout;
-        if now >= connection.last_progress_at + silence { Err(ProtocolError::IdleTimeout(silence)) } else { Ok(()) }
+        if now >= connection.idle_at(&self.config) { Err(ProtocolError::IdleTimeout(silence)) } else { Ok(()) }
     }
 
     /// This side does not read for now, for reasons of its own: that nothing is heard says nothing about the other side.

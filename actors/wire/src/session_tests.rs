@@ -9,6 +9,9 @@ use crate::hello::Hello;
 use crate::ids::WireRef;
 use proptest::prelude::*;
 
+#[path = "bound_tests.rs"]
+mod bound_tests;
+
 const T0: Duration = Duration::ZERO;
 const ADD: TypeInfo = TypeInfo { id: 1, schema: 11 };
 const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
@@ -377,31 +380,6 @@ fn silence_is_answered_by_a_ping_and_then_by_the_end() {
         a.handle_timeout(config.keep_alive_interval + config.max_idle_timeout),
         Err(ProtocolError::IdleTimeout(config.max_idle_timeout))
     );
-}
-
-#[test]
-fn bounds_hold_exactly() {
-    let config = NodeConfig { message_bytes_max: 100, monitors_max: 2, asks_max: 1, ..NodeConfig::default() };
-    let (mut a, _) = joined(&config);
-    assert!(!a.has_pending_requests());
-    assert_eq!(a.tell(KEY, ADD, &[0; 100]), Ok(()));
-    assert_eq!(a.tell(KEY, ADD, &[0; 101]), Err(SendError::TooLarge));
-    let asked = CorrelationId { slot: 0, generation: 1 };
-    assert_eq!(a.reply(asked, &[0; 100], None), Ok(()));
-    assert_eq!(a.reply(asked, &[0; 101], None), Err(SendError::TooLarge));
-    for token in 0..3 {
-        a.watch(KEY, token).unwrap();
-    }
-    assert!(a.has_pending_requests());
-    assert_eq!(a.watch(KEY, 3), Err((SendError::Full, 3)));
-    assert_eq!(a.resolve(1, &"x".repeat(255), 4).map(|_| ()), Ok(()));
-    assert_eq!(a.resolve(1, &"x".repeat(256), 5), Err((SendError::TooLarge, 5)));
-    let mut pair = joined(&NodeConfig { asks_max: 2, ..NodeConfig::default() });
-    let first = pair.0.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
-    pair.0.ask(KEY, ADD, b"", Duration::MAX, 2).unwrap();
-    assert_eq!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 3), Err((SendError::Full, 3)));
-    pair.0.cancel(first);
-    assert!(pair.0.ask(KEY, ADD, b"", Duration::MAX, 4).is_ok());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the number of a type never changes while the incarnation lives; tables only grow.
 
+use crate::config::TYPES_MAX;
 use std::collections::BTreeMap;
 
 /// A message type as the two sides must agree on it.
@@ -21,6 +22,11 @@ pub struct TypeInfo {
 impl TypeInfo {
     /// Bytes on the wire.
     pub(crate) const BYTES: usize = 16;
+}
+
+/// Of the types that a side receives those that the other side is told of.
+pub(crate) fn told(types: &[TypeInfo]) -> &[TypeInfo] {
+    &types[..types.len().min(TYPES_MAX)]
 }
 
 /// How an arriving message says what it is.

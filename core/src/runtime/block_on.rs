@@ -6,7 +6,7 @@
 
 use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
-use crate::lock::{Condvar, Mutex};
+use crate::loom::sync::{Condvar, Mutex};
 use crate::raw_task::{coop, poll_waker};
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{Step, Worker, WorkerParts};
@@ -371,5 +371,82 @@ impl Borrowed<'_> {
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         self.worker.take().into_iter().for_each(|worker| self.slot.put(worker));
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::runtime::loom_models::runtime_and_queue;
+    use std::sync::atomic::AtomicUsize;
+
+    /// A runtime whose worker is in its slot.
+    fn runtime() -> Handle {
+        let (handle, queue) = runtime_and_queue();
+        handle.inner().worker_slot.put(WorkerParts::taken(handle.clone(), 0, queue).into_worker());
+        handle
+    }
+
+    fn root() -> Arc<RootWaker> {
+        Arc::new(RootWaker { notified: AtomicBool::new(false), parker: Parker::new(), runtime: None })
+    }
+
+    /// Were it not woken it would sleep for ever, which loom reports as a deadlock.
+    #[test]
+    fn loom_a_thread_in_line_gets_the_worker_when_it_comes_back() {
+        loom::model(|| {
+            let handle = runtime();
+            let slot = &handle.inner().worker_slot;
+            let borrowed = slot.borrow(&root()).expect("it is here");
+            let other = {
+                let handle = handle.clone();
+                loom::thread::spawn(move || {
+                    let root = root();
+                    while handle.inner().worker_slot.borrow(&root).is_none() {
+                        root.parker.park(None);
+                    }
+                })
+            };
+            drop(borrowed);
+            other.join().unwrap();
+            handle.shared().begin_end();
+            shutdown_worker(slot.retire(true).expect("it has come back"));
+            assert!(slot.borrow(&root()).is_none());
+        });
+    }
+
+    struct CountDrop(Arc<AtomicUsize>);
+
+    impl Drop for CountDrop {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The worker is given back while the runtime ends: who gives it back or who ends the runtime ends it, once, and who waits for that
+    /// finds everything dropped.
+    #[test]
+    fn loom_a_worker_that_is_lent_at_the_end_is_ended_once() {
+        loom::model(|| {
+            let (handle, drops) = (runtime(), Arc::new(AtomicUsize::new(0)));
+            let guard = CountDrop(drops.clone());
+            let task = handle.spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+            let borrowed = handle.inner().worker_slot.borrow(&root()).expect("it is here");
+            let ending = {
+                let handle = handle.clone();
+                loom::thread::spawn(move || {
+                    handle.shared().begin_end();
+                    handle.inner().worker_slot.retire(true).into_iter().for_each(shutdown_worker);
+                    assert!(handle.shared().life.has_ended());
+                    assert_eq!((drops.load(Ordering::SeqCst), handle.alive_tasks()), (1, 0));
+                })
+            };
+            drop(borrowed);
+            ending.join().unwrap();
+            assert!(task.is_finished());
+        });
     }
 }

@@ -11,6 +11,7 @@ use crate::runtime::blocking::Pool;
 use crate::runtime::histogram::Scales;
 use crate::runtime::hooks::ThreadNames;
 use crate::scheduler::park::Parker;
+use crate::scheduler::queue::Local;
 use crate::scheduler::worker::hand_on;
 use crate::scheduler::{Extras, Intervals};
 use crate::task::{JoinHandle, LocalSet};
@@ -22,7 +23,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// A runtime with one worker, which is the model's main thread.
-fn runtime() -> Handle {
+pub(crate) fn runtime() -> Handle {
+    runtime_and_queue().0
+}
+
+/// With the queue of its worker.
+pub(crate) fn runtime_and_queue() -> (Handle, Local) {
     let (driver, io) = Driver::new().unwrap();
     let config = Config {
         flavor: Flavor::CurrentThread,
@@ -38,7 +44,8 @@ fn runtime() -> Handle {
         unhandled_panic: UnhandledPanic::Ignore,
         simulation: None,
     };
-    Inner::build(config, 1, driver, io).0
+    let (handle, mut queues) = Inner::build(config, 1, driver, io);
+    (handle, queues.remove(0))
 }
 
 /// One step of the worker.
@@ -305,6 +312,42 @@ fn loom_a_wake_and_an_abort_against_the_end_of_a_set_drop_the_future_once_and_he
         other.join().unwrap();
         assert_eq!(drops.load(Ordering::Acquire), 1);
         assert!(task.is_finished());
+        end(&handle);
+    });
+}
+
+/// A set sleeps, by a waker that was not there at its first poll, while another thread wakes one of its tasks. Were its poller not woken it
+/// would sleep for ever, which loom reports as a deadlock.
+#[test]
+fn loom_a_wake_from_another_thread_reaches_who_polls_the_set() {
+    loom::model(|| {
+        let handle = runtime();
+        let _entered = handle.enter();
+        let (set, waker, has_come) =
+            (LocalSet::new(), Arc::new(Mutex::new(None::<Waker>)), Arc::new(AtomicBool::new(false)));
+        let (slot, come) = (waker.clone(), has_come.clone());
+        let task = set.spawn_local(poll_fn(move |cx| {
+            *slot.lock().unwrap() = Some(cx.waker().clone());
+            if come.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let mut set = Box::pin(set);
+        assert!(set.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let waker = waker.lock().unwrap().take().unwrap();
+        let other = loom::thread::spawn(move || {
+            has_come.store(true, Ordering::Release);
+            waker.wake();
+        });
+
+        let unpark = Arc::new(Unpark(Parker::new(), AtomicBool::new(false)));
+        let waker = Waker::from(unpark.clone());
+        while set.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            while !unpark.1.swap(false, Ordering::AcqRel) {
+                unpark.0.park(None);
+            }
+        }
+        other.join().unwrap();
+        assert!(task.is_finished());
+        drop(set);
         end(&handle);
     });
 }

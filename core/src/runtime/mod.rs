@@ -35,7 +35,7 @@ pub(crate) mod in_place;
 #[cfg(all(test, not(posse_loom)))]
 mod in_place_tests;
 #[cfg(all(test, posse_loom))]
-mod loom_models;
+pub(crate) mod loom_models;
 mod metrics;
 #[cfg(all(test, not(posse_loom)))]
 mod metrics_tests;

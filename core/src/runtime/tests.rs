@@ -326,3 +326,33 @@ fn start_and_stop_a_thousand_times() {
         runtime.spawn(async { task::yield_now().await });
     }
 }
+
+/// `Duration::MAX` is no limit wherever a runtime is given a time: nothing overflows, and what would wait for it goes on at once.
+#[test]
+fn no_time_that_a_runtime_is_given_is_too_long() {
+    let most = Duration::MAX;
+    let build =
+        |builder: Builder| builder.thread_keep_alive(most).slow_poll_threshold(most).build().expect("a runtime");
+    for end in 0..3 {
+        for builder in [Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
+            let runtime = build(builder);
+            runtime.block_on(async {
+                let (send, mut receive) = crate::sync::mpsc::channel(1);
+                assert_eq!(send.send_timeout(1, most).await, Ok(()));
+                assert_eq!(receive.recv().await, Some(1));
+                assert_eq!(task::spawn_blocking(|| 2).await.unwrap(), 2);
+            });
+            match end {
+                0 => drop(runtime),
+                1 => assert_eq!(runtime.shutdown_timeout(most), 0),
+                _ => assert!(runtime.shutdown_grace(most).tasks().is_empty()),
+            }
+        }
+    }
+    let paused = Builder::new_current_thread().start_paused(true).build().expect("a runtime");
+    paused.block_on(async {
+        let slept = task::spawn(crate::time::sleep(most - Duration::from_secs(1)));
+        crate::time::advance(most).await;
+        slept.await.unwrap();
+    });
+}

@@ -1,10 +1,17 @@
 //! Models of parking and of the sleeping protocol.
 
+use super::Front;
 use super::idle::{Activity, Idle};
 use super::inbox::Inbox;
+use super::local::LocalQueue;
 use super::park::Parker;
+use super::queue::Local;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::loom::sync::{Arc, Mutex};
+use crate::raw_task::Runnable;
+use crate::raw_task::poll_record::Stamp;
+use crate::runtime::loom_models::runtime;
+use crate::runtime::{Flavor, Handle};
 
 #[test]
 fn loom_an_unpark_ends_the_park() {
@@ -233,4 +240,63 @@ fn loom_no_worker_is_awake_while_the_watchdog_rests() {
         watchdog.join().unwrap();
         waker.join().unwrap();
     });
+}
+
+/// A task that counts its runs, taken out of the queue that it was spawned into.
+fn job(handle: &Handle, runs: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Runnable {
+    let runs = runs.clone();
+    let task = handle.spawn(async move { runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst) });
+    drop(task);
+    handle.shared().injector.pop().expect("it was spawned")
+}
+
+fn run(task: Runnable) {
+    assert!(task.run(Stamp::NONE).is_none());
+}
+
+/// A task takes the worker away in the middle of its poll, which another thread goes on with, or which comes back; the watchdog steals
+/// from the LIFO slot meanwhile. Each task is run once: none is lost in a slot with two owners.
+#[test]
+fn loom_a_worker_that_is_taken_away_has_one_owner_at_a_time() {
+    for comes_back in [false, true] {
+        loom::model(move || {
+            let (handle, runs) = (runtime(), std::sync::Arc::default());
+            let [taker, queued, lifo, woken, again] = std::array::from_fn(|_| job(&handle, &runs));
+            let front = std::sync::Arc::new(Front::new(None, false));
+            let local = LocalQueue::new(0, Flavor::MultiThread, Local::new(), front.clone());
+            local.push(queued);
+            assert!(!local.push_lifo(lifo));
+            let watchdog = loom::thread::spawn(move || front.lifo.steal().into_iter().for_each(run));
+
+            let (queue, front) = local.exchange(taker.task_ref(), 61);
+            assert!(local.is_lost() && local.is_empty());
+            if comes_back {
+                local.restore(queue, front);
+                assert!(!local.is_lost());
+                let _ = local.push_lifo(woken);
+                local.with(|seat| {
+                    std::iter::from_fn(|| seat.queue.pop()).for_each(run);
+                    seat.front.lifo.take().into_iter().for_each(run);
+                });
+                run(again);
+            } else {
+                let other = loom::thread::spawn(move || {
+                    std::iter::from_fn(|| queue.pop()).for_each(run);
+                    front.lifo.take().into_iter().for_each(run);
+                    // It wakes one as well.
+                    assert!(front.lifo.replace(again).is_none());
+                    front.lifo.take().into_iter().for_each(run);
+                });
+                // What the rest of the poll wakes stays with the thread that has no worker any more.
+                assert!(!local.push_lifo(woken));
+                local.with(|seat| seat.front.lifo.take()).into_iter().for_each(run);
+                other.join().unwrap();
+            }
+            watchdog.join().unwrap();
+            run(taker);
+            assert_eq!(runs.load(std::sync::atomic::Ordering::SeqCst), 5);
+            handle.shared().begin_end();
+            handle.worker_exited();
+        });
+    }
 }

@@ -99,3 +99,78 @@ impl BarrierWaitResult {
         self.0
     }
 }
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::task::Poll;
+
+    type Waiting = Pin<Box<dyn Future<Output = BarrierWaitResult> + Send>>;
+
+    fn waiting(barrier: &Arc<Barrier>) -> Waiting {
+        let barrier = barrier.clone();
+        Box::pin(async move { barrier.wait().await })
+    }
+
+    /// Two come at the same time: one leads, and the other sees that all have come, or is woken.
+    #[test]
+    fn loom_who_waits_hears_of_the_last_to_come() {
+        loom::model(|| {
+            let barrier = Arc::new(Barrier::new(2));
+            let mut other = waiting(&barrier);
+            let other = loom::thread::spawn(move || {
+                let (wakes, waker) = counting_waker();
+                let first = poll_with(other.as_mut(), &waker);
+                (other, wakes, first)
+            });
+            let (wakes, waker) = counting_waker();
+            let mut this = waiting(&barrier);
+            let first = poll_with(this.as_mut(), &waker);
+            let mut leaders = 0;
+            for (mut waiting, wakes, first) in [(this, wakes, first), other.join().unwrap()] {
+                let met = match first {
+                    Poll::Ready(met) => met,
+                    Poll::Pending => {
+                        assert_eq!(wakes.count(), 1);
+                        let Poll::Ready(met) = poll_with(waiting.as_mut(), &waker) else { panic!("it waits for ever") };
+                        met
+                    }
+                };
+                leaders += usize::from(met.is_leader());
+            }
+            assert_eq!(leaders, 1);
+        });
+    }
+
+    /// One comes and leaves while the other comes: they have met, or the one that is left waits for a third.
+    #[test]
+    fn loom_an_arrival_is_taken_back_or_has_met() {
+        loom::model(|| {
+            let barrier = Arc::new(Barrier::new(2));
+            let mut other = waiting(&barrier);
+            let other = loom::thread::spawn(move || {
+                let met = poll_with(other.as_mut(), &counting_waker().1);
+                drop(other);
+                met.is_ready()
+            });
+            let (wakes, waker) = counting_waker();
+            let mut this = waiting(&barrier);
+            let first = poll_with(this.as_mut(), &waker);
+            let other_met = other.join().unwrap();
+            if first.is_pending() && !other_met {
+                assert_eq!(wakes.count(), 0);
+                assert!(poll_with(pin!(barrier.wait()), &waker).is_ready());
+            }
+            if first.is_pending() {
+                assert_eq!(wakes.count(), 1);
+                assert!(poll_with(this.as_mut(), &waker).is_ready());
+            }
+            // Nobody is left over from that meeting.
+            assert!(poll_with(pin!(barrier.wait()), &waker).is_pending());
+        });
+    }
+}

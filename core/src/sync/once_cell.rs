@@ -177,3 +177,64 @@ impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
         f.debug_tuple("OnceCell").field(&self.get()).finish()
     }
 }
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
+
+    /// Two would make the value at the same time; one of them may give up in the middle. It is made once, and who waits meanwhile has
+    /// it, or its turn.
+    #[test]
+    fn loom_one_makes_the_value_and_who_waits_is_woken() {
+        for gives_up in [false, true] {
+            loom::model(move || {
+                let (cell, made) = (Arc::new(OnceCell::new()), Arc::new(AtomicUsize::new(0)));
+                let other = {
+                    let (cell, made) = (cell.clone(), made.clone());
+                    loom::thread::spawn(move || {
+                        let mut step = false;
+                        let making = async {
+                            std::future::poll_fn(|_| match std::mem::replace(&mut step, true) {
+                                true => Poll::Ready(()),
+                                false => Poll::Pending,
+                            })
+                            .await;
+                            made.fetch_add(1, Ordering::SeqCst);
+                            1
+                        };
+                        let mut getting = Box::pin(cell.get_or_init(|| making));
+                        let (wakes, waker) = counting_waker();
+                        let first = poll_with(getting.as_mut(), &waker).is_ready();
+                        // In the middle of it, or in line, or there is a value.
+                        let second = !gives_up && (first || poll_with(getting.as_mut(), &waker).is_ready());
+                        drop(getting);
+                        drop(wakes);
+                        first || second
+                    })
+                };
+                let get = || {
+                    let made = made.clone();
+                    cell.get_or_init(move || async move {
+                        made.fetch_add(1, Ordering::SeqCst);
+                        2
+                    })
+                };
+                let (wakes, waker) = counting_waker();
+                let mut getting = pin!(get());
+                let first = poll_with(getting.as_mut(), &waker).is_ready();
+                let _ = other.join().unwrap();
+                if !first {
+                    assert_eq!(wakes.count(), 1, "it waits for ever");
+                    assert!(poll_with(getting.as_mut(), &waker).is_ready());
+                }
+                assert_eq!(made.load(Ordering::SeqCst), 1);
+                assert!(cell.initialized());
+            });
+        }
+    }
+}

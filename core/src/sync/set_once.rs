@@ -104,3 +104,35 @@ impl<T: fmt::Debug> fmt::Debug for SetOnce<T> {
         f.debug_tuple("SetOnce").field(&self.get()).finish()
     }
 }
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Poll;
+
+    #[test]
+    fn loom_who_waits_sees_the_value_or_is_woken() {
+        loom::model(|| {
+            let place = Arc::new(SetOnce::new());
+            let setters = [1, 2].map(|value| {
+                let place = place.clone();
+                loom::thread::spawn(move || place.set(value).is_ok())
+            });
+            let (wakes, waker) = counting_waker();
+            let mut waiting = pin!(place.wait());
+            let first = poll_with(waiting.as_mut(), &waker);
+            let set = setters.map(|setter| setter.join().unwrap());
+            assert_eq!(set.iter().filter(|was_first| **was_first).count(), 1);
+            let expected = if set[0] { &1 } else { &2 };
+            if first.is_pending() {
+                assert_eq!(wakes.count(), 1);
+                assert_eq!(poll_with(waiting, &waker), Poll::Ready(expected));
+            } else {
+                assert_eq!(first, Poll::Ready(expected));
+            }
+        });
+    }
+}

@@ -179,3 +179,37 @@ impl Drop for TaskTrackerToken {
         }
     }
 }
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::testing::{counting_waker, poll_with};
+    use std::pin::pin;
+
+    /// The last task ends while the tracker is closed and somebody begins to wait: that one sees the end or is woken.
+    #[test]
+    fn loom_who_waits_hears_of_the_last_task_and_of_the_close() {
+        loom::model(|| {
+            let tracker = TaskTracker::new();
+            let token = tracker.token();
+            let ending = loom::thread::spawn(move || drop(token));
+            let closing = {
+                let tracker = tracker.clone();
+                loom::thread::spawn(move || tracker.close())
+            };
+            let (wakes, waker) = counting_waker();
+            let mut waiting = pin!(tracker.wait());
+            let mut woken = 0;
+            let mut ready = poll_with(waiting.as_mut(), &waker).is_ready();
+            ending.join().unwrap();
+            assert!(closing.join().unwrap());
+            // Woken by the one, it may have to wait for the other: both are over now.
+            while !ready {
+                assert!(wakes.count() > woken, "it waits for ever");
+                woken = wakes.count();
+                ready = poll_with(waiting.as_mut(), &waker).is_ready();
+            }
+            assert!(tracker.is_empty() && tracker.is_closed());
+        });
+    }
+}

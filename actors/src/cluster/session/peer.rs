@@ -106,8 +106,9 @@ pub(crate) struct Peer {
     remote_monitors: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
     /// There is something to write, or the connection is to end. The writer waits for it, and nobody else.
     pub(crate) write_ready: Notify,
-    /// Asks of the other node wait until replies were read. Written by the reader before it sleeps, read by the writer.
-    /// Partner of the load in [`let_asks_begin`](Self::let_asks_begin): the store in `Reader::reset_timer`.
+    /// Asks of the other node wait until replies were read, or the reader until answers were written. Written by the reader
+    /// before it sleeps, read by the writer. Partner of the load in [`let_asks_begin`](Self::let_asks_begin): the stores in
+    /// `Reader::reset_timer` and `wait_for_writer`.
     pub(crate) asks_wait: AtomicBool,
     /// More of them may be begun. The reader waits for it while `asks_wait`, the writer notifies.
     pub(crate) asks_may_begin: Notify,

@@ -5,7 +5,7 @@ use crate::actor::Actor;
 use crate::cluster::session::receiver::Receiver;
 use posse_core::runtime::{Builder, Handle};
 use posse_core::task;
-use posse_wire::{DownBody, DownCode, Event, Hello, NodeConfig};
+use posse_wire::{Event, Hello, NodeConfig, ReplyCode};
 use std::future::{Future, poll_fn};
 
 struct Idle;
@@ -140,17 +140,19 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
     });
 }
 
-/// All requests that there may be are asked. Whatever ends one lets the next sender look, whoever had asked it.
+/// All asks that there may be wait for their reply. Whatever ends one lets the next sender look.
 #[test]
-fn every_question_less_wakes_who_waits_for_room() {
+fn every_ask_less_wakes_who_waits_for_room() {
     in_runtime(async {
         let mut config = NodeConfig::default();
         config.asks_max = 1;
         let (node, peer) = other_with(config);
         let to = posse_wire::ActorKey { slot: 1, generation: 1 };
         let mut receiver = Receiver::new(node, peer.clone(), 0);
-        for is_monitor in [true, false] {
-            let asked = peer.with_session(|session| session.watch(to, Requester::Monitor(Box::new(|_| {}), None)));
+        let message = TypeInfo { id: 1, schema: 1 };
+        for is_reply in [true, false] {
+            let asker = Requester::Ask(oneshot::channel().0);
+            let asked = peer.with_session(|session| session.ask(to, message, b"", Duration::MAX, asker));
             let id = asked.map_err(|_| ()).unwrap();
             let sender = peer.clone();
             let waiting = task::spawn(async move {
@@ -159,18 +161,17 @@ fn every_question_less_wakes_who_waits_for_room() {
                 sender.cancel_reserve(&mut place, to);
             });
             task::yield_now().await;
-            assert!(!waiting.is_finished(), "there is one request already");
+            assert!(!waiting.is_finished(), "there is one ask already");
 
             // What the session does when the answer comes.
             let answer = peer.with_session(|session| session.cancel(id)).unwrap();
-            let event = if is_monitor {
-                Event::Down(answer, DownBody { code: DownCode::Normal, text: String::new() })
-            } else {
-                Event::Resolved(Requester::Resolve(oneshot::channel().0), Resolution::NotFound)
+            let event = match is_reply {
+                true => Event::Reply(answer, BytesMut::new()),
+                false => Event::ReplyErr(answer, ReplyCode::Stopped, String::new()),
             };
-            receiver.handle_events(std::iter::once(event)).map_err(|_| ()).unwrap();
+            assert!(receiver.handle_events(std::iter::once(event)).is_none());
             task::yield_now().await;
-            assert!(waiting.is_finished(), "is_monitor: {is_monitor}");
+            assert!(waiting.is_finished(), "is_reply: {is_reply}");
         }
     });
 }

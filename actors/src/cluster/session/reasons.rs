@@ -43,6 +43,7 @@ pub(super) fn down_code(reason: &ExitReason) -> (DownCode, &str) {
         ExitReason::Failed(text) | ExitReason::GaveUp(text) => (DownCode::Failed, text),
         ExitReason::NodeDown => (DownCode::NodeDown, ""),
         ExitReason::NoSuchActor => (DownCode::NoSuchActor, ""),
+        ExitReason::TooManyMonitors => (DownCode::TooManyMonitors, ""),
     }
 }
 
@@ -53,6 +54,7 @@ pub(super) fn exit_reason(down: DownBody) -> ExitReason {
         DownCode::Killed => ExitReason::Killed,
         DownCode::NodeDown => ExitReason::NodeDown,
         DownCode::NoSuchActor => ExitReason::NoSuchActor,
+        DownCode::TooManyMonitors => ExitReason::TooManyMonitors,
         _ => ExitReason::failed(down.text),
     }
 }
@@ -70,6 +72,7 @@ mod tests {
             ExitReason::failed("broken".to_owned()),
             ExitReason::NodeDown,
             ExitReason::NoSuchActor,
+            ExitReason::TooManyMonitors,
         ];
         for reason in reasons {
             let (code, text) = down_code(&reason);

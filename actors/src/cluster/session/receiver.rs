@@ -156,11 +156,8 @@ impl Receiver {
         self.asks_wait
     }
 
-    /// Acts upon what has arrived. `Ok(Some(_))` if the other side ended the connection, `Err` if it has to be ended.
-    pub(crate) fn handle_events(
-        &mut self,
-        events: impl Iterator<Item = Event<Requester>>,
-    ) -> Result<Option<Disconnect>, (CloseReason, String)> {
+    /// Acts upon what has arrived. Says what it means if the other side ended the connection.
+    pub(crate) fn handle_events(&mut self, events: impl Iterator<Item = Event<Requester>>) -> Option<Disconnect> {
         let mut room = false;
         let mut end = None;
         // What is heard between messages is no part of any, and outside of the scope in which they are read.
@@ -185,9 +182,8 @@ impl Receiver {
                     );
                     end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
                 }
-                Event::Watch(id, to) => self.add_monitor(id, to)?,
-                // One request less, which may have been what others waited for.
-                Event::Reply(..) | Event::ReplyErr(..) | Event::Down(..) | Event::Resolved(..) => {
+                // One ask less, which may have been what others waited for.
+                Event::Reply(..) | Event::ReplyErr(..) => {
                     room = true;
                     self.handle_event(event);
                 }
@@ -199,7 +195,7 @@ impl Receiver {
         if room {
             self.peer.wake_senders();
         }
-        Ok(end)
+        end
     }
 
     /// Everything that is neither a message nor the end.
@@ -217,6 +213,7 @@ impl Receiver {
             }
             Event::Resolved(Requester::Resolve(asker), answer) => drop(asker.send(Some(answer))),
             Event::Cancel(id) => self.cancel_ask(id),
+            Event::Watch(id, to) => self.add_monitor(id, to),
             Event::Unwatch(id) => self.peer.remove_remote_monitor(id),
             Event::Resolve(id, protocol, name) => {
                 let answer = match self.node.whereis(&name, protocol) {
@@ -237,15 +234,16 @@ impl Receiver {
         }
     }
 
-    fn add_monitor(&mut self, id: CorrelationId, to: ActorKey) -> Result<(), (CloseReason, String)> {
-        if self.peer.remote_monitor_count() >= self.node.config.monitors_max {
-            return Err((CloseReason::Overloaded, "too many monitors".to_owned()));
-        }
-        match self.node.exported(to) {
-            Some(endpoint) => self.peer.add_remote_monitor(id, endpoint.shared()),
-            None => self.peer.update_session(|session| session.down(id, DownCode::NoSuchActor, "")),
-        }
-        Ok(())
+    /// One too many is refused, and costs no more: the other side's bound may be a higher one.
+    fn add_monitor(&mut self, id: CorrelationId, to: ActorKey) {
+        let refused = match self.node.exported(to) {
+            Some(endpoint) if self.peer.remote_monitor_count() < self.node.config.monitors_bound() => {
+                return self.peer.add_remote_monitor(id, endpoint.shared());
+            }
+            Some(_) => DownCode::TooManyMonitors,
+            None => DownCode::NoSuchActor,
+        };
+        self.peer.update_session(|session| session.down(id, refused, ""));
     }
 
     /// In the scope in which it is read.

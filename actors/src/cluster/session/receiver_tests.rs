@@ -14,9 +14,9 @@ use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::lock::Mutex;
 use posse_core::mailbox::Reservation;
-use posse_core::runtime::Handle;
+use posse_core::runtime::{Builder, Handle, TaskMeta};
 use posse_core::sync::oneshot;
-use posse_wire::TypeInfo;
+use posse_wire::{NodeId, NodeInfo, TypeInfo};
 use std::any::Any;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,6 +104,32 @@ impl Reserve for Door {
     }
 }
 
+/// Spawning a task runs a hook of the program's, which may export an actor: nothing is spawned under the lock of the types.
+#[test]
+fn protocol_that_becomes_known_starts_nothing() {
+    let spawned = Arc::new(AtomicUsize::new(0));
+    let count = spawned.clone();
+    let hook = move |_: &TaskMeta| {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    Builder::new_current_thread().on_task_spawn(hook).build().unwrap().block_on(async {
+        let (node, _) = other_with(NodeConfig::default());
+        let third = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "a:1".into() };
+        let id = third.node;
+        node.learn_node(third);
+        // Somebody asks, and has not started the relation yet.
+        let asker = Requester::Resolve(oneshot::channel().0);
+        let other = node.peer(id);
+        other.with_session(|session| session.resolve(1, "name", asker).map_err(|_| ()).unwrap());
+        let [room, lies, reserved] = [(); 3].map(|()| AtomicUsize::new(0));
+        let actor = crate::spawn(|| Idle);
+        let door: Arc<dyn Endpoint> = Arc::new(Door { actor, room, lies, reserved, taken: Mutex::default() });
+        let before = spawned.load(Ordering::Relaxed);
+        node.export(&door);
+        assert_eq!((node.types().len(), spawned.load(Ordering::Relaxed) - before), (1, 0));
+    });
+}
+
 struct Stage {
     peer: Arc<Peer>,
     receiver: Receiver,
@@ -129,7 +155,7 @@ impl Stage {
     }
 
     fn act(&mut self, event: Event<Requester>) -> Option<Disconnect> {
-        self.receiver.handle_events([event].into_iter()).expect("it breaks no rule")
+        self.receiver.handle_events([event].into_iter())
     }
 
     fn tell(&mut self, n: u8) {
@@ -328,7 +354,7 @@ fn messages_that_are_handled_together_are_each_for_whom_they_are() {
         let (to, unknown) = (stage.key, ActorKey { slot: 1, generation: 1 });
         let tell = |n, to| Event::Tell(Delivery { to, ..stage.message(n) });
         let events = [tell(1, to), tell(2, unknown), tell(3, to), Event::Settled, tell(4, to)];
-        assert!(stage.receiver.handle_events(events.into_iter()).expect("no rule is broken").is_none());
+        assert!(stage.receiver.handle_events(events.into_iter()).is_none());
         assert_eq!(*stage.door.taken.lock(), [1, 3, 4]);
         assert_eq!((stage.receiver.taken, stage.receiver.settlements.len()), ((3, 3 * 17), 1));
         assert!(stage.receiver.last.is_none(), "nothing is kept of an actor");

@@ -146,9 +146,6 @@ impl<T> Session<T> {
         if !fits {
             return Err(ProtocolError::Answer);
         }
-        if matches!(request, PendingRequest::Resolve(..)) {
-            self.resolves -= 1;
-        }
-        Ok(self.requests.remove(id.slot, id.generation).map(|(_, token)| token))
+        Ok(self.remove_request(id).map(|(_, token)| token))
     }
 }

@@ -173,7 +173,7 @@ impl State {
         if let Some(stream) = self.stream_mut(id) {
             stream.descriptor = true;
         }
-        let at = self.now() + network.draw_latency(&self.rng);
+        let at = self.now().saturating_add(network.draw_latency(&self.rng));
         self.schedule(at, NetEvent::Syn { from: id, to, attempt: 0 });
         Ok(id)
     }
@@ -199,7 +199,7 @@ impl State {
         let refused =
             self.rng.chance(ChoiceKind::Fault, network.refuse) || self.hosts[server].host_state != HostState::Up;
         let listener = self.bound.get(&(server, to.port(), false)).copied().filter(|_| !refused);
-        let back = self.now() + self.links.get(server, client).draw_latency(&self.rng);
+        let back = self.now().saturating_add(self.links.get(server, client).draw_latency(&self.rng));
         let accepts = listener.filter(|&id| {
             let hears = |listener: &mut Listener| {
                 listener.backlog.len() < BACKLOG_MAX
@@ -226,7 +226,7 @@ impl State {
             Some(Stream { tcp_state: TcpState::Connecting, peer, .. }) => peer.port(),
             _ => return self.remove(server),
         };
-        let arrival = self.now() + self.links.get(client, server_host).draw_latency(&self.rng);
+        let arrival = self.now().saturating_add(self.links.get(client, server_host).draw_latency(&self.rng));
         if let Some(stream) = self.stream_mut(to) {
             stream.tcp_state = TcpState::Open;
             stream.other = Some(server);
@@ -393,7 +393,7 @@ impl State {
         // An end without data behind it needs no answer.
         let data = sent.is_some_and(|pipe| pipe.chunks.iter().any(|(_, chunk)| matches!(chunk, Chunk::Bytes(_))));
         if data {
-            let at = self.now() + self.links.get(remote, host).draw_latency(&self.rng);
+            let at = self.now().saturating_add(self.links.get(remote, host).draw_latency(&self.rng));
             self.schedule(at, NetEvent::Reset { to: from, from: remote });
         }
         self.schedule_next(from);
@@ -455,7 +455,7 @@ impl State {
         stream.room_on_its_way = true;
         let (remote, other) = (stream.remote_host, stream.other);
         let Some(other) = other else { return };
-        let at = self.now() + self.links.get(host, remote).draw_latency(&self.rng);
+        let at = self.now().saturating_add(self.links.get(host, remote).draw_latency(&self.rng));
         self.schedule(at, NetEvent::Room { to: other });
     }
 
@@ -520,7 +520,7 @@ impl State {
         }
         if reset {
             if let Some(other) = other {
-                let at = self.now() + self.links.get(host, remote).draw_latency(&self.rng);
+                let at = self.now().saturating_add(self.links.get(host, remote).draw_latency(&self.rng));
                 self.schedule(at, NetEvent::Reset { to: other, from: host });
             }
             return self.remove(id);

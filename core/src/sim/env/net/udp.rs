@@ -61,7 +61,8 @@ impl State {
             }
             let mut draw_latency = network.draw_latency(&self.rng);
             if self.rng.chance(ChoiceKind::Fault, network.udp_reorder) {
-                draw_latency += draw(&self.rng, &(network.latency.end..network.latency.end * 8));
+                let detour = network.latency.end..network.latency.end.saturating_mul(8);
+                draw_latency = draw_latency.saturating_add(draw(&self.rng, &detour));
             }
             let at = self
                 .links
