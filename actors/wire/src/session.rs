@@ -619,7 +619,10 @@ impl<T> Session<T> {
 
     /// Gives back a buffer of [`poll_transmit`](Self::poll_transmit) after it was written.
     pub fn recycle(&mut self, bytes: BytesMut) {
-        self.out.recycle(bytes);
+        // Of a node that is down nothing is written any more.
+        if !self.closed {
+            self.out.recycle(bytes);
+        }
     }
 
     /// When [`poll_transmit`](Self::poll_transmit) has something to say again though nothing happened, or the connection must end.
