@@ -152,9 +152,10 @@ impl Peer {
         let task_waker = Waker::from(pending.waker.clone());
         let mut cx = Context::from_waker(&task_waker);
         // It is the actor's work, and none of the writer's: with no budget left each reply would be looked at again and again.
-        let mut reply = pin!(unconstrained(pending.reply.as_mut()));
-        let poll = || catch(|| reply.as_mut().poll(&mut cx));
-        let (polled, mentioned) = scope::within(node.clone(), poll);
+        let (polled, mentioned) = scope::within(node.clone(), || {
+            let mut reply = pin!(unconstrained(pending.reply.as_mut()));
+            catch(|| reply.as_mut().poll(&mut cx))
+        });
         let result = match polled {
             Ok(Poll::Ready(result)) => result,
             Ok(Poll::Pending) => {
