@@ -157,6 +157,13 @@ impl<A: Actor> Context<A> {
     /// sent before. If it has ended already the message comes at once. It is never refused for want of room.
     ///
     /// An actor of another node is down with its node as well, after the messages of it that have arrived.
+    ///
+    /// # Restarts
+    /// A restart is no end: of an actor whose supervisor starts it again no `Down` comes, since references to it stay good. Who asks
+    /// it hears of the failure by [`AskError::Failed`](crate::AskError::Failed).
+    ///
+    /// Unlike a timer, a monitor outlives a restart of the actor that set it: one that monitors in `started` has one more after
+    /// each restart, and hears of the same end as often.
     pub fn monitor(&self, other: &impl Monitorable) -> Monitor
     where
         A: Handler<Down>,
