@@ -6,6 +6,10 @@
 struct Readme;
 
 #[cfg(doctest)]
+#[doc = include_str!("guide/from-otp.md")]
+struct FromOtp;
+
+#[cfg(doctest)]
 #[doc = include_str!("guide/from-tokio.md")]
 struct FromTokio;
 

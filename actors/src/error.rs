@@ -353,7 +353,7 @@ pub enum RegisterError {
     Taken(crate::ActorId),
     /// The actor has ended.
     Stopped,
-    /// At a node a name has 1 to 255 bytes.
+    /// A name has 1 to 255 bytes.
     InvalidName,
     /// The actor is one of another node; it is registered there.
     NotLocal,
@@ -364,13 +364,15 @@ impl fmt::Display for RegisterError {
         match self {
             Self::Taken(by) => write!(f, "the name is taken by actor {by}"),
             Self::Stopped => SendReason::Stopped.fmt(f),
-            Self::InvalidName => f.write_str("a name has 1 to 255 bytes"),
+            Self::InvalidName => INVALID_NAME.fmt(f),
             Self::NotLocal => f.write_str("only an actor of this process can be registered"),
         }
     }
 }
 
 impl StdError for RegisterError {}
+
+const INVALID_NAME: &str = "a name has 1 to 255 bytes";
 
 /// Why an actor was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -382,6 +384,8 @@ pub enum SpawnError {
     ParentStopped,
     /// Another child of the parent, or another living actor of the runtime, has this name.
     NameTaken,
+    /// A name has 1 to 255 bytes.
+    InvalidName,
     /// The actor ended before it had started, for this reason.
     Failed(crate::ExitReason),
 }
@@ -392,6 +396,7 @@ impl fmt::Display for SpawnError {
             Self::NoRuntime => f.write_str("there is no runtime here"),
             Self::ParentStopped => f.write_str("the parent has stopped"),
             Self::NameTaken => f.write_str("the name is taken"),
+            Self::InvalidName => INVALID_NAME.fmt(f),
             Self::Failed(reason) => write!(f, "the actor did not start: {reason}"),
         }
     }
@@ -477,6 +482,7 @@ mod tests {
             AskError::Decode("depth".into()).to_string(),
             WhereisError::WrongProtocol { name: "tally".into(), node: "a".into() }.to_string(),
             SpawnError::NameTaken.to_string(),
+            SpawnError::InvalidName.to_string(),
             ConnectError::Handshake { at: Vec::new(), cause: "another cluster".into() }.to_string(),
         ];
         for text in texts {

@@ -76,8 +76,10 @@ pub use watch::monitor::{Down, Monitor};
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
 pub use bytes;
+#[cfg(unix)]
+pub use posse_core::signal;
 pub use posse_core::{join, pin, select, task_local, try_join};
-pub use posse_core::{runtime, signal, sync, task, time};
+pub use posse_core::{runtime, sync, task, time};
 pub use posse_net as net;
 #[cfg(feature = "http")]
 pub use posse_net::http;
@@ -106,11 +108,14 @@ pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
 /// Starts an actor as [`spawn`] does, and says so if it cannot.
 ///
 /// # Errors
-/// Outside of a runtime, and if the actor's name is taken.
+/// Outside of a runtime, and if the actor's name is taken, empty or longer than 255 bytes.
 pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
     let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-    let (actor, is_named) = lifecycle::try_start(&handle, actor.into_spec(), None);
-    if is_named { Ok(actor) } else { Err(SpawnError::NameTaken) }
+    match lifecycle::try_start(&handle, actor.into_spec(), None) {
+        (actor, Ok(())) => Ok(actor),
+        (_, Err(RegisterError::InvalidName)) => Err(SpawnError::InvalidName),
+        (_, Err(_)) => Err(SpawnError::NameTaken),
+    }
 }
 
 /// Runs a program in a new multi-thread runtime; what `#[posse::main]` stands for.

@@ -18,6 +18,7 @@ mod raw_task;
 mod rng;
 pub mod runtime;
 mod scheduler;
+#[cfg(unix)]
 pub mod signal;
 #[cfg(feature = "sim")]
 pub mod sim;

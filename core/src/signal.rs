@@ -2,6 +2,8 @@
 //!
 //! The first use of a signal replaces its default action for the whole process: from then on it no longer kills. A signal
 //! counts from the call of the function on, not from the first poll of its future.
+//!
+//! On Unix alone. Elsewhere there is no such module, and ctrl-c does what the system does with it.
 
 pub mod unix;
 

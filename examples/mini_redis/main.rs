@@ -27,6 +27,9 @@ fn main() -> posse::Result {
 
 /// Serves until it is told to end.
 pub fn serve(address: String, folder: Option<PathBuf>) -> posse::Result {
+    if let Some(folder) = folder.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(posse::Error::msg(format!("the folder for snapshots does not exist: {}", folder.display())));
+    }
     let listener = Listener::tcp(address).on_bound(|address| println!("listening on {address}"));
     let mut supervisor = Supervisor::one_for_one().child(Spec::new(Topics::default).name("topics"));
     for index in 0..SHARDS {

@@ -162,7 +162,11 @@ fn a_line_that_is_too_long_is_an_error_and_the_last() {
         assert_eq!(lines.next_line().await.unwrap_err().kind(), ErrorKind::InvalidData);
         assert!(lines.next_line().await.unwrap().is_none());
         let mut far_longer = (&b"1234567\n"[..]).lines(4);
-        assert_eq!(far_longer.next_line().await.unwrap_err().to_string(), "no delimiter within 4 bytes");
+        let text = far_longer.next_line().await.unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "no delimiter within 4 bytes, the `max` of this call: pass more if such long pieces are meant"
+        );
 
         let mut segments = BufReader::new(&b"123,1234,1"[..]).split(b',', 3);
         assert_eq!(segments.next_segment().await.unwrap().unwrap(), b"123");

@@ -122,3 +122,56 @@ fn each_child_has_its_own_time_to_stop() {
         });
     }
 }
+
+#[posse::test]
+async fn a_name_that_is_too_long_is_refused_however_the_actor_is_started() {
+    let (longest, too_long) = ("n".repeat(255), "n".repeat(1 << 20));
+    let named = posse::spawn(Spec::new(worker).name(longest.as_str()));
+    assert_eq!(System::current().whereis(&longest), Some(named));
+    assert_eq!(posse::try_spawn(Spec::new(worker).name(too_long.as_str())), Err(SpawnError::InvalidName));
+    let supervisor = Supervisor::one_for_one().spawn();
+    let child = supervisor.start_child(Spec::new(worker).name(too_long.as_str())).await;
+    assert_eq!(child, Err(SpawnError::InvalidName));
+    let reason = posse::spawn(Spec::new(worker).name(too_long)).closed().await.to_string();
+    assert!(reason.contains("a name has 1 to 255 bytes") && reason.len() < 200, "{} bytes", reason.len());
+}
+
+/// Says which thread has run it.
+#[derive(Message)]
+#[message(reply = std::thread::ThreadId)]
+struct Where;
+
+impl Handler<Where> for Worker {
+    async fn handle(&mut self, _: Where, _: &mut Context<Self>) -> std::thread::ThreadId {
+        std::thread::current().id()
+    }
+}
+
+#[test]
+fn an_actor_stays_on_its_worker_over_restarts_and_one_for_no_worker_fails() {
+    let runtime = posse::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let on_worker_1 = runtime.handle().spawn_pinned(1, async { std::thread::current().id() }).unwrap();
+    runtime.block_on(async {
+        let expected = on_worker_1.await.unwrap();
+        let supervisor = Supervisor::one_for_one().restart_limit(100, secs(60)).backoff(Backoff::none()).spawn();
+        let pinned = supervisor.start_child(Spec::new(worker).worker(1)).await.unwrap();
+        for _ in 0..20 {
+            for _ in 0..20 {
+                assert_eq!(pinned.ask(Where).await, Ok(expected));
+                // From another task, so perhaps from the other worker.
+                let asker = pinned.clone();
+                let asked = posse::task::spawn(async move { asker.ask(Where).await }).await;
+                assert_eq!(asked.unwrap(), Ok(expected));
+            }
+            assert!(pinned.ask(Break).await.is_err());
+        }
+        let nowhere = posse::spawn(Spec::new(worker).worker(2));
+        let reason = nowhere.closed().await;
+        assert!(
+            matches!(&reason, ExitReason::Failed(text) if text.contains("no worker 2: the runtime has 2")),
+            "{reason}"
+        );
+        let error = supervisor.start_child(Spec::new(worker).worker(7)).await.unwrap_err();
+        assert!(error.to_string().contains("no worker 7"), "{error}");
+    });
+}

@@ -49,7 +49,7 @@ fn of_kind(rogue: &Rogue, kind: usize, n: u64) -> Frame {
             let body = [&(name.len() as u16).to_le_bytes()[..], name.as_bytes(), b"host:1"].concat();
             Frame::new(FrameKind::NodeInfo).words([id.name_hash, id.incarnation]).and_body(&body)
         }
-        8 => Frame::new(FrameKind::Held).words([n, 1, 1]),
+        8 => Frame::new(FrameKind::Backlog).words([n, 1, 1]),
         9 => Frame::new(FrameKind::Ack).words([0; 6]),
         10 => Frame::new(FrameKind::Reply).correlation(id).body([0; 8]),
         11 => Frame::new(FrameKind::Types).body([(n as u32).to_le_bytes(), (n as u32).to_le_bytes()].concat()),

@@ -15,6 +15,9 @@ pub enum Chain {
     Link(Box<Chain>),
 }
 
+/// As many bytes as are given at most: more than any test asks for.
+const GIVEN_MAX: u64 = 64 << 20;
+
 /// What it speaks.
 #[posse::protocol]
 pub trait Probing {
@@ -77,7 +80,8 @@ impl Handler<Weigh> for Probe {
 impl Handler<Give> for Probe {
     async fn handle(&mut self, Give { bytes }: Give, _: &mut Context<Self>) -> Vec<u8> {
         self.seen.push(format!("give {bytes}"));
-        vec![7; bytes as usize]
+        // A hostile node may ask for any number: memory for it is the actor's to refuse.
+        vec![7; bytes.min(GIVEN_MAX) as usize]
     }
 }
 

@@ -23,7 +23,7 @@ fn follow(machine: &SimMachine) -> Arc<Mutex<Vec<NodeEvent>>> {
 
 fn renewals(seen: &Arc<Mutex<Vec<NodeEvent>>>) -> Vec<(NodeId, NodeId)> {
     let renewed = |event: &NodeEvent| match event {
-        NodeEvent::Renewed { former, now, .. } => Some((*former, *now)),
+        NodeEvent::Renewed { previous: former, now, .. } => Some((*former, *now)),
         _ => None,
     };
     seen.lock().unwrap().iter().filter_map(renewed).collect()

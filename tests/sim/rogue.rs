@@ -190,7 +190,7 @@ impl Rogue {
             7 => Frame::new(FrameKind::Ping).words([number(), number()]),
             8 => Frame::new(FrameKind::Pong).words([number(), number()]),
             9 => Frame::new(FrameKind::Resolve).correlation(number()).body(text(8 + sim.random_below(50))),
-            10 => Frame::new(FrameKind::Held).words([number(), number(), number()]),
+            10 => Frame::new(FrameKind::Backlog).words([number(), number(), number()]),
             11 => Frame::new(FrameKind::Ack).words([0, 0, 0, 0, 0, 0]),
             12 => Frame::new(FrameKind::NodeInfo).words([number(), number()]).and_body(&[1, 0, b'n', b'x', b':', b'1']),
             13 => Frame {

@@ -11,6 +11,7 @@ use crate::actor::Actor;
 use crate::actor::context::Context;
 use crate::actor::message::{Handler, Message};
 use crate::actor::spec::Spec;
+use crate::error::RegisterError;
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
 use crate::system::System;
@@ -18,7 +19,7 @@ use crate::system::dead_letter::{DeadLetter, DeadLetterReason, Unreported};
 use crate::watch::monitor::Down;
 use crate::watch::shared::{ActorShared, Command};
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
-use posse_core::runtime::Handle;
+use posse_core::runtime::{Handle, NoSuchWorker};
 use posse_core::task::catch;
 use std::any::type_name;
 use std::future::{Future, poll_fn};
@@ -79,14 +80,17 @@ pub(crate) enum Recipe<A> {
     /// From a value that cannot be made again.
     Once(Option<A>),
     Again(Box<dyn FnMut() -> A + Send>),
+    /// Not at all: there is no place for it.
+    Refused(NoSuchWorker),
 }
 
 impl<A> Recipe<A> {
     fn make(&mut self) -> Result<A, ExitReason> {
         let made = caught(|| match self {
-            Self::Once(actor) => actor.take(),
-            Self::Again(recipe) => Some(recipe()),
-        });
+            Self::Once(actor) => Ok(actor.take()),
+            Self::Again(recipe) => Ok(Some(recipe())),
+            Self::Refused(error) => Err(ExitReason::failed(error.to_string())),
+        })?;
         made?.ok_or_else(|| ExitReason::failed("a value of `Spec::once` cannot be made again"))
     }
 }
@@ -113,26 +117,36 @@ pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>, supervisor: Option
     try_start(handle, spec, supervisor).0
 }
 
-/// As [`start`], and says whether the actor has got its name.
+/// As [`start`], and says why the actor has not got its name.
 pub(crate) fn try_start<A: Actor>(
     handle: &Handle,
     spec: Spec<A>,
     supervisor: Option<Arc<dyn Supervise>>,
-) -> (LocalRef<A>, bool) {
+) -> (LocalRef<A>, Result<(), RegisterError>) {
     let shared = ActorShared::new(System::of(handle));
-    let (runtime, mut is_named) = (handle.clone(), true);
-    let cell = mailbox::spawn::<Local<A>, _>(handle, spec.capacity, shared, |cell, inbox| {
+    let (runtime, mut named) = (handle.clone(), Ok(()));
+    let recipe = match spec.worker.map(|worker| NoSuchWorker::check(worker, handle)) {
+        Some(Err(error)) => Recipe::Refused(error),
+        _ => spec.recipe,
+    };
+    let cell = mailbox::spawn_on::<Local<A>, _>(handle, spec.worker, spec.capacity, shared, |cell, inbox| {
         // Before it runs, so that it finds itself by its name.
-        let pending_name = spec.name.filter(|name| take_name(&LocalRef(cell), name).is_err());
-        is_named = pending_name.is_none();
-        run_actor(Context::new(inbox, runtime), spec.recipe, pending_name, supervisor)
+        let pending_name = spec.name.filter(|name| {
+            named = register(&LocalRef(cell), name);
+            named.is_err()
+        });
+        run_actor(Context::new(inbox, runtime), recipe, pending_name, supervisor)
     });
-    (LocalRef(cell), is_named)
+    (LocalRef(cell), named)
 }
 
-fn take_name<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), ExitReason> {
-    let taken = actor.0.system().register(name, actor);
-    taken.map_err(|error| ExitReason::failed(format!("{name:?}: {error}")))
+fn register<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), RegisterError> {
+    actor.0.system().register(name, actor)
+}
+
+/// The beginning of a name, which may be far too long to be printed.
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
 }
 
 /// The life of an actor. If it is dropped half-way because the runtime shuts down, the context ends the actor.
@@ -195,7 +209,7 @@ fn run_incarnations<'a, A: Actor>(
 
 fn take_pending_name<A: Actor>(ctx: &Context<A>, pending_name: &mut Option<Arc<str>>) -> Result<(), ExitReason> {
     let Some(name) = pending_name else { return Ok(()) };
-    take_name(&ctx.me(), name)?;
+    register(&ctx.me(), name).map_err(|error| ExitReason::failed(format!("{:?}: {error}", shortened(name))))?;
     *pending_name = None;
     Ok(())
 }
@@ -306,7 +320,7 @@ fn catch_unwind_in<F: Future>(
     interrupted: impl Fn() -> Option<ExitReason> + Unpin,
 ) -> impl Future<Output = Result<F::Output, ExitReason>> + Unpin {
     poll_fn(move |cx| {
-        let polled = caught(|| {
+        let polled = catch(|| {
             let polled = match (interrupted(), future.as_mut().as_pin_mut()) {
                 (Some(reason), _) => Poll::Ready(Err(reason)),
                 (None, Some(future)) => future.poll(cx).map(Ok),
@@ -317,10 +331,10 @@ fn catch_unwind_in<F: Future>(
             }
             polled
         });
-        polled.unwrap_or_else(|panicked| {
+        polled.unwrap_or_else(|panic| {
             // What the panic has left of it.
             drop(caught(|| future.set(None)));
-            Poll::Ready(Err(panicked))
+            Poll::Ready(Err(ExitReason::Failed(panic.into())))
         })
     })
 }

@@ -37,6 +37,7 @@ pub struct Spec<A: Actor> {
     pub(crate) capacity: Capacity,
     pub(crate) restart: Restart,
     pub(crate) stop_within: Duration,
+    pub(crate) worker: Option<usize>,
 }
 
 impl<A: Actor> Spec<A> {
@@ -53,12 +54,12 @@ impl<A: Actor> Spec<A> {
 
     fn from_recipe(recipe: Recipe<A>) -> Self {
         let capacity = Capacity::Bounded(NonZeroUsize::new(DEFAULT_CAPACITY).unwrap_or(NonZeroUsize::MIN));
-        Self { recipe, name: None, capacity, restart: Restart::default(), stop_within: DEFAULT_SHUTDOWN }
+        Self { recipe, name: None, capacity, restart: Restart::default(), stop_within: DEFAULT_SHUTDOWN, worker: None }
     }
 
     /// Sets the actor's name, under which [`System::whereis`](crate::System::whereis) finds it until it has ended for good. By
-    /// it a supervisor's children are told apart. If another living actor of the runtime has the name, this one does not
-    /// start. Default: none.
+    /// it a supervisor's children are told apart. If another living actor of the runtime has the name, or it has not
+    /// 1 to 255 bytes, this one does not start. Default: none.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -88,6 +89,32 @@ impl<A: Actor> Spec<A> {
         self
     }
 
+    /// Pins the actor to one worker of its runtime, counted from 0: no other one ever runs it. What that costs:
+    /// [`task::Builder::spawn_pinned`](crate::task::Builder::spawn_pinned). Its tasks and children go where those of any actor go.
+    ///
+    /// An actor for a worker that the runtime does not have does not start: it fails, and the reason names the worker.
+    /// [`Handle::workers`](crate::runtime::Handle::workers) says how many there are. Default: none, whichever worker is free runs it.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::prelude::*;
+    ///
+    /// struct Shard(usize);
+    /// impl Actor for Shard {}
+    ///
+    /// posse::run(async {
+    ///     let workers = posse::runtime::Handle::current().workers();
+    ///     let shards: Vec<_> = (0..workers).map(|n| posse::spawn(Spec::new(move || Shard(n)).worker(n))).collect();
+    ///     shards[0].stop();
+    ///     Ok(())
+    /// })?;
+    /// # posse::Result::Ok(())
+    /// ```
+    pub fn worker(mut self, index: usize) -> Self {
+        self.worker = Some(index);
+        self
+    }
+
     /// When a supervisor restarts it; a value that cannot be made again never is.
     pub(crate) fn effective_restart(&self) -> Restart {
         if matches!(self.recipe, Recipe::Once(_)) { Restart::Temporary } else { self.restart }
@@ -102,6 +129,7 @@ impl<A: Actor> fmt::Debug for Spec<A> {
             .field("capacity", &self.capacity)
             .field("restart", &self.effective_restart())
             .field("stop_within", &self.stop_within)
+            .field("worker", &self.worker)
             .finish()
     }
 }

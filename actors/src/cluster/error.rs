@@ -171,7 +171,7 @@ pub enum WhereisError {
         /// Why.
         code: CloseReason,
     },
-    /// Nobody who could be asked has registered the name, and to some node 65,536 such questions are on their way already.
+    /// Nobody who could be asked has registered the name, and to some node 65,536 such requests are on their way already.
     Overloaded {
         /// What was looked for.
         name: Box<str>,

@@ -54,7 +54,7 @@ pub enum NodeEvent {
     /// all references and monitors it held, and those that others held on its actors, have ended.
     Renewed {
         /// The incarnation that was declared down.
-        former: NodeId,
+        previous: NodeId,
         /// The one that this node is now.
         now: NodeId,
         /// Who had declared it down.
@@ -117,6 +117,7 @@ pub(super) struct Ring {
 
 #[derive(Default)]
 struct State {
+    /// The last ones, oldest first.
     events: VecDeque<NodeEvent>,
     /// The number of the next event.
     next: u64,

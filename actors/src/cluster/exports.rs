@@ -34,9 +34,11 @@ pub(super) struct Exports {
     actors: Table<ActorKey, Exported, KeyHasher>,
     /// By the number of the actor and the protocol. Filled and emptied with `actors`.
     keys: Table<(u64, u64), ActorKey, DefaultHasher>,
+    /// Filled by `register`, emptied by `unregister` and with the actors.
     names: Mutex<Names>,
     /// What keys follow from, and nobody outside may know.
     secret: [u64; 2],
+    /// How many keys were made: each follows from its number and the secret.
     given: AtomicU64,
 }
 

@@ -413,7 +413,7 @@ impl Node {
         self.0.local_addr
     }
 
-    /// Returns the other nodes this one knows of, those that are down and the last 1,024 former incarnations included.
+    /// Returns the other nodes this one knows of, those that are down and the last 1,024 previous incarnations included.
     pub fn peers(&self) -> Vec<PeerInfo> {
         self.0.state.all_peers().iter().map(|peer| peer_info(peer)).collect()
     }
@@ -657,7 +657,7 @@ fn listens_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
     peer.address().parse().is_ok_and(|address| addresses.contains(&address))
 }
 
-/// A question for a name on its way.
+/// A lookup on its way.
 struct Lookup {
     peer: Arc<Peer>,
     id: CorrelationId,

@@ -17,15 +17,21 @@ const KNOWN_NODES_MAX: usize = 65_536;
 /// Dead entries are looked for when a table has so many.
 const SWEEP_MIN: usize = 64;
 
+/// Under the lock of the node's state. Written by handshakes that were completed (`meet`), introductions (`learn_node`) and
+/// references to a node that was mentioned (`add`).
 pub(super) struct Nodes {
+    /// How many may be met. Does not change.
     met_max: usize,
-    /// The latest incarnation of each that was met, by the hash of its name.
+    /// The latest incarnation of each that was met, by the hash of its name. With one too many the one that has been down for
+    /// longest goes.
     met: BTreeMap<u64, Arc<Peer>>,
     /// Those that were not met: mentioned by others, or in a handshake. They are there as long as somebody holds them.
     unmet: BTreeMap<NodeId, Weak<Peer>>,
+    /// With so many unmet ones those that nobody holds any more are removed.
     sweep_at: usize,
-    /// Relations that are down and have a successor.
+    /// Relations that are down and have a successor, the last ones.
     past_incarnations: VecDeque<Arc<Peer>>,
+    /// Where third nodes are said to be, the last that were mentioned.
     known_nodes: Recent<NodeId, NodeInfo>,
 }
 
@@ -112,11 +118,11 @@ impl Nodes {
     /// A handshake was completed, with one that is not late.
     pub(super) fn meet(&mut self, peer: &Arc<Peer>) -> Met {
         let node = peer.id();
-        let former = match self.met.get(&node.name_hash) {
+        let previous = match self.met.get(&node.name_hash) {
             Some(known) if Arc::ptr_eq(known, peer) => return Met::Again,
-            former => former.cloned(),
+            previous => previous.cloned(),
         };
-        if former.is_none() && self.met.len() >= self.met_max {
+        if previous.is_none() && self.met.len() >= self.met_max {
             // The one that has been down for longest is forgotten. If all live, who was let in at the door stays.
             let down = self.met.values().filter(|peer| peer.is_down()).min_by_key(|peer| peer.down_since());
             let hash = down.map(|peer| peer.id().name_hash);
@@ -124,12 +130,12 @@ impl Nodes {
         }
         self.unmet.remove(&node);
         self.met.insert(node.name_hash, peer.clone());
-        former.iter().for_each(|former| self.keep_past(former.clone()));
-        Met::New(former)
+        previous.iter().for_each(|previous| self.keep_past(previous.clone()));
+        Met::New(previous)
     }
 
-    fn keep_past(&mut self, former: Arc<Peer>) {
-        self.past_incarnations.push_back(former);
+    fn keep_past(&mut self, previous: Arc<Peer>) {
+        self.past_incarnations.push_back(previous);
         if self.past_incarnations.len() > PAST_INCARNATIONS_MAX {
             self.past_incarnations.pop_front();
         }
@@ -155,7 +161,7 @@ impl Nodes {
     /// Former relations, then those of today.
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
         let is_past =
-            |former: &&Arc<Peer>| self.met.get(&former.id().name_hash).is_none_or(|met| met.id() != former.id());
+            |previous: &&Arc<Peer>| self.met.get(&previous.id().name_hash).is_none_or(|met| met.id() != previous.id());
         let used = self.unmet.values().filter_map(Weak::upgrade).filter(|peer| peer.is_started());
         self.past_incarnations.iter().filter(is_past).cloned().chain(self.met.values().cloned()).chain(used).collect()
     }

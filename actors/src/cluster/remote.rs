@@ -34,13 +34,13 @@ pub(super) struct RemoteActor {
 
 /// Encodes a message into a buffer that is used again, and hands it to `send` with the nodes to introduce.
 fn with_encoded<R>(
-    node: &Arc<NodeState>,
+    node: Arc<NodeState>,
     message: &dyn Outgoing,
     send: impl FnOnce(&[u8], Vec<NodeInfo>) -> R,
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = scope::within(node.clone(), || message.encode(&mut body));
+    let (result, mentioned) = scope::within(node, || message.encode(&mut body));
     let result = result.map(|()| send(&body, mentioned));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
@@ -74,9 +74,10 @@ impl RemoteActor {
             return Err(SendReason::Full);
         }
         let log = WireLog::of(&node.handle);
-        let sent = with_encoded(&node, message, |body, mentioned| {
+        let sent = with_encoded(node, message, |body, mentioned| {
+            let introduces = (!mentioned.is_empty()).then(|| self.peer.node()).flatten();
             let result = self.peer.update_session(|session| {
-                send_node_infos(&node, session, &mentioned);
+                introduces.iter().for_each(|node| send_node_infos(node, session, &mentioned));
                 send(session, TypeInfo { id, schema }, body)
             });
             if result.is_ok() {

@@ -7,7 +7,7 @@ use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
 use super::remote::RemoteActor;
 use super::session::collision::Collision;
-use super::session::intake::LongFrames;
+use super::session::frame_reader::LongFrames;
 use super::session::peer::Peer;
 use crate::error::RegisterError;
 use crate::protocol::dispatch::Endpoint;
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 type SpawnPeerTask = fn(Arc<NodeState>, Arc<Peer>);
 
-/// One for each [`Node`](super::Node). Held by it, by its tasks and by readers of its events; peers hold it weakly.
+/// One for each [`Node`](super::Node). Owned by it, by its tasks and by readers of its events; peers hold it weakly.
 pub(crate) struct NodeState {
     /// For peers, which hold it weakly.
     me: Weak<NodeState>,
@@ -185,8 +185,8 @@ impl NodeState {
     /// False if that cannot be true: whoever declares this incarnation down must have met it.
     pub(super) fn on_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
         let mut nodes = self.nodes.lock();
-        let former = self.id();
-        if former.incarnation != incarnation {
+        let previous = self.id();
+        if previous.incarnation != incarnation {
             return true;
         }
         // Who was asked may have met this node a moment before the connection broke, so that this one does not know. If that
@@ -211,10 +211,10 @@ impl NodeState {
         let (now, by) = (self.id(), peer.shared_name());
         event!(
             WARN, "posse::node", "this node was declared down: it is back as a new incarnation",
-            former = %former, now = %now, by = %by,
+            previous = %previous, now = %now, by = %by,
         );
         relations.iter().for_each(|peer| peer.mark_down(DownReason::Renewed));
-        self.events.push(NodeEvent::Renewed { former, now, by });
+        self.events.push(NodeEvent::Renewed { previous, now, by });
         true
     }
 
@@ -291,7 +291,7 @@ impl NodeState {
         self.nodes.lock().met().cloned().collect()
     }
 
-    /// All that is known, former incarnations first.
+    /// All that is known, previous incarnations first.
     pub(super) fn all_peers(&self) -> Vec<Arc<Peer>> {
         self.nodes.lock().all()
     }
@@ -368,10 +368,10 @@ impl NodeState {
         drop(nodes);
         match met {
             Met::Again => {}
-            Met::New(former) => {
+            Met::New(previous) => {
                 self.living.fetch_add(1, Ordering::AcqRel);
                 // It is in its list by now, so that whoever hears of its end finds it.
-                former.iter().for_each(|former| former.mark_down(DownReason::Replaced));
+                previous.iter().for_each(|previous| previous.mark_down(DownReason::Replaced));
             }
         }
         true

@@ -68,17 +68,17 @@ fn only_who_met_a_node_can_declare_it_down() {
 #[test]
 fn later_incarnation_replaces_the_former_when_it_is_met() {
     in_runtime(NodeConfig::default(), async |node| {
-        let former = peer(&node, "other");
-        assert!(node.meet(&former, "a:1", 5));
-        let id = NodeId { incarnation: 2, ..former.id() };
+        let previous = peer(&node, "other");
+        assert!(node.meet(&previous, "a:1", 5));
+        let id = NodeId { incarnation: 2, ..previous.id() };
         let introduction = NodeInfo { node: id, name: "other".into(), address: String::new() };
         let later = Peer::new(&node, introduction, &[]);
-        assert!(!former.is_down());
+        assert!(!previous.is_down());
         assert!(node.meet(&later, "a:1", 5));
-        assert!(former.is_down() && !later.is_down());
+        assert!(previous.is_down() && !later.is_down());
         let early = peer(&node, "other");
         assert!(!node.meet(&early, "a:1", 5));
-        assert!(node.peer(former.id()).is_down());
+        assert!(node.peer(previous.id()).is_down());
         assert!(Arc::ptr_eq(&node.peer(id), &later));
     });
 }

@@ -27,18 +27,23 @@ thread_local! {
     static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
 }
 
-/// Puts the former scope back, also when user code panics.
-struct Restore(Option<Scope>);
+/// Puts the previous scope back, also when user code panics.
+pub(crate) struct Entered(Option<Scope>);
 
-impl Drop for Restore {
+impl Drop for Entered {
     fn drop(&mut self) {
         SCOPE.set(self.0.take());
     }
 }
 
+/// Until the guard is dropped references can be read.
+pub(crate) fn enter(node: Arc<dyn RefScope>) -> Entered {
+    Entered(SCOPE.replace(Some(Scope { node, mentioned: Vec::new() })))
+}
+
 /// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
 pub(crate) fn within<R>(node: Arc<dyn RefScope>, f: impl FnOnce() -> R) -> (R, Vec<NodeInfo>) {
-    let _restore = Restore(SCOPE.replace(Some(Scope { node, mentioned: Vec::new() })));
+    let _entered = enter(node);
     let result = f();
     let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));
     (result, mentioned.unwrap_or_default())

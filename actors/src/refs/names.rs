@@ -11,7 +11,7 @@ impl System {
     /// an actor end with it.
     ///
     /// # Errors
-    /// [`RegisterError`] if another living actor has the name, or this one has ended.
+    /// [`RegisterError`] if another living actor has the name, this one has ended, or the name has not 1 to 255 bytes.
     pub fn register<A: Actor>(&self, name: &str, actor: &LocalRef<A>) -> Result<(), RegisterError> {
         let name: Arc<str> = name.into();
         self.registry.register(name, actor.id(), Box::new(actor.clone()), |name| actor.0.add_name(name))

@@ -49,14 +49,14 @@ pub trait Reserve: Send + Sync {
 #[derive(Debug, Default)]
 pub struct Waiter {
     pub(crate) local: Reservation,
-    pub(crate) remote: Place,
+    pub(crate) remote: RemoteReservation,
     /// It may be in a line. Set before it joins one, so a sender that never waited has nothing to leave.
     waits: bool,
 }
 
 /// A place in the line of a far side.
 #[derive(Debug, Default)]
-pub(crate) struct Place(pub(crate) WaiterKey);
+pub(crate) struct RemoteReservation(pub(crate) WaiterKey);
 
 impl Waiter {
     pub(super) fn poll(&mut self, target: &dyn Reserve, cx: &mut Context<'_>) -> Poll<()> {

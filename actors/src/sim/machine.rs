@@ -128,7 +128,11 @@ impl MachineBuilder {
         let node = self.node.as_ref().map(|program| program.0.clone());
         let bare = self.bare.clone();
         async move {
+            #[cfg(unix)]
             let terminated = posse_core::signal::terminate();
+            // The simulation delivers what is a signal of Unix.
+            #[cfg(not(unix))]
+            let terminated = std::future::pending::<std::io::Result<()>>();
             let Some(program) = node else {
                 inside.set_started(None);
                 if let Some(bare) = bare {
@@ -189,9 +193,9 @@ struct State {
 
 impl MachineState {
     fn set_node(&self, node: Option<Node>) {
-        let former = std::mem::replace(&mut self.state.lock().node, node);
+        let previous = std::mem::replace(&mut self.state.lock().node, node);
         // Outside of the lock: it may be the last one, and the node leaves.
-        drop(former);
+        drop(previous);
     }
 
     fn set_started(&self, node: Option<Node>) {

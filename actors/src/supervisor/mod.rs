@@ -1,9 +1,9 @@
 //! Supervisors: actors that start other actors, restart them when they fail, and end with them.
 //!
 //! The supervisor drives: its children run when they are told to and report what becomes of them. `policy.rs` and `plan.rs`
-//! decide, `acting.rs` acts.
+//! decide, `actor.rs` acts.
 
-mod acting;
+mod actor;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod listener;
@@ -21,12 +21,11 @@ use crate::error::{ChildError, Error, Result, SpawnError};
 use crate::id::ActorId;
 use crate::refs::LocalRef;
 use crate::watch::shared::Command;
-use acting::{Change, Entry, StartChild, ToChild, WhichChildren};
+use actor::{Change, Entry, StartChild, ToChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
 use posse_core::lock::Mutex;
 use posse_core::runtime::{Handle, Runtime};
-use posse_core::signal;
 use posse_core::task::AbortHandle;
 use posse_core::time::Instant;
 use std::collections::BTreeMap;
@@ -105,11 +104,11 @@ impl ChildSpec {
     /// Hands `started` each cell that it starts.
     fn new<A: Actor>(spec: Spec<A>, mut started: impl FnMut(LocalRef<A>) + Send + 'static) -> Self {
         let (name, stop_within, restart) = (spec.name.clone(), spec.stop_within, spec.effective_restart());
-        let (cell_name, capacity) = (name.clone(), spec.capacity);
+        let (cell_name, capacity, worker) = (name.clone(), spec.capacity, spec.worker);
         let shelf: Shelf<A> = Arc::new(Mutex::new(Some(spec.recipe)));
         let start = move |handle: &Handle, supervisor: Arc<dyn Supervise>| {
             let recipe = Lent::recipe(&shelf);
-            let spec = Spec { recipe, name: cell_name.clone(), capacity, restart, stop_within };
+            let spec = Spec { recipe, name: cell_name.clone(), capacity, restart, stop_within, worker };
             let actor = lifecycle::start(handle, spec, Some(supervisor));
             started(actor.clone());
             actor.child(stop_within)
@@ -207,14 +206,14 @@ impl Supervisor {
     }
 
     /// Runs a program that is this supervisor: builds a runtime, starts the children, and ends them in order at ctrl-c or
-    /// SIGTERM.
+    /// SIGTERM. Elsewhere than on Unix there are no such signals: there it runs until the supervisor ends.
     ///
     /// # Errors
     /// If the runtime cannot be built, or the supervisor fails.
     pub fn main(self) -> Result {
         let runtime = Runtime::new()?;
         runtime.block_on(async move {
-            let signalled = signal::shutdown();
+            let signalled = end_requested();
             let supervisor = self.spawn();
             let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.closed()));
             let ended = poll_fn(|cx| {
@@ -233,6 +232,14 @@ impl Supervisor {
             }
         })
     }
+}
+
+/// Completes when the system asks the program to end.
+fn end_requested() -> impl Future<Output = std::io::Result<()>> {
+    #[cfg(unix)]
+    return posse_core::signal::shutdown();
+    #[cfg(not(unix))]
+    return std::future::pending();
 }
 
 impl fmt::Debug for Supervisor {

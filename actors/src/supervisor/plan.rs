@@ -409,8 +409,8 @@ impl Plan {
 
     fn set_timer(&mut self, key: Key, at: Option<Instant>) {
         let Some(child) = self.children.get_mut(&key) else { return };
-        if let Some(former) = std::mem::replace(&mut child.timer, at) {
-            self.timers.remove(&(former, key));
+        if let Some(previous) = std::mem::replace(&mut child.timer, at) {
+            self.timers.remove(&(previous, key));
         }
         self.timers.extend(at.map(|at| (at, key)));
     }

@@ -8,6 +8,11 @@ use std::any::Any;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+/// As between nodes.
+pub(crate) fn is_valid(name: &str) -> bool {
+    (1..=posse_wire::NAME_BYTES_MAX).contains(&name.len())
+}
+
 /// Parts of the table with a lock each; fixed, so that nothing depends on the machine.
 const SHARDS: usize = 16;
 
@@ -38,6 +43,9 @@ impl Registry {
         actor: Box<dyn Any + Send + Sync>,
         note: impl FnOnce(Arc<str>) -> bool,
     ) -> Result<(), RegisterError> {
+        if !is_valid(&name) {
+            return Err(RegisterError::InvalidName);
+        }
         match self.names.entry(name.clone()) {
             Entry::Occupied(taken) if taken.get().id != id => return Err(RegisterError::Taken(taken.get().id)),
             Entry::Occupied(_) => return Ok(()),

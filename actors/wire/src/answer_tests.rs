@@ -1,4 +1,4 @@
-//! Each question has its kinds of answer; and how many there may be that wait for one.
+//! Each request has its kinds of answer; and how many there may be that wait for one.
 
 use super::*;
 use crate::handshake::{AwaitHello, Role};
@@ -22,8 +22,8 @@ fn joined() -> (Side, Side) {
     (a, b)
 }
 
-fn ask(asker: &mut Side, question: &'static str) -> CorrelationId {
-    match question {
+fn ask(asker: &mut Side, request: &'static str) -> CorrelationId {
+    match request {
         "ask" => asker.ask(KEY, ADD, b"", Duration::from_secs(1), "ask").unwrap(),
         "watch" => asker.watch(KEY, "watch").unwrap(),
         _ => asker.resolve(1, "name", "resolve").unwrap(),
@@ -47,19 +47,19 @@ fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
         ("watch", FrameKind::Down),
         ("resolve", FrameKind::Resolved),
     ];
-    for question in ["ask", "watch", "resolve"] {
+    for request in ["ask", "watch", "resolve"] {
         for kind in [FrameKind::Reply, FrameKind::ReplyErr, FrameKind::Down, FrameKind::Resolved] {
             let (mut a, mut b) = joined();
-            let id = ask(&mut a, question);
+            let id = ask(&mut a, request);
             answer(&mut b, id, kind);
             let mut bytes = b.poll_transmit(T0).unwrap();
             let heard = a.read_event(&mut bytes, T0);
-            if fitting.contains(&(question, kind)) {
-                assert!(matches!(heard, Ok(Some(_))), "{question}, {kind:?}: {heard:?}");
+            if fitting.contains(&(request, kind)) {
+                assert!(matches!(heard, Ok(Some(_))), "{request}, {kind:?}: {heard:?}");
                 assert!(!a.has_pending_requests());
             } else {
-                assert_eq!(heard, Err(ProtocolError::Answer), "{question}, {kind:?}");
-                assert_eq!(a.terminate(), [question]);
+                assert_eq!(heard, Err(ProtocolError::Answer), "{request}, {kind:?}");
+                assert_eq!(a.terminate(), [request]);
             }
         }
     }

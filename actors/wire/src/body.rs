@@ -1,7 +1,7 @@
 //! The bodies of control frames, laid out by hand so that no codec can ever break a handshake. Each has its table.
 
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
-use crate::config::{ADDRESS_BYTES_MAX, HELD_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::config::{ADDRESS_BYTES_MAX, BACKLOGS_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::frame::FrameError;
 use crate::ids::{ActorKey, NodeId, WireRef};
 use crate::loads::Load;
@@ -100,11 +100,11 @@ impl GoAwayBody {
     }
 
     pub(crate) fn read(mut body: &[u8]) -> Result<Self, FrameError> {
-        let start: [u8; 8] = array(&mut body, "a farewell has a code")?;
+        let start: [u8; 8] = array(&mut body, "GOAWAY has a code")?;
         if start[2..] != [0; 6] {
-            return Err(FrameError::Malformed("the padding of a farewell is zero"));
+            return Err(FrameError::Malformed("the padding of GOAWAY is zero"));
         }
-        let detail = body.try_get_u64_le().map_err(malformed("a farewell has a detail"))?;
+        let detail = body.try_get_u64_le().map_err(malformed("GOAWAY has a detail"))?;
         let code = CloseReason::from_u16(u16::from_le_bytes([start[0], start[1]]));
         Ok(Self { code, detail, text: utf8(body, TEXT_BYTES_MAX)? })
     }
@@ -184,30 +184,30 @@ impl Ack {
     }
 }
 
-/// What the receiver holds for actors whose mailboxes have no room, of those where that has changed: HELD. The ACK after it
+/// What waits at the receiver for actors whose mailboxes have no room, of those where that has changed: BACKLOG. The ACK after it
 /// counts it as arrived.
 ///
 /// | offset | size | field | limit |
 /// |---|---|---|---|
 /// | 0 | 24 each | entries: key of the actor 8, messages u64, bytes of their frames u64 | 2,000 |
-pub(crate) fn write_held(held: &[(ActorKey, Load)], out: &mut Vec<u8>) {
-    for (key, load) in held {
+pub(crate) fn write_backlogs(backlogs: &[(ActorKey, Load)], out: &mut Vec<u8>) {
+    for (key, load) in backlogs {
         out.put_u64_le(key.to_bits());
         out.put_u64_le(load.messages);
         out.put_u64_le(load.bytes);
     }
 }
 
-pub(crate) fn read_held(mut body: &[u8]) -> Result<Vec<(ActorKey, Load)>, FrameError> {
-    if body.len() % 24 != 0 || body.len() / 24 > HELD_PER_FRAME_MAX {
-        return Err(FrameError::Malformed("an entry of HELD has 24 bytes, and there are at most 2,000"));
+pub(crate) fn read_backlogs(mut body: &[u8]) -> Result<Vec<(ActorKey, Load)>, FrameError> {
+    if body.len() % 24 != 0 || body.len() / 24 > BACKLOGS_PER_FRAME_MAX {
+        return Err(FrameError::Malformed("an entry of BACKLOG has 24 bytes, and there are at most 2,000"));
     }
-    let mut held = Vec::with_capacity(body.len() / 24);
+    let mut backlogs = Vec::with_capacity(body.len() / 24);
     while body.has_remaining() {
         let key = ActorKey::from_bits(body.get_u64_le());
-        held.push((key, Load { messages: body.get_u64_le(), bytes: body.get_u64_le() }));
+        backlogs.push((key, Load { messages: body.get_u64_le(), bytes: body.get_u64_le() }));
     }
-    Ok(held)
+    Ok(backlogs)
 }
 
 /// A sign of life: PING, and PONG with the same body.
@@ -236,7 +236,7 @@ impl Heartbeat {
     }
 }
 
-/// A part of the table of types: TYPES. It continues where the former part ended.
+/// A part of the table of types: TYPES. It continues where the previous part ended.
 ///
 /// | offset | size | field | limit |
 /// |---|---|---|---|
@@ -305,7 +305,7 @@ impl NodeInfo {
     }
 }
 
-/// A question for a name: RESOLVE.
+/// A lookup: RESOLVE.
 ///
 /// | offset | size | field | limit |
 /// |---|---|---|---|

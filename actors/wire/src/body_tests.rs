@@ -12,9 +12,9 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn farewell_has_its_golden_bytes() {
-    let farewell = GoAwayBody { code: CloseReason::Stale, detail: 0x0102, text: "old".into() };
+    let go_away = GoAwayBody { code: CloseReason::Stale, detail: 0x0102, text: "old".into() };
     let golden = [5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, b'o', b'l', b'd'];
-    assert_eq!(written(|out| farewell.write(out)), golden);
+    assert_eq!(written(|out| go_away.write(out)), golden);
 }
 
 #[test]
@@ -33,14 +33,14 @@ fn ack_has_its_golden_bytes() {
 
 #[test]
 fn held_has_its_golden_bytes() {
-    let held =
+    let backlogs =
         [(ActorKey { slot: 1, generation: 2 }, Load { messages: 3, bytes: 4 }), (ActorKey::NODE, Load::default())];
     let golden = [&[1, 0, 0, 0, 2, 0, 0, 0][..], &3_u64.to_le_bytes(), &4_u64.to_le_bytes(), &[0; 24]].concat();
-    assert_eq!(written(|out| write_held(&held, out)), golden);
-    assert_eq!(read_held(&golden).unwrap(), held);
-    assert!(read_held(&golden[1..]).is_err());
-    assert!(read_held(&[0; 24 * 2000]).is_ok());
-    assert!(read_held(&[0; 24 * 2001]).is_err());
+    assert_eq!(written(|out| write_backlogs(&backlogs, out)), golden);
+    assert_eq!(read_backlogs(&golden).unwrap(), backlogs);
+    assert!(read_backlogs(&golden[1..]).is_err());
+    assert!(read_backlogs(&[0; 24 * 2000]).is_ok());
+    assert!(read_backlogs(&[0; 24 * 2001]).is_err());
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn farewells_come_back(code in any::<u16>(), detail in any::<u64>(), text in text()) {
-        let farewell = GoAwayBody { code: CloseReason::from_u16(code), detail, text };
-        prop_assert_eq!(GoAwayBody::read(&written(|out| farewell.write(out))).unwrap(), farewell);
+        let go_away = GoAwayBody { code: CloseReason::from_u16(code), detail, text };
+        prop_assert_eq!(GoAwayBody::read(&written(|out| go_away.write(out))).unwrap(), go_away);
     }
 
     #[test]

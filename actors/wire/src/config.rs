@@ -13,15 +13,15 @@ pub const INCARNATION_MAX: u64 = u64::MAX / 2;
 pub const ADDRESS_BYTES_MAX: usize = 255;
 /// Bytes of the list of fields in a HELLO.
 pub const HELLO_BYTES_MAX: usize = 1024;
-/// Bytes of the text of an error, a goodbye or a reason; longer ones are cut.
+/// Bytes of the text of an error, a GOAWAY or a reason; longer ones are cut.
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of a frame before the handshake is through.
 pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// Entries of a TYPES frame: 16 bytes each, so that a frame fits into the handshake's bound.
 pub const TYPES_PER_FRAME_MAX: usize = 4000;
-/// Entries of a HELD frame: 24 bytes each, so that it fits into the shortest maximum of frames.
-pub const HELD_PER_FRAME_MAX: usize = 2000;
-/// Questions for names to one node that wait for their answer. Guessed.
+/// Entries of a BACKLOG frame: 24 bytes each, so that it fits into the shortest maximum of frames.
+pub const BACKLOGS_PER_FRAME_MAX: usize = 2000;
+/// Requests for names to one node that wait for their answer. Guessed.
 pub const RESOLVES_MAX: usize = 65_536;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
@@ -56,7 +56,7 @@ pub struct NodeConfig {
     /// late, or the node does not read, the last are dropped and their askers told. Other frames have an eighth of it on
     /// top; beyond, the connection is given up. At least four times `message_bytes_max`. Default 128 MiB.
     pub control_bytes_max: usize,
-    /// Questions to one node that wait for their reply. Default 1,048,576.
+    /// Requests to one node that wait for their reply. Default 1,048,576.
     pub asks_max: usize,
     /// Monitors that one node holds on another's actors. Default 262,144.
     pub monitors_max: usize,

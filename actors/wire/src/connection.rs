@@ -1,12 +1,12 @@
 //! One connection as its session sees it: what was heard, what is to be acknowledged, how it ends. Nothing of it outlives it.
 
-use crate::body::{Ack, GoAwayBody, Heartbeat, write_held};
+use crate::body::{Ack, GoAwayBody, Heartbeat, write_backlogs};
 use crate::code::RejectReason;
-use crate::config::{HELD_PER_FRAME_MAX, NodeConfig};
+use crate::config::{BACKLOGS_PER_FRAME_MAX, NodeConfig};
 use crate::frame::{FrameKind, Header};
 use crate::handshake::write_all_types;
 use crate::ids::ActorKey;
-use crate::loads::{Load, Told};
+use crate::loads::{Backlogs, Load};
 use crate::types::TypeInfo;
 use bytes::BytesMut;
 use std::collections::BTreeSet;
@@ -16,34 +16,44 @@ use std::time::Duration;
 /// sends less within the time of silence is as good as silent. Guessed.
 const PROGRESS_BYTES: usize = 4096;
 
-/// What belongs to one connection, and ends with it.
+/// What belongs to one connection, and ends with it. Made by `Session::attach`, written by the session alone: by what arrives
+/// (`read_event`), by what the driver reports (`settle`, `add_backlog`, `close`) and by what is written (`poll_transmit`).
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
+    /// Which connection of the session it is. Reports about another one are ignored.
     pub(crate) epoch: u64,
+    /// The longest frame that this side takes.
     pub(crate) bytes_max: u32,
-    /// A whole frame. Until the next one the other side is asked for signs of life, so that it hears ours.
+    /// When the last whole frame arrived. A keep-alive interval after it a PING is due.
     pub(crate) last_frame_at: Duration,
-    /// A whole frame, or a part of one.
+    /// When the last whole frame, or enough of one, arrived. The idle timeout counts from here.
     pub(crate) last_progress_at: Duration,
     /// Bytes there were of an unfinished frame then.
     pub(crate) partial_bytes: usize,
+    /// Number of the last PING.
     pub(crate) pings_sent: u64,
+    /// When it was written; the next follows an interval later.
     pub(crate) last_ping_at: Duration,
+    /// The last PING that arrived, until its PONG is written.
     pub(crate) pending_pong: Option<Heartbeat>,
-    /// What we have settled.
+    /// The sums of what was settled here, since the connection began. Grows with `settle`.
     pub(crate) ack: Ack,
-    pub(crate) ack_told: Ack,
+    /// The sums as the other side knows them: those of the last ACK that was written.
+    pub(crate) ack_sent: Ack,
+    /// When the first thing happened that the next ACK tells of. Set by `settle` and `add_backlog`, reset with the ACK.
     pub(crate) ack_since: Option<Duration>,
-    /// What we hold, by the bits of the actor's key, and of those the ones of which the other side has not been told.
-    pub(crate) held: Told,
-    pub(crate) held_untold: BTreeSet<u64>,
-    /// Of our types, those that the other side was told.
+    /// Messages that wait here for their actors, by the bits of the actor's key. No entry is empty.
+    pub(crate) backlogs: Backlogs,
+    /// Actors whose backlog has changed since it was last told. Emptied with the ACK.
+    pub(crate) backlogs_changed: BTreeSet<u64>,
+    /// How many of our types the other side was told, in the handshake and in TYPES since.
     pub(crate) types_sent: usize,
+    /// Set by `close`, and when GOAWAY is written.
     pub(crate) closing: Closing,
 }
 
 impl ConnectionState {
-    pub(crate) fn new(epoch: u64, bytes_max: u32, told: usize, now: Duration) -> Self {
+    pub(crate) fn new(epoch: u64, bytes_max: u32, types_sent: usize, now: Duration) -> Self {
         Self {
             epoch,
             bytes_max,
@@ -54,57 +64,62 @@ impl ConnectionState {
             last_ping_at: now,
             pending_pong: None,
             ack: Ack::default(),
-            ack_told: Ack::default(),
+            ack_sent: Ack::default(),
             ack_since: None,
-            held: Told::new(),
-            held_untold: BTreeSet::new(),
-            types_sent: told,
+            backlogs: Backlogs::new(),
+            backlogs_changed: BTreeSet::new(),
+            types_sent,
             closing: Closing::No,
         }
     }
 
     /// So many bytes of an unfinished frame are there.
-    pub(crate) fn hear_part(&mut self, bytes: usize, now: Duration) {
+    pub(crate) fn on_partial_frame(&mut self, bytes: usize, now: Duration) {
         if bytes >= self.partial_bytes + PROGRESS_BYTES {
             (self.last_progress_at, self.partial_bytes) = (now, bytes);
         }
     }
 
-    /// A message is held until its actor has room.
-    pub(crate) fn hold(&mut self, to: ActorKey, frame_bytes: u32, now: Duration) {
+    /// A message waits until its actor has room.
+    pub(crate) fn add_backlog(&mut self, to: ActorKey, frame_bytes: u32, now: Duration) {
         let key = to.to_bits();
-        self.held.entry(key).or_default().add(Load::one(u64::from(frame_bytes)));
-        self.held_untold.insert(key);
+        self.backlogs.entry(key).or_default().add(Load::one(u64::from(frame_bytes)));
+        self.backlogs_changed.insert(key);
         self.ack_since.get_or_insert(now);
     }
 
-    /// It is held no more.
-    pub(crate) fn release(&mut self, to: ActorKey, frame_bytes: u32) {
+    /// It waits no more.
+    pub(crate) fn remove_backlog(&mut self, to: ActorKey, frame_bytes: u32) {
         let key = to.to_bits();
-        if let Some(load) = self.held.get_mut(&key) {
+        if let Some(load) = self.backlogs.get_mut(&key) {
             load.sub(Load::one(u64::from(frame_bytes)));
-            if load.is_nothing() {
-                self.held.remove(&key);
+            if load.is_empty() {
+                self.backlogs.remove(&key);
             }
-            self.held_untold.insert(key);
+            self.backlogs_changed.insert(key);
         }
+    }
+
+    /// Messages were taken into mailboxes.
+    pub(crate) fn settle_taken(&mut self, messages: u64, frame_bytes: u64, now: Duration) {
+        self.ack.settled += messages;
+        self.ack.bytes += frame_bytes;
+        self.ack_since.get_or_insert(now);
     }
 
     /// A message was taken into a mailbox, or rejected.
     pub(crate) fn settle(&mut self, frame_bytes: u32, rejected: Option<RejectReason>, now: Duration) {
-        self.ack.settled += 1;
-        self.ack.bytes += u64::from(frame_bytes);
+        self.settle_taken(1, u64::from(frame_bytes), now);
         if let Some(rejected) = rejected {
             self.ack.rejected[rejected as usize] += 1;
         }
-        self.ack_since.get_or_insert(now);
     }
 
     /// True if an acknowledgement cannot wait.
     pub(crate) fn ack_is_due(&self, config: &NodeConfig, now: Duration) -> bool {
         self.ack_since.is_some_and(|since| now >= since + config.ack_delay)
-            || self.ack.bytes - self.ack_told.bytes >= config.unsettled_bytes_max as u64 / 8
-            || self.ack.settled - self.ack_told.settled >= (config.unsettled_max as u64).div_ceil(8)
+            || self.ack.bytes - self.ack_sent.bytes >= config.unsettled_bytes_max as u64 / 8
+            || self.ack.settled - self.ack_sent.settled >= (config.unsettled_max as u64).div_ceil(8)
     }
 
     /// When the other side is to be asked for a sign of life.
@@ -127,11 +142,11 @@ impl ConnectionState {
             self.types_sent = own_types.len();
         }
         if self.ack_since.take().is_some() {
-            self.write_held(out);
+            self.write_backlogs(out);
             body.reserve(Ack::BYTES);
             self.ack.write(&mut body);
             Header::new(FrameKind::Ack).write(&body, out);
-            self.ack_told = self.ack;
+            self.ack_sent = self.ack;
         }
         if let Some(beat) = self.pending_pong.take() {
             body.clear();
@@ -147,38 +162,38 @@ impl ConnectionState {
         }
     }
 
-    /// Writes the goodbye, if this side leaves.
-    pub(crate) fn write_goodbye(&mut self, out: &mut BytesMut) {
-        if let Closing::Behind(_, farewell) = &self.closing {
+    /// Writes GOAWAY, if this side leaves.
+    pub(crate) fn write_go_away(&mut self, out: &mut BytesMut) {
+        if let Closing::Pending(_, go_away) = &self.closing {
             let mut body = Vec::new();
-            farewell.write(&mut body);
+            go_away.write(&mut body);
             Header::new(FrameKind::GoAway).write(&body, out);
-            self.closing = Closing::Said;
+            self.closing = Closing::Sent;
         }
     }
 
-    /// Tells how much is held, of those actors where that has changed.
-    fn write_held(&mut self, out: &mut BytesMut) {
-        let untold = std::mem::take(&mut self.held_untold);
-        let held: Vec<_> = untold
+    /// Writes the backlogs that have changed.
+    fn write_backlogs(&mut self, out: &mut BytesMut) {
+        let keys = std::mem::take(&mut self.backlogs_changed);
+        let changed: Vec<_> = keys
             .into_iter()
-            .map(|key| (ActorKey::from_bits(key), self.held.get(&key).copied().unwrap_or_default()))
+            .map(|key| (ActorKey::from_bits(key), self.backlogs.get(&key).copied().unwrap_or_default()))
             .collect();
-        for part in held.chunks(HELD_PER_FRAME_MAX) {
+        for part in changed.chunks(BACKLOGS_PER_FRAME_MAX) {
             let mut body = Vec::new();
-            write_held(part, &mut body);
-            Header::new(FrameKind::Held).write(&body, out);
+            write_backlogs(part, &mut body);
+            Header::new(FrameKind::Backlog).write(&body, out);
         }
     }
 }
 
-/// How far this side is with its goodbye.
+/// How far this side is with its GOAWAY.
 #[derive(Debug)]
 pub(crate) enum Closing {
     No,
     /// It follows the segments before this number.
-    Behind(u64, GoAwayBody),
-    Said,
+    Pending(u64, GoAwayBody),
+    Sent,
 }
 
 impl Closing {
@@ -186,8 +201,8 @@ impl Closing {
     pub(crate) fn end(&self) -> u64 {
         match self {
             Self::No => u64::MAX,
-            Self::Behind(end, _) => *end,
-            Self::Said => 0,
+            Self::Pending(end, _) => *end,
+            Self::Sent => 0,
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Delivery {
     pub frame_bytes: u32,
 }
 
-/// What has arrived. `T` is what was given with the question.
+/// What has arrived. `T` is what was given with the request.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<T> {
@@ -42,7 +42,7 @@ pub enum Event<T> {
     Unwatch(CorrelationId),
     /// A monitored actor has ended.
     Down(T, DownBody),
-    /// The question for a name and its protocol.
+    /// A lookup of a name and its protocol.
     Resolve(CorrelationId, u64, String),
     /// The answer to one.
     Resolved(T, Resolution),
@@ -66,7 +66,7 @@ pub enum ProtocolError {
     IdleTimeout(Duration),
     /// The other side takes too little of what it is owed.
     ControlOverflow,
-    /// A question was answered with what is no answer to it.
+    /// A request was answered with what is no answer to it.
     Answer,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for ProtocolError {
             Self::Ack => f.write_str("an acknowledgement of what was not sent"),
             Self::IdleTimeout(time) => write!(f, "no frame for {time:?}"),
             Self::ControlOverflow => f.write_str("too many answers wait to be taken"),
-            Self::Answer => f.write_str("an answer of another kind than the question has"),
+            Self::Answer => f.write_str("an answer of another kind than the request has"),
         }
     }
 }

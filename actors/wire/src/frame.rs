@@ -74,8 +74,8 @@ kinds! {
     Ready = 0x29,
     /// The connection is refused.
     Reject = 0x2b,
-    /// What is held for actors without room, before the ACK that counts it as arrived.
-    Held = 0x2d,
+    /// How much waits for actors without room, before the ACK that counts it as arrived.
+    Backlog = 0x2d,
     /// What was taken and refused since the connection began.
     Ack = 0x2e,
     /// Monitors an actor.
@@ -91,7 +91,7 @@ kinds! {
 }
 
 impl FrameKind {
-    /// Answers and questions carry the number that matches them.
+    /// Answers and requests carry the number that matches them.
     fn needs_correlation(self) -> bool {
         use FrameKind::{Ask, Cancel, Down, Reply, ReplyErr, Resolve, Resolved, Unwatch, Watch};
         matches!(self, Ask | Reply | ReplyErr | Cancel | Watch | Unwatch | Down | Resolve | Resolved)
@@ -218,11 +218,14 @@ impl Header {
         let flags = self.flags();
         let bytes = HEADER_BYTES + flags.bytes() + body.len();
         out.reserve(bytes);
-        out.put_u32_le(u32::try_from(bytes).expect("invariant: the size of a frame was checked"));
-        out.put_u8(self.kind as u8);
-        out.put_u8(flags.0);
-        out.put_u16_le(self.type_ix);
-        out.put_u64_le(self.to.to_bits());
+        let len = u32::try_from(bytes).expect("invariant: the size of a frame was checked");
+        // In one piece: each part by itself looks for room again.
+        let mut start = [0; HEADER_BYTES];
+        start[..4].copy_from_slice(&len.to_le_bytes());
+        (start[4], start[5]) = (self.kind as u8, flags.0);
+        start[6..8].copy_from_slice(&self.type_ix.to_le_bytes());
+        start[8..].copy_from_slice(&self.to.to_bits().to_le_bytes());
+        out.extend_from_slice(&start);
         if let Some(from) = self.from {
             out.put_u64_le(from.to_bits());
         }
@@ -237,7 +240,7 @@ impl Header {
             out.put_u64_le(key.id);
             out.put_u64_le(key.schema.unwrap_or(0));
         }
-        out.put_slice(body);
+        out.extend_from_slice(body);
     }
 }
 
@@ -354,7 +357,7 @@ impl Header {
         }
 
         if self.kind.needs_correlation() != self.correlation.is_some() {
-            return Err(FrameError::Malformed("questions and answers have a correlation, and nothing else has"));
+            return Err(FrameError::Malformed("requests and answers have a correlation, and nothing else has"));
         }
         if self.type_key.is_some() && (self.type_ix != NO_INDEX || !self.kind.is_message()) {
             return Err(FrameError::Malformed("a message has one type, and nothing else has"));

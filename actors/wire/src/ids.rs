@@ -87,12 +87,12 @@ impl fmt::Display for ActorKey {
     }
 }
 
-/// Matches an answer to its question, or a `Down` to its monitor. The side that asks chooses it.
+/// Matches an answer to its request, or a `Down` to its monitor. The side that asks chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CorrelationId {
     /// Index in the asker's table.
     pub slot: u32,
-    /// Tells apart the questions that had the slot one after the other.
+    /// Tells apart the requests that had the slot one after the other.
     pub generation: u32,
 }
 

@@ -4,7 +4,7 @@
 //! simulated network and in a fuzzer. `docs/protocol.md` of the repository is its specification, byte by byte.
 //!
 //! - A *connection* is one stream of bytes. It begins with a handshake: [`AwaitHello`], [`HelloReceived`], [`AwaitReady`], and
-//!   at last [`Established`]. Each is a type of its own that only the former one yields, so a stranger's connection has no
+//!   at last [`Established`]. Each is a type of its own that only the previous one yields, so a stranger's connection has no
 //!   way to a message.
 //! - A [`Session`] is the relation between two incarnations of nodes. It outlives connections: [`Session::attach`] takes
 //!   a [`Established`], [`Session::detach`] says that it broke.
@@ -40,6 +40,7 @@
 
 mod body;
 mod code;
+mod concurrency_limit;
 mod config;
 mod connection;
 mod event;
@@ -48,7 +49,6 @@ mod handshake;
 mod hello;
 mod ids;
 mod loads;
-mod pace;
 mod send_queue;
 mod session;
 mod slab;

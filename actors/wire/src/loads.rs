@@ -31,23 +31,26 @@ impl Load {
     }
 
     /// Returns true for no message, whatever its bytes.
-    pub(crate) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
     }
 }
 
-/// How much is held for actors, by the bits of their keys, of those where that has changed.
-pub(crate) type Told = BTreeMap<u64, Load>;
+/// How many messages wait for actors at the receiving node, by the bits of their keys.
+pub(crate) type Backlogs = BTreeMap<u64, Load>;
 
-/// Loads of the actors of one other node.
+/// Loads of the actors of one other node, as its sender knows them. Written by what is sent (`push`), by acknowledgements
+/// (`arrived`) and when the connection breaks; read with each message that is to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Loads {
+    /// What each actor has not settled: in flight or in its backlog. An entry goes when that is nothing.
     actors: BTreeMap<u64, Load>,
     /// What the other side has not said to have arrived, in the order of sending. Messages in a row for one actor are one.
-    coming: VecDeque<(u64, Load)>,
-    /// What the other side holds, as it said last.
-    held: BTreeMap<u64, Load>,
-    held_in_all: Load,
+    in_flight: VecDeque<(u64, Load)>,
+    /// What waits at the other side, as it said last. No entry is empty.
+    backlogs: BTreeMap<u64, Load>,
+    /// Their sum.
+    backlog_total: Load,
 }
 
 impl Loads {
@@ -55,9 +58,9 @@ impl Loads {
     pub(crate) fn push(&mut self, to: ActorKey, bytes: u64) {
         let (key, one) = (to.to_bits(), Load::one(bytes));
         self.actors.entry(key).or_default().add(one);
-        match self.coming.back_mut() {
+        match self.in_flight.back_mut() {
             Some((last, load)) if *last == key => load.add(one),
-            _ => self.coming.push_back((key, one)),
+            _ => self.in_flight.push_back((key, one)),
         }
     }
 
@@ -66,43 +69,43 @@ impl Loads {
         self.actors.get(&to.to_bits()).copied().unwrap_or_default()
     }
 
-    /// What was held in all if this were told.
-    pub(crate) fn held_with(&self, told: &Told) -> Load {
-        let mut sum = self.held_in_all;
-        for (key, load) in told {
-            sum.sub(self.held.get(key).copied().unwrap_or_default());
+    /// The sum of all backlogs if these were the news.
+    pub(crate) fn backlog_with(&self, changed: &Backlogs) -> Load {
+        let mut sum = self.backlog_total;
+        for (key, load) in changed {
+            sum.sub(self.backlogs.get(key).copied().unwrap_or_default());
             sum.add(*load);
         }
         sum
     }
 
-    /// So many more messages, of so many bytes, have arrived; some are held, the others settled.
-    pub(crate) fn arrived(&mut self, mut arrived: Load, told: &Told) {
-        for (key, load) in told {
-            let former = if load.is_nothing() { self.held.remove(key) } else { self.held.insert(*key, *load) };
-            let former = former.unwrap_or_default();
-            self.held_in_all.sub(former);
-            self.held_in_all.add(*load);
+    /// More messages have arrived: some are in backlogs, the others settled.
+    pub(crate) fn arrived(&mut self, mut arrived: Load, changed: &Backlogs) {
+        for (key, load) in changed {
+            let previous = if load.is_empty() { self.backlogs.remove(key) } else { self.backlogs.insert(*key, *load) };
+            let previous = previous.unwrap_or_default();
+            self.backlog_total.sub(previous);
+            self.backlog_total.add(*load);
             self.actors.entry(*key).or_default().add(*load);
-            self.relieve(*key, former);
+            self.subtract(*key, previous);
         }
-        while let Some((key, load)) = self.coming.front_mut() {
+        while let Some((key, load)) = self.in_flight.front_mut() {
             let key = *key;
             if arrived.messages < load.messages {
                 // The last of them end within these.
                 let part = Load { messages: arrived.messages, bytes: arrived.bytes.min(load.bytes) };
                 load.sub(part);
-                self.relieve(key, part);
+                self.subtract(key, part);
                 return;
             }
             let whole = *load;
             arrived.sub(whole);
-            self.coming.pop_front();
-            self.relieve(key, whole);
+            self.in_flight.pop_front();
+            self.subtract(key, whole);
         }
     }
 
-    fn relieve(&mut self, key: u64, by: Load) {
+    fn subtract(&mut self, key: u64, by: Load) {
         let Some(load) = self.actors.get_mut(&key) else { return };
         load.sub(by);
         if load.messages == 0 {
@@ -112,11 +115,11 @@ impl Loads {
 
     /// The connection broke: of what was sent, all but the last messages is lost.
     pub(crate) fn connection_lost(&mut self, waiting: Load) {
-        let held: Told = self.held.keys().map(|key| (*key, Load::default())).collect();
-        let mut coming = Load::default();
-        self.coming.iter().for_each(|(_, load)| coming.add(*load));
-        coming.sub(waiting);
-        self.arrived(coming, &held);
+        let none: Backlogs = self.backlogs.keys().map(|key| (*key, Load::default())).collect();
+        let mut lost = Load::default();
+        self.in_flight.iter().for_each(|(_, load)| lost.add(*load));
+        lost.sub(waiting);
+        self.arrived(lost, &none);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -136,8 +139,8 @@ mod tests {
         Load { messages, bytes }
     }
 
-    fn told(slot: u32, load: Load) -> Told {
-        Told::from([(key(slot).to_bits(), load)])
+    fn backlog(slot: u32, load: Load) -> Backlogs {
+        Backlogs::from([(key(slot).to_bits(), load)])
     }
 
     #[test]
@@ -148,12 +151,12 @@ mod tests {
         }
         assert_eq!([1, 2, 3].map(|slot| loads.of(key(slot))), [load(3, 70), load(1, 30), load(1, 50)]);
         // Three have arrived; of those the second one is held.
-        let told_now = told(1, load(1, 20));
-        assert_eq!(loads.held_with(&told_now), load(1, 20));
+        let told_now = backlog(1, load(1, 20));
+        assert_eq!(loads.backlog_with(&told_now), load(1, 20));
         loads.arrived(load(3, 60), &told_now);
         assert_eq!([1, 2, 3].map(|slot| loads.of(key(slot))), [load(2, 60), load(0, 0), load(1, 50)]);
         // The held one is settled, and one more has arrived.
-        loads.arrived(load(1, 40), &told(1, load(0, 0)));
+        loads.arrived(load(1, 40), &backlog(1, load(0, 0)));
         assert_eq!([1, 2, 3].map(|slot| loads.of(key(slot))), [load(0, 0), load(0, 0), load(1, 50)]);
         assert_eq!(loads.actors.len(), 1);
     }
@@ -162,10 +165,10 @@ mod tests {
     fn row_of_messages_that_arrives_in_part_keeps_the_rest() {
         let mut loads = Loads::default();
         (0..4).for_each(|n| loads.push(key(1), 10 + n));
-        loads.arrived(load(2, 21), &Told::new());
-        assert_eq!((loads.of(key(1)), loads.coming.len()), (load(2, 25), 1));
-        loads.arrived(load(2, 25), &Told::new());
-        assert_eq!((loads.of(key(1)), loads.coming.len(), loads.actors.len()), (load(0, 0), 0, 0));
+        loads.arrived(load(2, 21), &Backlogs::new());
+        assert_eq!((loads.of(key(1)), loads.in_flight.len()), (load(2, 25), 1));
+        loads.arrived(load(2, 25), &Backlogs::new());
+        assert_eq!((loads.of(key(1)), loads.in_flight.len(), loads.actors.len()), (load(0, 0), 0, 0));
     }
 
     #[test]
@@ -173,20 +176,20 @@ mod tests {
         let mut loads = Loads::default();
         (0..3).for_each(|_| loads.push(key(1), 10));
         (0..2).for_each(|_| loads.push(key(2), 10));
-        loads.arrived(load(2, 20), &told(1, load(1, 10)));
+        loads.arrived(load(2, 20), &backlog(1, load(1, 10)));
         loads.connection_lost(load(1, 10));
         assert_eq!([1, 2].map(|slot| loads.of(key(slot))), [load(0, 0), load(1, 10)]);
-        assert!(loads.held.is_empty() && loads.held_in_all.is_nothing());
-        loads.arrived(load(1, 10), &Told::new());
-        assert!(loads.actors.is_empty() && loads.coming.is_empty());
+        assert!(loads.backlogs.is_empty() && loads.backlog_total.is_empty());
+        loads.arrived(load(1, 10), &Backlogs::new());
+        assert!(loads.actors.is_empty() && loads.in_flight.is_empty());
     }
 
     #[test]
     fn liar_makes_no_load_less_than_nothing_and_leaves_none() {
         let mut loads = Loads::default();
         loads.push(key(1), 10);
-        loads.arrived(load(0, 0), &told(7, load(2, 5)));
-        loads.arrived(load(1, 3), &told(7, load(0, 9)));
-        assert!(loads.actors.is_empty() && loads.held.is_empty());
+        loads.arrived(load(0, 0), &backlog(7, load(2, 5)));
+        loads.arrived(load(1, 3), &backlog(7, load(0, 9)));
+        assert!(loads.actors.is_empty() && loads.backlogs.is_empty());
     }
 }

@@ -1,13 +1,13 @@
 //! Frames that wait to be written to one node, in one order, and the sum of what became of them.
 //!
-//! They wait for any connection; what belongs to one connection (its acknowledgements, heartbeats, types and goodbye) is
+//! They wait for any connection; what belongs to one connection (its acknowledgements, heartbeats, types and GOAWAY) is
 //! kept with the connection and ends with it. Invariant: `accepted = acked + rejected + lost + unsettled`, at any moment.
 
 use crate::body::Ack;
 use crate::code::RejectReason;
 use crate::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::ids::ActorKey;
-use crate::loads::{Load, Loads, Told};
+use crate::loads::{Backlogs, Load, Loads};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Counters {
     pub accepted: u64,
     /// In the mailbox at the other side.
     pub acked: u64,
-    /// RejectReason by the other side, by [`RejectReason`].
+    /// Rejected by the other side, by [`RejectReason`].
     pub rejected: [u64; RejectReason::COUNT],
     /// On their way when the connection broke, or waiting when the node went down. They may have been handled.
     pub lost: u64,
@@ -45,18 +45,21 @@ impl Counters {
     }
 }
 
+/// Frames that are written together. Filled at the end of the queue until it is large enough, taken whole from its front.
 #[derive(Debug, Default)]
 struct Segment {
     bytes: BytesMut,
+    /// How many of the frames are messages, and their bytes.
     messages: u64,
     message_bytes: u64,
+    /// Bytes of the frames that are replies; what is neither is control.
     reply_bytes: usize,
-    /// When nobody waits for it any more.
+    /// Of a large reply, which is alone: when nobody waits for it any more.
     expires: Option<Duration>,
     /// Counted from 1 in the order of sending; 0 for what stands before all of that.
     number: u64,
-    /// Repeated for one connection, and of no use to the next.
-    repeats: bool,
+    /// Written again for one connection, and of no use to the next.
+    is_retransmission: bool,
 }
 
 impl Segment {
@@ -65,30 +68,38 @@ impl Segment {
     }
 }
 
+/// The queue of one session. Filled by what the program and the session send, emptied by `take_before` as the driver writes;
+/// acknowledgements and broken connections change the sums.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
+    /// In the order of writing.
     segments: VecDeque<Segment>,
     /// The next segment's number.
     next: u64,
-    /// Segments before this one take no more frames.
+    /// Segments before this one take no more frames. Set by `seal`.
     sealed: u64,
+    /// An empty buffer for the next segment: the last one that was written.
     spare: BytesMut,
     counters: Counters,
+    /// Bytes of the messages that `counters.unsettled` counts.
     unsettled_bytes: u64,
+    /// The same by actor.
     loads: Loads,
-    /// Bytes of frames that are neither messages nor replies.
+    /// Bytes that wait of frames that are neither messages nor replies.
     control_bytes: usize,
+    /// Bytes that wait of replies.
     reply_bytes: usize,
-    /// Bytes of replies in what was taken last.
+    /// Bytes of replies in what was taken last, until that is recycled or put back.
     reply_bytes_taken: usize,
-    /// Since the connection began.
+    /// Messages and their bytes that were taken since the connection began. The other side can acknowledge no more.
     sent: u64,
     sent_bytes: u64,
+    /// The last acknowledgement of this connection.
     acked: Ack,
-    /// Taken, rejected or held by the other side.
+    /// Taken, rejected or in backlogs of the other side, as of that acknowledgement.
     arrived: Load,
-    /// To be taken over with the next acknowledgement.
-    told: Told,
+    /// Backlogs the other side has told of since the last acknowledgement: they count with the next one.
+    backlogs: Backlogs,
 }
 
 impl Default for SendQueue {
@@ -108,7 +119,7 @@ impl Default for SendQueue {
             sent_bytes: 0,
             acked: Ack::default(),
             arrived: Load::default(),
-            told: Told::new(),
+            backlogs: Backlogs::new(),
         }
     }
 }
@@ -220,10 +231,10 @@ impl SendQueue {
     }
 
     /// Puts frames that are no messages before everything that waits, for this connection alone.
-    pub(crate) fn repeat(&mut self, frames: BytesMut) {
+    pub(crate) fn retransmit(&mut self, frames: BytesMut) {
         if !frames.is_empty() {
             self.control_bytes += frames.len();
-            self.segments.push_front(Segment { bytes: frames, repeats: true, ..Segment::default() });
+            self.segments.push_front(Segment { bytes: frames, is_retransmission: true, ..Segment::default() });
         }
     }
 
@@ -279,10 +290,10 @@ impl SendQueue {
         }
     }
 
-    /// The other side holds so much for an actor; it counts with the next acknowledgement. False if it says too much.
-    pub(crate) fn hold(&mut self, to: ActorKey, load: Load, max: usize) -> bool {
-        self.told.insert(to.to_bits(), load);
-        self.told.len() <= max
+    /// The other side tells of a backlog; it counts with the next acknowledgement. False if it tells of too many.
+    pub(crate) fn set_backlog(&mut self, to: ActorKey, load: Load, max: usize) -> bool {
+        self.backlogs.insert(to.to_bits(), load);
+        self.backlogs.len() <= max
     }
 
     /// Takes over what the other side has settled since the connection began; false if that cannot be.
@@ -294,7 +305,7 @@ impl SendQueue {
         let rejected = ack.rejected_total();
         let settled_now = ack.settled.saturating_sub(before.settled);
         let refused_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
-        let mut arrived = self.loads.held_with(&self.told);
+        let mut arrived = self.loads.backlog_with(&self.backlogs);
         arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
         let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
         let too_much = arrived.messages > self.sent || arrived.bytes > self.sent_bytes;
@@ -312,15 +323,15 @@ impl SendQueue {
         let mut news = arrived;
         news.sub(self.arrived);
         self.arrived = arrived;
-        self.loads.arrived(news, &std::mem::take(&mut self.told));
+        self.loads.arrived(news, &std::mem::take(&mut self.backlogs));
         true
     }
 
     /// The connection broke: what was on its way is lost, what was not written waits for the next one.
     pub(crate) fn connection_lost(&mut self) {
         self.segments.retain(|segment| {
-            self.control_bytes -= if segment.repeats { segment.bytes.len() } else { 0 };
-            !segment.repeats
+            self.control_bytes -= if segment.is_retransmission { segment.bytes.len() } else { 0 };
+            !segment.is_retransmission
         });
         let lost = self.sent - self.acked.settled;
         self.counters.unsettled -= lost;
@@ -328,7 +339,7 @@ impl SendQueue {
         self.unsettled_bytes -= self.sent_bytes - self.acked.bytes;
         (self.sent, self.sent_bytes, self.acked) = (0, 0, Ack::default());
         (self.arrived, self.reply_bytes_taken) = (Load::default(), 0);
-        self.told.clear();
+        self.backlogs.clear();
         self.loads.connection_lost(Load { messages: self.counters.unsettled, bytes: self.unsettled_bytes });
     }
 
@@ -466,16 +477,16 @@ mod tests {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);
-        let held = |messages| Load { messages, bytes: messages * 100 };
-        assert!(send_queue.hold(ActorKey::NODE, held(2), 10));
+        let load = |messages| Load { messages, bytes: messages * 100 };
+        assert!(send_queue.set_backlog(ActorKey::NODE, load(2), 10));
         assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "more than was sent");
         assert!(send_queue.settle(Ack { settled: 1, bytes: 100, rejected: [0; 4] }));
-        assert_eq!((send_queue.unsettled(), send_queue.unsettled_by(ActorKey::NODE)), ((2, 200), held(2)));
-        assert!(send_queue.hold(ActorKey::NODE, held(0), 10));
+        assert_eq!((send_queue.unsettled(), send_queue.unsettled_by(ActorKey::NODE)), ((2, 200), load(2)));
+        assert!(send_queue.set_backlog(ActorKey::NODE, load(0), 10));
         assert!(!send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }), "one has not arrived any more");
         assert!(send_queue.settle(Ack { settled: 3, bytes: 300, rejected: [0; 4] }));
-        assert_eq!(send_queue.unsettled_by(ActorKey::NODE), held(0));
-        assert!(!send_queue.hold(ActorKey { slot: 1, generation: 1 }, held(1), 0));
+        assert_eq!(send_queue.unsettled_by(ActorKey::NODE), load(0));
+        assert!(!send_queue.set_backlog(ActorKey { slot: 1, generation: 1 }, load(1), 0));
     }
 
     #[test]
@@ -486,7 +497,7 @@ mod tests {
         assert!(send_queue.settle(Ack { settled: 2, bytes: 200, rejected: [0; 4] }));
         // As much as before has arrived, and less of it is settled.
         for (messages, bytes) in [(1, 0), (0, 100), (1, 100)] {
-            assert!(send_queue.hold(ActorKey::NODE, Load { messages, bytes }, 10));
+            assert!(send_queue.set_backlog(ActorKey::NODE, Load { messages, bytes }, 10));
             assert!(!send_queue.settle(Ack { settled: 2 - messages, bytes: 200 - bytes, rejected: [0; 4] }));
         }
         assert_eq!(send_queue.unsettled(), (1, 100));

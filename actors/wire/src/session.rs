@@ -6,6 +6,7 @@
 
 use crate::body::{GoAwayBody, NodeInfo, Resolution, write_coded, write_resolve};
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::config::{NodeConfig, RESOLVES_MAX};
 use crate::connection::{Closing, ConnectionState};
 use crate::event::{ProtocolError, SendError};
@@ -13,7 +14,6 @@ use crate::frame::{FrameKind, Header};
 use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
 use crate::loads::Load;
-use crate::pace::Pace;
 use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
 use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey};
@@ -46,8 +46,8 @@ enum PendingRequest {
 /// | a handshake has yielded [`Established`] | [`attach`](Self::attach), which returns the number of the connection, its *epoch* |
 /// | the program sends, connected or not | [`tell`](Self::tell), [`ask`](Self::ask), [`watch`](Self::watch), [`resolve`](Self::resolve), [`cancel`](Self::cancel); after [`SendError::Full`] again with [`Event::Settled`](crate::Event::Settled) or an answer |
 /// | bytes have arrived | [`read_event`](Self::read_event) until `None` |
-/// | a message has arrived | [`settle`](Self::settle) once, with the connection's epoch; if it has to wait for its actor, [`hold`](Self::hold) and [`release`](Self::release) before |
-/// | an ask, a monitor or a question for a name is to be answered | [`reply`](Self::reply) or [`reply_err`](Self::reply_err), [`down`](Self::down), [`resolved`](Self::resolved) |
+/// | a message has arrived | [`settle`](Self::settle) once, with the connection's epoch; if it has to wait for its actor, [`add_backlog`](Self::add_backlog) and [`remove_backlog`](Self::remove_backlog) before |
+/// | an ask, a monitor or a lookup is to be answered | [`reply`](Self::reply) or [`reply_err`](Self::reply_err), [`down`](Self::down), [`resolved`](Self::resolved) |
 /// | [`has_output`](Self::has_output) or [`ack_is_due`](Self::ack_is_due) after any of these, and with each timeout | [`poll_transmit`](Self::poll_transmit) until `None`; each buffer goes back with [`recycle`](Self::recycle) once it is written |
 /// | [`poll_timeout`](Self::poll_timeout) has come; it is asked for again after each call | [`handle_timeout`](Self::handle_timeout), then `poll_transmit` |
 /// | this side ends the connection, after a [`ProtocolError`] or because the node leaves | [`close`](Self::close), `poll_transmit` until `None` |
@@ -130,7 +130,7 @@ pub struct Session<T> {
     /// `poll_transmit`.
     out: SendQueue,
     /// How many asks of the other side may be begun. Fed by replies, read by `ask_allowance`.
-    pace: Pace,
+    concurrency: ConcurrencyLimit,
     /// Requests without an answer, with their tokens. An answer, `cancel` or `terminate` takes one out.
     requests: Slab<(PendingRequest, T)>,
     /// Third nodes that the other side was told of, with the time of the last introduction. All are told again on the next
@@ -149,7 +149,7 @@ impl<T> Session<T> {
     pub fn new(config: NodeConfig, own_types: &[TypeInfo]) -> Self {
         Self {
             peer_bytes_max: config.message_bytes_max,
-            pace: Pace::new(config.reply_budget(), config.message_bytes_max as usize),
+            concurrency: ConcurrencyLimit::new(config.reply_budget(), config.message_bytes_max as usize),
             config,
             own_types: own_types.to_vec(),
             peer_types: PeerTypes::default(),
@@ -164,7 +164,7 @@ impl<T> Session<T> {
         }
     }
 
-    /// Takes over a connection and returns its number. Questions whose frames may be lost are asked again, before what
+    /// Takes over a connection and returns its number. Requests whose frames may be lost are asked again, before what
     /// waits, and third nodes that it may mention are introduced again.
     pub fn attach(&mut self, connected: Established, now: Duration) -> u64 {
         self.detach();
@@ -173,11 +173,11 @@ impl<T> Session<T> {
         self.peer_bytes_max = connected.peer.message_bytes_max.min(self.config.message_bytes_max);
         self.connection =
             Some(ConnectionState::new(self.epochs, self.config.frame_bytes_max(), connected.types_sent, now));
-        self.repeat();
+        self.retransmit_requests();
         self.epochs
     }
 
-    fn repeat(&mut self) {
+    fn retransmit_requests(&mut self) {
         let (mut frames, mut body) = (BytesMut::new(), Vec::new());
         if self.out.has_before(u64::MAX) {
             for (node, _) in self.node_infos_sent.values() {
@@ -188,9 +188,9 @@ impl<T> Session<T> {
         } else {
             self.node_infos_sent.clear();
         }
-        for ((slot, generation), (question, _)) in self.requests.iter() {
+        for ((slot, generation), (request, _)) in self.requests.iter() {
             let id = CorrelationId { slot, generation };
-            match question {
+            match request {
                 PendingRequest::Watch(to, segment) if !self.out.waits(*segment) => {
                     Header { to: *to, ..request_header(FrameKind::Watch, id) }.write(&[], &mut frames);
                 }
@@ -202,7 +202,7 @@ impl<T> Session<T> {
                 PendingRequest::Ask | PendingRequest::Watch(..) | PendingRequest::Resolve(..) => {}
             }
         }
-        self.out.repeat(frames);
+        self.out.retransmit(frames);
     }
 
     /// Takes back what [`poll_transmit`](Self::poll_transmit) returned last and what was not, or only in part, written to
@@ -342,15 +342,15 @@ impl<T> Session<T> {
         }
     }
 
-    fn insert_request(&mut self, question: PendingRequest, token: T) -> CorrelationId {
-        let (slot, generation) = self.requests.insert((question, token));
+    fn insert_request(&mut self, request: PendingRequest, token: T) -> CorrelationId {
+        let (slot, generation) = self.requests.insert((request, token));
         CorrelationId { slot, generation }
     }
 
-    /// Takes back a question. The other side is told, so that it can save itself the work.
+    /// Takes back a request. The other side is told, so that it can save itself the work.
     pub fn cancel(&mut self, id: CorrelationId) -> Option<T> {
-        let (question, token) = self.requests.remove(id.slot, id.generation)?;
-        match question {
+        let (request, token) = self.requests.remove(id.slot, id.generation)?;
+        match request {
             PendingRequest::Ask => {
                 self.push_control(&request_header(FrameKind::Cancel, id), &[]);
             }
@@ -365,7 +365,7 @@ impl<T> Session<T> {
     /// Monitors an actor: the token comes back with its end.
     ///
     /// # Errors
-    /// [`SendError::Full`] beyond [`NodeConfig::monitors_max`] questions, [`SendError::Closed`].
+    /// [`SendError::Full`] beyond [`NodeConfig::monitors_max`] requests, [`SendError::Closed`].
     pub fn watch(&mut self, to: ActorKey, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
             return Err((SendError::Closed, token));
@@ -382,7 +382,7 @@ impl<T> Session<T> {
     /// Asks for a published name: the token comes back with the answer.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`] for a name of more than 255 bytes, [`SendError::Full`] beyond 65,536 such questions,
+    /// [`SendError::TooLarge`] for a name of more than 255 bytes, [`SendError::Full`] beyond 65,536 such requests,
     /// [`SendError::Closed`].
     pub fn resolve(&mut self, protocol: u64, name: &str, token: T) -> Result<CorrelationId, (SendError, T)> {
         if self.closed {
@@ -403,7 +403,7 @@ impl<T> Session<T> {
         Ok(id)
     }
 
-    /// Notes where a question waits that is asked again if it is lost from there.
+    /// Notes where a request waits that is asked again if it is lost from there.
     fn waits_in(&mut self, id: CorrelationId, number: u64) {
         match self.requests.get_mut(id.slot, id.generation) {
             Some((PendingRequest::Watch(_, segment) | PendingRequest::Resolve(_, _, segment), _)) => *segment = number,
@@ -432,7 +432,7 @@ impl<T> Session<T> {
         if !self.has_room_for_replies() {
             self.out.drop_expired(now);
         }
-        self.pace.allowance(now, begun, self.out.reply_bytes(), asks_wait)
+        self.concurrency.allowance(now, begun, self.out.reply_bytes(), asks_wait)
     }
 
     /// Returns the bytes of answers and other frames besides messages that wait or are being written.
@@ -457,7 +457,7 @@ impl<T> Session<T> {
         if self.closed {
             return Ok(());
         }
-        self.pace.replied(body.len());
+        self.concurrency.replied(body.len());
         let header = request_header(FrameKind::Reply, to);
         if self.out.reply_bytes() + header.frame_bytes(body.len()) > self.config.control_bytes_max {
             return Err(SendError::Full);
@@ -468,7 +468,7 @@ impl<T> Session<T> {
 
     /// Says that there is no reply to an ask.
     pub fn reply_err(&mut self, to: CorrelationId, code: ReplyCode, text: &str) {
-        self.pace.replied(0);
+        self.concurrency.replied(0);
         self.push_coded(FrameKind::ReplyErr, to, code.to_u16(), text);
     }
 
@@ -477,7 +477,7 @@ impl<T> Session<T> {
         self.push_coded(FrameKind::Down, to, code.to_u16(), text);
     }
 
-    /// Answers a question for a name.
+    /// Answers a lookup.
     pub fn resolved(&mut self, to: CorrelationId, answer: Resolution) {
         let mut body = Vec::new();
         answer.write(&mut body);
@@ -505,16 +505,22 @@ impl<T> Session<T> {
         self.out.push_control(header, body)
     }
 
-    /// A message of connection `epoch` has arrived, and is held until the actor has room: it counts as the actor's.
-    pub fn hold(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32, now: Duration) {
+    /// A message of connection `epoch` has arrived, and waits until the actor has room: it counts as the actor's.
+    pub fn add_backlog(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32, now: Duration) {
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
-        connection.hold(to, frame_bytes, now);
+        connection.add_backlog(to, frame_bytes, now);
     }
 
-    /// A message that was held is held no more. [`settle`](Self::settle) says what became of it.
-    pub fn release(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32) {
+    /// It waits no more. [`settle`](Self::settle) says what became of it.
+    pub fn remove_backlog(&mut self, epoch: u64, to: ActorKey, frame_bytes: u32) {
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
-        connection.release(to, frame_bytes);
+        connection.remove_backlog(to, frame_bytes);
+    }
+
+    /// Counts messages of connection `epoch` as taken into mailboxes, and the bytes of their frames.
+    pub fn settle_taken(&mut self, epoch: u64, messages: u64, frame_bytes: u64, now: Duration) {
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.epoch == epoch) else { return };
+        connection.settle_taken(messages, frame_bytes, now);
     }
 
     /// Counts a message of connection `epoch` as taken into a mailbox, or as rejected.
@@ -523,10 +529,10 @@ impl<T> Session<T> {
         connection.settle(frame_bytes, rejected, now);
     }
 
-    /// Returns the next bytes to write. Acknowledgements and signs of life ride along, the goodbye comes last.
+    /// Returns the next bytes to write. Acknowledgements and signs of life ride along, GOAWAY comes last.
     pub fn poll_transmit(&mut self, now: Duration) -> Option<BytesMut> {
         let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
-        let connection = self.connection.as_mut().filter(|connection| !matches!(connection.closing, Closing::Said))?;
+        let connection = self.connection.as_mut().filter(|connection| !matches!(connection.closing, Closing::Sent))?;
         let ping_is_due = now >= connection.ping_at(&self.config);
         if !has_output && !ack_is_due && !ping_is_due && connection.pending_pong.is_none() {
             return None;
@@ -536,20 +542,20 @@ impl<T> Session<T> {
         let mut bytes = self.out.take_before(end).unwrap_or_default();
         connection.write(&self.own_types, ping_is_due, now, &mut bytes);
         if !self.out.has_before(end) {
-            connection.write_goodbye(&mut bytes);
+            connection.write_go_away(&mut bytes);
         }
         Some(bytes)
     }
 
-    /// Ends the connection with a goodbye. It is to be closed once that is written. With [`CloseReason::Shutdown`], after
-    /// which there is no other connection, the goodbye follows everything that waits; else that waits for the next one.
+    /// Ends the connection with GOAWAY. It is to be closed once that is written. With [`CloseReason::Shutdown`], after
+    /// which there is no other connection, GOAWAY follows everything that waits; else that waits for the next one.
     pub fn close(&mut self, code: CloseReason, text: &str) {
         let Some(connection) = self.connection.as_mut().filter(|connection| matches!(connection.closing, Closing::No))
         else {
             return;
         };
         let end = if code == CloseReason::Shutdown { self.out.seal() } else { 0 };
-        connection.closing = Closing::Behind(end, GoAwayBody { code, detail: 0, text: text.to_owned() });
+        connection.closing = Closing::Pending(end, GoAwayBody { code, detail: 0, text: text.to_owned() });
     }
 
     /// Returns true after [`close`](Self::close).
@@ -576,8 +582,8 @@ impl<T> Session<T> {
                     || connection.types_sent < self.own_types.len()
                     || connection.pending_pong.is_some()
             }
-            Closing::Behind(..) => true,
-            Closing::Said => false,
+            Closing::Pending(..) => true,
+            Closing::Sent => false,
         })
     }
 

@@ -161,7 +161,7 @@ fn what_was_on_its_way_is_lost_and_what_waited_goes_over_the_next_connection() {
         .collect();
     assert_eq!(bodies, [&b"kept"[..], b"late"]);
 
-    // What belongs to the former connection settles nothing on this one.
+    // What belongs to the previous connection settles nothing on this one.
     b.settle(1, 20, None, T0);
     assert_eq!(b.poll_transmit(Duration::from_millis(5)), None);
 }
@@ -233,7 +233,7 @@ fn bytes_that_a_broken_connection_did_not_take_wait_for_the_next() {
     pair.0.watch(KEY, 9).unwrap();
     pair.0.add_types(&[ADD]);
     let bytes = pair.0.poll_transmit(T0).unwrap();
-    // One message was written, and a part of the second one. What comes from a former connection is too late.
+    // One message was written, and a part of the second one. What comes from a previous connection is too late.
     pair.0.return_unwritten(7, &bytes, 0);
     pair.0.return_unwritten(1, &bytes, 30);
     connect(&mut pair, T0);
@@ -445,7 +445,7 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
             let Event::Tell(message) = event else { continue };
             match message.to.slot {
                 3 => b.settle(1, message.frame_bytes, None, now),
-                _ => b.hold(1, message.to, message.frame_bytes, now),
+                _ => b.add_backlog(1, message.to, message.frame_bytes, now),
             }
         }
         carry(&mut b, &mut a, now + Duration::from_millis(5));
@@ -455,7 +455,7 @@ fn actor_that_settles_nothing_takes_no_more_than_its_share() {
     assert!(!a.has_room(key(1)));
     let bytes = 17;
     for _ in 0..300 {
-        b.release(1, key(1), bytes);
+        b.remove_backlog(1, key(1), bytes);
         b.settle(1, bytes, None, T0);
     }
     carry(&mut b, &mut a, Duration::from_secs(6));

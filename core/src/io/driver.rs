@@ -38,9 +38,13 @@ pub(crate) enum IoHandle {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// Adds and removes sockets in the operating system's queue, and interrupts a turn, from any thread.
     registry: os::Registry,
+    /// Who waits for which token. A turn reads it, a socket's beginning and end change it; no waker is called under its lock.
     registrations: Mutex<Registrations>,
+    /// Sockets that came and went; by these a worker knows without a lock whether a turn would do anything.
     counts: SocketCounts,
+    /// Events whose socket was gone; counted by turns.
     stale_events: AtomicU64,
 }
 
@@ -217,8 +221,11 @@ impl IoHandle {
 /// A socket's place in the reactor; given up when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
+    /// The driver that the socket belongs to.
     handle: IoHandle,
+    /// Its name there; 0 in a simulation, which goes by the socket's own.
     token: Token,
+    /// Shared with the list of registrations: the driver raises it, the socket's futures take it down and wait in it.
     pub(super) readiness: Arc<Readiness>,
 }
 

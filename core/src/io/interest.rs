@@ -119,6 +119,7 @@ impl Ready {
     pub const ALL: Self = Self(READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | PRIORITY | ERROR);
 
     /// The two that stay until an operation tells otherwise.
+    #[cfg(unix)]
     pub(super) const CLOSED: Self = Self(READ_CLOSED | WRITE_CLOSED);
 
     /// Returns whether it is ready for nothing.

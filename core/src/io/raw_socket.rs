@@ -227,7 +227,7 @@ impl RawTcpStream {
 
     /// Gives the socket to std.
     pub(super) fn into_std(self) -> io::Result<std::net::TcpStream> {
-        either!(self.0, Tcp, socket => Ok(socket.into()), { drop(socket); not_simulated("sockets of the system") })
+        either!(self.0, Tcp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 }
 
@@ -240,7 +240,7 @@ impl RawTcpListener {
 
     pub(super) fn into_std(self) -> io::Result<std::net::TcpListener> {
         either!(self.0, Listener, socket => Ok(os::listener_into_std(socket)),
-            { drop(socket); not_simulated("sockets of the system") })
+            { let _closed = socket; not_simulated("sockets of the system") })
     }
 
     pub(super) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
@@ -267,7 +267,7 @@ impl RawUdpSocket {
     }
 
     pub(super) fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        either!(self.0, Udp, socket => Ok(socket.into()), { drop(socket); not_simulated("sockets of the system") })
+        either!(self.0, Udp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 
     /// Receives without waiting into memory that need not be initialised.

@@ -56,7 +56,9 @@ pub(crate) struct Readiness {
 
 #[derive(Debug, Default)]
 struct Waiters {
+    /// Woken by what can be read, by urgent data and errors.
     read: DirectionWaiters,
+    /// Woken by room to write.
     write: DirectionWaiters,
 }
 
@@ -105,6 +107,7 @@ pub(super) struct ReadyEvent {
 
 impl ReadyEvent {
     /// What is left to be cleared; `None` if that is nothing.
+    #[cfg(unix)]
     pub(super) fn without(self, ready: Ready) -> Option<Self> {
         let ready = self.ready - ready;
         (!ready.is_empty()).then_some(Self { ready, ..self })
@@ -235,15 +238,17 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
-        let (mut read_waker, mut write_waker) = (PollWaker::of(cx), PollWaker::of(cx));
+        // A foreign waker is cloned for each direction that is waited for, and for no other.
+        let mut read_waker = interest.waits_as_reader().then(|| PollWaker::of(cx));
+        let mut write_waker = interest.is_writable().then(|| PollWaker::of(cx));
         let mut waiters = self.waiters.lock();
         // As in `poll`.
         if let Some(ready_event) = self.interest_event(interest) {
             return Poll::Ready(ready_event);
         }
         let [read_key, write_key] = keys.map_or([None, None], |keys| keys.each_mut().map(Some));
-        let reader = interest.waits_as_reader().then(|| waiters.read.join(read_key, &mut read_waker));
-        let writer = interest.is_writable().then(|| waiters.write.join(write_key, &mut write_waker));
+        let reader = read_waker.as_mut().map(|waker| waiters.read.join(read_key, waker));
+        let writer = write_waker.as_mut().map(|waker| waiters.write.join(write_key, waker));
         drop(waiters);
         drop((reader, writer));
         Poll::Pending
@@ -251,6 +256,7 @@ impl Readiness {
 
     /// An operation would have blocked: none of these conditions holds, unless an event has come since. That a direction
     /// has ended stays.
+    #[cfg(unix)]
     pub(super) fn clear_event(&self, ready_event: ReadyEvent, ready: Ready) {
         self.clear_bits(usize::from((ready_event.ready & (ready - Ready::CLOSED)).0), ready_event);
     }

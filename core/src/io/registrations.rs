@@ -9,6 +9,7 @@ const REGISTRATIONS_MAX: usize = 1 << 24;
 
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
+    /// Changed under the driver's lock, as all here.
     living: Slab<Arc<Readiness>>,
     /// For each slot how often it was emptied: what tells a token from those that had the slot before.
     generations: Vec<u32>,

@@ -207,6 +207,7 @@ impl<S: RawSocket> Socket<S> {
     }
 
     /// An operation would have blocked.
+    #[cfg(unix)]
     pub(super) fn clear_ready_event(&self, event: ReadyEvent, ready: Ready) {
         self.registration.readiness.clear_event(event, ready);
     }

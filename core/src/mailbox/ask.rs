@@ -41,12 +41,15 @@ pub enum ReplyError {
 /// The shared part of an ask envelope.
 #[derive(Debug)]
 pub(super) struct AskCore {
+    /// Who of the two sides does what next: see the table above. Both change it, each step by one exchange.
     state: AtomicU8,
+    /// The asker's; touched by the side that `state` names.
     waker: UnsafeCell<Option<Waker>>,
     /// Written by the server before it is done, read by the asker after.
     outcome: UnsafeCell<Outcome>,
     /// The start and layout of the whole envelope, for the side that frees it.
     pub(super) base: NonNull<u8>,
+    /// See `base`.
     pub(super) layout: Layout,
     /// Where message, future and reply live, one after the other.
     pub(super) payload: NonNull<u8>,

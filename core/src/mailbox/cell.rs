@@ -17,9 +17,13 @@ use std::task::{Context, Poll};
 
 /// What all references to a cell share.
 pub(super) struct CellShared<R: Receiver> {
+    /// Accepted messages: any thread pushes, the inbox alone pops.
     pub(super) queue: Queue,
+    /// Decides whether a message is accepted; senders take, the inbox gives back.
     pub(super) permits: Permits,
+    /// In a simulation: numbers the messages.
     sequencer: Sequencer,
+    /// What the cell's owner shares with all references.
     user: R::Shared,
 }
 
@@ -76,6 +80,22 @@ where
     R: Receiver,
     F: Future<Output = ()> + Send + 'static,
 {
+    spawn_on(handle, None, capacity, shared, make)
+}
+
+/// As [`spawn`], on one worker alone if there is one of this index.
+#[track_caller]
+pub fn spawn_on<R, F>(
+    handle: &Handle,
+    worker: Option<usize>,
+    capacity: Capacity,
+    shared: R::Shared,
+    make: impl FnOnce(CellRef<R>, Inbox<R>) -> F,
+) -> CellRef<R>
+where
+    R: Receiver,
+    F: Future<Output = ()> + Send + 'static,
+{
     let shared = CellShared::<R> {
         queue: Queue::new(),
         permits: Permits::new(capacity),
@@ -86,7 +106,10 @@ where
         let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
-    handle.launch(runnable);
+    match worker.filter(|&worker| worker < handle.workers()) {
+        Some(worker) => handle.launch_pinned(worker, runnable),
+        None => handle.launch(runnable),
+    }
     CellRef { task, receiver: PhantomData }
 }
 

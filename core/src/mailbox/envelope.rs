@@ -20,7 +20,9 @@ use std::task::{Context, Poll};
 
 #[repr(C)]
 pub(super) struct Header<R: Receiver> {
+    /// The next one in the queue; of the queue while the message is in it.
     link: QueueLinks,
+    /// What is done with the message, by its type; never changes.
     vtable: &'static VTable<R>,
     /// In a simulation: who sent it, and as which of all the messages to the cell.
     seq_no: SeqNo,
@@ -47,10 +49,15 @@ type Start<R> = unsafe fn(
 ) -> Option<Running<R>>;
 
 struct VTable<R: Receiver> {
+    /// Begins the handler; `None` if it has ended at once.
     start: Start<R>,
+    /// Drops the message unhandled, and answers the asker.
     discard: unsafe fn(NonNull<Header<R>>),
+    /// Whether no asker waits any more.
     is_cancelled: unsafe fn(NonNull<Header<R>>) -> bool,
+    /// For people.
     type_name: fn() -> &'static str,
+    /// Whether a reply is wanted.
     is_ask: bool,
 }
 

@@ -27,6 +27,7 @@ const RELEASE_BATCH_MAX: usize = 128;
 
 /// The consuming end of a cell. Dropping it closes the cell and drops what is left in it.
 pub struct Inbox<R: Receiver> {
+    /// The queue it pops from, being the only one that does, and the permits it gives back.
     cell: CellRef<R>,
     /// Messages given out whose permits are not given back yet.
     unreleased: usize,

@@ -60,7 +60,7 @@ mod tests;
 pub(crate) mod turn;
 
 pub use ask::{ReplyError, ReplyReceiver};
-pub use cell::{CellRef, TrySendError, UnboundedPermit, spawn};
+pub use cell::{CellRef, TrySendError, UnboundedPermit, spawn, spawn_on};
 pub use envelope::Envelope;
 pub use inbox::{Inbox, Serve, ServeEnd};
 pub use permits::{Capacity, Reservation};

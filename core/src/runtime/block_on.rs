@@ -7,7 +7,7 @@
 use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
 use crate::context;
 use crate::lock::{Condvar, Mutex};
-use crate::raw_task::coop;
+use crate::raw_task::{coop, poll_waker};
 use crate::scheduler::park::Parker;
 use crate::scheduler::worker::{Step, Worker, WorkerParts};
 use std::fmt;
@@ -147,6 +147,7 @@ impl BlockOn {
         let root_waker = Arc::new(RootWaker { notified: AtomicBool::new(true), parker: Parker::new(), runtime });
         handle.inner().failure.register(&root_waker);
         let waker = Waker::from(root_waker.clone());
+        poll_waker::knows_block_on(&waker);
         Self { root_waker, waker }
     }
 

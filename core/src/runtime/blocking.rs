@@ -47,10 +47,13 @@ pub(super) const IN_PLACE_MAX: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct Pool {
+    /// What waits for a thread and what runs; no closure runs under its lock.
     state: Mutex<State>,
     /// Told of each closure, of the end of the runtime and of the end of each thread.
     work: Condvar,
+    /// Threads for closures; those for workers come on top.
     threads_max: usize,
+    /// How long a thread waits for work before it leaves.
     keep_alive: Duration,
     stack_size: Option<usize>,
     names: ThreadNames,

@@ -343,3 +343,13 @@ fn a_thread_that_drives_a_runtime_gives_no_grace() {
     });
     assert_eq!(report.tasks().len(), 1);
 }
+
+#[test]
+fn grace_on_a_paused_clock_waits_for_no_closure() {
+    let runtime = Builder::new_current_thread().start_paused(true).build().expect("a runtime");
+    let (end, ends) = mpsc::channel::<()>();
+    drop(runtime.spawn_blocking(move || ends.recv()));
+    let report = runtime.shutdown_grace(Duration::from_millis(20));
+    assert_eq!(report.blocking_closures(), 1);
+    drop(end);
+}

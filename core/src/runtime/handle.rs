@@ -13,7 +13,7 @@ use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::runtime::histogram::Scales;
 use crate::runtime::hooks::ThreadHooks;
 use crate::scheduler::life::WorkerExit;
-use crate::scheduler::owned::Origin;
+use crate::scheduler::owned::{self, Origin};
 use crate::scheduler::queue::Local;
 use crate::scheduler::{Extras, Intervals, Shared};
 use crate::sim::{self, env::SimHandle};
@@ -33,20 +33,30 @@ pub struct Handle {
 }
 
 pub(crate) struct Inner {
+    /// Queues, idle protocol, driver, list of tasks: what workers share.
     shared: Shared,
     flavor: Flavor,
+    /// What `now` is; timers and records of polls go by it.
     clock: Clock,
+    /// In a shard for each worker.
     timers: Timers,
+    /// Threads for closures that block, and for workers whose threads do.
     blocking: Pool,
+    /// What `random_u64` draws from, from any thread.
     rng: SharedRng,
+    /// The next task's.
     task_ids: AtomicU64,
+    /// What would elsewhere be globals, by type.
     extensions: Extensions,
     /// The worker of a current-thread runtime.
     pub(super) worker_slot: super::block_on::WorkerSlot,
     /// Told when the last worker has dropped all tasks.
     pub(super) ended: Ended,
+    /// Whether a task's panic ends the runtime, and who inside `block_on` must learn of it.
     pub(super) failure: super::block_on::Failure,
+    /// What a program has run on each thread of the runtime; few programs do.
     thread_hooks: Option<ThreadHooks>,
+    /// For people.
     name: Option<Box<str>>,
     /// The simulation that the runtime is part of.
     simulation: Option<SimHandle>,
@@ -131,6 +141,32 @@ impl fmt::Display for NoRuntime {
 
 impl std::error::Error for NoRuntime {}
 
+/// A task was to be pinned to a worker that the runtime does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchWorker {
+    worker: usize,
+    workers: usize,
+}
+
+impl NoSuchWorker {
+    /// # Errors
+    /// If the runtime has no worker of this index.
+    #[doc(hidden)]
+    pub fn check(worker: usize, runtime: &Handle) -> Result<(), Self> {
+        let workers = runtime.workers();
+        if worker < workers { Ok(()) } else { Err(Self { worker, workers }) }
+    }
+}
+
+impl fmt::Display for NoSuchWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, workers } = self;
+        write!(f, "no worker {worker}: the runtime has {workers}, counted from 0 (`Handle::workers`)")
+    }
+}
+
+impl std::error::Error for NoSuchWorker {}
+
 impl Handle {
     /// Returns the handle of the runtime this code runs in.
     ///
@@ -162,6 +198,35 @@ impl Handle {
         self.clone().spawn_from(future, Origin::here())
     }
 
+    /// Starts a task that one worker runs and no other; see [`task::Builder::spawn_pinned`](crate::task::Builder::spawn_pinned).
+    ///
+    /// # Errors
+    /// [`NoSuchWorker`] if the runtime has no worker of this index. The future is dropped.
+    #[track_caller]
+    pub fn spawn_pinned<F>(&self, worker: usize, future: F) -> Result<JoinHandle<F::Output>, NoSuchWorker>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_pinned_from(worker, future, Origin::here())
+    }
+
+    pub(crate) fn spawn_pinned_from<F>(
+        &self,
+        worker: usize,
+        future: F,
+        origin: Origin<'_>,
+    ) -> Result<JoinHandle<F::Output>, NoSuchWorker>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        NoSuchWorker::check(worker, self)?;
+        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| future);
+        self.launch_pinned_from(worker, runnable, origin);
+        Ok(JoinHandle::new(task.into_untyped()))
+    }
+
     /// The task keeps the handle.
     pub(crate) fn spawn_from<F>(self, future: F, origin: Origin<'_>) -> JoinHandle<F::Output>
     where
@@ -183,6 +248,24 @@ impl Handle {
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
+            shared.submit(task);
+        } else {
+            self.refuse(task);
+        }
+    }
+
+    /// As [`launch`](Self::launch), on a worker that there is.
+    #[track_caller]
+    pub(crate) fn launch_pinned(&self, worker: usize, task: Runnable) {
+        self.launch_pinned_from(worker, task, Origin::here());
+    }
+
+    #[cold]
+    fn launch_pinned_from(&self, worker: usize, task: Runnable, origin: Origin<'_>) {
+        let shared = &self.inner.shared;
+        shared.allow_pinned();
+        if shared.owned.insert(&shared.life, worker, &task, origin) {
+            owned::pin(task.header());
             shared.submit(task);
         } else {
             self.refuse(task);
@@ -223,6 +306,9 @@ impl Handle {
     }
 
     /// Makes this the current runtime of the thread until the guard is dropped.
+    ///
+    /// Without effect in the destructor of a thread-local value that runs after those of this crate: there is no current runtime any more. What is
+    /// asked of the handle itself works there too.
     ///
     /// # Examples
     /// ```

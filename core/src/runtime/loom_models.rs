@@ -26,7 +26,6 @@ fn runtime() -> Handle {
     let (driver, io) = Driver::new().unwrap();
     let config = Config {
         flavor: Flavor::CurrentThread,
-        simulation: None,
         clock: Clock::manual(),
         timers: Timers::new(1),
         pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
@@ -37,13 +36,15 @@ fn runtime() -> Handle {
         thread_hooks: None,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,
+        simulation: None,
     };
     Inner::build(config, 1, driver, io).0
 }
 
 /// One step of the worker.
 fn step(handle: &Handle) {
-    if let Some(task) = handle.shared().injector.pop() {
+    let shared = handle.shared();
+    if let Some(task) = shared.injector.pop().or_else(|| shared.remotes[0].inbox.pop()) {
         let place = task.header().owned.load(Ordering::Relaxed);
         handle.shared().remotes[0].front.polled.store(place, Ordering::Relaxed);
         assert!(task.run(Stamp::new(0, handle.now().0)).is_none());
@@ -76,24 +77,29 @@ impl Drop for CountDrop {
     }
 }
 
-fn spawn_one_that_waits(handle: &Handle, waker: &Arc<Mutex<Option<Waker>>>) -> (JoinHandle<()>, Arc<AtomicUsize>) {
+fn spawn_one_that_waits(
+    handle: &Handle,
+    is_pinned: bool,
+    waker: &Arc<Mutex<Option<Waker>>>,
+) -> (JoinHandle<()>, Arc<AtomicUsize>) {
     let drops = Arc::new(AtomicUsize::new(0));
     let guard = Waits { drops: drops.clone(), dropped_by: loom::thread::current().id() };
     let waker = waker.clone();
-    let task = handle.spawn(poll_fn(move |cx| {
+    let future = poll_fn(move |cx: &mut Context<'_>| {
         let _guard = &guard;
         *waker.lock().unwrap() = Some(cx.waker().clone());
         Poll::Pending
-    }));
+    });
+    let task = if is_pinned { handle.spawn_pinned(0, future).unwrap() } else { handle.spawn(future) };
     (task, drops)
 }
 
 /// Two who wake the same sleeping task, and one who aborts it, while the runtime ends.
-fn against_the_end(others: &[fn(&Waker, &JoinHandle<()>)]) {
+fn against_the_end(is_pinned: bool, others: &[fn(&Waker, &JoinHandle<()>)]) {
     let others = others.to_vec();
     loom::model(move || {
         let (handle, waker) = (runtime(), Arc::default());
-        let (task, drops) = spawn_one_that_waits(&handle, &waker);
+        let (task, drops) = spawn_one_that_waits(&handle, is_pinned, &waker);
         let task = Arc::new(task);
         step(&handle);
         let waker = waker.lock().unwrap().take().unwrap();
@@ -115,12 +121,17 @@ fn against_the_end(others: &[fn(&Waker, &JoinHandle<()>)]) {
 
 #[test]
 fn loom_a_wake_against_the_end_drops_the_future_once_and_not_where_it_wakes() {
-    against_the_end(&[|waker, _| waker.wake_by_ref()]);
+    against_the_end(false, &[|waker, _| waker.wake_by_ref()]);
 }
 
 #[test]
 fn loom_wakes_and_an_abort_against_the_end_drop_the_future_once() {
-    against_the_end(&[|waker, _| waker.wake_by_ref(), |_, task| task.abort()]);
+    against_the_end(false, &[|waker, _| waker.wake_by_ref(), |_, task| task.abort()]);
+}
+
+#[test]
+fn loom_a_wake_of_a_pinned_task_against_the_end_drops_the_future_once() {
+    against_the_end(true, &[|waker, _| waker.wake_by_ref()]);
 }
 
 /// Either the end finds the task in the list, or who spawns it is refused: it never stays behind.

@@ -46,7 +46,7 @@ mod tests;
 pub use block_on::BlockOnError;
 pub(crate) use block_on::block_on_simulated;
 pub use builder::Builder;
-pub use handle::{EnterGuard, Handle, NoRuntime, RuntimeId as Id};
+pub use handle::{EnterGuard, Handle, NoRuntime, NoSuchWorker, RuntimeId as Id};
 pub use histogram::{Histogram, HistogramConfig};
 pub use hooks::{TaskMeta, UnhandledPanic};
 pub use metrics::RuntimeMetrics;

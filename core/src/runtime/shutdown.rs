@@ -16,7 +16,7 @@ impl Runtime {
     /// Until then everything goes on as before: tasks run (on a current-thread runtime on this thread), and may start others. It tells nobody to end:
     /// that is a [`CancellationToken`](crate::sync::CancellationToken)'s work. What is left then is dropped, tasks each inside of the runtime;
     /// closures that run go on and are not waited for. `grace` is measured on the runtime's clock; one that does not go on by itself
-    /// gives none, and neither does a thread that drives a runtime, which may not block.
+    /// gives none, nor does one that is paused while a closure runs, nor a thread that drives a runtime, which may not block.
     ///
     /// # Examples
     /// ```
@@ -39,9 +39,11 @@ impl Runtime {
         let may_wait = !context::is_driving();
         if may_wait && (!handle.clock().is_manual() || handle.clock().jumps()) {
             let until = handle.now() + grace;
+            // A clock that jumps stands while a closure runs, and that may be for ever.
+            let stands = || handle.clock().jumps() && handle.blocking().busy() > 0;
             // It fails only if the runtime has ended, and then there is nothing to wait for.
             let _ = handle.try_block_on(async {
-                while handle.alive_tasks() + handle.blocking().busy() > 0 && handle.now() < until {
+                while handle.alive_tasks() + handle.blocking().busy() > 0 && handle.now() < until && !stands() {
                     sleep(LOOK_INTERVAL.min(until - handle.now())).await;
                 }
             });

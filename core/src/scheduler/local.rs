@@ -18,6 +18,7 @@ pub(crate) struct LocalQueue {
     pub(crate) index: usize,
     /// That of the worker's runtime: it says whether the worker can go to another thread.
     pub(crate) flavor: Flavor,
+    /// Exchanged by a task that takes the worker away, in the middle of its poll.
     seat: UnsafeCell<Seat>,
 }
 

@@ -1,6 +1,7 @@
 //! Models of parking and of the sleeping protocol.
 
 use super::idle::{Activity, Idle};
+use super::inbox::Inbox;
 use super::park::Parker;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::loom::sync::{Arc, Mutex};
@@ -45,6 +46,46 @@ fn loom_an_unpark_interrupts_the_driver() {
         }
         waker.join().unwrap();
     });
+}
+
+/// A task for one worker alone is pushed while that worker looks for the last time and goes to sleep, on its condition variable or in the
+/// driver. Were it overlooked the worker would sleep for ever, which loom reports as a deadlock.
+#[test]
+fn loom_a_pinned_task_is_seen_by_a_worker_that_goes_to_sleep() {
+    for in_driver in [false, true] {
+        loom::model(move || {
+            let shared = Arc::new((Inbox::new(), Parker::new(), Parker::new()));
+            let pusher = {
+                let shared = shared.clone();
+                loom::thread::spawn(move || {
+                    let (inbox, parker, driver) = &*shared;
+                    for task in 0..2 {
+                        inbox.push(task);
+                        parker.unpark(|| driver.unpark(|| {}));
+                    }
+                })
+            };
+            let (inbox, parker, driver) = &*shared;
+            let mut next = 0;
+            while next < 2 {
+                match inbox.pop() {
+                    Some(task) => {
+                        assert_eq!(task, next);
+                        next += 1;
+                    }
+                    None if in_driver => {
+                        parker.park_in_driver(|may_block| {
+                            if may_block {
+                                driver.park(None);
+                            }
+                        });
+                    }
+                    None => parker.park(None),
+                }
+            }
+            pusher.join().unwrap();
+        });
+    }
 }
 
 /// Two workers and the queue that both look at.

@@ -4,6 +4,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod idle;
+pub(crate) mod inbox;
 pub(crate) mod life;
 pub(crate) mod lifo;
 pub(crate) mod local;
@@ -11,6 +12,8 @@ pub(crate) mod local;
 mod loom_models;
 pub(crate) mod owned;
 pub(crate) mod park;
+#[cfg(all(test, not(posse_loom)))]
+mod pinned_tests;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod watchdog;
@@ -20,6 +23,7 @@ pub(crate) mod worker;
 
 use self::counters::Counters;
 use self::idle::Idle;
+use self::inbox::Inbox;
 use self::life::Life;
 use self::lifo::Lifo;
 use self::owned::OwnedTasks;
@@ -29,7 +33,7 @@ use self::watchdog::Ticks;
 use crate::context;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
-use crate::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::raw_task::{Runnable, TaskRef};
 use crate::runtime::histogram::{Histograms, Scales};
 use crate::runtime::hooks::TaskHooks;
@@ -44,6 +48,8 @@ use std::time::Duration;
 pub(crate) struct Remote {
     /// The far end of its queue: the other workers and the watchdog take tasks here.
     pub(crate) stealer: Stealer,
+    /// Tasks that are pinned to it: every thread pushes, the worker pops.
+    pub(crate) inbox: Inbox<Runnable>,
     /// Ends its sleep; only the worker itself parks here.
     pub(crate) parker: Parker,
     /// Shared with the worker's own [`local::LocalQueue`].
@@ -104,11 +110,13 @@ pub(crate) struct Shared {
     pub(crate) life: Life,
     /// What few programs ask for; see [`Extras`].
     extras: Option<Box<Extras>>,
+    /// There are extras, or a task was pinned: one look where a task is queued. Once true it stays so.
+    is_special: AtomicBool,
     /// Steps between two looks at the driver and the timers, and at the injector, while local work lasts.
     pub(crate) intervals: Intervals,
 }
 
-/// What few programs ask for, behind one look where a task is queued.
+/// What few programs ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     /// If it is measured how long tasks wait for a worker.
@@ -151,6 +159,7 @@ impl Shared {
             let front = Arc::new(Front::new(Histograms::new(histograms), extras.task_hooks.is_some()));
             Remote {
                 stealer: local.stealer(),
+                inbox: Inbox::new(),
                 parker: Parker::new(),
                 front,
                 drained: Count::default(),
@@ -168,6 +177,7 @@ impl Shared {
             turns: AtomicU32::new(0),
             life: Life::new(workers),
             intervals,
+            is_special: AtomicBool::new(extras.is_needed()),
             extras: extras.is_needed().then(|| Box::new(extras)),
         };
         (shared, locals)
@@ -177,25 +187,61 @@ impl Shared {
         &self.io
     }
 
-    /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector.
-    #[inline]
+    /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector. One copy for
+    /// all that wakes: what it calls is in it then.
+    #[inline(never)]
     pub(crate) fn submit(&self, task: Runnable) {
-        if let Some(extras) = &self.extras {
-            return self.submit_with(extras, task);
+        // Relaxed: whoever wakes a pinned task knows it from after it was started.
+        if self.is_special.load(Ordering::Relaxed) {
+            return self.submit_special(task);
         }
         self.enqueue(task, false);
     }
 
     #[cold]
-    fn submit_with(&self, extras: &Extras, task: Runnable) {
-        // Until it was run once it is queued once: by who spawns it.
-        if let (Some(hooks), 0) = (&extras.task_hooks, task.header().polls().count()) {
-            hooks.spawned(self, &task);
+    fn submit_special(&self, task: Runnable) {
+        let mut no_lifo_slot = false;
+        if let Some(extras) = &self.extras {
+            // Until it was run once it is queued once: by who spawns it.
+            if let (Some(hooks), 0) = (&extras.task_hooks, task.header().polls().count()) {
+                hooks.spawned(self, &task);
+            }
+            if let Some(clock) = &extras.schedule_clock {
+                task.header().polls().set_scheduled(clock.now().0);
+            }
+            no_lifo_slot = extras.no_lifo_slot;
         }
-        if let Some(clock) = &extras.schedule_clock {
-            task.header().polls().set_scheduled(clock.now().0);
+        match owned::pinned_to(task.header()) {
+            Some(worker) => self.push_pinned(worker, task),
+            None => self.enqueue(task, no_lifo_slot),
         }
-        self.enqueue(task, extras.no_lifo_slot);
+    }
+
+    /// Queues a task on the one worker that may run it, and wakes that.
+    #[cold]
+    fn push_pinned(&self, worker: usize, task: Runnable) {
+        let Some(remote) = self.remotes.get(worker) else { return self.inject(task) };
+        remote.inbox.push(task);
+        // The worker itself looks before it parks.
+        let is_here = context::with_local_queue(|local| {
+            local.is_some_and(|(owner, local)| std::ptr::eq(owner, self) && local.index == worker)
+        });
+        if !is_here {
+            self.unpark(worker);
+        }
+    }
+
+    /// From here on tasks may be pinned.
+    pub(crate) fn allow_pinned(&self) {
+        self.is_special.store(true, Ordering::Relaxed);
+    }
+
+    /// Queues a task that a thread has run without a worker: on its own one if it is pinned, else in the injector.
+    fn requeue(&self, task: Runnable) {
+        match owned::pinned_to(task.header()) {
+            Some(worker) => self.push_pinned(worker, task),
+            None => self.inject(task),
+        }
     }
 
     #[inline]
@@ -238,7 +284,7 @@ impl Shared {
     /// Tasks that wait on one worker.
     pub(crate) fn local_queue_len(&self, worker: usize) -> usize {
         let remote = &self.remotes[worker];
-        remote.stealer.len() + usize::from(!remote.front.lifo.is_empty())
+        remote.stealer.len() + usize::from(!remote.front.lifo.is_empty()) + remote.inbox.len()
     }
 
     fn has_work(&self) -> bool {
@@ -286,11 +332,12 @@ impl Shared {
 
     /// Drops the futures of all tasks. Called once, by the worker that left last, outside of its queue.
     ///
-    /// No worker is left to run anything. So a task in the list is asleep, or in the injector, or on its way there in the
-    /// hands of who wakes it or of the watchdog. The injector is emptied first. From then on no worker takes a task out of it, and what comes
+    /// No worker is left to run anything. So a task in the list is asleep, or in the injector or an inbox, or on its way there in the
+    /// hands of who wakes it or of the watchdog. These are emptied first. From then on no worker takes a task out of them, and what comes
     /// late is a pointer that is not followed: its task is taken by way of the list.
     pub(crate) fn drop_tasks(&self) {
-        while let Some(task) = self.injector.pop() {
+        let next = || self.injector.pop().or_else(|| self.remotes.iter().find_map(|remote| remote.inbox.pop()));
+        while let Some(task) = next() {
             self.cancel_unrun(task);
         }
         self.owned.for_each_left(|task| self.shut_down(task));

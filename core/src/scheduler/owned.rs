@@ -17,6 +17,7 @@ const LISTED_AT_ONCE: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OwnedTasks {
+    /// By the worker that spawned the task, whichever runs it.
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -33,8 +34,11 @@ struct Shard {
 /// A task in the list: alive, because it leaves the list before it gives its life reference back.
 #[derive(Debug)]
 struct Entry {
+    /// The name of the task; followed under the shard's lock alone.
     task: *const Header,
+    /// Where in the code it was spawned.
     place: &'static Location<'static>,
+    /// It has a name among those of the shard.
     is_named: bool,
     /// The watchdog has seen it in one poll for long.
     is_slow: bool,
@@ -216,8 +220,26 @@ impl Shard {
     }
 }
 
+/// In what a task keeps of its place: it runs on the worker whose shard it is in, and on no other.
+const PINNED: u64 = 1 << 63;
+
+/// Has a task that is in the list, and was not submitted yet, run on the worker of its shard alone.
+pub(crate) fn pin(task: &Header) {
+    let place = task.owned.load(Ordering::Relaxed);
+    task.owned.store(place | PINNED, Ordering::Relaxed);
+}
+
+/// The worker that a task is pinned to, if it is.
+pub(crate) fn pinned_to(task: &Header) -> Option<usize> {
+    let place = task.owned.load(Ordering::Relaxed);
+    if place & PINNED == 0 {
+        return None;
+    }
+    place_of(place).map(|(shard, _)| shard)
+}
+
 /// Takes apart what a task keeps of its place: shard and index. `None` if it has none.
 fn place_of(place: u64) -> Option<(usize, usize)> {
-    let place = place.checked_sub(1)?;
+    let place = (place & !PINNED).checked_sub(1)?;
     Some(((place >> 32) as usize, place as u32 as usize))
 }

@@ -27,9 +27,13 @@ const THRESHOLD_MIN: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Watchdog {
+    /// Whose workers it looks at; it keeps the runtime's memory, not its life.
     runtime: Handle,
+    /// What the last look showed of each worker, by its index.
     looks: Vec<Look>,
+    /// Turns of the driver as of the last look.
     turns: u32,
+    /// How long a poll may take before it is told of.
     slow_poll_threshold: Duration,
 }
 

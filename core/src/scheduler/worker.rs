@@ -5,6 +5,7 @@
 
 use super::counters::Counters;
 use super::idle::Activity;
+use super::inbox::Inbox;
 use super::local::{LocalQueue, Seat};
 use super::policy::SchedulePolicy;
 use super::queue::Local;
@@ -54,7 +55,9 @@ pub(crate) struct WorkerParts {
 struct Due {
     /// The earlier of the two.
     next: u32,
+    /// The step at which it looks at timers and the driver.
     maintenance: u32,
+    /// The step at which it looks at the injector.
     injector: u32,
 }
 
@@ -122,6 +125,7 @@ pub(crate) struct Worker {
     activity: Activity,
     /// The last look at the clock, for the tasks.
     stamp: Stamp,
+    /// The steps at which it looks around next; the watchdog brings them nearer by moving its `ticks`.
     due: Due,
 }
 
@@ -180,17 +184,32 @@ impl Worker {
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
         let tick = self.local.with(|seat| seat.front.ticks.advance());
-        if has_come(self.due.next, tick) && !self.maintain(tick) {
-            return Step::Lost;
+        if has_come(self.due.next, tick) {
+            if !self.maintain(tick) {
+                return Step::Lost;
+            }
+            if self.run_pinned_between(tick) {
+                return Step::Ran;
+            }
         }
 
         // Its own work first, then that of others.
         let task = match self.next_local() {
             Some(task) => Some(task),
+            None if self.run_pinned() => return Step::Ran,
             None => self.search(),
         };
         let Some(task) = task else { return Step::Idle };
+        // A task that woke itself goes behind its neighbours.
+        if let Some(woken) = self.poll(task) {
+            self.local.with(|seat| seat.queue.push(woken));
+        }
+        Step::Ran
+    }
 
+    /// Polls a task once, which is returned if it was woken meanwhile.
+    #[inline]
+    fn poll(&mut self, task: Runnable) -> Option<Runnable> {
         // The last searcher passes the search on before it works: there may be more.
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
@@ -201,12 +220,43 @@ impl Worker {
             front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
             front.is_watched
         });
-        // A task that woke itself goes behind its neighbours.
-        let woken = if is_watched { self.run_watched(task) } else { task.run(self.stamp) };
-        if let Some(woken) = woken {
-            self.local.with(|seat| seat.queue.push(woken));
+        if is_watched { self.run_watched(task) } else { task.run(self.stamp) }
+    }
+
+    /// Where maintenance is due: runs one pinned task, if any waits, and sees to it that the next one comes after one task of the queue.
+    fn run_pinned_between(&mut self, tick: u32) -> bool {
+        let ran = self.run_pinned();
+        if ran && !self.inbox().is_empty() {
+            self.due.next = tick.wrapping_add(2);
         }
-        Step::Ran
+        ran
+    }
+
+    /// Runs one task that is pinned to this worker. False if none waits.
+    #[inline]
+    fn run_pinned(&mut self) -> bool {
+        if self.inbox().is_empty() {
+            return false;
+        }
+        self.run_next_pinned()
+    }
+
+    #[cold]
+    fn run_next_pinned(&mut self) -> bool {
+        let Some(task) = self.inbox().pop() else { return false };
+        if let Some(woken) = self.poll(task) {
+            // A thread that has lost its worker meanwhile hands its task on.
+            if self.local.is_lost() {
+                self.local.with(|seat| seat.queue.push(woken));
+            } else {
+                self.inbox().push(woken);
+            }
+        }
+        true
+    }
+
+    fn inbox(&self) -> &Inbox<Runnable> {
+        &self.shared().remotes[self.local.index].inbox
     }
 
     /// Runs a task as [`step`](Self::step) does, and does beside what the builder asked for.
@@ -364,7 +414,7 @@ impl Worker {
         if let Some(hooks) = self.runtime.thread_hooks() {
             hooks.park();
             // It was the last to look at its own queue, and the hook may have put a task there.
-            if !self.local.is_empty() {
+            if !self.local.is_empty() || !self.inbox().is_empty() {
                 return hooks.unpark();
             }
         }
@@ -399,7 +449,7 @@ impl Worker {
             shared.turn(&mut driver, timeout);
         });
         // What the turn has woken runs first, at the time that it is.
-        if let Some(deadline) = jump.filter(|_| !was_unparked && self.local.is_empty()) {
+        if let Some(deadline) = jump.filter(|_| !was_unparked && self.local.is_empty() && self.inbox().is_empty()) {
             let clock = self.runtime.clock();
             clock.advance(deadline.saturating_duration_since(clock.now()));
         }
@@ -481,8 +531,9 @@ impl Worker {
     /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
-        while !self.local.is_empty() {
+        while !self.local.is_empty() || !self.inbox().is_empty() {
             let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
+            let next = next.or_else(|| self.inbox().pop());
             next.into_iter().for_each(|task| self.shared().cancel_unrun(task));
         }
     }
@@ -519,7 +570,7 @@ impl Worker {
 pub(crate) fn hand_on(runtime: &Handle, task: &TaskRef, woken: Option<Runnable>) {
     let Some(woken) = woken else { return };
     if runtime.shared().is_open() {
-        return runtime.shared().inject(woken);
+        return runtime.shared().requeue(woken);
     }
     // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
     let _driving = context::drive();

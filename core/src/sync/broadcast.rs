@@ -51,18 +51,24 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 struct Shared<T> {
+    /// Held for a send or a look; no waker is called under it.
     state: Mutex<State<T>>,
+    /// Values that are kept for the slowest receiver.
     capacity: usize,
     /// Senders that wait for the last receiver.
     deserted: WaitSet,
 }
 
 struct State<T> {
+    /// The last values, oldest first.
     ring: VecDeque<Entry<T>>,
     /// The position of the first entry, and of the next one if there is none.
     first: u64,
+    /// Strong senders there are.
     senders: usize,
+    /// Receivers there are: each value is awaited by as many as there were.
     receivers: usize,
+    /// Receivers that have seen all.
     waiters: WaitList<()>,
 }
 

@@ -62,6 +62,7 @@ impl std::error::Error for TryLockError {}
 impl<T> Mutex<T> {
     const_unless_loom! {
         /// A lock around a value.
+        #[doc(alias = "const_new")]
         pub fn new(value: T) -> Self {
             Self { semaphore: Semaphore::new(1), value: UnsafeCell::new(value) }
         }

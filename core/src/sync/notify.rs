@@ -42,6 +42,7 @@ struct State {
 impl Notify {
     const_unless_loom! {
         /// Nobody is notified yet.
+        #[doc(alias = "const_new")]
         pub fn new() -> Self {
             let state = State { permit: false, waiters: WaitList::new(), notify_waiters_calls: 0 };
             Self { state: Mutex::new(state) }

@@ -59,6 +59,7 @@ impl<T> std::error::Error for SetError<T> {}
 impl<T> OnceCell<T> {
     const_unless_loom! {
         /// A cell without a value.
+        #[doc(alias = "const_new")]
         pub fn new() -> Self {
             Self { value: OnceLock::new(), turn: Semaphore::new(1) }
         }

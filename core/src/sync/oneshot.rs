@@ -36,10 +36,15 @@ struct Shared<T> {
 }
 
 struct State<T> {
+    /// Between `send` and the receiver's next look.
     value: Option<T>,
+    /// It has sent or was dropped.
     sender_gone: bool,
+    /// It was dropped or closed: a value is refused.
     receiver_gone: bool,
+    /// Who waits for the value.
     receiver: Option<Waker>,
+    /// Who waits for the receiver's end.
     sender: Option<Waker>,
 }
 

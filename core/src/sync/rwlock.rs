@@ -115,6 +115,7 @@ impl<T> OwnedRwLockWriteGuard<T> {
 impl<T> RwLock<T> {
     const_unless_loom! {
         /// A lock around a value.
+        #[doc(alias = "const_new")]
         pub fn new(value: T) -> Self {
             Self::with_max_readers(value, READERS_MAX)
         }

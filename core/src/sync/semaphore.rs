@@ -36,8 +36,11 @@ pub struct Semaphore {
 
 #[derive(Debug)]
 struct State {
+    /// Those that are free. While somebody waits they are fewer than the first one wants.
     permits: usize,
+    /// Nobody is given any more permits.
     closed: bool,
+    /// In the order they came, each with the number it wants.
     waiters: WaitList<usize>,
 }
 
@@ -100,6 +103,7 @@ impl Drop for Waiting<'_> {
 impl Semaphore {
     const_unless_loom! {
         /// A semaphore with so many permits.
+        #[doc(alias = "const_new")]
         pub fn new(permits: usize) -> Self {
             let state = State { permits, closed: false, waiters: WaitList::new() };
             Self { state: Mutex::new(state), granted_below: AtomicU64::new(0) }

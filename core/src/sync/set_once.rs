@@ -47,6 +47,7 @@ impl<T> std::error::Error for SetOnceError<T> {}
 impl<T> SetOnce<T> {
     const_unless_loom! {
         /// A place without a value.
+        #[doc(alias = "const_new")]
         pub fn new() -> Self {
             Self { value: OnceLock::new(), waiters: WaitSet::new() }
         }

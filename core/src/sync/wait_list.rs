@@ -29,7 +29,9 @@ pub struct WaitList<T>(
 /// A waiter's hold on its node. `Default` is one that does not wait.
 #[derive(Debug, Default)]
 pub struct WaiterKey {
+    /// Its number, in the order of arrival; `None` while it does not wait.
     ticket: Option<NonZeroU64>,
+    /// Its slot; another's by now if that has another ticket.
     index: u32,
 }
 
@@ -47,6 +49,7 @@ pub enum WaiterState {
 
 #[derive(Debug)]
 struct Slab<T> {
+    /// Those who wait in a doubly linked list, those who were granted something outside of it, vacant ones in a list of their own.
     slots: Vec<Slot<T>>,
     /// The waiter to serve next, and the one that came last.
     front: u32,
@@ -57,6 +60,7 @@ struct Slab<T> {
     len: u32,
     /// Slots that are not vacant: of those who wait, and of those who were granted something and have not noticed.
     used: u32,
+    /// Grows with each that joins; never used twice.
     next_ticket: NonZeroU64,
 }
 
@@ -66,8 +70,11 @@ struct Slot<T> {
     ticket: Option<NonZeroU64>,
     /// `None` if it was granted, or is vacant.
     waker: Option<Waker>,
+    /// What it waits for, in the words of the list's user.
     wants: T,
+    /// Who came before; `NONE` for the first.
     prev: u32,
+    /// Who came after, and in a vacant slot the next vacant one; `NONE` for the last.
     next: u32,
 }
 

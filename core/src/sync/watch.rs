@@ -45,13 +45,17 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
 }
 
 struct Shared<T> {
+    /// The latest; a sender replaces it, receivers look at it.
     value: RwLock<T>,
     /// Version and [`CLOSED`]. Changed by who holds the value's lock for writing, and by the last sender.
     state: AtomicU64,
+    /// How many there are: the last one closes.
     senders: AtomicUsize,
+    /// How many there are: the last one wakes who waits for that.
     receivers: AtomicUsize,
-    /// Receivers that wait for a version, and senders that wait for the last receiver.
+    /// Receivers that wait for a version.
     changed: WaitSet,
+    /// Senders that wait for the last receiver.
     deserted: WaitSet,
 }
 

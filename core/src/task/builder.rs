@@ -1,7 +1,7 @@
 //! A task with a name.
 
 use super::JoinHandle;
-use crate::runtime::Handle;
+use crate::runtime::{Handle, NoSuchWorker};
 use crate::scheduler::owned::Origin;
 use std::future::Future;
 use std::sync::Arc;
@@ -44,6 +44,46 @@ impl Builder {
         F::Output: Send + 'static,
     {
         self.spawn_on(future, &Handle::current())
+    }
+
+    /// Starts the task on one worker of the current runtime, counted from 0, and keeps it there: no other worker ever polls it, so what it uses stays in the cache of
+    /// one processor, and two tasks of one worker never run at the same time.
+    ///
+    /// The price: whatever else that worker does, the task waits for it. If another task blocks the worker, the watchdog moves what else waits there to other
+    /// workers, and this task waits. A task that calls [`block_in_place`](super::block_in_place) gives its worker, with all that is pinned to
+    /// it, to another thread. A current-thread runtime has the one worker 0, and a simulated runtime has workers as well.
+    ///
+    /// # Errors
+    /// [`NoSuchWorker`] if the runtime has no worker of this index; [`Handle::workers`] says how many there are. The future is dropped.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::runtime::{Builder, Handle};
+    /// use posse_core::task;
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+    /// runtime.block_on(async {
+    ///     let shards: Vec<_> = (0..Handle::current().workers())
+    ///         .map(|worker| task::Builder::new().name("shard").spawn_pinned(worker, async move { worker }).unwrap())
+    ///         .collect();
+    ///     for (worker, shard) in shards.into_iter().enumerate() {
+    ///         assert_eq!(shard.await.unwrap(), worker);
+    ///     }
+    ///     assert!(task::Builder::new().spawn_pinned(2, async {}).is_err());
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_pinned<F>(self, worker: usize, future: F) -> Result<JoinHandle<F::Output>, NoSuchWorker>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let origin = Origin { name: self.name.as_ref(), ..Origin::here() };
+        Handle::current().spawn_pinned_from(worker, future, origin)
     }
 
     /// Starts the task on the given runtime.

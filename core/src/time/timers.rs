@@ -20,7 +20,9 @@ const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Timers {
+    /// One for each worker; a timer stays in the shard of the worker that first polled it.
     shards: Box<[Shard]>,
+    /// Whether a worker sleeps for all shards, and until when.
     attendance: Attendance,
     /// Some shard is late and all workers are busy. Set by the watchdog, taken by a worker: the next worker that looks up fires all.
     overdue: AtomicBool,
@@ -30,6 +32,7 @@ pub(crate) struct Timers {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shard {
+    /// The timers. Its worker fires, any thread sets, moves and drops.
     wheel: Mutex<Wheel<Waker>>,
     /// When `fire` has something to do, readable without the lock. Written under it.
     next: AtomicU64,

@@ -23,23 +23,33 @@ pub(crate) struct Key {
 
 #[derive(Debug)]
 struct Entry<T> {
+    /// `None` in a free entry.
     value: Option<T>,
+    /// The tick at which it fires.
     deadline: u64,
+    /// How often the entry was used: a key of an earlier use finds nothing.
     generation: u32,
     /// In a free entry: the next free one.
     next: u32,
+    /// The one before it in its slot's list; `NONE` for the first.
     previous: u32,
+    /// The list it is in.
     slot: u16,
 }
 
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
+    /// Timers and free entries; they name each other by index.
     entries: Vec<Entry<T>>,
+    /// The free entry to use next.
     free: u32,
+    /// The first timer of each slot, level by level.
     heads: Box<[u32]>,
+    /// A bit for each slot of a level that is not empty.
     occupied: [u64; LEVELS],
     /// The tick up to which everything has fired.
     tick: u64,
+    /// Timers there are.
     len: usize,
 }
 

@@ -3,7 +3,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-pub use posse_core::{runtime, signal, sync, task, time};
+#[cfg(unix)]
+pub use posse_core::signal;
+pub use posse_core::{runtime, sync, task, time};
 #[cfg(feature = "macros")]
 pub use posse_macros::{rt_main as main, rt_test as test};
 pub use posse_net as net;

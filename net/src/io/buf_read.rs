@@ -136,5 +136,8 @@ impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}
 
 /// The error of a piece that is too long.
 pub(super) fn no_delimiter(max: usize) -> Error {
-    Error::new(ErrorKind::InvalidData, format!("no delimiter within {max} bytes"))
+    Error::new(
+        ErrorKind::InvalidData,
+        format!("no delimiter within {max} bytes, the `max` of this call: pass more if such long pieces are meant"),
+    )
 }

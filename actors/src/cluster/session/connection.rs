@@ -1,6 +1,6 @@
 //! One connection from READY to its end: a reader that understands frames, a writer that sends what has gathered.
 
-use super::intake::Intake;
+use super::frame_reader::FrameReader;
 use super::peer::{Peer, Requester};
 use super::receiver::Receiver;
 use crate::cluster::state::NodeState;
@@ -20,8 +20,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Frames that are understood before they are acted upon and the session's lock is taken again. Guessed.
-const BATCH_MAX: usize = 256;
+/// Frames that are understood before they are acted upon and the session's lock is taken again. As many as an actor handles in one poll: it
+/// takes its turn after them, so what it was sent leaves its mailbox while it is still in the cache.
+const BATCH_MAX: usize = 64;
 
 /// Bytes that are thrown away at once. Guessed.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -34,6 +35,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// What arrived after READY.
     pub(crate) input: BytesMut,
+    /// What the handshake agreed on, for `Session::attach`.
     pub(crate) connected: Established,
 }
 
@@ -75,9 +77,9 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
     let writer = Writer(node.handle.spawn(write_loop(node.clone(), peer.clone(), epoch, write)));
     peer.write_ready.notify_one();
 
-    let (intake, receiver) =
-        (Intake::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
-    let mut reader = Reader { node, peer, intake, receiver, batch: Vec::new() };
+    let (frames, receiver) =
+        (FrameReader::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
+    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new() };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -110,8 +112,11 @@ pub(crate) async fn drain_until_eof(read: &TcpStream) {
 /// Bytes that are being written. What the connection did not take by its end goes back to the session.
 struct InFlight<'a> {
     peer: &'a Peer,
+    /// Of the connection: what a later one is told of this one it ignores.
     epoch: u64,
+    /// What the session gave to be written.
     bytes: BytesMut,
+    /// How many of them the socket has taken.
     written: usize,
 }
 
@@ -176,7 +181,7 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
 struct Reader<'a> {
     node: &'a Arc<NodeState>,
     peer: &'a Arc<Peer>,
-    intake: Intake<'a>,
+    frames: FrameReader<'a>,
     receiver: Receiver,
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,
@@ -192,18 +197,24 @@ impl Reader<'_> {
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
-            if let Some(end) = self.process_input()? {
-                return Ok(end);
+            match self.process_input()? {
+                Input::End(end) => return Ok(end),
+                Input::More => {
+                    yield_now().await;
+                    self.receiver.let_actors_catch_up().await;
+                    continue;
+                }
+                Input::Done => self.receiver.let_actors_catch_up().await,
             }
 
-            self.intake.look();
-            let is_excused = self.intake.waits();
+            self.frames.begin_frame();
+            let is_excused = self.frames.is_waiting();
 
             self.reset_timer(&mut timer);
             let (node, peer) = (self.node, self.peer);
             let woken = {
                 let mut begin = pin!(self.peer.asks_may_begin.notified());
-                let mut reading = pin!(self.intake.read(read, || self.node.now()));
+                let mut reading = pin!(self.frames.read(read, || self.node.now()));
                 let (receiver, peer) = (&mut self.receiver, self.peer);
                 poll_fn(|cx| {
                     if closing.as_mut().poll(cx).is_ready() {
@@ -231,7 +242,7 @@ impl Reader<'_> {
                 // From here on it is read again, so silence counts.
                 ReadEvent::Read(Ok(None)) => peer.with_session(|session| session.reset_idle_timeout(node.now())),
                 ReadEvent::Time => {
-                    self.intake.check(node.now())?;
+                    self.frames.check(node.now())?;
                     let checked = peer.with_session(|session| {
                         if is_excused {
                             session.reset_idle_timeout(node.now());
@@ -255,51 +266,56 @@ impl Reader<'_> {
         let due = self.peer.with_session(|session| {
             if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
         });
-        let due = due.unwrap_or(idle).saturating_sub(now).min(self.intake.due(now).unwrap_or(Duration::MAX));
+        let due = due.unwrap_or(idle).saturating_sub(now).min(self.frames.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
         if timer.is_elapsed() || deadline < timer.deadline() {
             timer.reset(deadline);
         }
     }
 
-    /// Acts upon all frames that have arrived in full.
-    fn process_input(&mut self) -> Result<Option<Disconnect>, CloseFrame> {
+    /// Acts upon the frames that have arrived in full, as many as are handled at once.
+    fn process_input(&mut self) -> Result<Input, CloseFrame> {
         let (node, peer) = (self.node, self.peer);
         let batch = &mut self.batch;
-        loop {
-            let now = node.now();
-            let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
-            let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
-            let (understood, allowance, has_output) = peer.with_session(|session| {
-                let understood = loop {
-                    match session.read_event(&mut self.intake.buffer, now) {
-                        Ok(Some(event)) => batch.push(event),
-                        Ok(None) => break Ok(()),
-                        Err(violation) => break Err(violation),
-                    }
-                    if batch.len() == batch_max {
-                        break Ok(());
-                    }
-                };
-                (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
-            });
-            // An answer that the session gives by itself, as to a ping, waits for nothing else.
-            if has_output {
-                peer.write_ready.notify_one();
-            }
-            self.receiver.allow(allowance);
-            let full = batch.len() == batch_max;
-            let end = self.receiver.handle_events(batch.drain(..));
-            self.receiver.report_settled();
-            understood.map_err(close_frame)?;
-            if let Some(end) = end? {
-                return Ok(Some(end));
-            }
-            if !full {
-                return Ok(None);
-            }
+        let now = node.now();
+        let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
+        let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
+        let (understood, allowance, has_output) = peer.with_session(|session| {
+            let understood = loop {
+                match session.read_event(&mut self.frames.buffer, now) {
+                    Ok(Some(event)) => batch.push(event),
+                    Ok(None) => break Ok(()),
+                    Err(violation) => break Err(violation),
+                }
+                if batch.len() == batch_max {
+                    break Ok(());
+                }
+            };
+            (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
+        });
+        // An answer that the session gives by itself, as to a ping, waits for nothing else.
+        if has_output {
+            peer.write_ready.notify_one();
         }
+        self.receiver.allow(allowance);
+        let is_full = batch.len() == batch_max;
+        let end = self.receiver.handle_events(batch.drain(..));
+        self.receiver.report_settled();
+        understood.map_err(close_frame)?;
+        Ok(match end? {
+            Some(end) => Input::End(end),
+            None if is_full => Input::More,
+            None => Input::Done,
+        })
     }
+}
+
+/// What a look at the input has come to.
+enum Input {
+    /// There may be more frames.
+    More,
+    Done,
+    End(Disconnect),
 }
 
 enum ReadEvent {

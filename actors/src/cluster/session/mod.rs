@@ -3,7 +3,7 @@
 //! [`peer`] is the relation itself: its session (the protocol, `posse_wire::Session`) and its status, of which [`collision`]
 //! decides where two connections meet. A message on its way out waits in one of two places: its *sender* in [`send_waiters`],
 //! while the session has no room for it, and its *bytes* in the session's queue (`SendQueue` of `posse-wire`), until they are
-//! written. [`connection`] reads and writes while there is a connection; [`intake`] is what has arrived in part, [`receiver`]
+//! written. [`connection`] reads and writes while there is a connection; [`frame_reader`] is what has arrived in part, [`receiver`]
 //! delivers what has arrived, [`pending_replies`] collects what our actors answer. [`reasons`] are errors as numbers of the
 //! wire and back.
 //!
@@ -11,7 +11,7 @@
 
 pub(super) mod collision;
 pub(super) mod connection;
-pub(super) mod intake;
+pub(super) mod frame_reader;
 pub(super) mod peer;
 pub(super) mod pending_replies;
 mod reasons;

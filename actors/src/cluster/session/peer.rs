@@ -11,7 +11,7 @@ use crate::cluster::events::{DownReason, NodeEvent};
 use crate::cluster::state::NodeState;
 use crate::error::AskError;
 use crate::id::ExitReason;
-use crate::refs::target::Place;
+use crate::refs::target::RemoteReservation;
 use crate::watch::monitor::{DownCallback, Monitors};
 use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
@@ -82,7 +82,7 @@ impl Status {
     }
 }
 
-/// The relation to one other node. Held by the node's tables, by references to actors there and by its own tasks.
+/// The relation to one other node. Owned by the node's tables, by references to actors there and by its own tasks.
 pub(crate) struct Peer {
     /// For those who are handed out by a shared borrow: the peer task and the callbacks of monitors.
     me: Weak<Peer>,
@@ -262,12 +262,12 @@ impl Peer {
 
     /// Returns true unless others wait for room for an actor before this sender.
     #[inline]
-    pub(crate) fn may_send(&self, place: &Place, to: ActorKey) -> bool {
+    pub(crate) fn may_send(&self, place: &RemoteReservation, to: ActorKey) -> bool {
         self.senders.is_next(place, to)
     }
 
     /// Waits in line until a message would not be refused for want of room. The place is kept until it has been sent.
-    pub(crate) fn poll_reserve(&self, place: &mut Place, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_reserve(&self, place: &mut RemoteReservation, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
         // Looked at after joining the line: whoever makes room looks at the line afterwards.
         if self.senders.join(place, to, cx) && self.session.lock().has_room(to) {
             Poll::Ready(())
@@ -276,7 +276,7 @@ impl Peer {
         }
     }
 
-    pub(crate) fn cancel_reserve(&self, place: &mut Place, to: ActorKey) {
+    pub(crate) fn cancel_reserve(&self, place: &mut RemoteReservation, to: ActorKey) {
         if self.senders.leave(place, to) && self.session.lock().has_room(to) {
             self.senders.wake_first(to);
         }
@@ -444,8 +444,8 @@ impl Peer {
             peer.send_down(id, reason);
         }));
         if shared.ended().is_none() {
-            let former = self.remote_monitors.lock().insert(id, (monitors, key));
-            if let Some((monitors, key)) = former {
+            let previous = self.remote_monitors.lock().insert(id, (monitors, key));
+            if let Some((monitors, key)) = previous {
                 monitors.remove(key);
             }
             // It may have ended in between, and was looked for in the list before it was there.

@@ -27,7 +27,7 @@ pub(crate) fn other_with(config: NodeConfig) -> (Arc<NodeState>, Arc<Peer>) {
     (node, peer)
 }
 
-pub(crate) fn question(slot: u32) -> CorrelationId {
+pub(crate) fn request(slot: u32) -> CorrelationId {
     CorrelationId { slot, generation: 1 }
 }
 
@@ -89,29 +89,29 @@ fn monitors_of_the_other_node_leave_nothing_behind() {
             assert_eq!(format!("{:?}", actor.0.monitors), format!("Monitors {{ waiting: {count} }}"));
             assert_eq!(peer.remote_monitor_count(), count);
         };
-        peer.add_remote_monitor(question(1), &actor.0);
-        peer.add_remote_monitor(question(1), &actor.0);
+        peer.add_remote_monitor(request(1), &actor.0);
+        peer.add_remote_monitor(request(1), &actor.0);
         waiting(1);
-        peer.add_remote_monitor(question(2), &actor.0);
+        peer.add_remote_monitor(request(2), &actor.0);
         waiting(2);
-        peer.remove_remote_monitor(question(1));
-        peer.remove_remote_monitor(question(1));
+        peer.remove_remote_monitor(request(1));
+        peer.remove_remote_monitor(request(1));
         waiting(1);
         // After a reconnect the other node monitors anew.
         for _ in 0..10 {
             peer.on_disconnect();
             waiting(0);
-            peer.add_remote_monitor(question(2), &actor.0);
+            peer.add_remote_monitor(request(2), &actor.0);
             waiting(1);
         }
         actor.stop();
         actor.closed().await;
         waiting(0);
-        peer.add_remote_monitor(question(3), &actor.0);
+        peer.add_remote_monitor(request(3), &actor.0);
         waiting(0);
 
         let actor = crate::spawn(|| Idle);
-        peer.add_remote_monitor(question(4), &actor.0);
+        peer.add_remote_monitor(request(4), &actor.0);
         assert_eq!((peer.remote_monitor_count(), actor.0.monitors.len()), (1, 1));
         peer.mark_down(DownReason::Left);
         assert_eq!((peer.remote_monitor_count(), actor.0.monitors.len()), (0, 0));
@@ -140,7 +140,7 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
     });
 }
 
-/// All questions that there may be are asked. Whatever ends one lets the next sender look, whoever had asked it.
+/// All requests that there may be are asked. Whatever ends one lets the next sender look, whoever had asked it.
 #[test]
 fn every_question_less_wakes_who_waits_for_room() {
     in_runtime(async {
@@ -154,12 +154,12 @@ fn every_question_less_wakes_who_waits_for_room() {
             let id = asked.map_err(|_| ()).unwrap();
             let sender = peer.clone();
             let waiting = task::spawn(async move {
-                let mut place = Place::default();
+                let mut place = RemoteReservation::default();
                 poll_fn(|cx| sender.poll_reserve(&mut place, to, cx)).await;
                 sender.cancel_reserve(&mut place, to);
             });
             task::yield_now().await;
-            assert!(!waiting.is_finished(), "there is one question already");
+            assert!(!waiting.is_finished(), "there is one request already");
 
             // What the session does when the answer comes.
             let answer = peer.with_session(|session| session.cancel(id)).unwrap();

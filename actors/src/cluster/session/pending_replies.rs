@@ -23,13 +23,15 @@ use std::time::Duration;
 /// Replies to one other node that are not ready. They outlive connections.
 #[derive(Default)]
 pub(crate) struct PendingReplies {
-    /// By the ask; a reply that is being polled is not in it.
+    /// By the ask; a reply that is being polled is not in it. Filled by the receiver, emptied by the writer when a reply is ready,
+    /// by CANCEL and when the node is down.
     replies: Mutex<BTreeMap<CorrelationId, PendingReply>>,
     /// Those whose waker has fired since the writer looked last. The first one wakes it.
     ready: Mutex<Vec<CorrelationId>>,
 }
 
 struct PendingReply {
+    /// Polled by the receiver once, then by the writer each time its waker has fired.
     reply: EncodedReply,
     /// When nobody waits for it any more.
     expires: Option<Duration>,
@@ -39,7 +41,7 @@ struct PendingReply {
 struct ReplyWaker {
     id: CorrelationId,
     peer: Weak<Peer>,
-    /// Since the reply was polled last.
+    /// Since the reply was polled last. Written by whoever wakes it and before each poll, read when it is put back.
     woken: AtomicBool,
 }
 
@@ -162,9 +164,9 @@ impl Peer {
 
     fn park_reply(&self, pending: PendingReply) {
         let waker = pending.waker.clone();
-        // An id that is used twice is the other side's mistake: the former ask is given up.
-        let former = self.pending_replies.replies.lock().insert(waker.id, pending);
-        drop(former);
+        // An id that is used twice is the other side's mistake: the previous ask is given up.
+        let previous = self.pending_replies.replies.lock().insert(waker.id, pending);
+        drop(previous);
         // It rang while the reply was not in the list, where the writer may have looked for it.
         if waker.woken.load(Ordering::Acquire) {
             self.mark_ready(waker.id);

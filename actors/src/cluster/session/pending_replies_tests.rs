@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::events::DownReason;
 use crate::cluster::remote::RemoteActor;
-use crate::cluster::session::peer::tests::{in_runtime, other, question};
+use crate::cluster::session::peer::tests::{in_runtime, other, request};
 use crate::protocol::scope;
 use crate::refs::actor_ref::Repr;
 use crate::refs::remote::Remote;
@@ -19,7 +19,7 @@ const REPLY_BYTES: usize = 16 + 8 + 1;
 type Reply = Result<Vec<u8>, AskError>;
 
 fn owe(node: &Arc<NodeState>, peer: &Arc<Peer>, id: u32, reply: impl Future<Output = Reply> + Send + 'static) {
-    peer.add_pending_reply(node, question(id), None, Box::pin(reply));
+    peer.add_pending_reply(node, request(id), None, Box::pin(reply));
 }
 
 /// A reply that comes later.
@@ -118,7 +118,7 @@ fn reply_that_nobody_waits_for_any_more_is_dropped() {
         let (second, reply) = never();
         owe(&node, &peer, 1, reply);
         assert!(first.is_closed() && !second.is_closed(), "a number that is used again stands for the latter ask");
-        assert!(peer.cancel_reply(question(1)) && !peer.cancel_reply(question(1)));
+        assert!(peer.cancel_reply(request(1)) && !peer.cancel_reply(request(1)));
         assert!(second.is_closed());
 
         let (waits, reply) = never();

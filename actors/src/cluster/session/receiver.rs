@@ -1,6 +1,6 @@
 //! What another node sends, given to the actors of this one. One slow actor never holds up the others: what its mailbox
-//! has no room for is held here, in order, up to a bound. The other node is told of it, and sends that actor no more than
-//! its share of the room between the two. Asks are held as well while too many replies wait to be read.
+//! has no room for waits here, in its *backlog*, in order and up to a bound. The other node is told of it, and sends that actor no more than
+//! its share of the room between the two. Asks wait as well while too many replies wait to be read.
 
 use super::connection::Disconnect;
 use super::peer::{Peer, Requester};
@@ -13,14 +13,20 @@ use crate::protocol::scope;
 use crate::refs::target::Waiter;
 use crate::watch::monitor::DownCallback;
 use posse_core::event;
+use posse_core::task::yield_now;
 use posse_core::time::Instant;
 use posse_wire::{
     ActorKey, CloseReason, CorrelationId, Delivery, DownCode, Event, NodeConfig, RejectReason, ReplyCode, Resolution,
     TypeKey, WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
+
+/// How often others get their turn before what an actor has no room for is held for long, and read past. Guessed: some ten microseconds if
+/// there is nobody else, in which an actor that is not slow makes room again.
+const TURNS_MAX: usize = 128;
 
 /// A message on its way into a mailbox.
 struct QueuedMessage {
@@ -36,7 +42,9 @@ struct QueuedMessage {
 /// What waits because the mailbox of one actor is full.
 struct Backlog {
     endpoint: Arc<dyn Endpoint>,
+    /// Its place among those that wait for room in the mailbox.
     waiter: Waiter,
+    /// Begins with a message: ends at the front are told at once.
     queue: VecDeque<Queued>,
 }
 
@@ -70,33 +78,41 @@ impl Drop for Backlog {
     }
 }
 
+/// The receiving half of one connection: its read loop owns it and calls it, nobody else does.
 pub(crate) struct Receiver {
     node: Arc<NodeState>,
     peer: Arc<Peer>,
-    /// Of the connection: what belongs to a former one settles nothing.
+    /// Of the connection: what belongs to a previous one settles nothing.
     epoch: u64,
-    /// By the number of the actor: it has one mailbox, whatever protocols it speaks.
+    /// By the number of the actor: it has one mailbox, whatever protocols it speaks. Filled by `handle_message`, emptied by
+    /// `poll_backlog`; none is empty.
     backlogs: BTreeMap<u64, Backlog>,
-    /// Messages in all lines, and the bytes of their frames: what the other side may have unsettled, and no more.
+    /// Messages in all backlogs, and the bytes of their frames: what the other side may have unsettled, and no more.
     backlog_messages: usize,
     backlog_bytes: usize,
     /// Asks in all queues whose askers still wait. Filled with the queues; an ask leaves it when it is taken out, or with its
     /// CANCEL: so that needs no table of its own, which a peer could fill.
     backlog_asks: BTreeSet<CorrelationId>,
-    /// For the session, in order.
+    /// For the session, in order. Filled by deliveries, emptied by `report_settled` at the end of each batch.
     settlements: Vec<Settlement>,
-    /// So many more asks may be begun.
+    /// Messages that were taken into mailboxes, and the bytes of their frames: for the session as well.
+    taken: (u64, u64),
+    /// Whom the last message was for, of those that are handled together: the next one mostly is for the same.
+    last: Option<(ActorKey, Arc<dyn Endpoint>)>,
+    /// How many more asks may be begun. Set by the session before each batch, counted down by deliveries.
     allowance: usize,
-    /// Asks wait until more may be begun.
+    /// Asks wait until more may be begun. Set by deliveries, reset by `poll_backlog`, read by the read loop before it sleeps.
     asks_wait: bool,
+    /// No actor has been slow since there was no backlog.
+    is_patient: bool,
 }
 
 /// What the other node is to know of a message.
 enum Settlement {
-    Held(ActorKey, u32),
-    /// It was held until now.
-    Released(ActorKey, u32),
-    Settled(u32, Option<RejectReason>),
+    Queued(ActorKey, u32),
+    /// It waited until now.
+    Dequeued(ActorKey, u32),
+    Rejected(u32, RejectReason),
 }
 
 /// Why a message did not get into a mailbox, if it did not.
@@ -118,14 +134,21 @@ impl Receiver {
             backlog_bytes: 0,
             backlog_asks: BTreeSet::new(),
             settlements: Vec::new(),
+            taken: (0, 0),
+            last: None,
             allowance: 0,
             asks_wait: false,
+            is_patient: true,
         }
     }
 
     /// Says how many more asks may be begun.
     pub(crate) fn allow(&mut self, asks: usize) {
         self.allowance = asks;
+    }
+
+    fn has_backlog(&self) -> bool {
+        !self.backlogs.is_empty()
     }
 
     /// True if asks wait until more may be begun.
@@ -140,7 +163,14 @@ impl Receiver {
     ) -> Result<Option<Disconnect>, (CloseReason, String)> {
         let mut room = false;
         let mut end = None;
+        // What is heard between messages is no part of any, and outside of the scope in which they are read.
+        let mut reading = None;
         for event in events {
+            if matches!(event, Event::Tell(_) | Event::Ask(..)) {
+                reading.get_or_insert_with(|| scope::enter(self.node.clone()));
+            } else {
+                reading = None;
+            }
             match event {
                 Event::Tell(message) => self.handle_message(message, None),
                 Event::Ask(message, id, left) => {
@@ -156,7 +186,7 @@ impl Receiver {
                     end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
                 }
                 Event::Watch(id, to) => self.add_monitor(id, to)?,
-                // One question less, which may have been what others waited for.
+                // One request less, which may have been what others waited for.
                 Event::Reply(..) | Event::ReplyErr(..) | Event::Down(..) | Event::Resolved(..) => {
                     room = true;
                     self.handle_event(event);
@@ -164,6 +194,8 @@ impl Receiver {
                 event => self.handle_event(event),
             }
         }
+        drop(reading);
+        self.last = None;
         if room {
             self.peer.wake_senders();
         }
@@ -198,7 +230,7 @@ impl Receiver {
         }
     }
 
-    /// An ask is given up, whether it was begun or is held.
+    /// An ask is given up, whether it was begun or waits in a backlog.
     fn cancel_ask(&mut self, id: CorrelationId) {
         if !self.peer.cancel_reply(id) {
             self.backlog_asks.remove(&id);
@@ -216,23 +248,24 @@ impl Receiver {
         Ok(())
     }
 
+    /// In the scope in which it is read.
     fn handle_message(&mut self, message: Delivery, ask: Option<(CorrelationId, Option<Instant>)>) {
         let Delivery { to, type_key, body, frame_bytes } = message;
         let id = ask.map(|(id, _)| id);
-        let Some(endpoint) = self.node.exported(to) else {
+        let last = self.last.take().filter(|(key, _)| *key == to).map(|(_, endpoint)| endpoint);
+        let Some(endpoint) = last.or_else(|| self.node.exported(to)) else {
             self.reject(frame_bytes, id, RejectReason::Stopped, ReplyCode::NoSuchActor, "");
             return;
         };
-        let actor = endpoint.shared().id().number();
         let mut waiter = Waiter::default();
         let may_not_begin = ask.is_some() && self.allowance == 0;
         self.asks_wait |= may_not_begin;
-        let outcome = match may_not_begin || self.backlogs.contains_key(&actor) {
+        let outcome = match may_not_begin || self.has_backlog_for(&endpoint) {
             true => Outcome::Blocked,
             false => self.deliver(&endpoint, &mut waiter, type_key, &body, ask),
         };
         match outcome {
-            Outcome::Accepted => self.settlements.push(Settlement::Settled(frame_bytes, None)),
+            Outcome::Accepted => self.count_taken(frame_bytes),
             Outcome::Blocked if is_over_limit(self.backlog_messages, self.backlog_bytes, &self.node.config) => {
                 endpoint.reserve().cancel_reserve(&mut waiter);
                 self.reject(frame_bytes, id, RejectReason::Full, ReplyCode::Full, "");
@@ -241,15 +274,26 @@ impl Receiver {
                 self.backlog_messages += 1;
                 self.backlog_bytes += frame_bytes as usize;
                 self.backlog_asks.extend(id);
-                self.settlements.push(Settlement::Held(to, frame_bytes));
+                self.settlements.push(Settlement::Queued(to, frame_bytes));
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
-                let backlog =
-                    self.backlogs.entry(actor).or_insert_with(|| Backlog { endpoint, waiter, queue: VecDeque::new() });
+                let new = || Backlog { endpoint: endpoint.clone(), waiter, queue: VecDeque::new() };
+                let backlog = self.backlogs.entry(endpoint.shared().id().number()).or_insert_with(new);
                 backlog.queue.push_back(Queued::Message(message));
             }
             Outcome::Rejected(refused, code, text) => self.reject(frame_bytes, id, refused, code, &text),
         }
+        self.last = Some((to, endpoint));
+    }
+
+    fn has_backlog_for(&self, endpoint: &Arc<dyn Endpoint>) -> bool {
+        self.has_backlog() && self.backlogs.contains_key(&endpoint.shared().id().number())
+    }
+
+    fn count_taken(&mut self, frame_bytes: u32) {
+        let (messages, bytes) = &mut self.taken;
+        *messages += 1;
+        *bytes += u64::from(frame_bytes);
     }
 
     fn reject(
@@ -260,13 +304,13 @@ impl Receiver {
         code: ReplyCode,
         text: &str,
     ) {
-        self.settlements.push(Settlement::Settled(frame_bytes, Some(refused)));
+        self.settlements.push(Settlement::Rejected(frame_bytes, refused));
         if let Some(id) = ask {
             self.peer.update_session(|session| session.reply_err(id, code, text));
         }
     }
 
-    /// Puts a message into the actor's mailbox, if there is room.
+    /// Puts a message into the actor's mailbox, if there is room. In the scope in which it is read.
     fn deliver(
         &mut self,
         endpoint: &Arc<dyn Endpoint>,
@@ -285,14 +329,14 @@ impl Receiver {
             return Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new());
         }
 
-        // What has to be held is decoded when it is delivered, and not twice.
+        // A message that has to wait is decoded when it is delivered, and not twice.
         if !endpoint.has_room(&waiter.local) {
             return Outcome::Blocked;
         }
-        let (delivered, _) = scope::within(self.node.clone(), || match ask {
+        let delivered = match ask {
             Some((id, _)) => endpoint.ask(index, &mut waiter.local, body).map(|reply| Some((id, reply))),
             None => endpoint.tell(index, &mut waiter.local, body).map(|()| None),
-        });
+        };
         if delivered.is_ok() {
             let between = (self.peer.id(), self.peer.own());
             WireLog::of(&self.node.handle).taken(between, || self.node.export(endpoint).key, type_key.id, body);
@@ -311,7 +355,20 @@ impl Receiver {
         }
     }
 
-    /// Delivers what was held to mailboxes that have room again. True if anything was settled.
+    /// Has actors whose mailboxes have become full handle what is in them. Those that are slow, or wait for something, are not waited for: what
+    /// comes for them stays in their backlogs until they have room, and others are served meanwhile.
+    pub(crate) async fn let_actors_catch_up(&mut self) {
+        let mut turns = 0;
+        while self.has_backlog() && self.is_patient {
+            yield_now().await;
+            let has_delivered = poll_fn(|cx| Poll::Ready(self.poll_backlog(cx))).await;
+            turns = if has_delivered { 0 } else { turns + 1 };
+            self.is_patient = turns < TURNS_MAX && !self.asks_wait;
+        }
+        self.is_patient |= !self.has_backlog();
+    }
+
+    /// Delivers from backlogs to mailboxes that have room again. True if anything was settled.
     pub(crate) fn poll_backlog(&mut self, cx: &mut Context<'_>) -> bool {
         self.asks_wait = false;
         if self.backlogs.is_empty() {
@@ -320,7 +377,7 @@ impl Receiver {
         let mut backlogs = std::mem::take(&mut self.backlogs);
         backlogs.retain(|_, backlog| self.deliver_backlog(backlog, cx));
         self.backlogs = backlogs;
-        let settled = !self.settlements.is_empty();
+        let settled = self.has_settled();
         self.report_settled();
         settled
     }
@@ -349,10 +406,13 @@ impl Receiver {
                 Some((id, _)) if !self.backlog_asks.remove(id) => {
                     Outcome::Rejected(RejectReason::Expired, ReplyCode::Expired, String::new())
                 }
-                _ => self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask),
+                _ => {
+                    let _reading = scope::enter(self.node.clone());
+                    self.deliver(endpoint, &mut backlog.waiter, *type_key, body, *ask)
+                }
             };
             if !matches!(outcome, Outcome::Blocked) {
-                self.settlements.push(Settlement::Released(*to, *frame_bytes));
+                self.settlements.push(Settlement::Dequeued(*to, *frame_bytes));
             }
             match outcome {
                 Outcome::Blocked => {
@@ -360,7 +420,7 @@ impl Receiver {
                     backlog.queue.push_front(Queued::Message(message));
                     continue;
                 }
-                Outcome::Accepted => self.settlements.push(Settlement::Settled(*frame_bytes, None)),
+                Outcome::Accepted => self.count_taken(*frame_bytes),
                 Outcome::Rejected(refused, code, text) => {
                     self.reject(*frame_bytes, id, refused, code, &text);
                 }
@@ -373,20 +433,28 @@ impl Receiver {
         }
     }
 
+    fn has_settled(&self) -> bool {
+        !self.settlements.is_empty() || self.taken.0 > 0
+    }
+
     /// Tells the session what became of the messages.
     pub(crate) fn report_settled(&mut self) {
-        if self.settlements.is_empty() {
+        if !self.has_settled() {
             return;
         }
         let (now, epoch) = (self.node.now(), self.epoch);
+        let (messages, bytes) = std::mem::take(&mut self.taken);
         let settlements = &mut self.settlements;
         let due = self.peer.with_session(|session| {
             for settlement in settlements.drain(..) {
                 match settlement {
-                    Settlement::Held(to, frame_bytes) => session.hold(epoch, to, frame_bytes, now),
-                    Settlement::Released(to, frame_bytes) => session.release(epoch, to, frame_bytes),
-                    Settlement::Settled(frame_bytes, refused) => session.settle(epoch, frame_bytes, refused, now),
+                    Settlement::Queued(to, frame_bytes) => session.add_backlog(epoch, to, frame_bytes, now),
+                    Settlement::Dequeued(to, frame_bytes) => session.remove_backlog(epoch, to, frame_bytes),
+                    Settlement::Rejected(frame_bytes, reason) => session.settle(epoch, frame_bytes, Some(reason), now),
                 }
+            }
+            if messages > 0 {
+                session.settle_taken(epoch, messages, bytes, now);
             }
             session.ack_is_due(now)
         });

@@ -3,13 +3,13 @@
 use super::*;
 use crate::actor::Actor;
 use crate::cluster::events::DownReason;
-use crate::cluster::session::peer::tests::{in_runtime, other_with, question};
+use crate::cluster::session::peer::tests::{in_runtime, other_with, request};
 use crate::protocol::MessageType;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
 use crate::refs::LocalRef;
 use crate::refs::actor_ref::Repr;
-use crate::refs::target::{Place, Reserve, Waiter};
+use crate::refs::target::{RemoteReservation, Reserve, Waiter};
 use crate::watch::shared::ActorShared;
 use bytes::BytesMut;
 use posse_core::lock::Mutex;
@@ -139,7 +139,7 @@ impl Stage {
 
     fn ask(&mut self, n: u8) {
         let message = self.message(n);
-        self.act(Event::Ask(message, question(n.into()), Duration::MAX));
+        self.act(Event::Ask(message, request(n.into()), Duration::MAX));
     }
 
     /// Makes room. Returns what the actor has got so far.
@@ -188,9 +188,9 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
         assert_eq!(stage.receiver.backlog_asks.len(), 1);
         // Those that are not here, as many as a peer may like, leave nothing and crowd out nobody.
         for id in 10..20 {
-            stage.act(Event::Cancel(question(id)));
+            stage.act(Event::Cancel(request(id)));
         }
-        stage.act(Event::Cancel(question(2)));
+        stage.act(Event::Cancel(request(2)));
         assert!(stage.receiver.backlog_asks.is_empty());
         assert_eq!((stage.make_room(3), stage.receiver.backlog_messages), (vec![1, 3], 0));
         stage.ask(4);
@@ -205,7 +205,7 @@ fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
         let bye = |code| Event::GoAway(code, String::new());
         assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
         assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
-        assert!(stage.act(Event::Unwatch(question(1))).is_none());
+        assert!(stage.act(Event::Unwatch(request(1))).is_none());
     });
 }
 
@@ -260,7 +260,7 @@ fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_n
         };
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
-        let mut place = Place::default();
+        let mut place = RemoteReservation::default();
         let peer = stage.peer.clone();
         let mut waits = || peer.poll_reserve(&mut place, to, &mut Context::from_waker(&waker)).is_pending();
 
@@ -279,6 +279,60 @@ fn who_waits_for_room_looks_after_an_answer_or_an_acknowledgement_and_when_the_n
         stage.peer.mark_down(DownReason::Left);
         assert_eq!(count.0.load(Ordering::Relaxed), 3);
         assert!(!waits(), "to hear that it is down");
+    });
+}
+
+#[test]
+fn an_actor_that_makes_room_at_its_turns_is_waited_for_and_a_slow_one_once() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        let door = stage.door.clone();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = turns.clone();
+        // Room for one in every tenth turn, for the first four.
+        posse_core::task::spawn(async move {
+            for turn in 1.. {
+                counted.store(turn, Ordering::Relaxed);
+                door.room.fetch_add(usize::from(turn % 10 == 0 && turn <= 40), Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        (1..=4).for_each(|n| stage.tell(n));
+        assert_eq!(stage.receiver.backlog_messages, 4);
+        stage.receiver.let_actors_catch_up().await;
+        assert_eq!((stage.make_room(0), stage.receiver.backlog_messages), (vec![1, 2, 3, 4], 0));
+
+        (5..=6).for_each(|n| stage.tell(n));
+        let before = turns.load(Ordering::Relaxed);
+        stage.receiver.let_actors_catch_up().await;
+        let after = turns.load(Ordering::Relaxed);
+        assert!((TURNS_MAX..=TURNS_MAX + 2).contains(&(after - before)), "{after} {before}");
+        stage.tell(7);
+        stage.receiver.let_actors_catch_up().await;
+        assert_eq!((turns.load(Ordering::Relaxed), stage.receiver.backlog_messages), (after, 3));
+
+        // It has caught up, and is waited for again.
+        assert_eq!(stage.make_room(3), [1, 2, 3, 4, 5, 6, 7]);
+        stage.receiver.let_actors_catch_up().await;
+        stage.tell(8);
+        stage.receiver.let_actors_catch_up().await;
+        assert!(turns.load(Ordering::Relaxed) >= after + TURNS_MAX);
+    });
+}
+
+#[test]
+fn messages_that_are_handled_together_are_each_for_whom_they_are() {
+    in_runtime(async {
+        let mut stage = Stage::new(NodeConfig::default());
+        stage.door.room.store(10, Ordering::Relaxed);
+        let (to, unknown) = (stage.key, ActorKey { slot: 1, generation: 1 });
+        let tell = |n, to| Event::Tell(Delivery { to, ..stage.message(n) });
+        let events = [tell(1, to), tell(2, unknown), tell(3, to), Event::Settled, tell(4, to)];
+        assert!(stage.receiver.handle_events(events.into_iter()).expect("no rule is broken").is_none());
+        assert_eq!(*stage.door.taken.lock(), [1, 3, 4]);
+        assert_eq!((stage.receiver.taken, stage.receiver.settlements.len()), ((3, 3 * 17), 1));
+        assert!(stage.receiver.last.is_none(), "nothing is kept of an actor");
+        assert!(scope::import(WireRef { node: stage.receiver.node.id(), key: to, protocol: 7 }, 7).is_err());
     });
 }
 

@@ -6,7 +6,7 @@
 //! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever
 //! leaves a line has the next one look.
 
-use crate::refs::target::Place;
+use crate::refs::target::RemoteReservation;
 use posse_core::lock::Mutex;
 use posse_core::sync::wait_list::{PollWaker, WaitList, WakeList};
 use posse_wire::ActorKey;
@@ -17,9 +17,10 @@ use std::task::Context;
 
 type Lines = BTreeMap<ActorKey, WaitList<()>>;
 
+/// Of one peer. Senders join and leave by themselves; acknowledgements, answers and the end of the node wake them.
 #[derive(Default)]
 pub(crate) struct SendWaiters {
-    /// None of them is empty.
+    /// One for each actor that senders wait for. None of them is empty.
     lines: Mutex<Lines>,
     /// How many there are, for those who need not wait: it is written under the lock. Who joins a line looks for room
     /// afterwards, under the lock of the session; who makes room has held that lock before, so it sees the line.
@@ -27,50 +28,50 @@ pub(crate) struct SendWaiters {
 }
 
 impl SendWaiters {
-    /// Returns true if nobody waits for waiters.
+    /// Returns true if no sender waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
     /// Returns true if nobody waits before this sender, whether it waits itself or not.
-    pub(crate) fn is_next(&self, place: &Place, to: ActorKey) -> bool {
+    pub(crate) fn is_next(&self, place: &RemoteReservation, to: ActorKey) -> bool {
         self.is_empty() || self.lines.lock().get(&to).is_none_or(|line| line.is_front(&place.0))
     }
 
     /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
-    pub(crate) fn join(&self, place: &mut Place, to: ActorKey, cx: &Context<'_>) -> bool {
+    pub(crate) fn join(&self, place: &mut RemoteReservation, to: ActorKey, cx: &Context<'_>) -> bool {
         let mut waker = PollWaker::of(cx);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
-        let mut former = None;
+        let mut previous = None;
         if place.0.is_idle() {
             line.push(&mut place.0, (), waker.take());
         } else {
-            former = Some(line.poll(&mut place.0, &mut waker));
+            previous = Some(line.poll(&mut place.0, &mut waker));
         }
         let is_first = line.is_front(&place.0);
         self.count.store(lines.len(), Ordering::Release);
         drop(lines);
-        drop(former);
+        drop(previous);
         is_first
     }
 
-    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for waiters.
-    pub(crate) fn leave(&self, place: &mut Place, to: ActorKey) -> bool {
+    /// Leaves the line. Returns true if it was the first and another one is that now, which is to look for room.
+    pub(crate) fn leave(&self, place: &mut RemoteReservation, to: ActorKey) -> bool {
         if place.0.is_idle() {
             return false;
         }
         let mut lines = self.lines.lock();
         let Some(line) = lines.get_mut(&to) else { return false };
         let was_first = line.is_front(&place.0);
-        let former = line.remove(&mut place.0);
+        let previous = line.remove(&mut place.0);
         let others_wait = !line.is_empty();
         if !others_wait {
             lines.remove(&to);
             self.count.store(lines.len(), Ordering::Release);
         }
         drop(lines);
-        drop(former);
+        drop(previous);
         was_first && others_wait
     }
 
@@ -118,13 +119,13 @@ mod tests {
     }
 
     struct Sender {
-        place: Place,
+        place: RemoteReservation,
         flag: Arc<Flag>,
     }
 
     impl Sender {
         fn join(waiters: &SendWaiters, to: ActorKey) -> (Self, bool) {
-            let (mut place, flag) = (Place::default(), Arc::new(Flag::default()));
+            let (mut place, flag) = (RemoteReservation::default(), Arc::new(Flag::default()));
             let is_first = waiters.join(&mut place, to, &Context::from_waker(&Waker::from(flag.clone())));
             (Self { place, flag }, is_first)
         }
@@ -151,25 +152,25 @@ mod tests {
     #[test]
     fn first_of_a_line_keeps_its_place_however_often_it_is_woken() {
         let waiters = SendWaiters::default();
-        assert!(waiters.is_next(&Place::default(), actor(1)));
+        assert!(waiters.is_next(&RemoteReservation::default(), actor(1)));
         let ((mut a, a_first), (mut b, b_first)) = (Sender::join(&waiters, actor(1)), Sender::join(&waiters, actor(1)));
         assert_eq!((a_first, b_first), (true, false));
         for _ in 0..3 {
             wake_all(&waiters, |_| true);
             assert_eq!((a.was_woken(), b.was_woken()), (true, false));
             assert!(waiters.is_next(&a.place, actor(1)));
-            assert!(!waiters.is_next(&b.place, actor(1)) && !waiters.is_next(&Place::default(), actor(1)));
+            assert!(!waiters.is_next(&b.place, actor(1)) && !waiters.is_next(&RemoteReservation::default(), actor(1)));
             assert!(waiters.join(&mut a.place, actor(1), &Context::from_waker(&Waker::from(a.flag.clone()))));
         }
         // Others are not held up, and who is not the first leaves without a word.
-        assert!(waiters.is_next(&Place::default(), actor(2)));
+        assert!(waiters.is_next(&RemoteReservation::default(), actor(2)));
         let (mut c, _) = Sender::join(&waiters, actor(1));
         assert!(!waiters.leave(&mut c.place, actor(1)) && !waiters.leave(&mut c.place, actor(1)));
         assert!(waiters.leave(&mut a.place, actor(1)));
         waiters.wake_first(actor(1));
         assert!(b.was_woken() && waiters.is_next(&b.place, actor(1)));
         assert!(!waiters.leave(&mut b.place, actor(1)));
-        assert!(waiters.is_empty() && waiters.is_next(&Place::default(), actor(1)));
+        assert!(waiters.is_empty() && waiters.is_next(&RemoteReservation::default(), actor(1)));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //!
 //! Without the feature `sim` nothing is noted: the same type is of no size.
 
-#[cfg(feature = "sim")]
-mod books;
 #[cfg(not(feature = "sim"))]
-mod nothing;
+mod noop;
+#[cfg(feature = "sim")]
+mod recording;
 
-#[cfg(feature = "sim")]
-pub(super) use books::WireLog;
 #[cfg(not(feature = "sim"))]
-pub(super) use nothing::WireLog;
+pub(super) use noop::WireLog;
+#[cfg(feature = "sim")]
+pub(super) use recording::WireLog;

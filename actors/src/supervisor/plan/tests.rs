@@ -50,8 +50,11 @@ impl World {
             self.log.push(step);
             match step {
                 Step::Start(key) => {
-                    let former = self.cells.insert(key, Cell::Starting);
-                    assert!(matches!(former, Some(Cell::None | Cell::Parked)), "{key} is started and is {former:?}");
+                    let previous = self.cells.insert(key, Cell::Starting);
+                    assert!(
+                        matches!(previous, Some(Cell::None | Cell::Parked)),
+                        "{key} is started and is {previous:?}"
+                    );
                     self.check_order(key, true);
                 }
                 Step::Stop(key) => {

@@ -2,12 +2,12 @@
 //!
 //! Without the feature `sim` nothing is noted: the same types are of no size, and their methods do nothing.
 
-#[cfg(feature = "sim")]
-mod books;
 #[cfg(not(feature = "sim"))]
-mod nothing;
+mod noop;
+#[cfg(feature = "sim")]
+mod recording;
 
-#[cfg(feature = "sim")]
-pub(crate) use books::{Audit, Audited, TrackedAsk, TrackedMonitor};
 #[cfg(not(feature = "sim"))]
-pub(crate) use nothing::{Audit, TrackedAsk, TrackedMonitor};
+pub(crate) use noop::{Audit, TrackedAsk, TrackedMonitor};
+#[cfg(feature = "sim")]
+pub(crate) use recording::{Audit, Audited, TrackedAsk, TrackedMonitor};

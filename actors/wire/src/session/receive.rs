@@ -3,7 +3,7 @@
 use super::{PendingRequest, Session};
 use crate::body::{self, Ack, DownBody, GoAwayBody, Heartbeat, NodeInfo, Resolution};
 use crate::code::{RejectReason, ReplyCode};
-use crate::config::HELD_PER_FRAME_MAX;
+use crate::config::BACKLOGS_PER_FRAME_MAX;
 use crate::event::{Delivery, Event, ProtocolError};
 use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
 use crate::handshake::add_types;
@@ -25,7 +25,7 @@ impl<T> Session<T> {
             }
             let (header, body, frame_bytes) = match parse(input, connection.bytes_max)? {
                 Parsed::Incomplete => {
-                    connection.hear_part(input.len(), now);
+                    connection.on_partial_frame(input.len(), now);
                     return Ok(None);
                 }
                 Parsed::Skipped => {
@@ -85,9 +85,13 @@ impl<T> Session<T> {
                 add_types(&mut self.peer_types, &body)?;
                 None
             }
-            FrameKind::Held => {
-                for (key, load) in body::read_held(&body)? {
-                    if !self.out.hold(key, load, self.config.unsettled_max.saturating_add(HELD_PER_FRAME_MAX)) {
+            FrameKind::Backlog => {
+                for (key, load) in body::read_backlogs(&body)? {
+                    if !self.out.set_backlog(
+                        key,
+                        load,
+                        self.config.unsettled_max.saturating_add(BACKLOGS_PER_FRAME_MAX),
+                    ) {
                         return Err(ProtocolError::Ack);
                     }
                 }
@@ -131,10 +135,10 @@ impl<T> Session<T> {
         })
     }
 
-    /// The token of a question, if this is a kind of answer that it has. Answers that come too late find nothing.
+    /// The token of a request, if this is a kind of answer that it has. Answers that come too late find nothing.
     fn take_request(&mut self, id: CorrelationId, kind: FrameKind) -> Result<Option<T>, ProtocolError> {
-        let Some((question, _)) = self.requests.get(id.slot, id.generation) else { return Ok(None) };
-        let fits = match question {
+        let Some((request, _)) = self.requests.get(id.slot, id.generation) else { return Ok(None) };
+        let fits = match request {
             PendingRequest::Ask => matches!(kind, FrameKind::Reply | FrameKind::ReplyErr),
             PendingRequest::Watch(..) => kind == FrameKind::Down,
             PendingRequest::Resolve(..) => kind == FrameKind::Resolved,
@@ -142,7 +146,7 @@ impl<T> Session<T> {
         if !fits {
             return Err(ProtocolError::Answer);
         }
-        if matches!(question, PendingRequest::Resolve(..)) {
+        if matches!(request, PendingRequest::Resolve(..)) {
             self.resolves -= 1;
         }
         Ok(self.requests.remove(id.slot, id.generation).map(|(_, token)| token))

@@ -1,10 +1,10 @@
 //! The audit of a program: no size, no work.
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::mailbox) struct SeqNo;
+pub(in crate::mailbox) struct SeqNo {}
 
 #[derive(Debug, Default)]
-pub(in crate::mailbox) struct Sequencer;
+pub(in crate::mailbox) struct Sequencer {}
 
 impl Sequencer {
     #[inline(always)]
@@ -12,7 +12,7 @@ impl Sequencer {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::mailbox) struct OrderChecker;
+pub(in crate::mailbox) struct OrderChecker {}
 
 impl OrderChecker {
     #[inline(always)]
@@ -20,7 +20,7 @@ impl OrderChecker {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::mailbox) struct OverCapacity;
+pub(in crate::mailbox) struct OverCapacity {}
 
 impl OverCapacity {
     #[inline(always)]

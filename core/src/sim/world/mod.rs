@@ -373,6 +373,7 @@ impl World {
             Command::Signal(machine) => {
                 if let Some(stepper) = &self.machines[machine].running {
                     self.net.note(machine, || "SIGTERM".to_owned());
+                    #[cfg(unix)]
                     stepper.handle().extension(crate::signal::simulated::Signals::default).deliver();
                 }
             }

@@ -211,3 +211,35 @@ fn a_leaked_task_is_found() {
     });
     assert!(matches!(run, Err(Failure::Found(text)) if text.contains("1 sockets of test were left")));
 }
+
+/// Pinned tasks with timers, sockets' wake-ups and yields among others, on machines of two workers, seed after seed.
+#[test]
+fn a_pinned_task_stays_on_its_logical_worker() {
+    for seed in 0..20 {
+        let run = world(seed).run(|control| async move {
+            let machine = control.add(spec("pinned", |_| {})).await.unwrap();
+            let handle = control.handle(machine).unwrap();
+            let tasks: Vec<_> = (0..4)
+                .map(|n| {
+                    let pinned = handle.spawn_pinned(n % 2, async move {
+                        for round in 0..10 {
+                            match round % 3 {
+                                0 => sleep(Duration::from_millis(round)).await,
+                                1 => task::yield_now().await,
+                                // Woken by whichever worker runs that.
+                                _ => task::spawn(sleep(Duration::from_millis(1))).await.unwrap(),
+                            }
+                            assert_eq!(crate::context::shard(), Some(n % 2));
+                        }
+                    });
+                    pinned.unwrap()
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert!(handle.spawn_pinned(2, async {}).is_err());
+        });
+        assert!(run.is_ok(), "seed {seed}: {run:?}");
+    }
+}

@@ -61,17 +61,24 @@ fn make<T>(capacity: usize, room: Option<Semaphore>) -> (Sender<T>, Receiver<T>)
 }
 
 struct Shared<T> {
+    /// The queue and who is there; held for a push or a pop, and no waker is called under it.
     state: Mutex<State<T>>,
+    /// A permit for each place in the queue; `None` if it is unbounded.
     room: Option<Semaphore>,
+    /// The bound; never changes.
     capacity: usize,
     /// Senders that wait for the channel to be closed.
     ended: WaitSet,
 }
 
 struct State<T> {
+    /// Values in the order they were sent.
     queue: VecDeque<T>,
+    /// Strong senders there are.
     senders: usize,
+    /// By the receiver, which takes what is left.
     closed: bool,
+    /// Who waits for a value: there is one receiver.
     receiver: Option<Waker>,
 }
 

@@ -13,6 +13,7 @@ use crate::actor::message::{Handler, Message};
 use crate::error::{ChildError, SpawnError};
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
+use crate::system::registry;
 use crate::watch::shared::Command;
 use posse_core::event;
 use posse_core::sync::oneshot;
@@ -210,6 +211,9 @@ impl Supervisor {
     fn add(&mut self, spec: ChildSpec, on_trial: bool, ctx: &mut Context<Self>) -> Result<Key, SpawnError> {
         if spec.name.as_ref().is_some_and(|name| self.names.contains_key(name)) {
             return Err(SpawnError::NameTaken);
+        }
+        if spec.name.as_ref().is_some_and(|name| !registry::is_valid(name)) {
+            return Err(SpawnError::InvalidName);
         }
         let key = ctx.children.next_key();
         self.plan.add(key, Settings { restart: spec.restart, stop_within: spec.stop_within, on_trial });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stands for the books of one runtime.
+/// Stands for the record of one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Audit;
 
@@ -18,7 +18,7 @@ impl Audit {
     pub(crate) fn add_peer<T>(&self, _peer: &Arc<T>) {}
 }
 
-/// Stands for an ask in the books.
+/// Stands for an ask of the record.
 #[derive(Debug, Default)]
 pub(crate) struct TrackedAsk(());
 
@@ -30,7 +30,7 @@ impl TrackedAsk {
     pub(crate) fn end(&mut self) {}
 }
 
-/// Stands for a monitor in the books.
+/// Stands for a monitor of the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrackedMonitor(());
 

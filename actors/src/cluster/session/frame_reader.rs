@@ -1,4 +1,4 @@
-//! What has arrived on one connection and is not understood yet, and the room that all connections share for long frames.
+//! Reads frames from one connection, and the room that all connections share for long frames.
 //!
 //! A frame up to 128 KiB is received without asking. A longer one first takes room for all of it out of what the node has,
 //! in the order of coming, and gives it back when it is whole: so the memory of half-received frames is bounded, and those
@@ -33,22 +33,25 @@ const SHORT_BYTES: usize = 2 * READ_BYTES;
 
 /// While others wait, a frame may be behind by so much, and has a second for each of so many bytes; both are divided by
 /// those who wait and this one, up to `SHARES_MAX`. Guessed; loopback gives a thousand times as much.
-const PATIENCE: Duration = Duration::from_secs(1);
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
 const RATE_MIN: usize = 1024 * 1024;
 const SHARES_MAX: usize = 16;
 
 /// How often a frame that has room is looked at, in case others have come.
-const LOOK: Duration = Duration::from_millis(PATIENCE.as_millis() as u64 / SHARES_MAX as u64);
+const CHECK_INTERVAL: Duration = Duration::from_millis(GRACE_PERIOD.as_millis() as u64 / SHARES_MAX as u64);
 
 /// For so long a frame goes behind others whose connection was cut before. Guessed.
-const BEHIND: Duration = Duration::from_secs(5);
+const PENALTY_TIME: Duration = Duration::from_secs(5);
 
-/// The room of a node for long frames.
+/// The room of a node for long frames. One for each node; every connection's [`FrameReader`] takes from it.
 pub(crate) struct LongFrames {
+    /// Bytes that are free. Taken for a long frame before it is read, given back when it is whole or its connection ends.
     room: Semaphore,
+    /// All of them. Does not change.
     bytes_max: usize,
+    /// Frames that wait for room. Written by [`WaitingGuard`], read by frames that have room, which are to hurry then.
     waiting: AtomicUsize,
-    /// Nobody waits any more.
+    /// `waiting` is 0 again. Notified by the last guard, awaited by frames of connections that were too slow before.
     free: Notify,
 }
 
@@ -69,7 +72,7 @@ impl LongFrames {
         self.room.available_permits() < self.bytes_max
     }
 
-    async fn until_nobody_waits(&self) {
+    async fn wait_idle(&self) {
         loop {
             let free = self.free.notified();
             if self.waiting.load(Ordering::Acquire) == 0 {
@@ -82,28 +85,28 @@ impl LongFrames {
     async fn acquire(&self, bytes: usize, behind: bool) -> Option<SemaphorePermit<'_>> {
         if behind {
             // Not for ever: others may come all the time.
-            let _ = timeout(BEHIND, self.until_nobody_waits()).await;
+            let _ = timeout(PENALTY_TIME, self.wait_idle()).await;
         }
         // Who finds room at once keeps nobody waiting, and is not seen to wait.
         if let Ok(room) = self.room.try_acquire_many(bytes) {
             return Some(room);
         }
-        let _waits = Waits::new(self);
+        let _waits = WaitingGuard::new(self);
         self.room.acquire_many(bytes).await.ok()
     }
 }
 
 /// A frame that waits for room. Others see that it does.
-struct Waits<'a>(&'a LongFrames);
+struct WaitingGuard<'a>(&'a LongFrames);
 
-impl<'a> Waits<'a> {
+impl<'a> WaitingGuard<'a> {
     fn new(frames: &'a LongFrames) -> Self {
         frames.waiting.fetch_add(1, Ordering::AcqRel);
         Self(frames)
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         if self.0.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.free.notify_waiters();
@@ -111,69 +114,71 @@ impl Drop for Waits<'_> {
     }
 }
 
-type Place<'a> = Pin<Box<dyn Future<Output = Option<SemaphorePermit<'a>>> + Send + 'a>>;
+type Acquire<'a> = Pin<Box<dyn Future<Output = Option<SemaphorePermit<'a>>> + Send + 'a>>;
 
-/// How well a frame keeps to the rate.
-struct Pace {
+/// How well a frame keeps to the minimum rate. Advanced with each read.
+struct MinDataRate {
     /// By how much it may be behind, as of the last read.
     credit: Duration,
+    /// The time of the last read.
     read: Duration,
 }
 
-impl Pace {
+impl MinDataRate {
     fn new(now: Duration) -> Self {
-        Self { credit: PATIENCE, read: now }
+        Self { credit: GRACE_PERIOD, read: now }
     }
 
     /// Bytes have arrived. What came late came all the same: there was something to read, so it is not too late.
     fn advance(&mut self, bytes: usize, shares: usize, now: Duration) {
         let earned = Duration::from_secs_f64(bytes as f64 / (RATE_MIN * shares) as f64);
         let left = self.credit.saturating_sub(now.saturating_sub(self.read));
-        *self = Self { credit: (left + earned).min(PATIENCE), read: now };
+        *self = Self { credit: (left + earned).min(GRACE_PERIOD), read: now };
     }
 
     /// When it is too late, if there is nothing to read until then.
     fn late_at(&self, shares: usize) -> Duration {
-        self.read + self.credit.min(PATIENCE / shares as u32)
+        self.read + self.credit.min(GRACE_PERIOD / shares as u32)
     }
 }
 
-/// The frame that is being received.
+/// The frame that is being received. Changed by [`FrameReader::begin_frame`], and by `read` when room was granted.
 enum Frame<'a> {
     Short,
     /// A long one that wants room. It is not read on.
-    Wants(Place<'a>),
+    Waiting(Acquire<'a>),
     /// A long one that has room.
     Long {
         bytes: usize,
-        pace: Pace,
+        rate: MinDataRate,
         _room: Option<SemaphorePermit<'a>>,
     },
 }
 
-/// The receiving end of a connection.
-pub(crate) struct Intake<'a> {
+/// The receiving end of a connection. Its read loop owns it and calls it, nobody else does.
+pub(crate) struct FrameReader<'a> {
     frames: &'a LongFrames,
+    /// Bytes that were read and are not parsed yet. Filled by `read`, emptied by the session as whole frames are there.
     pub(crate) buffer: BytesMut,
     frame: Frame<'a>,
-    /// The other node's last long frame was cut.
+    /// The other node's last long frame was cut. It is the peer's, and outlives the connection.
     was_slow: &'a AtomicBool,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> FrameReader<'a> {
     pub(crate) fn new(frames: &'a LongFrames, buffer: BytesMut, was_slow: &'a AtomicBool) -> Self {
         Self { frames, buffer, frame: Frame::Short, was_slow }
     }
 
     /// All whole frames have been taken off the buffer: looks at the one that has begun.
-    pub(crate) fn look(&mut self) {
+    pub(crate) fn begin_frame(&mut self) {
         let long = announced_bytes(&self.buffer).filter(|bytes| *bytes > SHORT_BYTES);
         match (long, &self.frame) {
-            (None, Frame::Short) | (Some(_), Frame::Wants(_) | Frame::Long { .. }) => {}
+            (None, Frame::Short) | (Some(_), Frame::Waiting(_) | Frame::Long { .. }) => {}
             (Some(bytes), Frame::Short) => {
                 let bytes = bytes.min(self.frames.bytes_max);
                 let behind = self.was_slow.load(Ordering::Relaxed);
-                self.frame = Frame::Wants(Box::pin(self.frames.acquire(bytes, behind)));
+                self.frame = Frame::Waiting(Box::pin(self.frames.acquire(bytes, behind)));
             }
             (None, _) => {
                 // It was whole with the last byte that was read, so nothing is lost.
@@ -187,32 +192,32 @@ impl<'a> Intake<'a> {
     }
 
     /// True if it does not read for want of room.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self.frame, Frame::Wants(_))
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.frame, Frame::Waiting(_))
     }
 
     /// How soon it is to be looked at. While nobody waits a frame may be late for ever.
     pub(crate) fn due(&self, now: Duration) -> Option<Duration> {
-        let Frame::Long { pace, .. } = &self.frame else { return None };
+        let Frame::Long { rate, .. } = &self.frame else { return None };
         let shares = self.frames.shares();
-        Some(if shares == 1 { LOOK } else { pace.late_at(shares).saturating_sub(now).min(LOOK) })
+        Some(if shares == 1 { CHECK_INTERVAL } else { rate.late_at(shares).saturating_sub(now).min(CHECK_INTERVAL) })
     }
 
     /// Reads what there is. A long frame is read to its end and no further, once there is room for it: that there is, is told by
     /// `None`, so that who waits looks at it in time from its beginning.
     pub(crate) async fn read(&mut self, read: &OwnedReadHalf, now: impl Fn() -> Duration) -> io::Result<Option<usize>> {
         let count = match &mut self.frame {
-            Frame::Wants(place) => {
-                let room = place.await;
+            Frame::Waiting(acquire) => {
+                let room = acquire.await;
                 let bytes = announced_bytes(&self.buffer).unwrap_or(0);
-                self.frame = Frame::Long { bytes, pace: Pace::new(now()), _room: room };
+                self.frame = Frame::Long { bytes, rate: MinDataRate::new(now()), _room: room };
                 return Ok(None);
             }
-            Frame::Long { bytes, pace, .. } => {
+            Frame::Long { bytes, rate, .. } => {
                 let missing = bytes.saturating_sub(self.buffer.len());
                 self.buffer.reserve(missing.min(READ_BYTES));
                 let read = read.read_buf(&mut (&mut self.buffer).limit(missing)).await?;
-                pace.advance(read, self.frames.shares(), now());
+                rate.advance(read, self.frames.shares(), now());
                 read
             }
             Frame::Short => {
@@ -230,9 +235,9 @@ impl<'a> Intake<'a> {
 
     /// There is nothing to read: checks that a frame that takes room from others does not take its time.
     pub(crate) fn check(&self, now: Duration) -> Result<(), CloseFrame> {
-        let Frame::Long { bytes, pace, .. } = &self.frame else { return Ok(()) };
+        let Frame::Long { bytes, rate, .. } = &self.frame else { return Ok(()) };
         let shares = self.frames.shares();
-        if shares == 1 || now < pace.late_at(shares) {
+        if shares == 1 || now < rate.late_at(shares) {
             return Ok(());
         }
         self.was_slow.store(true, Ordering::Relaxed);
@@ -251,15 +256,15 @@ mod tests {
     #[test]
     fn a_frame_that_keeps_nobody_waiting_is_looked_at_now_and_then_however_late_it_is() {
         let (frames, was_slow) = (LongFrames::new(&NodeConfig::default()), AtomicBool::new(false));
-        let mut intake = Intake::new(&frames, BytesMut::new(), &was_slow);
-        intake.frame = Frame::Long { bytes: 1 << 20, pace: Pace::new(Duration::ZERO), _room: None };
+        let mut reader = FrameReader::new(&frames, BytesMut::new(), &was_slow);
+        reader.frame = Frame::Long { bytes: 1 << 20, rate: MinDataRate::new(Duration::ZERO), _room: None };
         let late = Duration::from_secs(60);
-        assert_eq!(intake.due(late), Some(LOOK));
-        assert!(intake.check(late).is_ok());
+        assert_eq!(reader.due(late), Some(CHECK_INTERVAL));
+        assert!(reader.check(late).is_ok());
 
-        let waits = Waits::new(&frames);
-        assert_eq!((intake.due(Duration::ZERO), intake.due(late)), (Some(LOOK), Some(Duration::ZERO)));
-        assert!(intake.check(late).is_err());
+        let waits = WaitingGuard::new(&frames);
+        assert_eq!((reader.due(Duration::ZERO), reader.due(late)), (Some(CHECK_INTERVAL), Some(Duration::ZERO)));
+        assert!(reader.check(late).is_err());
         drop(waits);
     }
 

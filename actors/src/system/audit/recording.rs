@@ -126,7 +126,7 @@ impl fmt::Debug for Books {
     }
 }
 
-/// An ask in the books, from `begin` until `end` or its drop.
+/// An ask of the record, from `begin` until `end` or its drop.
 #[derive(Debug, Default)]
 pub(crate) struct TrackedAsk(Option<(Audit, u64)>);
 
@@ -159,7 +159,7 @@ impl Drop for TrackedAsk {
     }
 }
 
-/// A monitor in the books, if it was set by an actor. Clones are the same one.
+/// A monitor of the record, if it was set by an actor. Clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrackedMonitor(Option<(Audit, u64)>);
 
