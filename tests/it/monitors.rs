@@ -83,3 +83,42 @@ async fn a_restart_is_no_end() {
     watcher.ask(Say("end".into())).await.unwrap();
     assert_eq!(log.take(), ["restarted", "down: it was shut down", "end"]);
 }
+
+/// Monitors another actor whenever it starts.
+struct Guard(LocalRef<Worker>, Log);
+
+impl Actor for Guard {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+        ctx.monitor(&self.0);
+        Ok(())
+    }
+}
+
+impl Handler<Break> for Guard {
+    async fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+impl Handler<Down> for Guard {
+    async fn handle(&mut self, down: Down, _: &mut Context<Self>) {
+        self.1.add(format!("down: {}", down.reason));
+    }
+}
+
+#[posse::test]
+async fn a_monitor_ends_with_the_incarnation_that_set_it() {
+    let log = Log::default();
+    let worker = posse::spawn(Spec::once(Worker::new("a", &Log::default())));
+    let supervisor = Supervisor::one_for_one().backoff(Backoff::none()).spawn();
+    let (guarded, told) = (worker.clone(), log.clone());
+    let guard = supervisor.start_child(Spec::new(move || Guard(guarded.clone(), told.clone()))).await.unwrap();
+    for _ in 0..3 {
+        guard.ask(Break).await.unwrap_err();
+    }
+    worker.stop();
+    worker.closed().await;
+    settle().await;
+    assert_eq!(log.take().len(), 1);
+    supervisor.shutdown().await;
+}

@@ -17,13 +17,15 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
     message::derive(input.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Runs an `async fn main` in a runtime. `flavor = "current_thread"` and `workers = N` choose which.
+/// Runs an `async fn main` in a runtime. `flavor = "current_thread"` or `"multi_thread"`, the default, and `workers = N`, also
+/// spelled `worker_threads`, choose which.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(args.into(), item.into(), false, "posse").unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Runs an `async fn` as a test in a runtime of its own, by default one on the test's thread.
+/// Runs an `async fn` as a test in a runtime of its own, by default one on the test's thread. Takes what [`main`] takes, and
+/// `start_paused = true`, with which time stands still and jumps.
 ///
 /// With `sim` it runs in a simulated world, which it gets as its argument: `#[posse::test(sim, seeds = 200)]` and
 /// `async fn name(sim: Sim)`. It runs with each seed from 0 on, by default 100 of them. Needs the feature `sim`.
@@ -47,7 +49,8 @@ pub fn rt_test(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Turns a trait of `async fn` into a protocol: a type that lists messages, a struct for each message, a method for each.
 ///
 /// `async fn add(n: u64) -> u64;` becomes `struct Add { pub n: u64 }`, and a method `add` that asks. A function without a
-/// return type becomes a method that tells. `name = ".."` sets the name that other programs know the protocol by; default:
+/// return type becomes a method that tells. The struct is a type of the module, so a function must not have the name of another type
+/// there: not `status() -> Status` but `get_status() -> Status`. `name = ".."` sets the name that other programs know the protocol by; default:
 /// the trait's. Attributes on a function, such as `#[derive(Debug)]`, go to its struct.
 ///
 /// A parameter or a reply that is written `Vec<u8>` crosses the network in one go. Inside of other types serde hands it over

@@ -57,9 +57,7 @@ impl<A: Actor> Context<A> {
         if !std::mem::replace(&mut self.ended, true) {
             lifecycle::drain_to_dead_letters(&mut self.inbox, self.tells_itself);
             // Those it watches need not keep its memory until they end.
-            for monitor in self.monitors.take() {
-                monitor.cancel();
-            }
+            self.cancel_monitors();
             self.say_ended(reason);
             self.inbox.cell().finish(reason);
         }
@@ -158,6 +156,12 @@ impl<A: Actor> Context<A> {
     ///
     /// An actor of another node is down with its node as well, after the messages of it that have arrived. Monitors between two nodes
     /// are bounded: with one more the message comes at once and says [`ExitReason::TooManyMonitors`], though the actor may live.
+    ///
+    /// # Restarts
+    /// A restart is no end: of an actor whose supervisor starts it again no `Down` comes, since references to it stay good. Who asks
+    /// it hears of the failure by [`AskError::Failed`](crate::AskError::Failed).
+    ///
+    /// A monitor ends with the incarnation that set it, as a timer does: an actor that monitors in `started` hears of an end once.
     pub fn monitor(&self, other: &impl Monitorable) -> Monitor
     where
         A: Handler<Down>,
@@ -223,7 +227,19 @@ impl<A: Actor> Context<A> {
         })
     }
 
-    pub(crate) fn cancel_timers(&mut self) {
+    /// What an incarnation has set ends with it.
+    pub(crate) fn end_incarnation(&mut self) {
+        self.cancel_timers();
+        self.cancel_monitors();
+    }
+
+    fn cancel_monitors(&mut self) {
+        for monitor in self.monitors.take() {
+            monitor.cancel();
+        }
+    }
+
+    fn cancel_timers(&mut self) {
         self.timers.take().into_iter().for_each(|timer| timer.abort());
     }
 }

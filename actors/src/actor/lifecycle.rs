@@ -265,7 +265,7 @@ fn run_incarnation<'a, A: Actor>(
                 reason = last;
             }
         }
-        ctx.cancel_timers();
+        ctx.end_incarnation();
 
         match caught(|| drop(actor)) {
             Ok(()) => reason,

@@ -47,6 +47,43 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 /// Today a node listens on, and connects to, loopback addresses only: there are no credentials yet that would keep
 /// strangers out.
 ///
+/// # Under a supervisor
+/// A node is no actor. In a program that is a [`Supervisor`](crate::Supervisor) an actor opens it, and closes it when its turn to end comes:
+/// ```no_run
+/// # use posse::prelude::*;
+/// # #[posse::protocol]
+/// # pub trait Counting {
+/// #     async fn add(n: u64) -> u64;
+/// # }
+/// # struct Tally(u64);
+/// # impl Actor for Tally {}
+/// # impl Handler<Add> for Tally {
+/// #     async fn handle(&mut self, Add { n }: Add, _: &mut Context<Self>) -> u64 {
+/// #         self.0 += n;
+/// #         self.0
+/// #     }
+/// # }
+/// struct Gate(Option<Node>);
+/// impl Actor for Gate {
+///     async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
+///         let tally = ctx.system().whereis::<Tally>("tally").ok_or("there is no tally")?;
+///         let node = Node::listen("127.0.0.1:7000").await?;
+///         node.register("tally", tally.share::<Counting>()).await?;
+///         self.0 = Some(node);
+///         Ok(())
+///     }
+///     async fn stopped(&mut self, _: &ExitReason, _: &mut Context<Self>) {
+///         if let Some(node) = self.0.take() {
+///             node.shutdown().await;
+///         }
+///     }
+/// }
+/// Supervisor::rest_for_one().child(Spec::new(|| Tally(0)).name("tally")).child(|| Gate(None)).main()?;
+/// # posse::Result::Ok(())
+/// ```
+/// A client's actor looks the name up in its `started`, not in its recipe: after a node was down its old reference answers `NodeDown`
+/// for good, and a restart finds the new one.
+///
 /// # Examples
 /// ```
 /// use posse::prelude::*;
@@ -322,7 +359,8 @@ impl Node {
     }
 
     /// Looks for a registered name, at this node first, then at all nodes it has met and that are not down, for up to 5 seconds.
-    /// If several have it, the first answer counts.
+    /// If several have it, the first answer counts. If all answer that they have not, it is not waited for: what may be registered
+    /// later is to be looked for again.
     ///
     /// # Errors
     /// [`WhereisError`].

@@ -62,7 +62,8 @@ impl MachineBuilder {
     }
 
     /// Sets what the machine runs once its node listens. It runs anew, with a new node, whenever the machine starts; an
-    /// error or a panic of it fails the test. When it returns, the node lives on until the machine is asked to end.
+    /// error or a panic of it fails the test. When it returns, the node lives on until the machine is asked to end. Whoever awaits
+    /// the machine waits for its node, and not for this.
     pub fn run<F, Fut>(mut self, program: F) -> Self
     where
         F: Fn(Node) -> Fut + Send + Sync + 'static,

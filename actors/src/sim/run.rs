@@ -126,7 +126,9 @@ fn number(variable: &str) -> Option<u64> {
 fn difference(first: &Trace, second: &Trace) -> Option<String> {
     let divergence = first.differs_from(second)?;
     Some(format!(
-        "two runs of this seed differ: after {} decisions that were the same the first run decided {:?}, the second {:?}",
+        "two runs of this seed differ: after {} decisions that were the same the first run decided {:?}, the second {:?}. \
+         Something does not follow from the seed: most often the order of a `HashMap` or `HashSet` (a `BTreeMap` has one), else \
+         the system's clock or random numbers, or a thread",
         divergence.index, divergence.first, divergence.second
     ))
 }

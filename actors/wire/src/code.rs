@@ -62,7 +62,7 @@ codes! {
         /// The credentials are not right.
         Auth = 4, "not authenticated";
         /// A later incarnation of the node is known already.
-        Stale = 5, "a later incarnation of this node is known";
+        Stale = 5, "a later incarnation of the node is known, perhaps another process of its name";
         /// The incarnation was declared down.
         Quarantined = 6, "this incarnation was declared down";
         /// Another connection between the two nodes is being made.

@@ -32,7 +32,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from `start` up to `end`; each wait is drawn from the upper half of its range.
+    /// The longest wait is `start` after the first failure, twice as much after each further one, and never more than `end`. Each
+    /// wait is drawn between half of the longest and all of it, so the first may be half of `start`.
     pub fn exponential(range: Range<Duration>) -> Self {
         Self { min: range.start, max: range.end.max(range.start) }
     }
