@@ -246,7 +246,8 @@ async fn monitors_that_are_too_many_are_told_so_and_the_connection_stays(sim: Si
     let refused = "down: it is not monitored: there are too many monitors between the two nodes";
     assert_eq!(seen(&b, &near).await, [refused; 2], "{of_a} {of_b}");
     let found = peer(&b, id_of(&a)).unwrap();
-    assert_eq!((found.state, found.counters.lost), (PeerState::Connected, 0));
+    // At a break the acknowledgement of what was answered may be on its way.
+    assert!(found.state == PeerState::Connected && found.counters.lost <= u64::from(resets), "{found:?}");
 
     target.stop();
     target.closed().await;

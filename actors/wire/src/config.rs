@@ -179,11 +179,6 @@ impl NodeConfig {
         self.control_bytes_max / 8
     }
 
-    /// Frames that may be understood before the answers to them are looked at: a quarter of the room for these is kept free.
-    pub fn batch_max(&self) -> usize {
-        (self.control_room() / 4 / RESOLVED_BYTES).max(1)
-    }
-
     /// Bytes of replies that may wait before no more asks are begun.
     pub(crate) fn reply_budget(&self) -> usize {
         self.control_bytes_max / 4

@@ -349,7 +349,8 @@ impl SendQueue {
         self.counters.lost += std::mem::take(&mut self.counters.unsettled);
         self.unsettled_bytes = 0;
         (self.control_bytes, self.reply_bytes) = (0, 0);
-        self.segments = VecDeque::new();
+        // A node that is down may be remembered for long: of its queue only the counters.
+        (self.segments, self.spare) = (VecDeque::new(), BytesMut::new());
         self.loads.clear();
     }
 }
@@ -511,6 +512,10 @@ mod tests {
         assert!(kept >= 2 * SEGMENT_BYTES);
         send_queue.recycle(BytesMut::with_capacity(3 * SEGMENT_BYTES));
         assert_eq!(send_queue.spare.capacity(), kept);
+        let mut of_a_dead_node = SendQueue::default();
+        of_a_dead_node.recycle(BytesMut::with_capacity(SEGMENT_BYTES));
+        of_a_dead_node.close();
+        assert_eq!(of_a_dead_node.spare.capacity(), 0);
         push(&mut send_queue, 10);
         assert_eq!(
             (send_queue.spare.capacity(), send_queue.take_before(u64::MAX).map(|bytes| bytes.len())),

@@ -465,12 +465,6 @@ impl<T> Session<T> {
         self.out.reply_bytes() + self.out.control_bytes()
     }
 
-    /// Returns true if so many frames wait besides messages and replies that it is better not to read before some of them are
-    /// written: what is read may have to be answered, and beyond [`NodeConfig::control_bytes_max`] the connection ends.
-    pub fn is_crowded(&self) -> bool {
-        self.out.control_bytes() > self.config.control_room() / 4
-    }
-
     /// Returns true unless so many replies wait that no ask may be begun.
     pub fn has_room_for_replies(&self) -> bool {
         self.out.reply_bytes() < self.config.reply_budget()
@@ -625,7 +619,10 @@ impl<T> Session<T> {
 
     /// Gives back a buffer of [`poll_transmit`](Self::poll_transmit) after it was written.
     pub fn recycle(&mut self, bytes: BytesMut) {
-        self.out.recycle(bytes);
+        // Of a node that is down nothing is written any more.
+        if !self.closed {
+            self.out.recycle(bytes);
+        }
     }
 
     /// When [`poll_transmit`](Self::poll_transmit) has something to say again though nothing happened, or the connection must end.

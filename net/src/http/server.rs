@@ -53,7 +53,8 @@ impl<S, H> Serve<S, H> {
     }
 
     /// Ends the server once `signal` is ready: the listener is closed, idle connections are, requests that are being answered are
-    /// answered; what is left after [`Config::grace`] is cut off, and said (`WARN`, target `posse::http`).
+    /// answered; what is left after [`Config::grace`] is cut off, and said (`WARN`, target `posse::http`). A client that has sent
+    /// half a head, or does not answer the GOAWAY of HTTP/2, is left until then too.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.signal = Box::pin(signal);
         self

@@ -27,9 +27,6 @@ const BATCH_MAX: usize = 64;
 /// Bytes that are thrown away at once. Guessed.
 const DRAIN_BYTES: usize = 64 * 1024;
 
-/// How long it is not read while too much waits to be written. Not for ever, as the other side may do the same. Guessed.
-const CROWDED_TIME: Duration = Duration::from_millis(250);
-
 /// How long the other side may take to read the last frame and close. Guessed.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 
@@ -82,8 +79,7 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
 
     let (frames, receiver) =
         (FrameReader::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
-    let batch_max = BATCH_MAX.min(node.config.batch_max());
-    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new(), batch_max };
+    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new() };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             writer.end().await;
@@ -189,7 +185,6 @@ struct Reader<'a> {
     receiver: Receiver,
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,
-    batch_max: usize,
 }
 
 /// What is said at the end of a connection that this side ends.
@@ -201,20 +196,12 @@ impl Reader<'_> {
         let closing = self.peer.closing.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
-        let mut has_waited = false;
         loop {
-            let input = self.process_input(has_waited)?;
-            has_waited = matches!(input, Input::Crowded);
-            match input {
+            match self.process_input()? {
                 Input::End(end) => return Ok(end),
                 Input::More => {
                     yield_now().await;
                     self.receiver.let_actors_catch_up().await;
-                    continue;
-                }
-                Input::Crowded => {
-                    let rest = timeout(CROWDED_TIME, wait_for_writer(self.peer));
-                    self.peer.closing.run_until_cancelled(rest).await;
                     continue;
                 }
                 Input::Done => self.receiver.let_actors_catch_up().await,
@@ -288,18 +275,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Acts upon the frames that have arrived in full, as many as are handled at once, while the answers to them find room. `has_waited`: for
-    /// that, so upon some in any case.
-    fn process_input(&mut self, has_waited: bool) -> Result<Input, CloseFrame> {
+    /// Acts upon the frames that have arrived in full, as many as are handled at once.
+    fn process_input(&mut self) -> Result<Input, CloseFrame> {
         let (node, peer) = (self.node, self.peer);
         let batch = &mut self.batch;
         let now = node.now();
         let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
-        let batch_max = if posse_core::buggify(0.1) { 1 } else { self.batch_max };
-        let read = peer.with_session(|session| {
-            if session.is_crowded() && !has_waited {
-                return None;
-            }
+        let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
+        let (understood, allowance, has_output) = peer.with_session(|session| {
             let understood = loop {
                 match session.read_event(&mut self.frames.buffer, now) {
                     Ok(Some(event)) => batch.push(event),
@@ -310,9 +293,8 @@ impl Reader<'_> {
                     break Ok(());
                 }
             };
-            Some((understood, session.ask_allowance(now, begun, asks_wait), session.has_output()))
+            (understood, session.ask_allowance(now, begun, asks_wait), session.has_output())
         });
-        let Some((understood, allowance, has_output)) = read else { return Ok(Input::Crowded) };
         // An answer that the session gives by itself, as to a ping, waits for nothing else.
         if has_output {
             peer.write_ready.notify_one();
@@ -330,24 +312,10 @@ impl Reader<'_> {
     }
 }
 
-/// Waits until the writer has written most of what is neither a message nor a reply.
-async fn wait_for_writer(peer: &Peer) {
-    peer.asks_wait.store(true, Ordering::Release);
-    loop {
-        let wrote = peer.asks_may_begin.notified();
-        if !peer.with_session(|session| session.is_crowded()) {
-            return;
-        }
-        wrote.await;
-    }
-}
-
 /// What a look at the input has come to.
 enum Input {
     /// There may be more frames.
     More,
-    /// It is better not to go on before more is written.
-    Crowded,
     Done,
     End(Disconnect),
 }

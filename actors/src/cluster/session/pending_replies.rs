@@ -12,9 +12,11 @@ use crate::error::AskError;
 use crate::protocol::dispatch::EncodedReply;
 use crate::protocol::scope;
 use posse_core::lock::Mutex;
-use posse_core::task::catch;
+use posse_core::task::{catch, unconstrained};
 use posse_wire::{CorrelationId, NodeInfo, ReplyCode, SendError, Session};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -51,9 +53,9 @@ impl Wake for ReplyWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Before the reply is noted as ready. Partner: the load in `park_reply`.
-        self.woken.store(true, Ordering::Release);
-        if let Some(peer) = self.peer.upgrade() {
+        // Before the reply is noted as ready, and once for each poll. Partner: the load in `park_reply`.
+        let was_woken = self.woken.swap(true, Ordering::AcqRel);
+        if let Some(peer) = self.peer.upgrade().filter(|_| !was_woken) {
             peer.mark_ready(self.id);
         }
     }
@@ -149,8 +151,11 @@ impl Peer {
         pending.waker.woken.store(false, Ordering::Relaxed);
         let task_waker = Waker::from(pending.waker.clone());
         let mut cx = Context::from_waker(&task_waker);
-        let poll = || catch(|| pending.reply.as_mut().poll(&mut cx));
-        let (polled, mentioned) = scope::within(node.clone(), poll);
+        // It is the actor's work, and none of the writer's: with no budget left each reply would be looked at again and again.
+        let (polled, mentioned) = scope::within(node.clone(), || {
+            let mut reply = pin!(unconstrained(pending.reply.as_mut()));
+            catch(|| reply.as_mut().poll(&mut cx))
+        });
         let result = match polled {
             Ok(Poll::Ready(result)) => result,
             Ok(Poll::Pending) => {

@@ -89,6 +89,22 @@ fn replies_that_become_ready_together_wake_the_writer_once() {
 }
 
 #[test]
+fn replies_that_become_ready_together_are_all_sent_at_once_however_many() {
+    in_runtime(async {
+        let (node, peer) = other();
+        let (senders, replies): (Vec<_>, Vec<_>) = (0..1000).map(|_| later()).unzip();
+        for (id, reply) in (0..).zip(replies) {
+            owe(&node, &peer, id, reply);
+        }
+        senders.into_iter().for_each(|sender| sender.send(()).unwrap());
+        // More than a task does in one turn, were it its own work.
+        peer.flush_replies(&node);
+        assert_eq!(waiting(&peer), (1000 * REPLY_BYTES, 0));
+        assert!(peer.pending_replies.ready.lock().is_empty());
+    });
+}
+
+#[test]
 fn reply_that_becomes_ready_while_it_is_looked_at_is_looked_at_again() {
     in_runtime(async {
         let (node, peer) = other();
