@@ -8,11 +8,12 @@
 #[path = "../actors/src/protocol/decode_limits.rs"]
 mod decode_limits;
 
-use decode_limits::{Budget, Guarded};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
+use decode_limits::{Budget, Guarded, REFERENCE, made_aside};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque};
+use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -173,6 +174,31 @@ struct Boxes {
     absent: Box<Option<[u64; 16]>>,
 }
 
+/// As a reference to an actor is read: what its four words lead to is an allocation beside it.
+struct Reference(#[expect(dead_code, reason = "only its size matters")] Rc<[u64; 64]>);
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple_struct(REFERENCE, 4, Words)
+    }
+}
+
+struct Words;
+
+impl<'de> Visitor<'de> for Words {
+    type Value = Reference;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("four words")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Reference, A::Error> {
+        while access.next_element::<u64>()?.is_some() {}
+        made_aside(size_of::<[u64; 64]>() + 2 * size_of::<usize>());
+        Ok(Reference(Rc::new([0; 64])))
+    }
+}
+
 fn hostile_shapes() {
     type Large = Option<[u64; 16]>;
     hostile::<Vec<BTreeMap<u64, Large>>>("maps of one entry", &many(&one(9)));
@@ -195,6 +221,8 @@ fn hostile_shapes() {
     hostile::<Vec<Wrapped<Shared<u64>>>>("shared numbers in structs of one field", &many(&[0; 8]));
     hostile::<Vec<Wrapped<Wrapped<Box<Large>>>>>("boxes in structs of one field, twice", &many(&[0]));
     hostile::<Vec<Option<Wrapped<Shared<u8>>>>>("shared bytes in structs that may be absent", &many(&[1, 0]));
+    hostile::<Vec<Reference>>("references", &many(&[0; 32]));
+    hostile::<Vec<Option<Box<Reference>>>>("boxed references", &many(&[1; 33]));
     hostile::<Vec<Chain>>("chains", &many(&[&[1; 50][..], &[0]].concat()));
     let ascending = numbers(100_000, |n| n, &[0]);
     hostile::<BTreeMap<u64, Large>>("a map that is filled in order", &ascending);

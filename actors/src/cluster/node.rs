@@ -349,7 +349,7 @@ impl Node {
         match actor.repr() {
             Repr::Local(endpoint) => self.0.state.register(name, endpoint),
             Repr::Stale(_) => Err(RegisterError::Stopped),
-            Repr::Remote(_) => Err(RegisterError::NotLocal),
+            Repr::Remote(_) | Repr::Gone(_) => Err(RegisterError::NotLocal),
         }
     }
 

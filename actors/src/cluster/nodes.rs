@@ -6,6 +6,7 @@
 use super::session::peer::Peer;
 use posse_wire::{NodeId, NodeInfo};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
 /// Former incarnations that are remembered, for their counters. Guessed.
@@ -16,6 +17,9 @@ const KNOWN_NODES_MAX: usize = 65_536;
 
 /// Dead entries are looked for when a table has so many.
 const SWEEP_MIN: usize = 64;
+
+/// Entries that one reference looks at when there is no place for its node: what it costs does not depend on the table.
+const LOOKED_AT_MAX: usize = 64;
 
 /// Under the lock of the node's state. Written by handshakes that were completed (`meet`), introductions (`learn_node`) and
 /// references to a node that was mentioned (`add`).
@@ -29,6 +33,8 @@ pub(super) struct Nodes {
     unmet: BTreeMap<NodeId, Weak<Peer>>,
     /// With so many unmet ones those that nobody holds any more are removed.
     sweep_at: usize,
+    /// Up to which of the unmet ones the last search for a place has looked; the next one goes on from there.
+    searched: Option<NodeId>,
     /// Relations that are down and have a successor, the last ones.
     past_incarnations: VecDeque<Arc<Peer>>,
     /// Where third nodes are said to be, the last that were mentioned.
@@ -58,6 +64,7 @@ impl Nodes {
             met: BTreeMap::new(),
             unmet: BTreeMap::new(),
             sweep_at: SWEEP_MIN,
+            searched: None,
             past_incarnations: VecDeque::new(),
             known_nodes: Recent::new(KNOWN_NODES_MAX),
         }
@@ -97,13 +104,23 @@ impl Nodes {
     /// Returns the introduction of a node that may be added because somebody mentioned it. As many as can be met, and no
     /// more, may be held on to without having been met.
     pub(super) fn mentioned(&mut self, node: NodeId) -> Option<NodeInfo> {
-        if self.unmet.len() >= self.met_max {
-            self.unmet.retain(|_, peer| peer.strong_count() > 0);
-            if self.unmet.len() >= self.met_max {
-                return None;
-            }
+        let introduction = self.known_nodes.get(&node)?.clone();
+        let has_place = self.unmet.len() < self.met_max || self.make_place();
+        has_place.then_some(introduction)
+    }
+
+    /// Looks at some unmet ones, each time at those that follow, and removes those that nobody holds any more. Returns true if
+    /// there is a place then.
+    fn make_place(&mut self) -> bool {
+        let after = self.searched.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.unmet.range((after, Bound::Unbounded)).take(LOOKED_AT_MAX);
+        let next: Vec<_> = next.map(|(node, peer)| (*node, peer.strong_count() > 0)).collect();
+        // At the end of the table it begins anew the next time.
+        self.searched = next.last().filter(|_| next.len() == LOOKED_AT_MAX).map(|(node, _)| *node);
+        for (node, _) in next.iter().filter(|(_, is_held)| !is_held) {
+            self.unmet.remove(node);
         }
-        self.known_nodes.get(&node).cloned()
+        self.unmet.len() < self.met_max
     }
 
     pub(super) fn learn_node(&mut self, introduction: NodeInfo) {
@@ -199,6 +216,40 @@ impl<K: Ord + Copy, V> Recent<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::session::peer::tests::{in_runtime, other};
+
+    fn info(n: usize) -> NodeInfo {
+        let name = n.to_string();
+        NodeInfo { node: NodeId::new(&name, 1), name, address: String::new() }
+    }
+
+    #[test]
+    fn reference_without_a_place_looks_at_a_part_of_the_table_and_one_to_nobody_at_none() {
+        in_runtime(async {
+            let (node, _) = other();
+            let max = 4 * LOOKED_AT_MAX - 1;
+            let mut nodes = Nodes::new(max);
+            let mut held = BTreeMap::new();
+            for peer in (0..max).map(|n| Peer::new(&node, info(n), &[])) {
+                nodes.add(&peer);
+                held.insert(peer.id(), peer);
+            }
+            let in_order: Vec<_> = held.keys().copied().collect();
+            let (third, nobody) = (info(max), info(max + 1).node);
+            nodes.learn_node(third.clone());
+            for round in 0..8 {
+                assert!(nodes.mentioned(third.node).is_none());
+                assert_eq!(nodes.searched, in_order.get((round % 4 + 1) * LOOKED_AT_MAX - 1).copied());
+            }
+            // One that nobody holds any more is found once the search comes by, and not before.
+            held.remove(&in_order[2 * LOOKED_AT_MAX]);
+            assert!(nodes.mentioned(nobody).is_none());
+            assert_eq!((nodes.searched, nodes.unmet.len()), (None, max));
+            let found = [(); 3].map(|()| nodes.mentioned(third.node));
+            assert_eq!(found, [None, None, Some(third)]);
+            assert_eq!(nodes.unmet.len(), max - 1);
+        });
+    }
 
     #[test]
     fn what_is_used_is_kept_and_the_rest_forgotten() {

@@ -57,6 +57,9 @@ pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, men
 }
 
 impl RemoteActor {
+    /// What one takes, with the counts of its `Arc`.
+    pub(super) const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>();
+
     pub(super) fn new(peer: Arc<Peer>, key: ActorKey, protocol: u64) -> Self {
         Self { peer, key, protocol }
     }

@@ -10,6 +10,7 @@ use super::session::collision::Collision;
 use super::session::frame_reader::LongFrames;
 use super::session::peer::Peer;
 use crate::error::RegisterError;
+use crate::protocol::decode_limits::made_aside;
 use crate::protocol::dispatch::Endpoint;
 use crate::protocol::scope::RefScope;
 use crate::refs::actor_ref::Repr;
@@ -301,24 +302,22 @@ impl NodeState {
         self.nodes.lock().all()
     }
 
-    /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it.
-    pub(crate) fn peer(&self, node: NodeId) -> Arc<Peer> {
-        let gone = || Arc::new(Peer::gone(self.me.clone(), node));
-        let Some(own) = self.me().filter(|_| node.name_hash != self.name_hash) else { return gone() };
+    /// The relation to a node that a reference mentions. It is dialled once something is to be sent to it. `None` if the one
+    /// that is meant has been replaced, or nothing is known of it.
+    pub(crate) fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        let own = self.me().filter(|_| node.name_hash != self.name_hash)?;
         let types = self.types.lock();
         let mut nodes = self.nodes.lock();
         match nodes.known(node) {
-            Known::Peer(peer) => peer,
-            // The one that is meant has been replaced.
-            Known::Later(_) => gone(),
-            Known::Nothing => match nodes.mentioned(node) {
-                Some(introduction) => {
-                    let peer = Peer::new(&own, introduction, &types.list);
-                    nodes.add(&peer);
-                    peer
-                }
-                None => gone(),
-            },
+            Known::Peer(peer) => Some(peer),
+            Known::Later(_) => None,
+            Known::Nothing => {
+                let introduction = nodes.mentioned(node)?;
+                made_aside(Peer::bytes(&introduction, &types.list));
+                let peer = Peer::new(&own, introduction, &types.list);
+                nodes.add(&peer);
+                Some(peer)
+            }
         }
     }
 
@@ -471,7 +470,9 @@ impl RefScope for NodeState {
 
     fn import(&self, wire: WireRef) -> Repr {
         if wire.node != self.id() {
-            return Repr::Remote(Arc::new(RemoteActor::new(self.peer(wire.node), wire.key, wire.protocol)));
+            let Some(peer) = self.peer(wire.node) else { return Repr::Gone(wire) };
+            made_aside(RemoteActor::BYTES);
+            return Repr::Remote(Arc::new(RemoteActor::new(peer, wire.key, wire.protocol)));
         }
         match self.exported(wire.key) {
             Some(endpoint) if endpoint.protocol() == wire.protocol => Repr::Local(endpoint),

@@ -1,6 +1,10 @@
 //! What a node makes of what it is told about itself, and of connections that say nothing.
 
 use super::*;
+use crate::id::ExitReason;
+use crate::protocol::codec::{self, CodecError};
+use crate::protocol::{MessageType, Protocol, RawRef, protocol_id, scope};
+use crate::refs::actor_ref::ActorRef;
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 
@@ -78,8 +82,8 @@ fn later_incarnation_replaces_the_former_when_it_is_met() {
         assert!(previous.is_down() && !later.is_down());
         let early = peer(&node, "other");
         assert!(!node.meet(&early, "a:1", 5));
-        assert!(node.peer(previous.id()).is_down());
-        assert!(Arc::ptr_eq(&node.peer(id), &later));
+        assert!(node.peer(previous.id()).is_none());
+        assert!(node.peer(id).is_some_and(|peer| Arc::ptr_eq(&peer, &later)));
     });
 }
 
@@ -116,9 +120,75 @@ fn node_that_was_down_for_longest_makes_place() {
         let Admission::Accept(third) = node.admit(&hello, true) else { panic!("there is a place") };
         // Nobody is forgotten for one that only said its name.
         assert_eq!(node.peers().len(), 2);
-        assert!(node.peer(second.id()).is_down());
+        assert!(node.peer(second.id()).is_some_and(|peer| peer.is_down()));
         assert!(node.meet(&third, "", 5));
         let names: Vec<_> = node.peers().iter().map(|peer| peer.name().to_owned()).collect();
         assert!(names.contains(&"first".to_owned()) && names.contains(&"third".to_owned()), "{names:?}");
+    });
+}
+
+struct Nothing(RawRef);
+
+impl Protocol for Nothing {
+    const NAME: &'static str = "nothing";
+    const MESSAGES: &'static [MessageType] = &[];
+
+    fn from_raw(raw: RawRef) -> Self {
+        Self(raw)
+    }
+
+    fn raw(&self) -> &RawRef {
+        &self.0
+    }
+}
+
+fn named(n: usize) -> NodeInfo {
+    let name = n.to_string();
+    NodeInfo { node: NodeId::new(&name, 1), name, address: String::new() }
+}
+
+/// Reads a message of references to actors of these nodes.
+fn read(node: &Arc<NodeState>, of: impl IntoIterator<Item = NodeId>) -> Result<Vec<ActorRef<Nothing>>, CodecError> {
+    let (key, protocol) = (ActorKey { slot: 1, generation: 1 }, protocol_id::<Nothing>());
+    let words: Vec<_> = of.into_iter().map(|node| WireRef { node, key, protocol }.to_words()).collect();
+    let mut bytes = Vec::new();
+    codec::encode(&words, &mut bytes).unwrap();
+    scope::within(node.clone(), || codec::decode(&bytes)).0
+}
+
+#[test]
+fn reference_to_a_node_of_which_nothing_is_known_is_its_address_and_answers_node_down() {
+    in_runtime(NodeConfig::default(), async |node| {
+        let nobody = named(1).node;
+        let read = read(&node, [nobody]).unwrap();
+        assert!(matches!(read[0].repr(), Repr::Gone(wire) if wire.node == nobody));
+        assert!(!read[0].is_local());
+        assert_eq!(read[0].closed().await, ExitReason::NodeDown);
+        assert!(node.nodes.lock().living().is_empty());
+        // It goes on as it came, and introduces nobody.
+        let (sent, introduced) = scope::within(node.clone(), || scope::export(read[0].repr()));
+        assert_eq!((sent.unwrap().node, introduced.len()), (nobody, 0));
+    });
+}
+
+#[test]
+fn what_references_take_is_counted() {
+    let mut config = NodeConfig::default();
+    config.decoded_bytes_max = 256 * 1024;
+    in_runtime(config, async |node| {
+        (0..400).for_each(|n| node.learn_node(named(n)));
+        let place = size_of::<ActorRef<Nothing>>();
+        // Each reference takes its place and, if it leads somewhere, an allocation; a node that was not met a relation too.
+        let fit = node.config.decoded_bytes_max / place;
+        assert_eq!(read(&node, vec![named(1000).node; fit]).unwrap().len(), fit);
+        assert!(read(&node, vec![named(1000).node; fit + 1]).is_err());
+        let fit = node.config.decoded_bytes_max / (place + RemoteActor::BYTES);
+        let met = peer(&node, "other");
+        assert_eq!(read(&node, vec![met.id(); fit]).unwrap().len(), fit);
+        assert!(read(&node, vec![met.id(); fit + 1]).is_err());
+        let unmet = (0..400).map(|n| named(n).node);
+        let error = read(&node, unmet.clone()).unwrap_err();
+        assert_eq!(error.to_string(), "it takes more than 262144 bytes of memory");
+        assert_eq!(read(&node, unmet.take(100)).unwrap().len(), 100);
     });
 }

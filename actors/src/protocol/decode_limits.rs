@@ -10,7 +10,8 @@
 //!
 //! Which collection or pointer it is serde does not say, so it is told by the name of the type: a `Vec` and a `Box` are
 //! counted exactly, whatever else by the worst that the standard library has. A name that is not known costs more, never less:
-//! so does that of a struct of one field. What is not seen is what a `Deserialize` written by hand makes besides what it reads.
+//! so does that of a struct of one field. What is not seen is what a `Deserialize` written by hand makes besides what it reads:
+//! that of a reference to an actor says it itself, see [`REFERENCE`].
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::any::type_name;
@@ -42,6 +43,20 @@ const NODE_BYTES: usize = 16;
 
 /// What `Rc` and `Arc` count in.
 const COUNTS_BYTES: usize = 16;
+
+/// The name under which a reference to an actor is read. What it is made of besides its words is charged as it is made, by
+/// [`made_aside`].
+pub(crate) const REFERENCE: &str = "posse::ActorRef";
+
+thread_local! {
+    /// Bytes of memory that the reference which is being read has taken besides its place.
+    static ASIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The reference that is being read has taken an allocation of so many bytes. No effect if none is.
+pub(crate) fn made_aside(bytes: usize) {
+    ASIDE.set(ASIDE.get().saturating_add(bytes));
+}
 
 pub(super) struct Budget {
     depth: Cell<u32>,
@@ -295,7 +310,14 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         let Self { inner, budget, .. } = self;
-        budget.put::<V::Value, _, _>(|| inner.deserialize_tuple_struct(name, len, Guarded::new(visitor, budget)))
+        let make = || inner.deserialize_tuple_struct(name, len, Guarded::new(visitor, budget));
+        if name != REFERENCE {
+            return budget.put::<V::Value, _, _>(make);
+        }
+        ASIDE.set(0);
+        let reference = budget.put::<V::Value, _, _>(make)?;
+        budget.charge(ASIDE.take())?;
+        Ok(reference)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

@@ -5,7 +5,7 @@
 //! `main`. Programs name what is here only in bounds of generic code, or to write by hand what the macros write.
 
 pub(crate) mod codec;
-mod decode_limits;
+pub(crate) mod decode_limits;
 pub(crate) mod dispatch;
 
 pub use crate::actor::message::HandledBy;

@@ -67,7 +67,7 @@ pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
                 scope.mentioned.push(node);
                 wire
             }
-            Repr::Stale(wire) => *wire,
+            Repr::Stale(wire) | Repr::Gone(wire) => *wire,
         })
     })
 }

@@ -5,6 +5,7 @@ use super::target::{Nowhere, Pending, Reserve, Target, Waiter};
 use crate::actor::Actor;
 use crate::error::{SendReason, TellError};
 use crate::id::{ActorId, ExitReason};
+use crate::protocol::decode_limits::REFERENCE;
 use crate::protocol::dispatch::{Endpoint, LocalCall, LocalEndpoint};
 use crate::protocol::scope;
 use crate::protocol::{Accepts, Protocol, ServedBy, Wire, protocol_id};
@@ -15,6 +16,7 @@ use crate::watch::monitor::{DownCallback, Monitor, Monitorable};
 use posse_core::mailbox::ReplyReceiver;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -33,6 +35,8 @@ pub(crate) enum Repr {
     Remote(Arc<dyn Remote>),
     /// An actor of this process that ended before the reference came back.
     Stale(WireRef),
+    /// An actor of another node that is gone for good, or of which nothing is known: all is answered with `NodeDown`.
+    Gone(WireRef),
 }
 
 impl RawRef {
@@ -40,7 +44,7 @@ impl RawRef {
         match &self.0 {
             Repr::Local(endpoint) => endpoint.shared().id(),
             Repr::Remote(remote) => remote.id(),
-            Repr::Stale(wire) => ActorId::remote(wire.node, wire.key),
+            Repr::Stale(wire) | Repr::Gone(wire) => ActorId::remote(wire.node, wire.key),
         }
     }
 }
@@ -153,7 +157,7 @@ impl<P: Protocol> ActorRef<P> {
 
     /// Returns true if the actor lives in this process, or did.
     pub fn is_local(&self) -> bool {
-        !matches!(self.repr(), Repr::Remote(_))
+        !matches!(self.repr(), Repr::Remote(_) | Repr::Gone(_))
     }
 
     /// Waits until the actor has ended for good, or its node is down, and returns why. [`ExitReason::TooManyMonitors`] says nothing
@@ -202,6 +206,10 @@ impl<P: Protocol> Monitorable for ActorRef<P> {
                 notify(&ExitReason::NoSuchActor);
                 Monitor::ended(ActorId::remote(wire.node, wire.key))
             }
+            Repr::Gone(wire) => {
+                notify(&ExitReason::NodeDown);
+                Monitor::ended(ActorId::remote(wire.node, wire.key))
+            }
         }
     }
 
@@ -216,7 +224,7 @@ impl<P: Protocol> Monitorable for ActorRef<P> {
                 Box::new(move || endpoint.shared().ended().is_some())
             }
             Repr::Remote(remote) => remote.is_over(),
-            Repr::Stale(_) => Box::new(|| true),
+            Repr::Stale(_) | Repr::Gone(_) => Box::new(|| true),
         }
     }
 }
@@ -244,6 +252,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
             Repr::Local(endpoint) => call_local::<P, M>(&**endpoint, waiter, message, false).map(drop),
             Repr::Remote(remote) => remote.tell(waiter, &message).map_err(|reason| TellError::new(reason, message)),
             Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
+            Repr::Gone(_) => Err(TellError::new(SendReason::NodeDown, message)),
         }
     }
 
@@ -263,6 +272,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
                 Err(reason) => Err(TellError::new(reason, message)),
             },
             Repr::Stale(_) => Err(TellError::new(SendReason::NoSuchActor, message)),
+            Repr::Gone(_) => Err(TellError::new(SendReason::NodeDown, message)),
         }
     }
 
@@ -270,7 +280,7 @@ impl<P: Accepts<M>, M: Wire> Target<M> for ActorRef<P> {
         match self.repr() {
             Repr::Local(endpoint) => endpoint.reserve(),
             Repr::Remote(remote) => remote.reserve(),
-            Repr::Stale(_) => &Nowhere,
+            Repr::Stale(_) | Repr::Gone(_) => &Nowhere,
         }
     }
 }
@@ -320,8 +330,27 @@ impl<P: Protocol> Serialize for ActorRef<P> {
 /// Only as part of a message that comes from another node; anywhere else it is an error that says so.
 impl<'de, P: Protocol> Deserialize<'de> for ActorRef<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let words = <[u64; 4]>::deserialize(deserializer)?;
-        let repr = scope::import(WireRef::from_words(words), protocol_id::<P>()).map_err(serde::de::Error::custom)?;
-        Ok(Self::from_raw(RawRef(repr)))
+        // Under this name what it takes besides its words is charged, see `decode_limits`.
+        deserializer.deserialize_tuple_struct(REFERENCE, 4, Words(PhantomData))
+    }
+}
+
+/// Reads the words of a reference, and finds what they lead to.
+struct Words<P>(PhantomData<P>);
+
+impl<'de, P: Protocol> Visitor<'de> for Words<P> {
+    type Value = ActorRef<P>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the four words of a reference")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<ActorRef<P>, A::Error> {
+        let mut words = [0; 4];
+        for (read, word) in words.iter_mut().enumerate() {
+            *word = access.next_element()?.ok_or_else(|| A::Error::invalid_length(read, &self))?;
+        }
+        let repr = scope::import(WireRef::from_words(words), protocol_id::<P>()).map_err(A::Error::custom)?;
+        Ok(ActorRef::from_raw(RawRef(repr)))
     }
 }

@@ -43,9 +43,9 @@ pub struct NodeConfig {
     /// Bytes of memory that one message may take when it is decoded, as its types have it: lists as long as they claim to be,
     /// texts, maps and sets by the nodes and buckets that they need, what lies behind pointers. What collections and pointers
     /// of derived types ask an allocator for is at no time more than twice that. Not counted are what the allocator itself
-    /// adds, and what a `Deserialize` written by hand makes besides the values that it reads. A struct of one field that is as
-    /// large as a pointer counts as one: 24 bytes or more for each. Less for short messages: 32 times their bytes and 16 MiB.
-    /// At least `message_bytes_max`. Default 128 MiB.
+    /// adds, and what a `Deserialize` written by hand makes besides the values that it reads; of an `ActorRef` all is counted.
+    /// A struct of one field that is as large as a pointer counts as one: 24 bytes or more for each. Less for short messages:
+    /// 32 times their bytes and 16 MiB. At least `message_bytes_max`. Default 128 MiB.
     pub decoded_bytes_max: usize,
     /// Bytes of long frames, those beyond 128 KiB, that are being received, from all nodes together. A long frame counts in
     /// full from its beginning to its end; others wait for their turn, and while some wait each has to come with 1 MiB/s and

@@ -121,38 +121,22 @@ pub(crate) struct Peer {
 impl Peer {
     /// A node that was not met yet.
     pub(crate) fn new(node: &Arc<NodeState>, introduction: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
-        let session = Session::new(node.config.clone(), types);
-        let closing = node.closing.child_token();
-        let own = (Arc::downgrade(node), node.id());
-        Arc::new_cyclic(|me| Self::with(me.clone(), own, introduction, session, PeerPhase::Disconnected, closing))
-    }
-
-    /// A node of which nothing but its id is known, and that it is gone.
-    pub(crate) fn gone(node: Weak<NodeState>, id: NodeId) -> Self {
-        let mut session = Session::new(posse_wire::NodeConfig::default(), &[]);
-        session.terminate();
-        let introduction = NodeInfo { node: id, name: String::new(), address: String::new() };
-        Self::with(Weak::new(), (node, id), introduction, session, PeerPhase::Down, CancellationToken::new())
-    }
-
-    fn with(
-        me: Weak<Self>,
-        (node, own): (Weak<NodeState>, NodeId),
-        introduction: NodeInfo,
-        session: Session<Requester>,
-        phase: PeerPhase,
-        closing: CancellationToken,
-    ) -> Self {
         let NodeInfo { node: id, name, address } = introduction;
-        let status =
-            Status { phase, connection: None, address, is_met: false, is_started: false, down_since: Duration::ZERO };
-        Self {
-            me,
-            node,
+        let status = Status {
+            phase: PeerPhase::Disconnected,
+            connection: None,
+            address,
+            is_met: false,
+            is_started: false,
+            down_since: Duration::ZERO,
+        };
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            node: Arc::downgrade(node),
             id,
             name: name.into(),
-            own,
-            session: Mutex::new(session),
+            own: node.id(),
+            session: Mutex::new(Session::new(node.config.clone(), types)),
             status: watch::Sender::new(status),
             senders: SendWaiters::default(),
             pending_replies: PendingReplies::default(),
@@ -161,8 +145,17 @@ impl Peer {
             asks_wait: AtomicBool::new(false),
             was_slow: AtomicBool::new(false),
             asks_may_begin: Notify::new(),
-            closing,
-        }
+            closing: node.closing.child_token(),
+        })
+    }
+
+    /// What [`new`](Self::new) allocates, at least: itself, what it knows of the other node, and the numbers of types.
+    pub(crate) fn bytes(introduction: &NodeInfo, types: &[TypeInfo]) -> usize {
+        2 * size_of::<usize>()
+            + size_of::<Self>()
+            + introduction.name.len()
+            + introduction.address.len()
+            + size_of_val(types)
     }
 
     pub(crate) fn id(&self) -> NodeId {

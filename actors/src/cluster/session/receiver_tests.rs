@@ -119,7 +119,7 @@ fn protocol_that_becomes_known_starts_nothing() {
         node.learn_node(third);
         // Somebody asks, and has not started the relation yet.
         let asker = Requester::Resolve(oneshot::channel().0);
-        let other = node.peer(id);
+        let other = node.peer(id).unwrap();
         other.with_session(|session| session.resolve(1, "name", asker).map_err(|_| ()).unwrap());
         let [room, lies, reserved] = [(); 3].map(|()| AtomicUsize::new(0));
         let actor = crate::spawn(|| Idle);
