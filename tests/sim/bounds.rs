@@ -136,7 +136,8 @@ async fn nodes_with_different_bounds_stay_together_and_answer_everybody(sim: Sim
     cross(&sim, what, low).await;
 }
 
-/// Each time of a node's settings, as long as there are.
+/// Each time of a node's settings, as long as there are. Not `reconnect_min`: of two nodes that dial each other at once both attempts may
+/// fail, and who then waits for ever does not come back.
 const TIMES: &[fn(&mut NodeConfig, Duration)] = &[
     |config, time| config.handshake_timeout = time,
     |config, time| config.max_idle_timeout = time,
@@ -144,7 +145,6 @@ const TIMES: &[fn(&mut NodeConfig, Duration)] = &[
     |config, time| config.down_after = time,
     |config, time| config.return_timeout = time,
     |config, time| config.ack_delay = time,
-    |config, time| (config.reconnect_min, config.reconnect_max) = (time, time),
     |config, time| config.reconnect_max = time,
     |config, time| config.connect_timeout = time,
 ];
