@@ -169,7 +169,7 @@ impl NodeConfig {
         self.monitors_max.min(self.control_room() / 2 / DOWN_BYTES)
     }
 
-    /// Questions for names that wait for their answer. All of them at once take a quarter of the same room, with short names.
+    /// Lookups of names that wait for their answer. All of them at once take a quarter of the same room, with short names.
     pub(crate) fn resolves_bound(&self) -> usize {
         RESOLVES_MAX.min(self.control_room() / 4 / RESOLVED_BYTES)
     }

@@ -108,6 +108,12 @@ impl State {
     }
 }
 
+/// Drops closures and ends workers that no thread will take.
+fn end_unserved(runtime: &Handle, unrun: VecDeque<Runnable>, stranded: VecDeque<WorkerParts>) {
+    unrun.into_iter().for_each(|task| runtime.refuse(task));
+    stranded.into_iter().map(WorkerParts::into_worker).for_each(shutdown_worker);
+}
+
 fn remove_this_thread(threads: &mut Vec<ThreadId>) {
     let this = thread::current().id();
     threads.retain(|thread| *thread != this);
@@ -228,8 +234,7 @@ impl Pool {
         let unrun = if state.serving() == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
         let stranded = if runtime.shared().is_open() { VecDeque::new() } else { state.take_stranded() };
         drop(state);
-        unrun.into_iter().for_each(|task| runtime.refuse(task));
-        stranded.into_iter().map(WorkerParts::into_worker).for_each(shutdown_worker);
+        end_unserved(runtime, unrun, stranded);
     }
 
     /// The life of a thread that was started.
@@ -294,8 +299,7 @@ impl Pool {
         let stranded = state.take_stranded();
         self.work.notify_all();
         drop(state);
-        unrun.into_iter().for_each(|task| runtime.refuse(task));
-        stranded.into_iter().map(WorkerParts::into_worker).for_each(shutdown_worker);
+        end_unserved(runtime, unrun, stranded);
     }
 
     /// Waits until the last thread has left, at most for the given time. Returns the number still running, with those that block in place.

@@ -255,6 +255,11 @@ impl Worker {
         true
     }
 
+    /// Whether tasks wait for it: those that others may take, and those that only it may.
+    fn has_own_tasks(&self) -> bool {
+        !self.local.is_empty() || !self.inbox().is_empty()
+    }
+
     fn inbox(&self) -> &Inbox<Runnable> {
         &self.shared().remotes[self.local.index].inbox
     }
@@ -414,7 +419,7 @@ impl Worker {
         if let Some(hooks) = self.runtime.thread_hooks() {
             hooks.park();
             // It was the last to look at its own queue, and the hook may have put a task there.
-            if !self.local.is_empty() || !self.inbox().is_empty() {
+            if self.has_own_tasks() {
                 return hooks.unpark();
             }
         }
@@ -449,7 +454,7 @@ impl Worker {
             shared.turn(&mut driver, timeout);
         });
         // What the turn has woken runs first, at the time that it is.
-        if let Some(deadline) = jump.filter(|_| !was_unparked && self.local.is_empty() && self.inbox().is_empty()) {
+        if let Some(deadline) = jump.filter(|_| !was_unparked && !self.has_own_tasks()) {
             let clock = self.runtime.clock();
             clock.advance(deadline.saturating_duration_since(clock.now()));
         }
@@ -531,7 +536,7 @@ impl Worker {
     /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
-        while !self.local.is_empty() || !self.inbox().is_empty() {
+        while self.has_own_tasks() {
             let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
             let next = next.or_else(|| self.inbox().pop());
             next.into_iter().for_each(|task| self.shared().cancel_unrun(task));

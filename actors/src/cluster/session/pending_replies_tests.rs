@@ -32,6 +32,16 @@ fn later() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
     (ready, reply)
 }
 
+/// Owes so many replies that come later; the senders are in their order.
+fn owe_later(node: &Arc<NodeState>, peer: &Arc<Peer>, count: u32) -> Vec<oneshot::Sender<()>> {
+    let owe_one = |id| {
+        let (ready, reply) = later();
+        owe(node, peer, id, reply);
+        ready
+    };
+    (0..count).map(owe_one).collect()
+}
+
 /// A reply that never comes, and a sender that is closed once it was dropped.
 fn never() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
     let (kept, keeps) = oneshot::channel::<()>();
@@ -66,10 +76,7 @@ fn reply_that_is_ready_waits_for_nobody() {
 fn replies_that_become_ready_together_wake_the_writer_once() {
     in_runtime(async {
         let (node, peer) = other();
-        let (senders, replies): (Vec<_>, Vec<_>) = (0..3).map(|_| later()).unzip();
-        for (id, reply) in (0..).zip(replies) {
-            owe(&node, &peer, id, reply);
-        }
+        let senders = owe_later(&node, &peer, 3);
         peer.flush_replies(&node);
         assert_eq!((waiting(&peer), is_woken(&peer).await), ((0, 3), false));
 
@@ -92,10 +99,7 @@ fn replies_that_become_ready_together_wake_the_writer_once() {
 fn replies_that_become_ready_together_are_all_sent_at_once_however_many() {
     in_runtime(async {
         let (node, peer) = other();
-        let (senders, replies): (Vec<_>, Vec<_>) = (0..1000).map(|_| later()).unzip();
-        for (id, reply) in (0..).zip(replies) {
-            owe(&node, &peer, id, reply);
-        }
+        let senders = owe_later(&node, &peer, 1000);
         senders.into_iter().for_each(|sender| sender.send(()).unwrap());
         // More than a task does in one turn, were it its own work.
         peer.flush_replies(&node);
