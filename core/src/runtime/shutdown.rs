@@ -29,8 +29,8 @@ impl Runtime {
     /// task::Builder::new().name("stuck").spawn_on(std::future::pending::<()>(), runtime.handle());
     ///
     /// let report = runtime.shutdown_grace(Duration::from_millis(20));
-    /// assert_eq!((report.tasks().len(), report.blocking_closures()), (1, 0));
-    /// assert_eq!(report.tasks()[0].name(), Some("stuck"));
+    /// assert_eq!(report.tasks().last().and_then(|task| task.name()), Some("stuck"));
+    /// assert_eq!(report.blocking_closures(), 0);
     /// println!("{report}"); // also where it was spawned, and what it waits for
     /// # Ok::<(), std::io::Error>(())
     /// ```
