@@ -1,15 +1,13 @@
 //! Connections that break while both nodes live, and nodes that cannot be reached any more.
 
 use crate::real_cluster::{Tester, Testing, until};
-use crate::real_hostile::Rogue;
-use posse::cluster::{NodeConfig, PeerState};
+use posse::cluster::NodeConfig;
 use posse::prelude::*;
 use posse::sync::CancellationToken;
 use posse::{AskError, ExitReason};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// A wire between two nodes that can be cut, or frozen.
 struct Proxy {
@@ -60,15 +58,6 @@ async fn server(config: NodeConfig) -> (Node, LocalRef<Tester>) {
     (node, tester)
 }
 
-fn quick() -> NodeConfig {
-    let mut config = NodeConfig::default();
-    config.keep_alive_interval = Duration::from_millis(20);
-    config.max_idle_timeout = Duration::from_millis(80);
-    config.reconnect_min = Duration::from_millis(1);
-    config.down_after = Duration::from_millis(400);
-    config
-}
-
 /// Asks until an ask is answered: those that were on their way when the connection broke are lost. Returns how many.
 async fn answered_again(tester: &ActorRef<Testing>) -> u64 {
     let mut lost = 0;
@@ -107,42 +96,6 @@ async fn cut_connection_is_made_again_and_references_work_on() {
     until(|| client.peers()[0].counters.unsettled == 0).await;
     let counters = client.peers()[0].counters;
     assert_eq!(counters.accepted, counters.acked + counters.undelivered());
-}
-
-#[posse::test]
-async fn silence_is_noticed_and_another_connection_made() {
-    let (server, _local) = server(quick()).await;
-    let proxy = Proxy::to(server.local_addr().unwrap()).await;
-    let client = Node::builder().config(quick()).connect(proxy.address).await.unwrap();
-    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
-    proxy.frozen.store(true, Ordering::Relaxed);
-    // What goes into the frozen connection is lost; what comes after the silence was noticed is not.
-    tester.note(1).await.unwrap();
-    until(|| client.peers()[0].counters.lost == 1).await;
-    answered_again(&tester).await;
-    assert!(tester.notes().await.unwrap().is_empty());
-}
-
-#[posse::test]
-async fn silence_alone_is_no_end_as_long_as_heartbeats_pass() {
-    let (server, _local) = server(quick()).await;
-    let client = Node::builder().config(quick()).connect(server.local_addr().unwrap()).await.unwrap();
-    let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
-    let end = posse::time::timeout(ms(400), tester.closed()).await;
-    assert!(end.is_err());
-    assert_eq!(client.peers()[0].counters.lost, 0);
-    assert_eq!(client.peers()[0].state, PeerState::Connected);
-}
-
-#[posse::test]
-async fn node_that_stays_away_is_disconnected_and_after_the_grace_down() {
-    let (server, _local) = server(quick()).await;
-    // It does not listen, so it cannot be dialled.
-    let rogue = Rogue::enter(&server).await;
-    assert_eq!(server.peers()[0].state, PeerState::Connected);
-    drop(rogue);
-    until(|| server.peers()[0].state == PeerState::Disconnected).await;
-    until(|| server.peers()[0].state == PeerState::Down).await;
 }
 
 #[posse::test]
