@@ -309,7 +309,12 @@ fn who_waits_for_the_worker_is_in_line_once() {
 fn what_does_not_end_within_the_grace_is_named() {
     for runtime in [current_thread(), one_worker()] {
         let (release, released) = mpsc::channel::<()>();
-        let closure = runtime.spawn_blocking(move || released.recv().is_err());
+        let (start, started) = mpsc::channel();
+        let closure = runtime.spawn_blocking(move || {
+            start.send(()).expect("the test waits");
+            released.recv().is_err()
+        });
+        started.recv().expect("it runs");
         let stuck = task::Builder::new().name("stuck").spawn_on(pending::<()>(), runtime.handle());
         let report = runtime.shutdown_grace(Duration::from_millis(1));
         let names: Vec<_> = report.tasks().iter().map(task::TaskInfo::name).collect();
