@@ -4,12 +4,12 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
+use super::{Flavor, Handle, UnhandledPanic, Worker, WorkerParts, shutdown_worker};
 use crate::context;
 use crate::loom::sync::{Condvar, Mutex};
 use crate::raw_task::{coop, poll_waker};
 use crate::scheduler::park::Parker;
-use crate::scheduler::worker::{Step, Worker, WorkerParts};
+use crate::scheduler::worker::Step;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -383,7 +383,7 @@ mod loom_models {
     /// A runtime whose worker is in its slot.
     fn runtime() -> Handle {
         let (handle, queue) = runtime_and_queue();
-        handle.inner().worker_slot.put(WorkerParts::taken(handle.clone(), 0, queue).into_worker());
+        handle.inner().worker_slot.put(WorkerParts::taken(handle.clone(), 0, queue, 1).into_worker());
         handle
     }
 

@@ -3,19 +3,19 @@
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
 //! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
 
+use super::thread_names::ThreadNames;
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::raw_task::poll_record::Stamp;
 use crate::runtime::blocking::Pool;
-use crate::runtime::histogram::Scales;
-use crate::runtime::hooks::ThreadNames;
+use crate::scheduler::histogram::Scales;
 use crate::scheduler::park::Parker;
 use crate::scheduler::queue::Local;
 use crate::scheduler::worker::hand_on;
-use crate::scheduler::{Extras, Intervals};
+use crate::scheduler::{self, Extras, Intervals};
 use crate::task::{JoinHandle, LocalSet};
-use crate::time::{Clock, Timers};
+use crate::time::Clock;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -30,21 +30,26 @@ pub(crate) fn runtime() -> Handle {
 /// With the queue of its worker.
 pub(crate) fn runtime_and_queue() -> (Handle, Local) {
     let (driver, io) = Driver::new().unwrap();
-    let config = Config {
+    let scheduler = scheduler::Config {
+        workers: 1,
         flavor: Flavor::CurrentThread,
         clock: Clock::manual(),
-        timers: Timers::new(1),
-        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
-        seed: 1,
+        driver,
+        io,
         histograms: Scales::default(),
         extras: Extras::default(),
         intervals: Intervals::default(),
         thread_hooks: None,
+    };
+    let config = Config {
+        scheduler,
+        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
+        seed: 1,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,
         simulation: None,
     };
-    let (handle, mut queues) = Inner::build(config, 1, driver, io);
+    let (handle, mut queues) = Inner::build(config);
     (handle, queues.remove(0))
 }
 

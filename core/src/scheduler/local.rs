@@ -3,13 +3,12 @@
 //! A task that is about to block the thread may take both away in the middle of its poll, for another thread to go on with
 //! ([`LocalQueue::exchange`]). A stand-in lies here then: an empty queue that nobody steals from, and a front that nobody looks at.
 
-use super::Front;
 use super::queue::Local;
 use super::watchdog::Ticks;
+use super::{Flavor, Front};
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::{Runnable, TaskRef};
-use crate::runtime::Flavor;
 use std::fmt;
 use std::sync::Arc;
 
