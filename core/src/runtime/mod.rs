@@ -37,6 +37,7 @@ pub(crate) mod loom_models;
 mod metrics;
 #[cfg(all(test, not(posse_loom)))]
 mod metrics_tests;
+mod pool_queue;
 mod shutdown;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
@@ -238,6 +239,7 @@ impl Runtime {
         self.handle.shared().begin_end();
         self.handle.blocking().shut_down(&self.handle);
 
+        // The workers that no thread runs are ended here: those that no stepper has taken, and that of a current-thread runtime.
         let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
         simulated.chain(parked).for_each(shutdown_worker);
