@@ -1,6 +1,9 @@
 //! House rules as ordinary tests: size, shape, and which crate may be named where.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
