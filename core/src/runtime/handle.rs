@@ -220,13 +220,18 @@ impl Handle {
         JoinHandle::new(task.into_untyped())
     }
 
-    /// Lists and submits a new task of the caller.
+    /// Lists and submits a new task of the caller, on one worker alone if there is one of this index.
     #[track_caller]
-    pub(crate) fn launch(&self, task: Runnable) {
-        self.launch_from(task, Origin::here());
+    pub(crate) fn launch(&self, worker: Option<usize>, name: Option<&Arc<str>>, task: Runnable) {
+        let origin = Origin { name, ..Origin::here() };
+        match worker.filter(|&worker| worker < self.workers()) {
+            Some(worker) => self.launch_pinned_from(worker, task, origin),
+            None => self.launch_from(task, origin),
+        }
     }
 
     fn launch_from(&self, task: Runnable, origin: Origin<'_>) {
+        // The shard whose lock this thread has mostly to itself.
         let shard = scheduler::current::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
@@ -236,12 +241,7 @@ impl Handle {
         }
     }
 
-    /// As [`launch`](Self::launch), on a worker that there is.
-    #[track_caller]
-    pub(crate) fn launch_pinned(&self, worker: usize, task: Runnable) {
-        self.launch_pinned_from(worker, task, Origin::here());
-    }
-
+    /// As [`launch_from`](Self::launch_from), on a worker that there is.
     #[cold]
     fn launch_pinned_from(&self, worker: usize, task: Runnable, origin: Origin<'_>) {
         let shared = &self.inner.shared;
@@ -282,6 +282,7 @@ impl Handle {
         if let Some(simulation) = &self.inner.simulation {
             return self.spawn(sim::world::blocking::run(self.clone(), simulation.clone(), f));
         }
+        // A task like any other, but for who runs it: the pool, and once.
         let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task.into_untyped())
