@@ -61,6 +61,7 @@ impl Taken {
             Some((local.index, queue, front))
         })?;
 
+        // Before the hand-over: from then on another thread may be that worker.
         let left = worker::leave();
         match runtime
             .blocking()

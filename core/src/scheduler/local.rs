@@ -94,6 +94,7 @@ impl LocalQueue {
     /// Takes the worker away from its thread on behalf of the task that runs. The next step of the thread is one with maintenance,
     /// in which it notices; they are `maintenance` steps apart.
     pub(crate) fn exchange(&self, taker: TaskRef, maintenance: u32) -> (Local, Arc<Front>) {
+        // The stand-in first, then one exchange: at no moment has the thread no seat, or two.
         let front = self.with(|seat| Front::stand_in(&seat.front, maintenance));
         let seat = Seat { queue: Local::new(), front: Arc::new(front), taker: Some(taker) };
         let taken = self.replace(seat);

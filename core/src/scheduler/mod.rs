@@ -185,6 +185,7 @@ impl Shared {
     /// With the queues of the workers.
     pub(crate) fn new(config: Config) -> (Self, Vec<Local>) {
         let Config { workers, flavor, clock, driver, io, histograms, intervals, thread_hooks, extras } = config;
+        // The near ends go to the workers, the far ends and the fronts stay here for the others.
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
             let front = Arc::new(Front::new(Histograms::new(&histograms), extras.task_hooks.is_some()));
@@ -268,6 +269,7 @@ impl Shared {
     /// Queues a task on the one worker that may run it, and wakes that.
     #[cold]
     fn push_pinned(&self, worker: usize, task: Runnable) {
+        // An index beyond the workers is refused at the spawn, so this finds one.
         let Some(remote) = self.remotes.get(worker) else { return self.inject(task) };
         remote.inbox.push(task);
         // The worker itself looks before it parks.
@@ -294,6 +296,7 @@ impl Shared {
 
     #[inline]
     fn enqueue(&self, task: Runnable, no_lifo_slot: bool) {
+        // A worker of this runtime queues for itself: that neither locks nor wakes unless it displaces a task.
         let rest = current::with_local_queue(|local| match local {
             Some((owner, local)) if std::ptr::eq(owner, self) => {
                 if if no_lifo_slot { local.push(task) } else { local.push_lifo(task) } {
@@ -344,12 +347,14 @@ impl Shared {
         if !self.io.is_needed() {
             return;
         }
+        // Else another worker has it, and hands out the events.
         if let Some(mut driver) = self.try_driver() {
             self.turn(&mut driver, Some(Duration::ZERO));
         }
     }
 
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
+        // Before the turn: one that lasts counts from its beginning.
         self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = driver.turn(&self.io, timeout) {
             crate::event!(ERROR, "posse::runtime", "the reactor could not ask the operating system for events", reason = %error);

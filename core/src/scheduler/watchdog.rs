@@ -118,6 +118,7 @@ impl<H: Host> Watchdog<H> {
     /// If no worker has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
     fn check_driver(&mut self) {
         let shared = self.runtime.shared();
+        // No turn since the last look and none under way: nobody will hear of a socket until somebody sleeps.
         let turns = shared.turns();
         if turns == self.turns && !shared.timers.is_attended() {
             shared.wake_one();
@@ -162,6 +163,7 @@ fn drain_to_injector(shared: &Shared, stuck: &Remote) {
         stuck.drained.add(1);
         shared.inject(task);
     }
+    // Those that are there now: what the worker pushes meanwhile shows that it is not stuck any more.
     for _ in 0..stuck.stealer.len() {
         let Some(task) = stuck.stealer.steal() else { break };
         stuck.drained.add(1);

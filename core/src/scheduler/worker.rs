@@ -137,6 +137,7 @@ impl<H: Host> Worker<H> {
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
     pub(crate) fn into_parts(mut self) -> WorkerParts<H> {
         self.reset_activity();
+        // `enter` has dropped its clone when it returned, so this is the only one.
         let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
         WorkerParts {
             runtime: self.runtime,
@@ -153,6 +154,7 @@ impl<H: Host> Worker<H> {
             let now = self.look_at_clock();
             self.count(|counters| counters.busy.begin(now));
         }
+        // References of its own, because `f` gets the worker itself.
         let local = self.local.clone();
         let runtime = self.runtime.clone();
         runtime.drive(|| current::enter(runtime.shared(), &local, || f(self)))
@@ -183,6 +185,7 @@ impl<H: Host> Worker<H> {
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
+        // Shows the watchdog that the worker came back, and is the clock of what is due: one number for both.
         let tick = self.local.with(|seat| seat.front.ticks.advance());
         if has_come(self.due.next, tick) {
             if !self.maintain(tick) {
@@ -214,6 +217,7 @@ impl<H: Host> Worker<H> {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
+        // One visit to the front for all that a poll writes there: the count, and for the watchdog which task it is.
         let is_watched = self.local.with(|seat| {
             let front = &*seat.front;
             front.counters.polls.add(1);
@@ -276,6 +280,7 @@ impl<H: Host> Worker<H> {
     fn run_measured(&self, task: Runnable) -> Option<Runnable> {
         let front = self.local.with(|seat| seat.front.clone());
         let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
+        // A look at the clock of its own: the stamp of the step may be as old as the last maintenance.
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(Instant(at)));
@@ -299,6 +304,7 @@ impl<H: Host> Worker<H> {
         if self.local.is_lost() {
             return false;
         }
+        // Each has an interval of its own; both are taken from this step, so a late one does not bring the next nearer.
         let Intervals { maintenance, injector } = self.shared().intervals;
         if has_come(self.due.maintenance, tick) {
             self.due.maintenance = tick.wrapping_add(maintenance);
@@ -306,6 +312,7 @@ impl<H: Host> Worker<H> {
         }
         if has_come(self.due.injector, tick) {
             self.due.injector = tick.wrapping_add(injector);
+            // A simulation draws at each step instead.
             if self.policy.has_intervals() {
                 self.refill_from_injector();
             }
@@ -317,6 +324,7 @@ impl<H: Host> Worker<H> {
     /// Fires the timers that are due, and asks the driver for events.
     pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
+        // The watchdog found a shard late whose worker is stuck: whoever comes by first fires all of them.
         if self.timers().take_overdue() {
             self.fire_all_timers(now);
         } else {
@@ -338,6 +346,7 @@ impl<H: Host> Worker<H> {
                     *lifo_polls = lifo_polls.saturating_add(1);
                     return Some(task);
                 }
+                // Its turn is over: it goes to the back, where others may steal it too.
                 seat.queue.push(task);
             }
 
@@ -352,10 +361,12 @@ impl<H: Host> Worker<H> {
         if shared.injector.is_empty() {
             return;
         }
+        // Bounded, so that a flood from outside does not keep it from its own tasks.
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
         self.local.with(|Seat { queue, front, .. }| {
             while moved < max {
+                // Others may steal from the queue meanwhile: what has come is told by its growth, and is one at least.
                 let before = queue.len();
                 let Some(task) = shared.injector.pop_into(queue) else { break };
                 queue.push(task);
@@ -379,6 +390,7 @@ impl<H: Host> Worker<H> {
             return Some(task);
         }
 
+        // Then the neighbours, if not enough others look at them already.
         let workers = shared.remotes.len();
         if workers < 2 {
             return None;
@@ -446,6 +458,7 @@ impl<H: Host> Worker<H> {
             return false;
         };
 
+        // From here on who sets a timer from outside knows until when this worker sleeps.
         let (_attending, earliest) = timers.attend();
         // Closures of the blocking pool may be about to do something; each says when it has ended, by a token.
         let jump = earliest.filter(|_| shared.clock.jumps() && !self.runtime.has_outside_work());
@@ -535,6 +548,7 @@ impl<H: Host> Worker<H> {
     /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
+        // A destructor may wake others, which land here as well.
         while self.has_own_tasks() {
             let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
             let next = next.or_else(|| self.inbox().pop());
@@ -557,6 +571,7 @@ impl<H: Host> Worker<H> {
     /// The worker is no more: gives back what it is counted as. Its queue must be empty.
     pub(crate) fn into_runtime(mut self) -> H {
         debug_assert!(self.local.is_empty(), "a worker ends with tasks in its queue");
+        // From here on it neither searches nor sleeps: no pusher counts on it.
         self.reset_activity();
         self.runtime
     }
