@@ -4,6 +4,7 @@
 //! it ends.
 
 use crate::runtime::Handle;
+pub(crate) use crate::scheduler::current::shard;
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 

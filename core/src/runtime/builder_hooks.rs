@@ -4,7 +4,7 @@ use super::Builder;
 use crate::scheduler::hooks::{Hook, TaskMeta, ThreadHooks};
 use std::sync::Arc;
 
-/// What becomes of a runtime in which a task panics; see [`Builder::unhandled_panic`](Builder::unhandled_panic).
+/// What becomes of a runtime in which a task panics; see [`Builder::unhandled_panic`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {

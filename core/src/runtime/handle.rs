@@ -232,7 +232,7 @@ impl Handle {
 
     fn launch_from(&self, task: Runnable, origin: Origin<'_>) {
         // The shard whose lock this thread has mostly to itself.
-        let shard = scheduler::current::shard().unwrap_or(0);
+        let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
             shared.submit(task);

@@ -332,7 +332,7 @@ mod loom_models {
 
     fn serve(shared: &(Life, Queue), thread: usize, entry: Entry) -> usize {
         let mut ran = 0;
-        let run = |job| {
+        let run = |job: Job<(), Worker>| {
             if let Job::Worker(worker) = job {
                 ran += worker.run();
             }

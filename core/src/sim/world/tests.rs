@@ -229,7 +229,7 @@ fn a_pinned_task_stays_on_its_logical_worker() {
                                 // Woken by whichever worker runs that.
                                 _ => task::spawn(sleep(Duration::from_millis(1))).await.unwrap(),
                             }
-                            assert_eq!(crate::scheduler::current::shard(), Some(n % 2));
+                            assert_eq!(crate::context::shard(), Some(n % 2));
                         }
                     });
                     pinned.unwrap()
