@@ -320,8 +320,8 @@ mod loom_models {
     const BLOCKS: usize = 0;
     const POOL: usize = 1;
 
-    fn open() -> Arc<(Life, Queue)> {
-        let limits = Limits { threads: 1, in_place: 1, keep_alive: Duration::MAX };
+    fn open(in_place: usize) -> Arc<(Life, Queue)> {
+        let limits = Limits { threads: 1, in_place, keep_alive: Duration::MAX };
         Arc::new((Life::new(1), Queue::new(limits)))
     }
 
@@ -346,7 +346,7 @@ mod loom_models {
     #[test]
     fn loom_a_worker_that_is_lent_is_taken_over_or_taken_back_or_ended() {
         loom::model(|| {
-            let shared = open();
+            let shared = open(1);
             let lent = shared.1.lend(&shared.0, BLOCKS, Worker::new());
             assert_eq!(lent.ok(), Some(NewThread::Wanted));
             let [pool, ending] = [|shared: &(Life, Queue)| serve(shared, POOL, Entry::Started), end].map(|life| {
@@ -363,12 +363,13 @@ mod loom_models {
         });
     }
 
-    /// As above, but the thread blocks for ever, and lends its worker while the runtime ends: it keeps it, or another one ends it.
+    /// As above, but the thread blocks for ever, and lends its worker while the runtime ends: it keeps it, or another one ends it, whether a thread
+    /// starts for it, or does not, or is not even wanted because too many block in place.
     #[test]
     fn loom_a_worker_that_is_lent_at_the_end_is_not_forgotten() {
-        for starts in [true, false] {
+        for (in_place, starts) in [(1, true), (1, false), (0, false)] {
             loom::model(move || {
-                let shared = open();
+                let shared = open(in_place);
                 let ending = {
                     let shared = shared.clone();
                     loom::thread::spawn(move || end(&shared))
