@@ -109,6 +109,7 @@ pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
 ///
 /// # Errors
 /// Outside of a runtime, and if the actor's name is taken, empty or longer than 255 bytes.
+#[track_caller]
 pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
     let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
     match lifecycle::try_start(&handle, actor.into_spec(), None) {

@@ -1,25 +1,18 @@
-//! The ambient runtime of the code that is running now: which handle, which worker. Which task is `raw_task::current`.
+//! The ambient runtime of the code that is running now. Which worker it runs on is `scheduler::current`, which task `raw_task::current`.
 //!
-//! It is switched per step, not per thread, so that many runtimes can share one thread. Invariant: the raw pointers kept
-//! here point to values borrowed by the scope that set them, and every scope restores the previous value when it ends.
+//! It is switched per step, not per thread, so that many runtimes can share one thread. Every scope restores the previous value when
+//! it ends.
 
-use crate::raw_task::coop;
 use crate::runtime::Handle;
-use crate::scheduler::Shared;
-use crate::scheduler::local::LocalQueue;
+pub(crate) use crate::scheduler::current::shard;
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
-use std::ptr::NonNull;
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    static WORKER: Cell<Option<CurrentWorker>> = const { Cell::new(None) };
     /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
     static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
-
-/// The worker on this thread, and the scheduler it belongs to: only told by its address.
-type CurrentWorker = (NonNull<Shared>, NonNull<LocalQueue>);
 
 /// Calls `f` with the current runtime's handle, if the code runs inside one. `f` enters and leaves no runtime.
 pub(crate) fn with_current<R>(mut f: impl FnMut(Option<&Handle>) -> R) -> R {
@@ -28,38 +21,6 @@ pub(crate) fn with_current<R>(mut f: impl FnMut(Option<&Handle>) -> R) -> R {
         Ok(result) => result,
         Err(_) => f(None),
     }
-}
-
-/// The index of the worker this code runs on, if it is one of the current runtime's.
-pub(crate) fn shard() -> Option<usize> {
-    with_local_queue(|local| local.map(|(_, local)| local.index))
-}
-
-/// Calls `f` with the worker this code runs on and the scheduler it belongs to.
-#[inline(always)]
-pub(crate) fn with_local_queue<R>(f: impl FnOnce(Option<(*const Shared, &LocalQueue)>) -> R) -> R {
-    match WORKER.get() {
-        Some((shared, local)) => {
-            // SAFETY: set by `enter_worker`, whose caller borrows the queue until the pointer is taken back.
-            let local = unsafe { local.as_ref() };
-            f(Some((shared.as_ptr().cast_const(), local)))
-        }
-        None => f(None),
-    }
-}
-
-/// Runs `f` as code of the given worker.
-pub(crate) fn enter_worker<R>(runtime: &Handle, local: &LocalQueue, f: impl FnOnce() -> R) -> R {
-    let _driving = drive();
-    let _counting = coop::on_forced_yield(count_forced_yield);
-    let _handle = enter(runtime.clone());
-    let _worker = Scoped::set(&WORKER, Some((NonNull::from(runtime.shared()), NonNull::from(local))));
-    f()
-}
-
-/// A task of the worker on this thread, if there still is one, has no budget left.
-fn count_forced_yield() {
-    with_local_queue(|local| local.into_iter().for_each(|(_, local)| local.count_forced_yield()));
 }
 
 /// Makes `handle` the current runtime until the guard is dropped.
@@ -92,14 +53,6 @@ pub(crate) fn drive() -> Scoped<bool> {
 /// Until the guard is dropped the thread drives nothing: it may block.
 pub(crate) fn drive_nothing() -> Scoped<bool> {
     Scoped::set(&DRIVING, false)
-}
-
-/// Restores the thread's worker when dropped.
-pub(crate) type LeftWorker = Scoped<Option<CurrentWorker>>;
-
-/// Until the guard is dropped the code runs on no worker.
-pub(crate) fn leave_worker() -> LeftWorker {
-    Scoped::set(&WORKER, None)
 }
 
 /// True inside a worker or a `block_on`.

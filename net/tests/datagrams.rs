@@ -132,3 +132,26 @@ fn the_kernel_cuts_and_joins_segments() {
         assert_eq!((count, received[0].len, received[0].stride), (1, 5, 5));
     });
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_did_not_fit_its_buffer_is_said_to_be_cut() {
+    block_on(async {
+        let (a, b) = pair(Ipv4Addr::LOCALHOST).await;
+        let mut received = [RecvMeta::default()];
+        let mut small = [0; 4];
+        for (sent, is_cut) in [(&b"too long"[..], true), (b"fits", false), (b"", false)] {
+            a.send(sent).await.unwrap();
+            assert_eq!(b.recv_many(&mut [&mut small[..]], &mut received).await.unwrap(), 1);
+            assert_eq!((received[0].len, received[0].is_truncated), (sent.len().min(4), is_cut));
+        }
+
+        // Of joined ones the last that is there looks as one that was shorter.
+        if b.set_gro(true).is_ok() {
+            assert_eq!(a.send_segments(&[7; 300], 100, None).await.unwrap(), 300);
+            let mut buffer = [0; 150];
+            assert_eq!(b.recv_many(&mut [&mut buffer[..]], &mut received).await.unwrap(), 1);
+            assert_eq!((received[0].len, received[0].stride, received[0].is_truncated), (150, 100, true));
+        }
+    });
+}

@@ -5,14 +5,15 @@ use bytes::BytesMut;
 use posse_core::runtime::Builder;
 use posse_net::codec::{CodecError, Decoder, Framed, LengthDelimitedCodec, LinesCodec};
 use posse_net::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, copy, copy_bidirectional,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, copy,
+    copy_bidirectional, simplex,
 };
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Far more steps than a task may take in one poll.
 const STEPS: usize = 100_000;
@@ -233,4 +234,31 @@ fn what_came_before_the_end_is_given_out_and_then_nothing() {
         assert!(lines.next().await.is_none());
         assert!(lines.next().await.is_none());
     });
+}
+
+/// The waker of an executor that panics over it.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_does_no_harm_at_the_other_end_of_a_pipe() {
+    let (panics, quiet) = (Waker::from(Arc::new(Panics)), Waker::noop());
+    let (mut waits, mut acts) = (Context::from_waker(&panics), Context::from_waker(quiet));
+    let (mut read, mut write) = simplex(4);
+    let mut buffer = [0; 4];
+    assert!(Pin::new(&mut read).poll_read(&mut waits, &mut buffer).is_pending());
+    assert!(matches!(Pin::new(&mut write).poll_write(&mut acts, b"abcd"), Poll::Ready(Ok(4))));
+
+    assert!(Pin::new(&mut write).poll_write(&mut waits, b"e").is_pending());
+    assert!(matches!(Pin::new(&mut read).poll_read(&mut acts, &mut buffer), Poll::Ready(Ok(4))));
+    assert_eq!(&buffer, b"abcd");
+
+    assert!(Pin::new(&mut read).poll_read(&mut waits, &mut buffer).is_pending());
+    drop(write);
+    assert!(matches!(Pin::new(&mut read).poll_read(&mut acts, &mut buffer), Poll::Ready(Ok(0))));
 }

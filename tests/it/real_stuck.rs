@@ -51,7 +51,22 @@ impl Write for Lines {
     }
 }
 
-/// The task stays in its poll until the watchdog has told of it.
+/// An actor whose handler listens to the watchdog until it has told of it.
+struct Stuck(Receiver<String>);
+
+#[derive(Message)]
+#[message(reply = String)]
+struct ListenForYourself;
+
+impl Actor for Stuck {}
+
+impl Handler<ListenForYourself> for Stuck {
+    async fn handle(&mut self, _: ListenForYourself, _: &mut Context<Self>) -> String {
+        self.0.iter().find(|line| line.contains("task.name=stuck actor")).unwrap()
+    }
+}
+
+/// The task stays in its poll until the watchdog has told of it, and then an actor does.
 #[test]
 fn the_watchdog_names_a_stuck_task_and_where_it_was_spawned() {
     let (lines, heard) = channel();
@@ -64,15 +79,19 @@ fn the_watchdog_names_a_stuck_task_and_where_it_was_spawned() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let line = runtime.block_on(async {
-        let stuck = async move { heard.iter().find(|line| line.contains("task.name=stuck on purpose")).unwrap() };
-        task::Builder::new().name("stuck on purpose").spawn(stuck).await.unwrap()
+    let (line, actors_line) = runtime.block_on(async {
+        let stuck = async move {
+            let line = heard.iter().find(|line| line.contains("task.name=stuck on purpose")).unwrap();
+            (heard, line)
+        };
+        let (heard, line) = task::Builder::new().name("stuck on purpose").spawn(stuck).await.unwrap();
+        let actor = posse::spawn(Spec::once(Stuck(heard)).name("stuck actor"));
+        (line, actor.ask(ListenForYourself).await.unwrap())
     });
+    let place = "task.place=tests/it/real_stuck.rs:";
+    assert!(actors_line.contains(place) && actors_line.contains("Stuck"), "{actors_line}");
     assert!(line.starts_with(" WARN posse::task: a task is in one poll for long task.id="), "{line}");
-    assert!(
-        line.contains("task.type=it::real_stuck::") && line.contains("task.place=tests/it/real_stuck.rs:"),
-        "{line}"
-    );
+    assert!(line.contains("task.type=it::real_stuck::") && line.contains(place), "{line}");
     assert!(runtime.handle().metrics().slow_poll_count() >= 1);
 }
 

@@ -138,6 +138,7 @@ impl<A: Actor> Context<A> {
     }
 
     /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
+    #[track_caller]
     pub fn spawn<S: IntoSpec>(&mut self, child: S) -> LocalRef<S::Actor> {
         let spec = child.into_spec();
         let stop_within = spec.stop_within;

@@ -113,11 +113,13 @@ pub(crate) trait Supervise: Send + Sync {
 }
 
 /// Starts an actor. If its name is taken it ends as failed.
+#[track_caller]
 pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>, supervisor: Option<Arc<dyn Supervise>>) -> LocalRef<A> {
     try_start(handle, spec, supervisor).0
 }
 
-/// As [`start`], and says why the actor has not got its name.
+/// As [`start`], and says why the actor has not got its name. Its task has the name and the place of the caller in any case.
+#[track_caller]
 pub(crate) fn try_start<A: Actor>(
     handle: &Handle,
     spec: Spec<A>,
@@ -129,9 +131,10 @@ pub(crate) fn try_start<A: Actor>(
         Some(Err(error)) => Recipe::Refused(error),
         _ => spec.recipe,
     };
-    let cell = mailbox::spawn_on::<Local<A>, _>(handle, spec.worker, spec.capacity, shared, |cell, inbox| {
+    let (worker, name) = (spec.worker, spec.name.as_ref());
+    let cell = mailbox::spawn_on::<Local<A>, _>(handle, worker, name, spec.capacity, shared, |cell, inbox| {
         // Before it runs, so that it finds itself by its name.
-        let pending_name = spec.name.filter(|name| {
+        let pending_name = spec.name.clone().filter(|name| {
             named = register(&LocalRef(cell), name);
             named.is_err()
         });

@@ -22,12 +22,15 @@ pub struct RecvMeta {
     pub len: usize,
     /// The bytes of each datagram; the last one may have fewer. The same as `len` if there is one.
     pub stride: usize,
+    /// The buffer was too small, and the rest is lost: of the only datagram, or of joined ones the last in the buffer and those behind it. Known on Linux
+    /// alone; elsewhere and in a simulation it is false, and a datagram that fills its buffer may have been longer.
+    pub is_truncated: bool,
 }
 
 impl Default for RecvMeta {
     /// Nothing, from the unspecified address: what is to be written over.
     fn default() -> Self {
-        Self { addr: (Ipv4Addr::UNSPECIFIED, 0).into(), len: 0, stride: 0 }
+        Self { addr: (Ipv4Addr::UNSPECIFIED, 0).into(), len: 0, stride: 0, is_truncated: false }
     }
 }
 
@@ -75,7 +78,7 @@ impl RawUdpSocket {
         let mut count = 0;
         for (buffer, place) in buffers.iter_mut().zip(received) {
             match self.recv_from(buffer) {
-                Ok((len, addr)) => *place = RecvMeta { addr, len, stride: len },
+                Ok((len, addr)) => *place = RecvMeta { addr, len, stride: len, is_truncated: false },
                 Err(error) if count == 0 => return Err(error),
                 // It would wait, or fail again at the next call.
                 Err(_) => break,

@@ -93,6 +93,7 @@ impl Inner {
         let mut stale = 0;
         events.wait(timeout)?;
 
+        // One lock for all events of a turn; wakers are only collected under it.
         let registrations = self.registrations.lock();
         for event in events.iter() {
             count += 1;
@@ -125,6 +126,7 @@ impl Inner {
             .lock()
             .insert(readiness.clone())
             .ok_or_else(|| io::Error::other("too many sockets, or the runtime has shut down"))?;
+        // In the list first: an event may come before this call returns, and must find it.
         if let Err(error) = self.registry.register(source, token.0) {
             self.registrations.lock().remove(token);
             return Err(error);
@@ -179,6 +181,7 @@ impl IoHandle {
     pub(crate) fn for_each_task(&self, mut f: impl FnMut(Id)) {
         match self {
             Self::Os(inner) => {
+                // Out of the list first: each has a lock of its own, and turns of the driver need that of the list.
                 let sockets: Vec<_> = inner.registrations.lock().iter().cloned().collect();
                 sockets
                     .iter()

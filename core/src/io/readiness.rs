@@ -65,7 +65,8 @@ struct Waiters {
 /// Who waits for one direction. An event wakes all of them.
 #[derive(Debug, Default)]
 struct DirectionWaiters {
-    /// The task that called a `poll_*` function last: it has nothing to leave by, so there is one place.
+    /// The task that called a `poll_*` function last: it has nothing to leave by, so there is one place. No
+    /// `WakerSlot`: it leaves the lock in one list with the wakers of the futures.
     poller: Option<Waker>,
     /// Futures, any number of them; they leave when they are dropped.
     futures: WaitList<()>,
@@ -147,6 +148,7 @@ impl Readiness {
         // Release: partner is the load in `poll`. The update cannot fail.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise);
 
+        // After the bits: who joins under this lock looks at them once more.
         let mut waiters = self.waiters.lock();
         if read || event.priority || event.error {
             waiters.read.take(woken);
@@ -246,6 +248,7 @@ impl Readiness {
         if let Some(ready_event) = self.interest_event(interest) {
             return Poll::Ready(ready_event);
         }
+        // A future waits by its two keys, a `poll_*` function in the place of each direction.
         let [read_key, write_key] = keys.map_or([None, None], |keys| keys.each_mut().map(Some));
         let reader = read_waker.as_mut().map(|waker| waiters.read.join(read_key, waker));
         let writer = write_waker.as_mut().map(|waker| waiters.write.join(write_key, waker));

@@ -56,6 +56,7 @@ impl Registrations {
             return None;
         }
         let index = self.living.insert(readiness);
+        // A slot that was never used; of others the generation was raised when they were emptied.
         if index == self.generations.len() {
             self.generations.push(0);
         }

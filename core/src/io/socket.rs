@@ -108,6 +108,7 @@ impl<S: RawSocket> Socket<S> {
             return Poll::Pending;
         }
         loop {
+            // Ready until an operation says otherwise: then exactly what was seen is cleared, and the next look waits or finds a newer event.
             let ready_event = ready!(self.registration.readiness.poll(direction, key.as_deref_mut(), cx));
             match operation(self) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -118,6 +119,7 @@ impl<S: RawSocket> Socket<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
+                    // It moved less than it could have: what comes next waits at once, without a call that would only say so.
                     if matches!(&result, Ok(value) if is_partial(value)) {
                         self.registration.readiness.clear_partial(direction, ready_event);
                     }

@@ -43,7 +43,8 @@ pub enum ReplyError {
 pub(super) struct AskCore {
     /// Who of the two sides does what next: see the table above. Both change it, each step by one exchange.
     state: AtomicU8,
-    /// The asker's; touched by the side that `state` names.
+    /// The asker's; touched by the side that `state` names. No `WakerSlot`: there is no lock, and who finds a waker here also learns from the
+    /// state word who frees the envelope.
     waker: UnsafeCell<Option<Waker>>,
     /// Written by the server before it is done, read by the asker after.
     outcome: UnsafeCell<Outcome>,

@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What all references to a cell share.
@@ -80,14 +81,15 @@ where
     R: Receiver,
     F: Future<Output = ()> + Send + 'static,
 {
-    spawn_on(handle, None, capacity, shared, make)
+    spawn_on(handle, None, None, capacity, shared, make)
 }
 
-/// As [`spawn`], on one worker alone if there is one of this index.
+/// As [`spawn`], on one worker alone if there is one of this index, and with a name by which [`Handle::tasks`] and the watchdog know it.
 #[track_caller]
 pub fn spawn_on<R, F>(
     handle: &Handle,
     worker: Option<usize>,
+    name: Option<&Arc<str>>,
     capacity: Capacity,
     shared: R::Shared,
     make: impl FnOnce(CellRef<R>, Inbox<R>) -> F,
@@ -106,10 +108,7 @@ where
         let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
-    match worker.filter(|&worker| worker < handle.workers()) {
-        Some(worker) => handle.launch_pinned(worker, runnable),
-        None => handle.launch(runnable),
-    }
+    handle.launch(worker, name, runnable);
     CellRef { task, receiver: PhantomData }
 }
 

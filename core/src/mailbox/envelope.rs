@@ -106,6 +106,7 @@ const fn max_layout(a: Layout, b: Layout) -> Layout {
 
 /// A block with `payload` behind `head`, and the payload's offset in it.
 const fn extend_layout(head: Layout, payload: Layout) -> (Layout, usize) {
+    // What `Layout::extend` does, which is no constant function in Rust 1.85.
     let mask = payload.align() - 1;
     let offset = (head.size() + mask) & !mask;
     let align = if head.align() > payload.align() { head.align() } else { payload.align() };
@@ -316,6 +317,7 @@ unsafe fn start<R: Receive<M>, M: Send + 'static, const ASK: bool>(
     let payload = unsafe { payload::<R, M, ASK>(envelope) };
     // SAFETY: the message is moved out once.
     let message = unsafe { payload.cast::<M>().read() };
+    // `receive` may panic before there is a future: then the asker is told, and the memory goes.
     let release = ReleaseOnDrop::<R, M, ASK>(envelope, PhantomData);
 
     // SAFETY: by contract.
@@ -356,6 +358,7 @@ unsafe fn resume<R: Receive<M>, M: Send + 'static, F: Future<Output = R::Reply>,
 ) -> Poll<()> {
     // SAFETY: by contract.
     let payload = unsafe { payload::<R, M, ASK>(envelope) }.cast::<F>();
+    // Armed for a panic of the poll: the future is dropped first, in reverse order of these lines, then the envelope is let go.
     let release = ReleaseOnDrop::<R, M, ASK>(envelope, PhantomData);
     let in_place = DropInPlace(payload);
 
@@ -369,6 +372,7 @@ unsafe fn resume<R: Receive<M>, M: Send + 'static, F: Future<Output = R::Reply>,
         return Poll::Pending;
     };
 
+    // The future leaves before the reply takes its place; a panic of its destructor is one of the handler's.
     drop(in_place);
     mem::forget(release);
     // SAFETY: the future is gone, the payload is empty.
@@ -381,6 +385,7 @@ unsafe fn resume<R: Receive<M>, M: Send + 'static, F: Future<Output = R::Reply>,
 /// # Safety
 /// The payload of `envelope` is empty.
 unsafe fn complete<R: Receive<M>, M: Send + 'static, const ASK: bool>(envelope: NonNull<Header<R>>, reply: R::Reply) {
+    // Nobody waits: the envelope goes first, so that a reply whose drop panics finds the message done.
     if !ASK {
         // SAFETY: by contract.
         unsafe { release::<R, M, ASK>(envelope, Outcome::None) };

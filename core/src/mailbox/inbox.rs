@@ -144,6 +144,7 @@ impl<R: Receiver> Inbox<R> {
     pub fn drain(&mut self, mut each: impl FnMut(Envelope<R>)) {
         self.cell.shared().permits.close();
         self.release_permits();
+        // Closed, so the count only falls: each message that was accepted is in the queue or a few instructions away from it.
         while !self.is_drained() {
             match self.try_recv() {
                 Some(envelope) => each(envelope),
@@ -280,6 +281,7 @@ impl<R: Receiver> Serve<'_, R> {
     #[inline]
     fn start_next(&mut self, cx: &mut Context<'_>) -> Result<(), Poll<ServeEnd>> {
         let inbox = self.inbox();
+        // Nothing to do gives all room back: senders that wait for it are not to wait for the next message.
         let message = match inbox.pop() {
             Pop::Envelope(link) => inbox.envelope(link),
             Pop::Busy { wakes_consumer } => {
@@ -295,6 +297,7 @@ impl<R: Receiver> Serve<'_, R> {
             }
         };
 
+        // Dropped here, unhandled: its asker has given up, and its handler has done nothing yet.
         if message.is_cancelled() {
             inbox.expired += 1;
             return Ok(());
@@ -323,6 +326,7 @@ impl<R: Receiver> Future for Serve<'_, R> {
             inbox.release_permits();
         }
 
+        // Between any two messages an interruption has its chance, and after a share of them the other tasks have theirs.
         for _ in 0..MESSAGES_PER_POLL {
             if this.is_interrupted() {
                 this.inbox().release_permits();

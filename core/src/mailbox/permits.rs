@@ -120,6 +120,7 @@ impl Permits {
     fn acquire_if(&self, has_room: impl Fn(usize) -> bool) -> Result<(), TryAcquireError> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
+            // Closed and full are looked at in the word that is exchanged: neither can come about in between.
             if word & CLOSED != 0 {
                 return Err(TryAcquireError::Closed);
             }

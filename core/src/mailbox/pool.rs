@@ -75,6 +75,7 @@ pub(super) unsafe fn free(block: NonNull<u8>, layout: Layout) {
 /// Not inlined into the code of other crates, where each thread-local costs a call.
 #[inline(never)]
 fn take(index: usize) -> NonNull<u8> {
+    // While the thread ends its list is gone: then the allocator is asked.
     let kept = POOL.try_with(|pool| pool.0[index].pop()).ok().flatten();
     kept.unwrap_or_else(|| fresh(layout_of(index)))
 }

@@ -89,6 +89,7 @@ impl Queue {
 
         // SAFETY: an envelope in the queue is valid.
         let link = unsafe { first.as_ref() };
+        // With one behind it the first can go: no producer writes its link any more.
         let next = link.next.load(Ordering::Acquire);
         if !next.is_null() {
             self.head.store(next, Ordering::Relaxed);
@@ -107,6 +108,7 @@ impl Queue {
             return Pop::Envelope(first);
         }
 
+        // A producer has swapped the tail and not written its link yet: two instructions, unless it was preempted there.
         for _ in 0..LINK_SPINS {
             let next = link.next.load(Ordering::Acquire);
             if !next.is_null() {
@@ -115,6 +117,7 @@ impl Queue {
             }
             hint::spin_loop();
         }
+        // Put back for the next look; the queue is not idle, so no producer writes `head`.
         self.head.store(first.as_ptr(), Ordering::Relaxed);
         Pop::Busy { wakes_consumer: false }
     }

@@ -50,6 +50,7 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
         }
     }
 
+    // Also after a panic: the code around goes on with what it had.
     let _restore = Restore(current::with_budget(|current| current.replace(budget)));
     f()
 }

@@ -27,6 +27,7 @@ mod raw;
 mod schedule;
 mod state;
 pub(crate) mod waker;
+pub(crate) mod waker_slot;
 pub(crate) mod yielding;
 
 pub use join::{AbortHandle, JoinError, JoinHandle};

@@ -59,6 +59,7 @@ pub fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
 
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let mut payload = Some(payload);
+    // The drop of a payload may panic with another one, which is dropped in turn.
     for _ in 0..PAYLOADS_MAX {
         let Some(prev) = payload.take() else { return };
         payload = catch_unwind(AssertUnwindSafe(|| drop(prev))).err();

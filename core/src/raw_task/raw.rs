@@ -9,12 +9,13 @@
 //! `State::pause`/`complete`, and after completion only by whom `State` names owner of the output.
 
 use super::nested::drop_nested;
-use super::panic::{drop_catching, wake_catching};
+use super::panic::drop_catching;
 use super::poll_record::{PollRecord, Stamp};
 use super::poll_waker::PollWaker;
 use super::schedule::Schedule;
 use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, TaskState, Wake};
-use super::waker::{task_of, waker_of};
+use super::waker::waker_of;
+use super::waker_slot::WakerSlot;
 use super::{Id, JoinError, current};
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::Mutex;
@@ -27,7 +28,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// The part of a task that is the same whatever its types are. All references point here.
 pub(crate) struct Header {
@@ -42,7 +43,7 @@ pub(crate) struct Header {
     pub(crate) owned: AtomicU64,
     /// Who waits for the output: left by the join handle, taken by the side that ends first. A lock: it is taken once per join, off the hot
     /// path.
-    join_waker: Mutex<Option<Waker>>,
+    join_waker: Mutex<WakerSlot>,
     /// Written by who runs the task, read by anybody.
     polls: PollRecord,
 }
@@ -78,7 +79,7 @@ impl Header {
 
     /// The task that waits for the end of this one, if a task does.
     pub(crate) fn joiner(&self) -> Option<Id> {
-        self.join_waker.lock().as_ref().and_then(task_of)
+        self.join_waker.lock().task()
     }
 }
 
@@ -191,7 +192,7 @@ where
         vtable: vtable::<F, S, X>(),
         id,
         owned: AtomicU64::new(0),
-        join_waker: Mutex::new(None),
+        join_waker: Mutex::new(WakerSlot::new()),
         polls: PollRecord::new(),
     };
     let prefix = Prefix { head: Head { header, scheduler }, shared };
@@ -200,6 +201,7 @@ where
     let task = TypedRef { task: TaskRef(cell.cast()), types: PhantomData };
     let cancel_on_drop = CancelOnDrop(Some(Runnable(cell.cast())));
 
+    // The future may keep references to its own task, so the memory is there before it is.
     let future = make(&task);
     // SAFETY: the task has not been launched, so no other thread looks at the stage.
     let stage = unsafe { &cell.as_ref().stage };
@@ -318,6 +320,7 @@ impl TaskRef {
             return Poll::Pending;
         }
 
+        // Through a pointer: the function in the vtable knows the type, and this handle claims to.
         let mut output: Option<Result<T, JoinError>> = None;
         let take = self.header().vtable.take_output;
         // SAFETY: complete, and the handle owns the output; the caller vouches for `T`.
@@ -329,8 +332,9 @@ impl TaskRef {
     fn set_join_waker(&self, cx: &Context<'_>) -> bool {
         let mut waker = PollWaker::of(cx);
         // A previous one is dropped outside of the lock: it may be the last of what it wakes.
-        let prev = waker.store(&mut self.header().join_waker.lock());
+        let prev = self.header().join_waker.lock().register(&mut waker);
         drop(prev);
+        // The waker lies there before the word says so: who completes the task between the two leaves it to us.
         let completed = self.header().state.set_join_waker();
         if completed {
             self.drop_join_waker();
@@ -340,12 +344,13 @@ impl TaskRef {
 
     fn drop_join_waker(&self) {
         let left = self.header().join_waker.lock().take();
-        left.into_iter().for_each(drop_catching);
+        left.forget();
     }
 
     /// Gives up the output; drops it here if the task has completed already. The waker goes with the handle: it may keep
     /// whole tasks, those the handle belonged to, and these would keep others, one by one in a line as long as there is.
     pub(crate) fn detach(&self) {
+        // One exchange says what became of both, the output and the waker: the side that comes second has it.
         let JoinEnd { owner, takes_waker } = self.header().state.release_output();
         if takes_waker {
             self.drop_join_waker();
@@ -529,6 +534,7 @@ where
     let cell = unsafe { ptr.cast::<Cell<F, S, X>>().as_ref() };
     let header = &cell.prefix.head.header;
 
+    // Foreign code runs from here on: the future's, or its destructors.
     let current = current::enter_task(ptr.as_ptr());
     let output = match start {
         Start::Poll => match poll(cell, ptr) {
@@ -547,6 +553,7 @@ where
         cell.stage.with_mut(|stage| unsafe { *stage = Stage::Taken });
     }));
     drop(current);
+    // A future that panics while it is dropped has ended by a panic, whatever it gave before.
     let output = match dropped {
         Ok(()) => output,
         Err(panic) => {
@@ -611,7 +618,7 @@ unsafe fn finish<S: Schedule>(ptr: NonNull<Header>) {
         unsafe { drop_output(ptr) };
     } else if takes_waker {
         let join_waker = header.join_waker.lock().take();
-        join_waker.into_iter().for_each(wake_catching);
+        join_waker.wake();
     }
 
     // SAFETY: the life reference, given back once, by the run that completed the task.
@@ -629,6 +636,7 @@ unsafe fn take_output<F: Future, S, X>(ptr: NonNull<Header>, out: *mut ()) {
         std::mem::replace(stage, Stage::Taken)
     });
 
+    // Else it was taken already; the caller sees that nothing came.
     if let Stage::Output(output) = stage {
         // SAFETY: by contract.
         unsafe { *out.cast::<Option<Result<F::Output, JoinError>>>() = Some(output) };

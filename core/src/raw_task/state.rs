@@ -125,6 +125,7 @@ impl State {
     ///
     /// The caller knows that no worker takes a task from any queue. So the duty to run, wherever it is, is void.
     pub(crate) fn shut_down(&self) -> bool {
+        // Complete: nothing to take. In a poll: told to drop the future itself. Else taken here, and no duty to run is left.
         let take = |state| match state {
             _ if state & COMPLETE != 0 => None,
             _ if state & RUNNING != 0 => Some(state | CANCELLED | SCHEDULED),
@@ -136,12 +137,14 @@ impl State {
     /// Gives exclusive access back after `Pending`.
     #[inline]
     pub(crate) fn pause(&self) -> AfterPoll {
+        // A wake during the poll has set SCHEDULED and queued nothing, as the task was running: that is this caller's to do.
         let before = self.0.fetch_and(!RUNNING, Ordering::AcqRel);
         if before & SCHEDULED == 0 { AfterPoll::Idle } else { AfterPoll::Schedule }
     }
 
     /// Publishes the stored output. Partner is `release_output` and `is_complete`.
     pub(crate) fn complete(&self) -> JoinEnd {
+        // Both bits change at once: no moment at which the task neither runs nor is complete, and could be scheduled.
         let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
         let owner = if before & JOIN == 0 { OutputOwner::Caller } else { OutputOwner::Other };
         JoinEnd { owner, takes_waker: before & (JOIN | JOIN_WAKER) == JOIN | JOIN_WAKER }

@@ -4,12 +4,12 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::{Flavor, Handle, UnhandledPanic, shutdown_worker};
+use super::{Flavor, Handle, UnhandledPanic, Worker, WorkerParts, shutdown_worker};
 use crate::context;
 use crate::loom::sync::{Condvar, Mutex};
 use crate::raw_task::{coop, poll_waker};
 use crate::scheduler::park::Parker;
-use crate::scheduler::worker::{Step, Worker, WorkerParts};
+use crate::scheduler::worker::Step;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -81,6 +81,7 @@ impl Handle {
             return Err(BlockOnError::ShutDown);
         }
 
+        // From here on the thread stands for the runtime, whether it runs tasks or only sleeps between two polls.
         let _driving = context::drive();
         let _entered = context::enter(self.clone());
         let future = pin!(future);
@@ -157,6 +158,7 @@ impl BlockOn {
 
     /// Polls the future if it was woken since the last poll.
     fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        // Taken before the poll: a wake during it counts for the next one.
         if !self.root_waker.notified.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
@@ -192,6 +194,7 @@ impl BlockOn {
 
     /// Polls the future and runs tasks in turn. `None` if the runtime ends before the future does.
     fn drive<F: Future>(&self, worker: &mut Worker, mut future: Pin<&mut F>) -> Option<F::Output> {
+        // The future and the tasks in turn, each step of the one followed by some of the others.
         let mut looked_at = worker.now();
         while worker.shared().is_open() {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
@@ -215,6 +218,7 @@ impl BlockOn {
 
     /// Runs tasks until there are none, the future was woken, the runtime ends, or it is time to look at the outside world.
     fn run_tasks(&self, worker: &mut Worker) -> Step {
+        // As many as between two looks of a worker; a wake of the future ends it early.
         for _ in 0..worker.shared().intervals.maintenance {
             if worker.step() == Step::Idle {
                 return Step::Idle;
@@ -250,6 +254,7 @@ impl Failure {
     fn register(&self, root_waker: &Arc<RootWaker>) {
         if self.is_wanted {
             let mut threads = self.threads.lock();
+            // Bounded by the threads that are inside of `block_on` now.
             threads.retain(|other| other.strong_count() > 0);
             threads.push(Arc::downgrade(root_waker));
         }
@@ -305,6 +310,7 @@ impl WorkerSlot {
             self.slot.lock().worker = WorkerPlace::Gone;
             return self.gone.notify_all();
         }
+        // All who wait are told: one takes it, the others come back into the line.
         slot.worker = WorkerPlace::Here(parts);
         let waiting = std::mem::take(&mut slot.waiting);
         drop(slot);
@@ -383,7 +389,7 @@ mod loom_models {
     /// A runtime whose worker is in its slot.
     fn runtime() -> Handle {
         let (handle, queue) = runtime_and_queue();
-        handle.inner().worker_slot.put(WorkerParts::taken(handle.clone(), 0, queue).into_worker());
+        handle.inner().worker_slot.put(WorkerParts::taken(handle.clone(), 0, queue, 1).into_worker());
         handle
     }
 

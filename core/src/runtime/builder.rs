@@ -3,14 +3,14 @@
 use crate::io;
 use crate::rng;
 use crate::runtime::blocking::Pool;
-use crate::runtime::histogram::{HistogramConfig, Scales};
-use crate::runtime::hooks::{TaskHooks, ThreadHooks, ThreadNames, UnhandledPanic};
-use crate::runtime::{Config, Flavor, Inner, Runtime};
+use crate::runtime::thread_names::ThreadNames;
+use crate::runtime::{Config, Flavor, HistogramConfig, Inner, Runtime, UnhandledPanic, Worker};
+use crate::scheduler::histogram::Scales;
+use crate::scheduler::hooks::{TaskHooks, ThreadHooks};
 use crate::scheduler::policy::SchedulePolicy;
-use crate::scheduler::worker::Worker;
-use crate::scheduler::{Extras, Intervals};
+use crate::scheduler::{self, Extras, Intervals};
 use crate::sim::env::SimEnv;
-use crate::time::{Clock, Timers};
+use crate::time::Clock;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,11 +262,11 @@ impl Builder {
         let seed = self.seed.unwrap_or_else(random_seed);
         let names = self.thread_names();
         let pool = Pool::new(names.clone(), self.blocking_max, self.keep_alive, self.stack_size);
-        let config = Config {
+        let scheduler = scheduler::Config {
+            workers,
             flavor: self.flavor,
-            timers: Timers::new(workers),
-            pool,
-            seed,
+            driver,
+            io,
             histograms: Scales {
                 poll_time: self.poll_time_histogram.as_ref().map(HistogramConfig::scale).transpose()?,
                 schedule_latency: self.schedule_latency_histogram.as_ref().map(HistogramConfig::scale).transpose()?,
@@ -278,12 +278,17 @@ impl Builder {
             },
             intervals: self.intervals,
             thread_hooks: self.thread_hooks.clone(),
+            clock,
+        };
+        let config = Config {
+            scheduler,
+            pool,
+            seed,
             name: self.name.as_deref().map(Into::into),
             unhandled_panic: self.unhandled_panic,
-            clock,
             simulation: self.simulated.as_ref().map(|simulated| simulated.simulation().clone()),
         };
-        let (handle, locals) = Inner::build(config, workers, driver, io);
+        let (handle, locals) = Inner::build(config);
 
         let workers: Vec<Worker> = locals
             .into_iter()

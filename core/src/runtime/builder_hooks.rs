@@ -1,8 +1,19 @@
 //! Settings of a runtime that few programs need: hooks, policies, and the knobs of the scheduler.
 
 use super::Builder;
-use super::hooks::{Hook, TaskMeta, ThreadHooks, UnhandledPanic};
+use crate::scheduler::hooks::{Hook, TaskMeta, ThreadHooks};
 use std::sync::Arc;
+
+/// What becomes of a runtime in which a task panics; see [`Builder::unhandled_panic`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The task ends alone. If nobody has its handle the panic is an event.
+    #[default]
+    Ignore,
+    /// The runtime shuts down.
+    ShutdownRuntime,
+}
 
 fn hook(f: impl Fn() + Send + Sync + 'static) -> Option<Hook> {
     Some(Arc::new(move |()| f()))

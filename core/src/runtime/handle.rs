@@ -2,20 +2,18 @@
 
 use crate::context;
 use crate::extensions::Extensions;
-use crate::io::{Driver, IoHandle};
+use crate::io::IoHandle;
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule};
 use crate::rng::{SharedRng, split};
-use crate::runtime::Flavor;
 use crate::runtime::UnhandledPanic;
 use crate::runtime::blocking::{BlockingTask, Pool};
-use crate::runtime::histogram::Scales;
-use crate::runtime::hooks::ThreadHooks;
+use crate::scheduler::host::{Host, SlowPoll};
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::{self, Origin};
 use crate::scheduler::queue::Local;
-use crate::scheduler::{Extras, Intervals, Shared};
+use crate::scheduler::{self, Flavor, Shared};
 use crate::sim::{self, env::SimHandle};
 use crate::time::{Clock, Instant, Timers};
 use std::fmt;
@@ -33,13 +31,8 @@ pub struct Handle {
 }
 
 pub(crate) struct Inner {
-    /// Queues, idle protocol, driver, list of tasks: what workers share.
+    /// Queues, idle protocol, driver, clock, timers, list of tasks: what workers share.
     shared: Shared,
-    flavor: Flavor,
-    /// What `now` is; timers and records of polls go by it.
-    clock: Clock,
-    /// In a shard for each worker.
-    timers: Timers,
     /// Threads for closures that block, and for workers whose threads do.
     blocking: Pool,
     /// What `random_u64` draws from, from any thread.
@@ -54,38 +47,28 @@ pub(crate) struct Inner {
     pub(super) ended: Ended,
     /// Whether a task's panic ends the runtime, and who inside `block_on` must learn of it.
     pub(super) failure: super::block_on::Failure,
-    /// What a program has run on each thread of the runtime; few programs do.
-    thread_hooks: Option<ThreadHooks>,
     /// For people.
     name: Option<Box<str>>,
     /// The simulation that the runtime is part of.
     simulation: Option<SimHandle>,
 }
 
-/// What a runtime is put together from, besides its scheduler.
+/// What a runtime is put together from.
 pub(crate) struct Config {
-    pub(crate) flavor: Flavor,
-    pub(crate) clock: Clock,
-    pub(crate) timers: Timers,
+    pub(crate) scheduler: scheduler::Config,
     pub(crate) pool: Pool,
     pub(crate) seed: u64,
-    pub(crate) histograms: Scales,
-    pub(crate) intervals: Intervals,
-    pub(crate) extras: Extras,
-    pub(crate) thread_hooks: Option<ThreadHooks>,
     pub(crate) name: Option<Box<str>>,
     pub(crate) unhandled_panic: UnhandledPanic,
     pub(crate) simulation: Option<SimHandle>,
 }
 
 impl Inner {
-    pub(crate) fn build(config: Config, workers: usize, driver: Driver, io: IoHandle) -> (Handle, Vec<Local>) {
-        let (shared, locals) = Shared::new(workers, driver, io, &config.histograms, config.intervals, config.extras);
+    /// With the queues of the workers.
+    pub(crate) fn build(config: Config) -> (Handle, Vec<Local>) {
+        let (shared, locals) = Shared::new(config.scheduler);
         let inner = Self {
             shared,
-            flavor: config.flavor,
-            clock: config.clock,
-            timers: config.timers,
             blocking: config.pool,
             rng: SharedRng::new(split(config.seed, 0)),
             task_ids: AtomicU64::new(1),
@@ -93,7 +76,6 @@ impl Inner {
             worker_slot: super::block_on::WorkerSlot::default(),
             ended: Ended::default(),
             failure: super::block_on::Failure::new(config.unhandled_panic),
-            thread_hooks: config.thread_hooks,
             name: config.name,
             simulation: config.simulation,
         };
@@ -238,13 +220,18 @@ impl Handle {
         JoinHandle::new(task.into_untyped())
     }
 
-    /// Lists and submits a new task of the caller.
+    /// Lists and submits a new task of the caller, on one worker alone if there is one of this index.
     #[track_caller]
-    pub(crate) fn launch(&self, task: Runnable) {
-        self.launch_from(task, Origin::here());
+    pub(crate) fn launch(&self, worker: Option<usize>, name: Option<&Arc<str>>, task: Runnable) {
+        let origin = Origin { name, ..Origin::here() };
+        match worker.filter(|&worker| worker < self.workers()) {
+            Some(worker) => self.launch_pinned_from(worker, task, origin),
+            None => self.launch_from(task, origin),
+        }
     }
 
     fn launch_from(&self, task: Runnable, origin: Origin<'_>) {
+        // The shard whose lock this thread has mostly to itself.
         let shard = context::shard().unwrap_or(0);
         let shared = &self.inner.shared;
         if shared.owned.insert(&shared.life, shard, &task, origin) {
@@ -254,12 +241,7 @@ impl Handle {
         }
     }
 
-    /// As [`launch`](Self::launch), on a worker that there is.
-    #[track_caller]
-    pub(crate) fn launch_pinned(&self, worker: usize, task: Runnable) {
-        self.launch_pinned_from(worker, task, Origin::here());
-    }
-
+    /// As [`launch_from`](Self::launch_from), on a worker that there is.
     #[cold]
     fn launch_pinned_from(&self, worker: usize, task: Runnable, origin: Origin<'_>) {
         let shared = &self.inner.shared;
@@ -285,7 +267,7 @@ impl Handle {
         if shared.life.worker_exited() == WorkerExit::Last {
             shared.drop_tasks();
             shared.life.end();
-            self.inner.timers.end();
+            shared.timers.end();
             shared.io().end();
             self.inner.ended.set();
         }
@@ -300,6 +282,7 @@ impl Handle {
         if let Some(simulation) = &self.inner.simulation {
             return self.spawn(sim::world::blocking::run(self.clone(), simulation.clone(), f));
         }
+        // A task like any other, but for who runs it: the pool, and once.
         let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task.into_untyped())
@@ -325,7 +308,7 @@ impl Handle {
     ///
     /// Returns false, and does nothing, if the runtime has no manual clock.
     pub fn advance(&self, time: Duration) -> bool {
-        let turned = self.inner.clock.advance(time);
+        let turned = self.clock().advance(time);
         if turned {
             self.fire_all_timers();
         }
@@ -333,7 +316,7 @@ impl Handle {
     }
 
     pub(crate) fn fire_all_timers(&self) {
-        self.inner.timers.fire_all(self.inner.clock.now());
+        self.timers().fire_all(self.now());
     }
 
     /// Returns the value of type `T` that hangs on this runtime, made by `init` at the first call.
@@ -346,7 +329,7 @@ impl Handle {
 
     /// Returns which flavor the runtime is.
     pub fn flavor(&self) -> Flavor {
-        self.inner.flavor
+        self.inner.shared.flavor
     }
 
     /// Returns the name that [`Builder::name`](super::Builder::name) gave the runtime.
@@ -376,13 +359,9 @@ impl Handle {
         RuntimeId(Arc::as_ptr(&self.inner).addr())
     }
 
-    pub(crate) fn thread_hooks(&self) -> Option<&ThreadHooks> {
-        self.inner.thread_hooks.as_ref()
-    }
-
     /// Runs the life of a thread of the runtime.
     pub(crate) fn around_thread<R>(&self, life: impl FnOnce() -> R) -> R {
-        match self.thread_hooks() {
+        match &self.inner.shared.thread_hooks {
             Some(hooks) => hooks.around(life),
             None => life(),
         }
@@ -421,7 +400,7 @@ impl Handle {
 
     /// Returns the wall-clock time since the Unix epoch. With a manual clock it is the time that clock shows.
     pub fn unix_time(&self) -> Duration {
-        self.inner.clock.unix_time()
+        self.clock().unix_time()
     }
 
     /// Returns true if both handles are of the same runtime.
@@ -435,7 +414,7 @@ impl Handle {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.inner.clock
+        &self.inner.shared.clock
     }
 
     /// Returns the simulation this runtime is part of, if it is.
@@ -445,7 +424,7 @@ impl Handle {
     }
 
     pub(crate) fn timers(&self) -> &Timers {
-        &self.inner.timers
+        &self.inner.shared.timers
     }
 
     pub(crate) fn io(&self) -> &IoHandle {
@@ -462,14 +441,6 @@ impl Handle {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
-    }
-
-    /// A thread that is no worker set a timer, the earliest of its shard. A worker that is awake will look at all deadlines
-    /// before it sleeps; one that sleeps in the driver may have to sleep less long now.
-    pub(crate) fn timer_was_set(&self, deadline: Instant) {
-        if self.inner.timers.sleeps_past(deadline) {
-            self.inner.shared.io().unpark();
-        }
     }
 
     /// Relaxed: only uniqueness matters.
@@ -492,6 +463,36 @@ impl Schedule for Handle {
 
     fn panicked(&self) {
         self.task_panicked();
+    }
+}
+
+/// The runtime of its workers.
+impl Host for Handle {
+    #[inline]
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    fn drive<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _driving = context::drive();
+        let _entered = context::enter(self.clone());
+        f()
+    }
+
+    fn has_outside_work(&self) -> bool {
+        self.inner.blocking.busy() > 0
+    }
+
+    /// Tells of it on a thread of the blocking pool: a subscriber may wait for what the slow task holds.
+    fn report_slow_poll(&self, poll: SlowPoll) {
+        drop(self.spawn_blocking(move || {
+            let SlowPoll { task, name, type_name, place, worker, lasts } = poll;
+            crate::event!(
+                WARN, "posse::task", "a task is in one poll for long",
+                task.id = %task, task.name = %name.as_deref().unwrap_or("-"), task.type = %type_name,
+                task.place = %place; worker = worker, lasts = lasts.as_secs_f64(),
+            );
+        }));
     }
 }
 

@@ -5,11 +5,10 @@
 //! worker: it ends the poll, hands its task on and joins the pool. Until then what it wakes or sets goes where that of any
 //! thread goes which is no worker.
 
-use super::{Flavor, Handle};
+use super::{Flavor, Handle, WorkerParts};
 use crate::context;
 use crate::raw_task::{coop, current};
-use crate::scheduler::Front;
-use crate::scheduler::worker::WorkerParts;
+use crate::scheduler::{Front, current as worker};
 use std::mem;
 use std::ptr;
 use std::sync::Arc;
@@ -31,14 +30,14 @@ pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
 
     let _taken = Taken::take();
     // A thread that is a worker's still may block, but must not drive another runtime: what it spawns or wakes waits for itself.
-    let is_worker = context::with_local_queue(|local| local.is_some());
+    let is_worker = worker::with_local_queue(|local| local.is_some());
     let _may_block = (!is_worker).then(context::drive_nothing);
     coop::unlimited(f)
 }
 
 /// The flavor of the runtime that would stand still. It is the worker's: a task may have entered another one.
 fn flavor_here() -> Option<Flavor> {
-    context::with_local_queue(|local| local.map(|(_, local)| local.flavor))
+    worker::with_local_queue(|local| local.map(|(_, local)| local.flavor))
         .or_else(|| context::with_current(|handle| handle.map(Handle::flavor)))
 }
 
@@ -47,7 +46,7 @@ struct Taken {
     runtime: Handle,
     index: usize,
     front: Arc<Front>,
-    left: Option<context::LeftWorker>,
+    left: Option<worker::LeftWorker>,
 }
 
 impl Taken {
@@ -56,14 +55,18 @@ impl Taken {
     fn take() -> Option<Self> {
         let task = current::current_task_ref().filter(|task| task.header().is_owned())?;
         let runtime = task.scheduler::<Handle>()?.clone();
-        let (index, queue, front) = context::with_local_queue(|local| {
+        let (index, queue, front) = worker::with_local_queue(|local| {
             let (_, local) = local.filter(|(shared, _)| ptr::eq(*shared, runtime.shared()))?;
             let (queue, front) = local.exchange(task, runtime.shared().intervals.maintenance);
             Some((local.index, queue, front))
         })?;
 
-        let left = context::leave_worker();
-        match runtime.blocking().lend_worker(&runtime, WorkerParts::taken(runtime.clone(), index, queue)) {
+        // Before the hand-over: from then on another thread may be that worker.
+        let left = worker::leave();
+        match runtime
+            .blocking()
+            .lend_worker(&runtime, WorkerParts::taken(runtime.clone(), index, queue, runtime.random_u64()))
+        {
             Ok(()) => Some(Self { runtime, index, front, left: Some(left) }),
             Err(parts) => {
                 drop(left);
@@ -76,7 +79,7 @@ impl Taken {
 
 /// Makes the thread the worker again that it was.
 fn restore(parts: WorkerParts, front: Arc<Front>) {
-    context::with_local_queue(|local| {
+    worker::with_local_queue(|local| {
         let (_, local) = local.expect("invariant: what was left is the thread's worker again");
         local.restore(parts.into_queue(), front);
     });

@@ -4,7 +4,7 @@
 
 use super::blocking::IN_PLACE_MAX;
 use super::{Builder, Handle, Runtime};
-use crate::context;
+use crate::scheduler::current;
 use crate::task::{self, coop};
 use crate::task_local;
 use crate::time::sleep;
@@ -170,7 +170,7 @@ fn a_task_of_a_set_that_a_workers_task_polls_keeps_the_worker() {
     let task = runtime.spawn(poll_fn(|cx| {
         let mut set = pin!(task::LocalSet::new());
         let mut kept = pin!(
-            set.spawn_local(async { task::block_in_place(|| context::with_local_queue(|local| local.is_some())) })
+            set.spawn_local(async { task::block_in_place(|| current::with_local_queue(|local| local.is_some())) })
         );
         assert!(set.as_mut().poll(cx).is_ready());
         kept.as_mut().poll(cx)

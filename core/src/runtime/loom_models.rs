@@ -3,19 +3,19 @@
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
 //! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
 
+use super::thread_names::ThreadNames;
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::raw_task::poll_record::Stamp;
 use crate::runtime::blocking::Pool;
-use crate::runtime::histogram::Scales;
-use crate::runtime::hooks::ThreadNames;
+use crate::scheduler::histogram::Scales;
 use crate::scheduler::park::Parker;
 use crate::scheduler::queue::Local;
 use crate::scheduler::worker::hand_on;
-use crate::scheduler::{Extras, Intervals};
+use crate::scheduler::{self, Extras, Intervals};
 use crate::task::{JoinHandle, LocalSet};
-use crate::time::{Clock, Timers};
+use crate::time::Clock;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -30,26 +30,31 @@ pub(crate) fn runtime() -> Handle {
 /// With the queue of its worker.
 pub(crate) fn runtime_and_queue() -> (Handle, Local) {
     let (driver, io) = Driver::new().unwrap();
-    let config = Config {
+    let scheduler = scheduler::Config {
+        workers: 1,
         flavor: Flavor::CurrentThread,
         clock: Clock::manual(),
-        timers: Timers::new(1),
-        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
-        seed: 1,
+        driver,
+        io,
         histograms: Scales::default(),
         extras: Extras::default(),
         intervals: Intervals::default(),
         thread_hooks: None,
+    };
+    let config = Config {
+        scheduler,
+        pool: Pool::new(ThreadNames::Base(String::new()), 1, Duration::ZERO, None),
+        seed: 1,
         name: None,
         unhandled_panic: UnhandledPanic::Ignore,
         simulation: None,
     };
-    let (handle, mut queues) = Inner::build(config, 1, driver, io);
+    let (handle, mut queues) = Inner::build(config);
     (handle, queues.remove(0))
 }
 
 /// One step of the worker.
-fn step(handle: &Handle) {
+pub(crate) fn step(handle: &Handle) {
     let shared = handle.shared();
     if let Some(task) = shared.injector.pop().or_else(|| shared.remotes[0].inbox.pop()) {
         let place = task.header().owned.load(Ordering::Relaxed);
@@ -58,7 +63,8 @@ fn step(handle: &Handle) {
     }
 }
 
-fn end(handle: &Handle) {
+/// The one worker ends, and with it the runtime.
+pub(crate) fn end(handle: &Handle) {
     handle.shared().begin_end();
     handle.worker_exited();
 }
@@ -191,6 +197,43 @@ fn loom_the_watchdog_is_shown_each_running_task_at_most_once() {
         assert!(shown.iter().all(|id| ids.contains(id)));
         assert!(shown.len() < 2 || shown[0] != shown[1]);
         end(&handle);
+    });
+}
+
+/// A worker runs tasks, and one leaves the list, while another thread spawns one, perhaps into its place, and a third lists them all: each that
+/// lives through it is shown once, none twice, and none that has completed.
+#[test]
+fn loom_a_list_of_tasks_shows_those_that_live() {
+    loom::model(|| {
+        let handle = runtime();
+        let (stays, ends) = (handle.spawn(std::future::pending::<()>()), handle.spawn(std::future::ready(())));
+        let lister = {
+            let handle = handle.clone();
+            loom::thread::spawn(move || {
+                let mut ids = Vec::new();
+                handle.shared().owned.for_each(|listed| {
+                    assert!(listed.task.task_state().is_some(), "it leaves the list before it completes");
+                    ids.push(listed.task.id());
+                });
+                ids
+            })
+        };
+        let spawner = {
+            let handle = handle.clone();
+            loom::thread::spawn(move || handle.spawn(std::future::ready(())))
+        };
+        step(&handle);
+        step(&handle);
+
+        let (new, ids) = (spawner.join().unwrap(), lister.join().unwrap());
+        let shown = |id| ids.iter().filter(|shown| **shown == id).count();
+        assert_eq!(shown(stays.id()), 1);
+        assert!(shown(ends.id()) <= 1 && shown(new.id()) <= 1);
+        assert_eq!(ids.len(), 1 + shown(ends.id()) + shown(new.id()));
+        step(&handle);
+        assert_eq!(handle.alive_tasks(), 1);
+        end(&handle);
+        assert_eq!(handle.alive_tasks(), 0);
     });
 }
 

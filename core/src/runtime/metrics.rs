@@ -5,9 +5,10 @@
 //! go back, except that they start at zero again after 2^64.
 
 use super::Handle;
-use super::histogram::{Histogram, Histograms};
+use super::Histogram;
 use crate::scheduler::Remote;
 use crate::scheduler::counters::Counters;
+use crate::scheduler::histogram::Histograms;
 use crate::util::count::Count;
 use std::fmt;
 use std::time::Duration;

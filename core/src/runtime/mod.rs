@@ -27,8 +27,6 @@ mod end_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod guard_tests;
 mod handle;
-pub(crate) mod histogram;
-pub(crate) mod hooks;
 #[cfg(all(test, not(posse_loom)))]
 mod hooks_tests;
 pub(crate) mod in_place;
@@ -39,44 +37,41 @@ pub(crate) mod loom_models;
 mod metrics;
 #[cfg(all(test, not(posse_loom)))]
 mod metrics_tests;
+mod pool_queue;
 mod shutdown;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
+mod thread_names;
 
+pub use crate::scheduler::Flavor;
+pub use crate::scheduler::histogram::{Histogram, HistogramConfig};
+pub use crate::scheduler::hooks::TaskMeta;
 pub use block_on::BlockOnError;
 pub(crate) use block_on::block_on_simulated;
 pub use builder::Builder;
+pub use builder_hooks::UnhandledPanic;
 pub use handle::{EnterGuard, Handle, NoRuntime, NoSuchWorker, RuntimeId as Id};
-pub use histogram::{Histogram, HistogramConfig};
-pub use hooks::{TaskMeta, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
 pub use shutdown::ShutdownReport;
 
 pub(crate) use handle::{Config, Inner};
 
-use self::hooks::ThreadNames;
+use self::thread_names::ThreadNames;
 use crate::context;
 use crate::lock::Mutex;
 use crate::raw_task::JoinHandle;
 use crate::raw_task::panic::catch_panic;
+use crate::scheduler::host::Host;
 use crate::scheduler::watchdog::Watchdog;
-use crate::scheduler::worker::{Worker, WorkerParts};
+use crate::scheduler::worker;
 use std::future::Future;
 use std::io;
 use std::thread;
 use std::time::Duration;
 
-/// How a runtime gets its threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flavor {
-    /// Workers on threads of their own.
-    MultiThread,
-    /// One worker on the thread inside `block_on`.
-    CurrentThread,
-    /// Several logical workers, stepped one by one on one thread.
-    Simulated,
-}
+/// A worker of ours: one whose host is a [`Handle`].
+pub(crate) type Worker = worker::Worker<Handle>;
+pub(crate) type WorkerParts = worker::WorkerParts<Handle>;
 
 /// An executor with its reactor, timers and blocking pool.
 ///
@@ -244,6 +239,7 @@ impl Runtime {
         self.handle.shared().begin_end();
         self.handle.blocking().shut_down(&self.handle);
 
+        // The workers that no thread runs are ended here: those that no stepper has taken, and that of a current-thread runtime.
         let simulated = self.take_simulated().into_iter().map(WorkerParts::into_worker);
         let parked = self.handle.inner().worker_slot.retire(wait);
         simulated.chain(parked).for_each(shutdown_worker);
@@ -296,7 +292,5 @@ pub(crate) fn shutdown_worker(mut worker: Worker) {
     worker.enter(Worker::drop_queued);
     // From here on the thread is in no worker: what is woken goes to the injector, not to a queue that is not emptied any more.
     let runtime = worker.into_runtime();
-    let _driving = context::drive();
-    let _entered = context::enter(runtime.clone());
-    runtime.worker_exited();
+    runtime.drive(|| runtime.worker_exited());
 }

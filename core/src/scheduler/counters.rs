@@ -75,6 +75,7 @@ impl BusyTime {
     /// The worker is awake from `now` on, if it was not already.
     pub(crate) fn begin(&self, now: Instant) {
         if !self.is_running() {
+            // As if it had been awake all the time since: then the difference to any later moment is the total.
             let zero = now.0.saturating_sub(self.word.load(Ordering::Relaxed));
             self.word.store(zero | AWAKE, Ordering::Relaxed);
         }

@@ -121,6 +121,7 @@ impl Idle {
     #[must_use]
     fn transition_to_parked(&self, worker: usize, was_searching: bool) -> bool {
         let mut sleepers = self.sleepers.lock();
+        // Both counts in one step: a pusher that reads between two would see a searcher that is none.
         let change = if was_searching { AWAKE + SEARCHING } else { AWAKE };
         let after = self.state.fetch_sub(change, Ordering::SeqCst) - change;
         sleepers.push(worker);
@@ -130,6 +131,7 @@ impl Idle {
     /// Counts the worker as awake after it slept. True if it was woken to search, and counted already by its waker.
     fn transition_from_parked(&self, worker: usize) -> bool {
         let mut sleepers = self.sleepers.lock();
+        // Still in the list: no pusher has woken it, so it counts itself. Else its waker has.
         let counted = match sleepers.iter().position(|&sleeper| sleeper == worker) {
             Some(position) => {
                 sleepers.swap_remove(position);
@@ -166,6 +168,7 @@ impl Idle {
 
     /// Asks to search. At most half of the workers search at once, the rest would only fight over the same queues.
     fn start_searching(&self) -> bool {
+        // A look and then a count: two that look at once may be one too many, which costs a useless look at the queues.
         let state = self.state.load(Ordering::SeqCst);
         if 2 * (state & SEARCHING_MASK) >= self.workers.max(2) {
             return false;

@@ -80,6 +80,7 @@ impl<T> Slot<T> {
     }
 
     fn steal(&self) -> Option<NonNull<T>> {
+        // The very pointer that was seen: had the owner emptied and filled the slot meanwhile, it would not be stuck.
         let seen = self.0.load(Ordering::Relaxed);
         if seen.is_null() {
             return None;

@@ -3,13 +3,12 @@
 //! A task that is about to block the thread may take both away in the middle of its poll, for another thread to go on with
 //! ([`LocalQueue::exchange`]). A stand-in lies here then: an empty queue that nobody steals from, and a front that nobody looks at.
 
-use super::Front;
 use super::queue::Local;
 use super::watchdog::Ticks;
+use super::{Flavor, Front};
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::{Runnable, TaskRef};
-use crate::runtime::Flavor;
 use std::fmt;
 use std::sync::Arc;
 
@@ -95,6 +94,7 @@ impl LocalQueue {
     /// Takes the worker away from its thread on behalf of the task that runs. The next step of the thread is one with maintenance,
     /// in which it notices; they are `maintenance` steps apart.
     pub(crate) fn exchange(&self, taker: TaskRef, maintenance: u32) -> (Local, Arc<Front>) {
+        // The stand-in first, then one exchange: at no moment has the thread no seat, or two.
         let front = self.with(|seat| Front::stand_in(&seat.front, maintenance));
         let seat = Seat { queue: Local::new(), front: Arc::new(front), taker: Some(taker) };
         let taken = self.replace(seat);

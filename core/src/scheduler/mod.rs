@@ -3,6 +3,10 @@
 //! See `README.md` in this folder for why no wake-up is lost.
 
 pub(crate) mod counters;
+pub(crate) mod current;
+pub(crate) mod histogram;
+pub(crate) mod hooks;
+pub(crate) mod host;
 pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod life;
@@ -22,6 +26,8 @@ mod watchdog_tests;
 pub(crate) mod worker;
 
 use self::counters::Counters;
+use self::histogram::{Histograms, Scales};
+use self::hooks::{TaskHooks, ThreadHooks};
 use self::idle::Idle;
 use self::inbox::Inbox;
 use self::life::Life;
@@ -30,15 +36,12 @@ use self::owned::OwnedTasks;
 use self::park::Parker;
 use self::queue::{Injector, Local, Stealer};
 use self::watchdog::Ticks;
-use crate::context;
+use self::worker::MAINTENANCE_INTERVAL;
 use crate::io::{Driver, IoHandle};
 use crate::lock::{Mutex, MutexGuard};
 use crate::loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::raw_task::{Runnable, TaskRef};
-use crate::runtime::histogram::{Histograms, Scales};
-use crate::runtime::hooks::TaskHooks;
-use crate::scheduler::worker::MAINTENANCE_INTERVAL;
-use crate::time::Clock;
+use crate::time::{Clock, Instant, Timers};
 use crate::util::count::Count;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,8 +93,26 @@ impl Front {
     }
 }
 
+/// How a runtime gets its threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flavor {
+    /// Workers on threads of their own.
+    MultiThread,
+    /// One worker on the thread inside `block_on`.
+    CurrentThread,
+    /// Several logical workers, stepped one by one on one thread.
+    Simulated,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What becomes of the workers; never changes.
+    pub(crate) flavor: Flavor,
+    /// What `now` is; timers and records of polls go by it.
+    pub(crate) clock: Clock,
+    /// In a shard for each worker.
+    pub(crate) timers: Timers,
     /// Tasks woken by threads that are no worker of this runtime; every thread pushes, workers pop.
     pub(crate) injector: Injector,
     /// One for each worker, by its index; never changes.
@@ -108,12 +129,27 @@ pub(crate) struct Shared {
     turns: AtomicU32,
     /// Whether the runtime ends, and how many workers have not left.
     pub(crate) life: Life,
+    /// What a program has run on each thread of the runtime; few programs do.
+    pub(crate) thread_hooks: Option<ThreadHooks>,
     /// What few programs ask for; see [`Extras`].
     extras: Option<Box<Extras>>,
     /// There are extras, or a task was pinned: one look where a task is queued. Once true it stays so.
     is_special: AtomicBool,
     /// Steps between two looks at the driver and the timers, and at the injector, while local work lasts.
     pub(crate) intervals: Intervals,
+}
+
+/// What a scheduler is put together from.
+pub(crate) struct Config {
+    pub(crate) workers: usize,
+    pub(crate) flavor: Flavor,
+    pub(crate) clock: Clock,
+    pub(crate) driver: Driver,
+    pub(crate) io: IoHandle,
+    pub(crate) histograms: Scales,
+    pub(crate) intervals: Intervals,
+    pub(crate) thread_hooks: Option<ThreadHooks>,
+    pub(crate) extras: Extras,
 }
 
 /// What few programs ask for.
@@ -146,17 +182,13 @@ impl Default for Intervals {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        workers: usize,
-        driver: Driver,
-        io: IoHandle,
-        histograms: &Scales,
-        intervals: Intervals,
-        extras: Extras,
-    ) -> (Self, Vec<Local>) {
+    /// With the queues of the workers.
+    pub(crate) fn new(config: Config) -> (Self, Vec<Local>) {
+        let Config { workers, flavor, clock, driver, io, histograms, intervals, thread_hooks, extras } = config;
+        // The near ends go to the workers, the far ends and the fronts stay here for the others.
         let locals: Vec<Local> = (0..workers).map(|_| Local::new()).collect();
         let remote = |local: &Local| {
-            let front = Arc::new(Front::new(Histograms::new(histograms), extras.task_hooks.is_some()));
+            let front = Arc::new(Front::new(Histograms::new(&histograms), extras.task_hooks.is_some()));
             Remote {
                 stealer: local.stealer(),
                 inbox: Inbox::new(),
@@ -168,6 +200,9 @@ impl Shared {
         };
         let remotes = locals.iter().map(remote).collect();
         let shared = Self {
+            flavor,
+            clock,
+            timers: Timers::new(workers),
             injector: Injector::new(),
             remotes,
             idle: Idle::new(workers),
@@ -177,6 +212,7 @@ impl Shared {
             turns: AtomicU32::new(0),
             life: Life::new(workers),
             intervals,
+            thread_hooks,
             is_special: AtomicBool::new(extras.is_needed()),
             extras: extras.is_needed().then(|| Box::new(extras)),
         };
@@ -185,6 +221,19 @@ impl Shared {
 
     pub(crate) fn io(&self) -> &IoHandle {
         &self.io
+    }
+
+    /// The time on the runtime's clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// A thread that is no worker set a timer, the earliest of its shard. A worker that is awake will look at all deadlines
+    /// before it sleeps; one that sleeps in the driver may have to sleep less long now.
+    pub(crate) fn timer_was_set(&self, deadline: Instant) {
+        if self.timers.sleeps_past(deadline) {
+            self.io.unpark();
+        }
     }
 
     /// Queues a task that was woken: on the worker that runs this code if it is one of this runtime, else in the injector. One copy for
@@ -220,10 +269,11 @@ impl Shared {
     /// Queues a task on the one worker that may run it, and wakes that.
     #[cold]
     fn push_pinned(&self, worker: usize, task: Runnable) {
+        // An index beyond the workers is refused at the spawn, so this finds one.
         let Some(remote) = self.remotes.get(worker) else { return self.inject(task) };
         remote.inbox.push(task);
         // The worker itself looks before it parks.
-        let is_here = context::with_local_queue(|local| {
+        let is_here = current::with_local_queue(|local| {
             local.is_some_and(|(owner, local)| std::ptr::eq(owner, self) && local.index == worker)
         });
         if !is_here {
@@ -246,7 +296,8 @@ impl Shared {
 
     #[inline]
     fn enqueue(&self, task: Runnable, no_lifo_slot: bool) {
-        let rest = context::with_local_queue(|local| match local {
+        // A worker of this runtime queues for itself: that neither locks nor wakes unless it displaces a task.
+        let rest = current::with_local_queue(|local| match local {
             Some((owner, local)) if std::ptr::eq(owner, self) => {
                 if if no_lifo_slot { local.push(task) } else { local.push_lifo(task) } {
                     self.wake_one();
@@ -296,12 +347,14 @@ impl Shared {
         if !self.io.is_needed() {
             return;
         }
+        // Else another worker has it, and hands out the events.
         if let Some(mut driver) = self.try_driver() {
             self.turn(&mut driver, Some(Duration::ZERO));
         }
     }
 
     fn turn(&self, driver: &mut Driver, timeout: Option<Duration>) {
+        // Before the turn: one that lasts counts from its beginning.
         self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = driver.turn(&self.io, timeout) {
             crate::event!(ERROR, "posse::runtime", "the reactor could not ask the operating system for events", reason = %error);

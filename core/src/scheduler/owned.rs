@@ -88,6 +88,7 @@ impl OwnedTasks {
             return false;
         }
 
+        // Few tasks have a name, so it lies beside the slots and the slot says only that there is one.
         let is_named = origin.name.is_some();
         let entry = Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false };
         let index = shard.tasks.insert(entry);
@@ -107,6 +108,7 @@ impl OwnedTasks {
     pub(crate) fn remove(&self, task: &Header) {
         let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
         let mut shard = self.shards[shard].lock();
+        // By the place alone: it is this task's until the task has completed, and only the run that completes it comes here.
         let removed = shard.tasks.remove(index);
         if removed.is_some_and(|entry| entry.is_named) {
             shard.names.remove(&index);
@@ -146,6 +148,7 @@ impl OwnedTasks {
     /// Shows each task to `f`, which runs under a lock: it must neither wake, run nor drop anything of a user.
     pub(crate) fn for_each(&self, mut f: impl FnMut(Listed<'_>)) {
         for shard in &self.shards {
+            // In parts: spawns and completions of this shard get between them. One that lives all the while keeps its place, and is shown once.
             let mut from = 0;
             loop {
                 let shard = shard.lock();

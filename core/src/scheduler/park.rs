@@ -47,6 +47,7 @@ impl Parker {
             return;
         }
 
+        // From the announcement to the wait under one lock, which `unpark` takes before it notifies.
         let mut guard = self.lock.lock();
         if self.transition_to_parked(ON_CONDVAR) {
             loop {
@@ -65,6 +66,7 @@ impl Parker {
 
     /// Runs a turn of the driver as the way to sleep. `turn` gets false if it must not block. True if there was an `unpark`.
     pub(crate) fn park_in_driver(&self, turn: impl FnOnce(bool)) -> bool {
+        // An interruption that comes before the turn is kept by the event queue.
         turn(self.transition_to_parked(IN_DRIVER));
         self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }

@@ -1,6 +1,6 @@
 //! Tasks that stay on one worker: whoever wakes them, whatever else the worker does, however the runtime ends.
 
-use crate::context;
+use super::current;
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::sync::{Notify, mpsc};
 use crate::task::{self, JoinHandle, yield_now};
@@ -19,7 +19,7 @@ fn runtime(workers: usize) -> Runtime {
 
 /// The worker that runs this code.
 fn here() -> Option<usize> {
-    context::with_local_queue(|local| local.map(|(_, local)| local.index))
+    current::with_local_queue(|local| local.map(|(_, local)| local.index))
 }
 
 fn pinned<F>(worker: usize, future: F) -> JoinHandle<F::Output>

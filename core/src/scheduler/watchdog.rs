@@ -7,11 +7,11 @@
 //! drops none of their values: it moves tasks to the injector and wakes workers, who do the rest. What it says
 //! of a task it has said by a thread of the blocking pool.
 
+use super::host::{Host, SlowPoll};
+use super::owned::Listed;
 use super::{Remote, Shared};
 use crate::loom::sync::atomic::{AtomicU32, Ordering};
-use crate::runtime::Handle;
-use crate::task::TaskInfo;
-use crate::time::{Instant, Timers};
+use crate::time::Instant;
 use std::time::Duration;
 
 /// Time between two looks. A task behind a stuck worker waits for one to two of them. Chosen: 5 ms is far below what a
@@ -26,9 +26,9 @@ const LATE: Duration = Duration::from_millis(2);
 const THRESHOLD_MIN: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub(crate) struct Watchdog<H> {
     /// Whose workers it looks at; it keeps the runtime's memory, not its life.
-    runtime: Handle,
+    runtime: H,
     /// What the last look showed of each worker, by its index.
     looks: Vec<Look>,
     /// Turns of the driver as of the last look.
@@ -49,9 +49,9 @@ struct Look {
     is_counted: bool,
 }
 
-impl Watchdog {
-    pub(crate) fn new(runtime: Handle, slow_poll_threshold: Duration) -> Self {
-        let look = Look { ticks: 0, has_stepped: true, since: runtime.now(), is_counted: false };
+impl<H: Host> Watchdog<H> {
+    pub(crate) fn new(runtime: H, slow_poll_threshold: Duration) -> Self {
+        let look = Look { ticks: 0, has_stepped: true, since: runtime.shared().now(), is_counted: false };
         let looks = vec![look; runtime.shared().remotes.len()];
         Self { runtime, looks, turns: 0, slow_poll_threshold: slow_poll_threshold.max(THRESHOLD_MIN) }
     }
@@ -63,8 +63,8 @@ impl Watchdog {
             self.runtime.shared().idle.watchdog().park(Some(interval));
             let quiet = !self.check_workers();
             // A clock that is moved by hand says nothing of how long a poll takes.
-            if !self.runtime.clock().is_manual() {
-                self.check_polls(self.runtime.now());
+            if !self.runtime.shared().clock.is_manual() {
+                self.check_polls(self.runtime.shared().now());
             }
             self.check_driver();
             self.check_timers();
@@ -110,18 +110,17 @@ impl Watchdog {
 
             look.is_counted = true;
             remote.slow_polls.add(1);
-            let info = shared.owned.mark_slow(place, worker, |listed| TaskInfo::new(&listed, now));
-            if let Some(info) = info.flatten() {
-                report(&self.runtime, info, worker, lasts);
-            }
+            let poll = shared.owned.mark_slow(place, worker, |listed| SlowPoll::new(&listed, worker, lasts));
+            poll.into_iter().for_each(|poll| self.runtime.report_slow_poll(poll));
         }
     }
 
     /// If no worker has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
     fn check_driver(&mut self) {
         let shared = self.runtime.shared();
+        // No turn since the last look and none under way: nobody will hear of a socket until somebody sleeps.
         let turns = shared.turns();
-        if turns == self.turns && !self.runtime.timers().is_attended() {
+        if turns == self.turns && !shared.timers.is_attended() {
             shared.wake_one();
         }
         self.turns = turns;
@@ -129,31 +128,33 @@ impl Watchdog {
 
     /// If a timer is late, its worker is busy: the worker that sleeps in the driver fires it, else the first that looks up.
     fn check_timers(&self) {
-        let timers: &Timers = self.runtime.timers();
-        let clock = self.runtime.clock();
+        let shared = self.runtime.shared();
+        let (timers, clock) = (&shared.timers, &shared.clock);
         let earliest = if clock.is_manual() { None } else { timers.earliest() };
         if earliest.is_none_or(|earliest| earliest.saturating_add(LATE) > clock.now()) {
             return;
         }
 
         if timers.is_attended() {
-            self.runtime.shared().io().unpark();
+            shared.io().unpark();
         } else {
             timers.set_overdue();
-            self.runtime.shared().wake_one();
+            shared.wake_one();
         }
     }
 }
 
-/// Tells of a slow task, on a thread of the blocking pool: a subscriber is foreign code, and may wait for what the slow task holds.
-fn report(runtime: &Handle, task: TaskInfo, worker: usize, lasts: Duration) {
-    drop(runtime.spawn_blocking(move || {
-        crate::event!(
-            WARN, "posse::task", "a task is in one poll for long",
-            task.id = %task.id(), task.name = %task.name().unwrap_or("-"), task.type = %task.type_name(),
-            task.place = %task.spawned_at(); worker = worker, lasts = lasts.as_secs_f64(),
-        );
-    }));
+impl SlowPoll {
+    fn new(listed: &Listed<'_>, worker: usize, lasts: Duration) -> Self {
+        Self {
+            task: listed.task.id(),
+            name: listed.name.cloned(),
+            type_name: listed.task.type_name(),
+            place: listed.place,
+            worker,
+            lasts,
+        }
+    }
 }
 
 /// Moves what is queued on a worker to the injector, where all workers find it.
@@ -162,6 +163,7 @@ fn drain_to_injector(shared: &Shared, stuck: &Remote) {
         stuck.drained.add(1);
         shared.inject(task);
     }
+    // Those that are there now: what the worker pushes meanwhile shows that it is not stuck any more.
     for _ in 0..stuck.stealer.len() {
         let Some(task) = stuck.stealer.steal() else { break };
         stuck.drained.add(1);

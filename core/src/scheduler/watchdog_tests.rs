@@ -17,7 +17,7 @@ fn watched() -> (Runtime, Arc<Eye>) {
 }
 
 struct Eye {
-    watchdog: Mutex<Watchdog>,
+    watchdog: Mutex<Watchdog<Handle>>,
     runtime: Handle,
 }
 

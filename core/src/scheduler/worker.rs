@@ -4,19 +4,19 @@
 //! (current-thread), and many logical workers on one thread (simulation). Nothing here starts a thread.
 
 use super::counters::Counters;
+use super::current;
+use super::host::Host;
 use super::idle::Activity;
 use super::inbox::Inbox;
 use super::local::{LocalQueue, Seat};
 use super::policy::SchedulePolicy;
 use super::queue::Local;
 use super::{Intervals, Shared};
-use crate::context;
 use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::poll_record::Stamp;
 use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
-use crate::runtime::Handle;
-use crate::time::Instant;
+use crate::time::{Instant, Timers};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ pub(crate) enum Step {
 
 /// A worker on its way to the thread that will run it.
 #[derive(Debug)]
-pub(crate) struct WorkerParts {
-    runtime: Handle,
+pub(crate) struct WorkerParts<H> {
+    runtime: H,
     index: usize,
     queue: Local,
     policy: SchedulePolicy,
@@ -82,14 +82,13 @@ fn has_come(due: u32, tick: u32) -> bool {
     tick.wrapping_sub(due) <= u32::MAX / 2
 }
 
-impl WorkerParts {
-    /// A worker that a task takes away from its thread.
-    pub(crate) fn taken(runtime: Handle, index: usize, queue: Local) -> Self {
-        let policy = SchedulePolicy::Production(Rng::new(runtime.random_u64()));
-        Self::new(runtime, index, queue, policy)
+impl<H: Host> WorkerParts<H> {
+    /// A worker that a task takes away from its thread. The seed is that of its random choices.
+    pub(crate) fn taken(runtime: H, index: usize, queue: Local, seed: u64) -> Self {
+        Self::new(runtime, index, queue, SchedulePolicy::Production(Rng::new(seed)))
     }
 
-    fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
+    fn new(runtime: H, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         let shared = runtime.shared();
         let due = Due::after(shared.remotes[index].front.ticks.get(), shared.intervals);
         Self { runtime, index, queue, policy, due }
@@ -103,18 +102,19 @@ impl WorkerParts {
         self.queue
     }
 
-    pub(crate) fn into_worker(self) -> Worker {
+    pub(crate) fn into_worker(self) -> Worker<H> {
         let Self { runtime, index, queue, policy, due } = self;
-        let front = runtime.shared().remotes[index].front.clone();
-        let local = Rc::new(LocalQueue::new(index, runtime.flavor(), queue, front));
+        let shared = runtime.shared();
+        let local = LocalQueue::new(index, shared.flavor, queue, shared.remotes[index].front.clone());
+        let local = Rc::new(local);
         Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct Worker<H> {
     /// Keeps the runtime alive while the worker runs.
-    runtime: Handle,
+    runtime: H,
     /// Lent to the context while the worker is entered, so that code which wakes a task finds it.
     local: Rc<LocalQueue>,
     /// Draws the free choices; the worker alone has it.
@@ -129,14 +129,15 @@ pub(crate) struct Worker {
     due: Due,
 }
 
-impl Worker {
-    pub(crate) fn new(runtime: Handle, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
+impl<H: Host> Worker<H> {
+    pub(crate) fn new(runtime: H, index: usize, queue: Local, policy: SchedulePolicy) -> Self {
         WorkerParts::new(runtime, index, queue, policy).into_worker()
     }
 
     /// Takes the worker apart, so that it can cross to another thread. It must not be entered.
-    pub(crate) fn into_parts(mut self) -> WorkerParts {
+    pub(crate) fn into_parts(mut self) -> WorkerParts<H> {
         self.reset_activity();
+        // `enter` has dropped its clone when it returned, so this is the only one.
         let local = Rc::try_unwrap(self.local).expect("invariant: no code is inside a worker that moves");
         WorkerParts {
             runtime: self.runtime,
@@ -153,9 +154,10 @@ impl Worker {
             let now = self.look_at_clock();
             self.count(|counters| counters.busy.begin(now));
         }
+        // References of its own, because `f` gets the worker itself.
         let local = self.local.clone();
         let runtime = self.runtime.clone();
-        context::enter_worker(&runtime, &local, || f(self))
+        runtime.drive(|| current::enter(runtime.shared(), &local, || f(self)))
     }
 
     /// Gives back what the worker is counted as, before it leaves its thread or after a panic: a searcher that is gone would keep every pusher
@@ -183,6 +185,7 @@ impl Worker {
 
     /// Runs one task if there is any to be had.
     pub(crate) fn step(&mut self) -> Step {
+        // Shows the watchdog that the worker came back, and is the clock of what is due: one number for both.
         let tick = self.local.with(|seat| seat.front.ticks.advance());
         if has_come(self.due.next, tick) {
             if !self.maintain(tick) {
@@ -214,6 +217,7 @@ impl Worker {
         if self.activity.stop_searching(&self.runtime.shared().idle) {
             self.shared().wake_one();
         }
+        // One visit to the front for all that a poll writes there: the count, and for the watchdog which task it is.
         let is_watched = self.local.with(|seat| {
             let front = &*seat.front;
             front.counters.polls.add(1);
@@ -276,6 +280,7 @@ impl Worker {
     fn run_measured(&self, task: Runnable) -> Option<Runnable> {
         let front = self.local.with(|seat| seat.front.clone());
         let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
+        // A look at the clock of its own: the stamp of the step may be as old as the last maintenance.
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(Instant(at)));
@@ -299,6 +304,7 @@ impl Worker {
         if self.local.is_lost() {
             return false;
         }
+        // Each has an interval of its own; both are taken from this step, so a late one does not bring the next nearer.
         let Intervals { maintenance, injector } = self.shared().intervals;
         if has_come(self.due.maintenance, tick) {
             self.due.maintenance = tick.wrapping_add(maintenance);
@@ -306,6 +312,7 @@ impl Worker {
         }
         if has_come(self.due.injector, tick) {
             self.due.injector = tick.wrapping_add(injector);
+            // A simulation draws at each step instead.
             if self.policy.has_intervals() {
                 self.refill_from_injector();
             }
@@ -317,7 +324,8 @@ impl Worker {
     /// Fires the timers that are due, and asks the driver for events.
     pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
-        if self.runtime.timers().take_overdue() {
+        // The watchdog found a shard late whose worker is stuck: whoever comes by first fires all of them.
+        if self.timers().take_overdue() {
             self.fire_all_timers(now);
         } else {
             self.fire_timers(now);
@@ -338,6 +346,7 @@ impl Worker {
                     *lifo_polls = lifo_polls.saturating_add(1);
                     return Some(task);
                 }
+                // Its turn is over: it goes to the back, where others may steal it too.
                 seat.queue.push(task);
             }
 
@@ -352,10 +361,12 @@ impl Worker {
         if shared.injector.is_empty() {
             return;
         }
+        // Bounded, so that a flood from outside does not keep it from its own tasks.
         let mut moved = 0;
         let max = if crate::buggify(0.1) { 1 } else { INJECTED_MAX };
         self.local.with(|Seat { queue, front, .. }| {
             while moved < max {
+                // Others may steal from the queue meanwhile: what has come is told by its growth, and is one at least.
                 let before = queue.len();
                 let Some(task) = shared.injector.pop_into(queue) else { break };
                 queue.push(task);
@@ -379,6 +390,7 @@ impl Worker {
             return Some(task);
         }
 
+        // Then the neighbours, if not enough others look at them already.
         let workers = shared.remotes.len();
         if workers < 2 {
             return None;
@@ -416,7 +428,7 @@ impl Worker {
 
     /// Sleeps until there may be something to do.
     pub(crate) fn park(&mut self) {
-        if let Some(hooks) = self.runtime.thread_hooks() {
+        if let Some(hooks) = &self.shared().thread_hooks {
             hooks.park();
             // It was the last to look at its own queue, and the hook may have put a task there.
             if self.has_own_tasks() {
@@ -426,7 +438,7 @@ impl Worker {
         let asleep_since = self.transition_to_parked();
         let for_all = self.sleep(asleep_since);
         let now = self.transition_from_parked();
-        if let Some(hooks) = self.runtime.thread_hooks() {
+        if let Some(hooks) = &self.shared().thread_hooks {
             hooks.unpark();
         }
         if for_all {
@@ -439,24 +451,24 @@ impl Worker {
     /// Sleeps in the driver if it is free, for all workers: until there are events, or the earliest deadline of all shards.
     /// Else until its own timers are due. True if it slept for all.
     fn sleep(&self, now: Instant) -> bool {
-        let (shared, timers) = (self.shared(), self.runtime.timers());
+        let (shared, timers) = (self.shared(), self.timers());
         let parker = &shared.remotes[self.local.index].parker;
         let Some(mut driver) = shared.try_driver() else {
             parker.park(self.time_to(timers.next_deadline(self.local.index), now));
             return false;
         };
 
+        // From here on who sets a timer from outside knows until when this worker sleeps.
         let (_attending, earliest) = timers.attend();
         // Closures of the blocking pool may be about to do something; each says when it has ended, by a token.
-        let jump = earliest.filter(|_| self.runtime.clock().jumps() && self.runtime.blocking().busy() == 0);
+        let jump = earliest.filter(|_| shared.clock.jumps() && !self.runtime.has_outside_work());
         let was_unparked = parker.park_in_driver(|may_block| {
             let timeout = if may_block && jump.is_none() { self.time_to(earliest, now) } else { Some(Duration::ZERO) };
             shared.turn(&mut driver, timeout);
         });
         // What the turn has woken runs first, at the time that it is.
         if let Some(deadline) = jump.filter(|_| !was_unparked && !self.has_own_tasks()) {
-            let clock = self.runtime.clock();
-            clock.advance(deadline.saturating_duration_since(clock.now()));
+            shared.clock.advance(deadline.saturating_duration_since(shared.now()));
         }
         true
     }
@@ -494,20 +506,20 @@ impl Worker {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.runtime.clock().now()
+        self.runtime.shared().now()
     }
 
     fn fire_timers(&self, now: Instant) {
-        self.runtime.timers().fire(self.local.index, now);
+        self.timers().fire(self.local.index, now);
     }
 
     fn fire_all_timers(&self, now: Instant) {
-        self.runtime.timers().fire_all(now);
+        self.timers().fire_all(now);
     }
 
     /// `None`: no timer, or a manual clock, whose `advance` fires them.
     fn time_to(&self, deadline: Option<Instant>, now: Instant) -> Option<Duration> {
-        let deadline = deadline.filter(|_| !self.runtime.clock().is_manual())?;
+        let deadline = deadline.filter(|_| !self.shared().clock.is_manual())?;
         Some(deadline.saturating_duration_since(now))
     }
 
@@ -536,6 +548,7 @@ impl Worker {
     /// Drops the futures of the tasks in this worker's queue, and of those that this wakes, until there are none. Called
     /// once, when the runtime ends.
     pub(crate) fn drop_queued(&mut self) {
+        // A destructor may wake others, which land here as well.
         while self.has_own_tasks() {
             let next = self.local.with(|seat| seat.front.lifo.take().or_else(|| seat.queue.pop()));
             let next = next.or_else(|| self.inbox().pop());
@@ -556,29 +569,32 @@ impl Worker {
     }
 
     /// The worker is no more: gives back what it is counted as. Its queue must be empty.
-    pub(crate) fn into_runtime(mut self) -> Handle {
+    pub(crate) fn into_runtime(mut self) -> H {
         debug_assert!(self.local.is_empty(), "a worker ends with tasks in its queue");
+        // From here on it neither searches nor sleeps: no pusher counts on it.
         self.reset_activity();
         self.runtime
     }
 
-    pub(crate) fn runtime(&self) -> &Handle {
+    pub(crate) fn runtime(&self) -> &H {
         &self.runtime
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         self.runtime.shared()
     }
+
+    fn timers(&self) -> &Timers {
+        &self.runtime.shared().timers
+    }
 }
 
 /// Hands on a task that this thread has polled without a worker, and that was woken in that poll if there is a `Runnable`: it is another worker's now.
-pub(crate) fn hand_on(runtime: &Handle, task: &TaskRef, woken: Option<Runnable>) {
+pub(crate) fn hand_on(runtime: &impl Host, task: &TaskRef, woken: Option<Runnable>) {
     let Some(woken) = woken else { return };
     if runtime.shared().is_open() {
         return runtime.shared().requeue(woken);
     }
     // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
-    let _driving = context::drive();
-    let _entered = context::enter(runtime.clone());
-    runtime.shared().shut_down(task);
+    runtime.drive(|| runtime.shared().shut_down(task));
 }

@@ -235,6 +235,7 @@ impl<T> Sender<T> {
         if receivers == 0 {
             return Err(SendError(value));
         }
+        // The oldest gives way. It is dropped after the lock: its destructor is foreign code.
         let lost = if state.ring.len() == self.shared.capacity { state.pop() } else { None };
         state.ring.push_back(Entry { value: Arc::new(value), awaited_by: receivers });
         self.shared.wake_receivers(state);
@@ -491,6 +492,7 @@ impl<T: Clone> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
+        // What it has not received is one receiver nearer to its end; values that nobody awaits any more leave the ring.
         let left = state.waiters.remove(&mut self.key);
         let done = state.forget_receiver(self.next);
         let was_last = state.receivers == 0;

@@ -69,6 +69,7 @@ impl Notify {
 
     /// Wakes each waiter whose [`notified`](Self::notified) was called before; keeps nothing.
     pub fn notify_waiters(&self) {
+        // Those who come while this lasts have a later ticket; those without a place yet see by the number that they were notified.
         let mut state = self.state.lock();
         state.notify_waiters_calls += 1;
         let newcomer = state.waiters.next_ticket();
@@ -181,6 +182,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
             if state.notify_waiters_calls != self.notify_waiters_calls {
                 // Everybody was notified: one that was meant for a single waiter is not needed here.
                 leave(&self.notify, state, &mut self.key);
+            // Its first poll: takes a notification that was kept, or a place.
             } else if self.key.is_idle() {
                 if !std::mem::take(&mut state.permit) {
                     state.waiters.push(&mut self.key, (), waker.take());

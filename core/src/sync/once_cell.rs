@@ -131,6 +131,7 @@ impl<T> OnceCell<T> {
         if let Some(value) = self.get() {
             return Ok(value);
         }
+        // Whoever had the turn before has failed or was dropped.
         let value = init().await?;
         Ok(self.value.get_or_init(|| value))
     }

@@ -2,12 +2,12 @@
 
 use crate::loom::sync::{Arc, Mutex};
 use crate::raw_task::coop;
-use crate::raw_task::panic::wake_catching;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::waker_slot::WakerSlot;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// The errors, where Tokio's users look for them.
 pub mod error {
@@ -43,14 +43,20 @@ struct State<T> {
     /// It was dropped or closed: a value is refused.
     receiver_gone: bool,
     /// Who waits for the value.
-    receiver: Option<Waker>,
+    receiver: WakerSlot,
     /// Who waits for the receiver's end.
-    sender: Option<Waker>,
+    sender: WakerSlot,
 }
 
 impl<T> State<T> {
     fn new() -> Self {
-        Self { value: None, sender_gone: false, receiver_gone: false, receiver: None, sender: None }
+        Self {
+            value: None,
+            sender_gone: false,
+            receiver_gone: false,
+            receiver: WakerSlot::new(),
+            sender: WakerSlot::new(),
+        }
     }
 }
 
@@ -75,7 +81,7 @@ impl<T> Sender<T> {
         let woken = state.receiver.take();
         drop(state);
         self.sent = true;
-        woken.into_iter().for_each(wake_catching);
+        woken.wake();
         Ok(())
     }
 
@@ -101,7 +107,7 @@ impl<T> Sender<T> {
             progress.made_progress();
             return Poll::Ready(());
         }
-        let prev = waker.store(&mut state.sender);
+        let prev = state.sender.register(&mut waker);
         drop(state);
         drop(prev);
         Poll::Pending
@@ -117,7 +123,7 @@ impl<T> Drop for Sender<T> {
         state.sender_gone = true;
         let woken = state.receiver.take();
         drop(state);
-        woken.into_iter().for_each(wake_catching);
+        woken.wake();
     }
 }
 
@@ -216,7 +222,7 @@ impl<T> Receiver<T> {
         state.receiver_gone = true;
         let woken = state.sender.take();
         drop(state);
-        woken.into_iter().for_each(wake_catching);
+        woken.wake();
     }
 }
 
@@ -234,7 +240,7 @@ impl<T> Future for Receiver<T> {
             progress.made_progress();
             return Poll::Ready(taken.ok_or(RecvError));
         }
-        let prev = waker.store(&mut state.receiver);
+        let prev = state.receiver.register(&mut waker);
         drop(state);
         drop(prev);
         Poll::Pending
@@ -246,9 +252,10 @@ impl<T> Drop for Receiver<T> {
         self.close();
         let mut state = self.shared.state.lock();
         // The waker too: with it the sender would keep the task that received.
-        let left = (state.value.take(), state.receiver.take());
+        let (value, waker) = (state.value.take(), state.receiver.take());
         drop(state);
-        drop(left);
+        waker.forget();
+        drop(value);
     }
 }
 

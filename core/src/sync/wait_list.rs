@@ -15,6 +15,7 @@
 
 use crate::raw_task::panic::wake_catching;
 pub use crate::raw_task::poll_waker::PollWaker;
+pub use crate::raw_task::waker_slot::{TakenWaker, WakerSlot};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::Waker;
@@ -131,6 +132,7 @@ impl<T: Copy> WaitList<T> {
 
     /// Takes a waiter out, wherever it stands, and says where that was. Its key is idle afterwards.
     pub fn remove(&mut self, key: &mut WaiterKey) -> WaiterState {
+        // A slot of its own tells by its waker whether it still stands in the order; one that is another's by now says nothing.
         let waits = self.slot_mut(key).map(|slot| slot.waker.take());
         let index = std::mem::take(key).index;
         let (Some(waker), Some(slab)) = (waits, &mut self.0) else { return WaiterState::Woken };
@@ -197,6 +199,7 @@ impl<T: Copy> WaitList<T> {
     pub fn take_front_waker(&mut self) -> Option<Waker> {
         let slab = self.0.as_mut()?;
         let waker = slab.slots.get_mut(slab.front as usize)?.waker.as_mut()?;
+        // In its place one that does nothing: a slot without a waker would be one that was granted.
         Some(std::mem::replace(waker, Waker::noop().clone()))
     }
 
@@ -242,6 +245,7 @@ impl<T: Copy> Slab<T> {
         self.next_ticket = ticket.saturating_add(1);
         let slot = Slot { ticket: Some(ticket), waker: Some(waker), wants, prev: self.back, next: NONE };
 
+        // A vacant slot if there is one, else one more.
         let index = if let Some(place) = self.slots.get_mut(self.vacant as usize) {
             let index = self.vacant;
             self.vacant = place.next;
@@ -254,6 +258,7 @@ impl<T: Copy> Slab<T> {
         };
         self.used += 1;
         self.len += 1;
+        // Behind the last, or as the first.
         self.set_next(self.back, index);
         self.back = index;
         WaiterKey { ticket: Some(ticket), index }
@@ -270,6 +275,7 @@ impl<T: Copy> Slab<T> {
         let Some(slot) = self.slots.get(index as usize) else { return };
         let (prev, next) = (slot.prev, slot.next);
         self.len -= 1;
+        // The neighbours name each other; at an end the list's own mark moves.
         self.set_next(prev, next);
         match self.slots.get_mut(next as usize) {
             Some(slot) => slot.prev = prev,

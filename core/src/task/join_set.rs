@@ -5,8 +5,8 @@
 use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
-use crate::raw_task::panic::wake_catching;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::waker_slot::WakerSlot;
 use crate::runtime::Handle;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -65,8 +65,10 @@ struct Woken(Mutex<WokenState>);
 
 #[derive(Default)]
 struct WokenState {
+    /// In the order they were woken; each is pushed by its waker, or as a new one, and popped by who waits.
     members: VecDeque<u64>,
-    waiter: Option<Waker>,
+    /// Who polled the set last.
+    waiter: WakerSlot,
 }
 
 impl Woken {
@@ -76,7 +78,7 @@ impl Woken {
         state.members.push_back(member);
         let waiter = state.waiter.take();
         drop(state);
-        waiter.into_iter().for_each(wake_catching);
+        waiter.wake();
     }
 }
 
@@ -173,7 +175,7 @@ impl<T> JoinSet<T> {
             return Poll::Ready(None);
         }
         let mut waker = PollWaker::of(cx);
-        let prev = waker.store(&mut self.woken.0.lock().waiter);
+        let prev = self.woken.0.lock().waiter.register(&mut waker);
         drop(prev);
         let joined = self.take_ended();
         if joined.is_none() {
@@ -312,5 +314,40 @@ impl<T: Send + 'static, F: Future<Output = T> + Send + 'static> Extend<F> for Jo
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::runtime::loom_models::{end, runtime, step};
+    use crate::testing::counting_waker;
+    use std::future::ready;
+
+    /// A task ends while another thread polls its set: that sees it, or is woken.
+    #[test]
+    fn loom_who_waits_for_a_set_learns_of_a_task_that_ended() {
+        loom::model(|| {
+            let handle = runtime();
+            let mut set = JoinSet::new();
+            set.spawn_on(ready(7), &handle);
+            let (wakes, waker) = counting_waker();
+            let joiner = {
+                let waker = waker.clone();
+                loom::thread::spawn(move || {
+                    let polled = set.poll_join_next(&mut Context::from_waker(&waker));
+                    (set, polled)
+                })
+            };
+            step(&handle);
+            let (mut set, mut polled) = joiner.join().unwrap();
+            if polled.is_pending() {
+                assert!(wakes.count() > 0);
+                polled = set.poll_join_next(&mut Context::from_waker(&waker));
+            }
+            assert!(matches!(polled, Poll::Ready(Some(Ok(7)))));
+            assert!(set.is_empty());
+            end(&handle);
+        });
     }
 }

@@ -59,6 +59,7 @@ impl ManualClock {
 
     fn pause(&self) {
         if !self.stands_still() {
+            // The wall clock goes on from where it stood, and only as far as this one does.
             let now = self.now();
             let unix = nanos(self.unix_time());
             self.epoch.store(unix.saturating_sub(now), Ordering::Relaxed);

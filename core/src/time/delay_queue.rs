@@ -36,7 +36,8 @@ pub struct DelayQueue<T> {
     deadlines: BTreeMap<u64, Instant>,
     next: u64,
     sleep: Option<Sleep>,
-    /// Who polled last, and hears when something earlier is put in, or nothing is left.
+    /// Who polled last, and hears when something earlier is put in, or nothing is left. No `WakerSlot`: there is no lock, and who has the queue
+    /// to put something in is mostly who waits.
     waiter: Option<Waker>,
 }
 

@@ -1,8 +1,6 @@
 //! A point in time on a runtime's clock.
 
-use crate::context;
-use crate::time::Clock;
-use crate::time::clock::{ORIGIN_NANOS, nanos, origin};
+use super::clock::{ORIGIN_NANOS, nanos, origin};
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
@@ -13,14 +11,6 @@ use std::time::Duration;
 pub struct Instant(pub(crate) u64);
 
 impl Instant {
-    /// Returns the time on the current runtime's clock, or on the real clock outside of any runtime.
-    pub fn now() -> Self {
-        context::with_current(|handle| match handle {
-            Some(handle) => handle.clock().now(),
-            None => Clock::real().now(),
-        })
-    }
-
     /// Returns the time since the clock's origin.
     pub fn since_origin(self) -> Duration {
         Duration::from_nanos(self.0)
@@ -71,11 +61,6 @@ impl Instant {
     /// ```
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0).map(Duration::from_nanos)
-    }
-
-    /// Returns the time that has passed since, zero if it lies ahead.
-    pub fn elapsed(self) -> Duration {
-        Self::now().saturating_duration_since(self)
     }
 
     /// Returns the instant `duration` later; `None` beyond the end of time, some 584 years after the origin.

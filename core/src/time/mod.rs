@@ -8,6 +8,7 @@ mod clock;
 mod delay_queue;
 mod instant;
 mod interval;
+mod now;
 mod pause;
 #[cfg(all(test, not(posse_loom)))]
 mod pause_tests;

@@ -165,3 +165,18 @@ fn time_does_not_jump_over_a_task_that_a_socket_has_just_woken() {
         assert_eq!(start.elapsed(), HOUR);
     });
 }
+
+/// The clock can show no later time, so no timer waits any more.
+#[test]
+fn at_the_end_of_time_every_sleep_is_over() {
+    paused().block_on(async {
+        let early = task::spawn(sleep(Duration::MAX));
+        yield_now().await;
+        advance(Duration::MAX).await;
+        early.await.unwrap();
+        sleep(HOUR).await;
+        task::spawn(sleep(HOUR)).await.unwrap();
+        assert!(timeout(HOUR, std::future::pending::<()>()).await.is_err());
+        assert_eq!(Handle::current().timers().len(), 0);
+    });
+}

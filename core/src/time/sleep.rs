@@ -2,9 +2,9 @@
 
 use super::Instant;
 use super::timers::Entry;
-use crate::context;
 use crate::raw_task::coop;
 use crate::runtime::Handle;
+use crate::scheduler::current;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -102,15 +102,15 @@ impl Sleep {
 
     fn register(&mut self, cx: &mut Context<'_>) {
         // A thread that is no worker of this runtime borrows the first worker's shard, and tells who sleeps for all.
-        let own = context::with_local_queue(|lane| match lane {
-            Some((shared, lane)) if std::ptr::eq(shared, self.handle.shared()) => Some(lane.index),
+        let own = current::with_local_queue(|local| match local {
+            Some((shared, local)) if std::ptr::eq(shared, self.handle.shared()) => Some(local.index),
             _ => None,
         });
         let shard = own.unwrap_or(0);
         let (entry, earliest) = self.handle.timers().insert(shard, self.deadline, cx.waker().clone());
         self.entry = Some(entry);
         if earliest && own.is_none() {
-            self.handle.timer_was_set(self.deadline);
+            self.handle.shared().timer_was_set(self.deadline);
         }
     }
 }

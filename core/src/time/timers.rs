@@ -7,12 +7,12 @@
 use super::Instant;
 use super::attendance::Attendance;
 use super::wheel::{Key, Wheel};
-use crate::lock::Mutex;
+use crate::loom::sync::Mutex;
+use crate::loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::raw_task::Id;
 use crate::raw_task::panic::wake_all;
 use crate::raw_task::poll_waker::PollWaker;
 use crate::raw_task::waker::task_of;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 /// The `next` of a shard without timers.
@@ -187,5 +187,73 @@ impl Drop for Attending<'_> {
 impl Shard {
     fn publish(&self, wheel: &Wheel<Waker>) {
         self.next.store(wheel.next_deadline().unwrap_or(NEVER), Ordering::Release);
+    }
+}
+
+#[cfg(all(test, posse_loom))]
+mod loom_models {
+    use super::*;
+    use crate::loom::sync::Arc;
+    use crate::scheduler::park::Parker;
+    use crate::testing::counting_waker;
+
+    /// A thread that is no worker sets a timer, and then an earlier one, while a worker goes to sleep in the driver, whose event queue the parker
+    /// stands for. If the worker slept past the earlier one nobody would end its sleep, which loom reports as a deadlock.
+    #[test]
+    fn loom_a_deadline_set_from_outside_is_not_slept_past() {
+        loom::model(|| {
+            let shared = Arc::new((Timers::new(2), Parker::new()));
+            let outside = {
+                let shared = shared.clone();
+                loom::thread::spawn(move || {
+                    let (timers, driver) = &*shared;
+                    for deadline in [Instant(9), Instant(7)] {
+                        let (_, is_earliest) = timers.insert(0, deadline, Waker::noop().clone());
+                        if is_earliest && timers.sleeps_past(deadline) {
+                            driver.unpark(|| {});
+                        }
+                    }
+                })
+            };
+            let (timers, driver) = &*shared;
+            loop {
+                let (_attending, earliest) = timers.attend();
+                if earliest == Some(Instant(7)) {
+                    break;
+                }
+                driver.park(None);
+            }
+            outside.join().unwrap();
+        });
+    }
+
+    /// A worker sets a timer in its shard and drops another one, while a second worker, which has slept for all, fires what is due there, and goes
+    /// to sleep again. Each of them sleeps no longer than to the new deadline: the one that set it in any case, the other one if it slept later.
+    #[test]
+    fn loom_a_deadline_set_while_another_worker_fires_the_shard_is_seen() {
+        loom::model(|| {
+            let timers = Arc::new(Timers::new(2));
+            let (wakes, waker) = counting_waker();
+            let (_due, _) = timers.insert(0, Instant(3), waker);
+            let (dropped, _) = timers.insert(0, Instant(6), Waker::noop().clone());
+            let other = {
+                let timers = timers.clone();
+                loom::thread::spawn(move || {
+                    timers.fire_all(Instant(5));
+                    let (_attending, earliest) = timers.attend();
+                    earliest
+                })
+            };
+            timers.insert(0, Instant(7), Waker::noop().clone());
+            timers.cancel(&dropped);
+            let own = timers.next_deadline(0);
+            assert!(own <= Some(Instant(7)) && own.is_some());
+            // What was dropped may be counted in, which costs a look; nothing is overlooked.
+            let slept = other.join().unwrap();
+            assert!(slept.is_none_or(|until| until == Instant(6) || until == Instant(7)), "{slept:?}");
+            assert_eq!(wakes.count(), 1);
+            timers.fire_all(Instant(6));
+            assert_eq!(timers.attend().1, Some(Instant(7)));
+        });
     }
 }

@@ -115,6 +115,7 @@ impl<T> Wheel<T> {
             if tick > target {
                 break;
             }
+            // Time comes to the slot, and the whole of its list leaves it: to fire, or for slots that are finer as seen from here.
             self.tick = self.tick.max(tick);
             let mut index = std::mem::replace(&mut self.heads[level * SLOTS + slot], NONE);
             self.occupied[level] &= !(1 << slot);
@@ -144,6 +145,7 @@ impl<T> Wheel<T> {
             return Some(tick << TICK_SHIFT);
         }
 
+        // Within one tick the list is in no order.
         let mut earliest = u64::MAX;
         let mut index = self.heads[slot];
         while let Some(entry) = self.entries.get(index as usize) {
@@ -161,6 +163,7 @@ impl<T> Wheel<T> {
                 let shift = SLOT_BITS * level as u32;
                 let position = self.tick >> shift;
                 let current = (position % SLOTS as u64) as u32;
+                // The bits in the order in which time comes to them: the first that is set is the next slot of this level.
                 let distance = self.occupied[level].rotate_right(current).trailing_zeros();
                 let slot = (current + distance) as usize % SLOTS;
                 (((position + u64::from(distance)) << shift).max(self.tick), level, slot)
@@ -188,6 +191,7 @@ impl<T> Wheel<T> {
     fn level_and_slot(&self, due: u64) -> (usize, usize) {
         let reach = 1u64 << (SLOT_BITS * LEVELS as u32);
         let due = due.min(self.tick + reach - reach / SLOTS as u64);
+        // The level whose digit, of six bits each, is the highest in which the two ticks differ.
         let differing = (due ^ self.tick) | 1;
         let level = ((63 - differing.leading_zeros()) / SLOT_BITS) as usize;
         let level = level.min(LEVELS - 1);
@@ -196,6 +200,7 @@ impl<T> Wheel<T> {
 
     #[inline]
     fn unlink(&mut self, index: u32) {
+        // The first of a list is named by the head of its slot, each other by the one before it.
         let Entry { next, previous, slot, .. } = self.entries[index as usize];
         match self.entries.get_mut(previous as usize) {
             Some(previous) => previous.next = next,

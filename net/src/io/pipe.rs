@@ -2,7 +2,7 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::PollWaker;
+use posse_core::sync::wait_list::{PollWaker, WakerSlot};
 use posse_core::task::coop::poll_proceed;
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Result};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// Makes two streams of which each reads what the other writes. In each direction at most `max` bytes (at least one) are
 /// on their way; who writes more waits.
@@ -86,8 +86,10 @@ struct State {
     unread: bool,
     /// The writer is gone, or has shut down.
     ended: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    /// Waits for bytes, or for the end.
+    reader: WakerSlot,
+    /// Waits for room.
+    writer: WakerSlot,
 }
 
 impl Pipe {
@@ -101,7 +103,7 @@ impl Pipe {
         let mut waker = PollWaker::of(cx);
         let mut state = self.state.lock();
         if state.bytes.is_empty() && !state.ended {
-            let prev = waker.store(&mut state.reader);
+            let prev = state.reader.register(&mut waker);
             drop(state);
             drop(prev);
             return Poll::Pending;
@@ -110,7 +112,7 @@ impl Pipe {
         let read = take(&mut state.bytes);
         let writer = state.writer.take();
         drop(state);
-        writer.into_iter().for_each(Waker::wake);
+        writer.wake();
         progress.made_progress();
         Poll::Ready(read)
     }
@@ -125,7 +127,7 @@ impl Pipe {
         }
         let room = self.max - state.bytes.len();
         if room == 0 {
-            let prev = waker.store(&mut state.writer);
+            let prev = state.writer.register(&mut waker);
             drop(state);
             drop(prev);
             return Poll::Pending;
@@ -136,7 +138,7 @@ impl Pipe {
         let written = state.bytes.len() - before;
         let reader = state.reader.take();
         drop(state);
-        reader.into_iter().for_each(Waker::wake);
+        reader.wake();
         progress.made_progress();
         Poll::Ready(Ok(written))
     }
@@ -145,9 +147,10 @@ impl Pipe {
     fn end(&self, end: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         end(&mut state);
-        let woken = [state.reader.take(), state.writer.take()];
+        let (reader, writer) = (state.reader.take(), state.writer.take());
         drop(state);
-        woken.into_iter().flatten().for_each(Waker::wake);
+        reader.wake();
+        writer.wake();
     }
 }
 

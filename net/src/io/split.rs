@@ -6,13 +6,12 @@
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::PollWaker;
+use posse_core::sync::wait_list::{PollWaker, TakenWaker, WakerSlot};
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut, Result};
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Splits a stream into a reading and a writing half, which may go to different tasks.
 ///
@@ -35,7 +34,7 @@ use std::task::{Context, Poll, Waker};
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn split<T: AsyncRead + AsyncWrite>(stream: T) -> (ReadHalf<T>, WriteHalf<T>) {
-    let slot = Slot { stream: Some(Box::pin(stream)), waiting: [None, None] };
+    let slot = Slot { stream: Some(Box::pin(stream)), waiting: Default::default() };
     let shared = Arc::new(Shared(Mutex::new(slot)));
     (ReadHalf(shared.clone()), WriteHalf(shared))
 }
@@ -85,7 +84,7 @@ struct Slot<T> {
     /// Empty while a half polls the stream.
     stream: Option<Pin<Box<T>>>,
     /// The halves that found it empty, by [`Side`].
-    waiting: [Option<Waker>; 2],
+    waiting: [WakerSlot; 2],
 }
 
 #[derive(Clone, Copy)]
@@ -110,7 +109,7 @@ impl<T> Shared<T> {
         let mut waker = PollWaker::of(cx);
         let mut slot = self.0.lock();
         let Some(stream) = slot.stream.take() else {
-            let prev = waker.store(&mut slot.waiting[side as usize]);
+            let prev = slot.waiting[side as usize].register(&mut waker);
             drop(slot);
             drop(prev);
             return Poll::Pending;
@@ -129,9 +128,9 @@ impl<T> Drop for Taken<'_, T> {
     fn drop(&mut self) {
         let mut slot = self.shared.0.lock();
         slot.stream = self.stream.take();
-        let waiting = mem::take(&mut slot.waiting);
+        let waiting = slot.waiting.each_mut().map(WakerSlot::take);
         drop(slot);
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        waiting.into_iter().for_each(TakenWaker::wake);
     }
 }
 

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 impl UdpSocket {
     /// Waits for a datagram, and receives it and those that are there as well into as many of the buffers, 32 at most. Writes what they were filled with to
-    /// `received`, and returns how many: one or more, or none if there is no buffer. What does not fit a buffer is lost.
+    /// `received`, and returns how many: one or more, or none if there is no buffer. What does not fit a buffer is lost, and on Linux
+    /// [`RecvMeta::is_truncated`] says so.
     ///
     /// On Linux this is one call of the system (`recvmmsg`), with two allocations; elsewhere and in a simulation each datagram is a call.
     ///

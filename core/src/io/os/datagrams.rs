@@ -64,7 +64,12 @@ pub(crate) fn recv_many(socket: &UdpSocket, buffers: &mut [&mut [u8]], received:
             _ => None,
         });
         let addr = message.address.as_ref().and_then(address_of).ok_or_else(no_sender)?;
-        *place = RecvMeta { addr, len: message.bytes, stride: coalesced.unwrap_or(message.bytes) };
+        *place = RecvMeta {
+            addr,
+            len: message.bytes,
+            stride: coalesced.unwrap_or(message.bytes),
+            is_truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
+        };
         count += 1;
     }
     Ok(count)

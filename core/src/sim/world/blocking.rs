@@ -55,6 +55,7 @@ struct State {
     refusals: u32,
     /// It did not: nothing of it runs any more, and its thread does not end.
     is_left: bool,
+    /// Of the closure's task, as of its last turn. No `WakerSlot`: it is never woken here, but polled with, by the closure.
     waker: Waker,
 }
 

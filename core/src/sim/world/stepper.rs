@@ -1,8 +1,7 @@
 //! One runtime whose logical workers take one step at a time on the calling thread.
 
-use crate::runtime::{self, Builder, Handle, Runtime};
+use crate::runtime::{self, Builder, Handle, Runtime, Worker, WorkerParts};
 use crate::scheduler::watchdog::Watchdog;
-use crate::scheduler::worker::{Worker, WorkerParts};
 use crate::sim::env::{ChoiceKind, SimContext, SimEnv, SimRng, Trace};
 use crate::time::Instant;
 use std::fmt;
@@ -38,7 +37,7 @@ const WATCHDOG_INTERVAL: usize = 64;
 pub struct Stepper {
     runtime: Runtime,
     workers: Vec<Worker>,
-    watchdog: Watchdog,
+    watchdog: Watchdog<Handle>,
     rng: SimRng,
 }
 

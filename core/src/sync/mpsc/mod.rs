@@ -18,10 +18,9 @@ pub use error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::semaphore::Semaphore;
 use super::wait_set::WaitSet;
 use crate::loom::sync::Mutex;
-use crate::raw_task::panic::wake_catching;
+use crate::raw_task::waker_slot::WakerSlot;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
 
 /// Makes a channel with room for so many values, at least one.
 ///
@@ -55,7 +54,7 @@ pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
 }
 
 fn make<T>(capacity: usize, room: Option<Semaphore>) -> (Sender<T>, Receiver<T>) {
-    let state = State { queue: VecDeque::new(), senders: 1, closed: false, receiver: None };
+    let state = State { queue: VecDeque::new(), senders: 1, closed: false, receiver: WakerSlot::new() };
     let shared = Arc::new(Shared { state: Mutex::new(state), room, capacity, ended: WaitSet::new() });
     (Sender { shared: shared.clone() }, Receiver { shared })
 }
@@ -79,7 +78,7 @@ struct State<T> {
     /// By the receiver, which takes what is left.
     closed: bool,
     /// Who waits for a value: there is one receiver.
-    receiver: Option<Waker>,
+    receiver: WakerSlot,
 }
 
 impl<T> Shared<T> {
@@ -92,7 +91,7 @@ impl<T> Shared<T> {
         state.queue.push_back(value);
         let woken = state.receiver.take();
         drop(state);
-        woken.into_iter().for_each(wake_catching);
+        woken.wake();
         Ok(())
     }
 

@@ -95,7 +95,7 @@ impl<T> Receiver<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let prev = waker.store(&mut state.receiver);
+        let prev = state.receiver.register(&mut waker);
         drop(state);
         drop(prev);
         Poll::Pending
@@ -176,9 +176,10 @@ impl<T> Drop for Receiver<T> {
         self.close();
         let mut state = self.shared.state.lock();
         // The waker too: with it the senders would keep the task that received.
-        let left = (std::mem::take(&mut state.queue), state.receiver.take());
+        let (values, waker) = (std::mem::take(&mut state.queue), state.receiver.take());
         drop(state);
-        drop(left);
+        waker.forget();
+        drop(values);
     }
 }
 

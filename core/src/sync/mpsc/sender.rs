@@ -2,7 +2,7 @@
 
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::{OwnedPermit, Permit, PermitIterator, Shared};
-use crate::raw_task::panic::wake_catching;
+use crate::raw_task::waker_slot::TakenWaker;
 use crate::sync::blocking::block_on;
 use crate::sync::semaphore::TryAcquireError;
 use std::fmt;
@@ -211,9 +211,9 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.senders -= 1;
-        let woken = if state.senders == 0 { state.receiver.take() } else { None };
+        let woken = if state.senders == 0 { state.receiver.take() } else { TakenWaker::default() };
         drop(state);
-        woken.into_iter().for_each(wake_catching);
+        woken.wake();
     }
 }
 

@@ -3,10 +3,9 @@
 //! Hooks are foreign code: their panics end here, as events. A runtime without hooks pays nothing for them: those of tasks are behind looks that
 //! are there anyway, at what is measured and at where a woken task goes.
 
-use crate::raw_task::Id;
+use super::Shared;
 use crate::raw_task::panic::catch_panic;
-use crate::raw_task::{Header, Runnable, TaskRef};
-use crate::scheduler::Shared;
+use crate::raw_task::{Header, Id, Runnable, TaskRef};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use std::sync::Arc;
 /// A hook with what it is told.
 pub(crate) type Hook<T = ()> = Arc<dyn Fn(&T) + Send + Sync>;
 
-/// What a hook is told of a task; see [`Builder::on_task_spawn`](super::Builder::on_task_spawn).
+/// What a hook is told of a task; see [`Builder::on_task_spawn`](crate::runtime::Builder::on_task_spawn).
 #[derive(Clone, Debug)]
 pub struct TaskMeta {
     id: Id,
@@ -41,18 +40,18 @@ impl TaskMeta {
 
 #[derive(Clone, Default)]
 pub(crate) struct ThreadHooks {
-    pub(super) start: Option<Hook>,
-    pub(super) stop: Option<Hook>,
-    pub(super) park: Option<Hook>,
-    pub(super) unpark: Option<Hook>,
+    pub(crate) start: Option<Hook>,
+    pub(crate) stop: Option<Hook>,
+    pub(crate) park: Option<Hook>,
+    pub(crate) unpark: Option<Hook>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct TaskHooks {
-    pub(super) spawn: Option<Hook<TaskMeta>>,
-    pub(super) before_poll: Option<Hook<TaskMeta>>,
-    pub(super) after_poll: Option<Hook<TaskMeta>>,
-    pub(super) terminate: Option<Hook<TaskMeta>>,
+    pub(crate) spawn: Option<Hook<TaskMeta>>,
+    pub(crate) before_poll: Option<Hook<TaskMeta>>,
+    pub(crate) after_poll: Option<Hook<TaskMeta>>,
+    pub(crate) terminate: Option<Hook<TaskMeta>>,
 }
 
 fn call<T>(hook: &Option<Hook<T>>, about: &T) {
@@ -80,7 +79,7 @@ impl ThreadHooks {
 }
 
 impl TaskHooks {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.spawn.is_none() && self.before_poll.is_none() && self.after_poll.is_none() && self.terminate.is_none()
     }
 
@@ -131,45 +130,4 @@ impl fmt::Debug for TaskHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHooks").finish_non_exhaustive()
     }
-}
-
-/// How the threads of a runtime are called.
-#[derive(Clone)]
-pub(crate) enum ThreadNames {
-    /// This, and what the thread is for.
-    Base(String),
-    /// Asked for each thread.
-    Made(Arc<dyn Fn() -> String + Send + Sync>),
-}
-
-impl ThreadNames {
-    pub(crate) fn of(&self, what: impl fmt::Display) -> String {
-        let mut name = match self {
-            Self::Base(base) => format!("{base}-{what}"),
-            Self::Made(make) => catch_panic("a hook of the runtime panicked", || make()).unwrap_or_default(),
-        };
-        // A thread's name holds no zero byte, which a program is not to be trusted with; std panics over it.
-        name.retain(|letter| letter != '\0');
-        name
-    }
-}
-
-impl fmt::Debug for ThreadNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Base(base) => f.debug_tuple("Base").field(base).finish(),
-            Self::Made(_) => f.debug_tuple("Made").finish_non_exhaustive(),
-        }
-    }
-}
-
-/// What becomes of a runtime in which a task panics; see [`Builder::unhandled_panic`](super::Builder::unhandled_panic).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnhandledPanic {
-    /// The task ends alone. If nobody has its handle the panic is an event.
-    #[default]
-    Ignore,
-    /// The runtime shuts down.
-    ShutdownRuntime,
 }
