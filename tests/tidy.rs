@@ -202,11 +202,28 @@ fn is_code(line: &str) -> bool {
     !line.is_empty() && !line.starts_with("//")
 }
 
-/// The code of a file without its comments and without the tests at its end.
+/// The lines of a file without its tests: without each `mod tests;`, and up to the first `mod tests {`.
+fn without_tests(text: &str) -> Vec<&str> {
+    let mut kept = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test") {
+            kept.push(line);
+            continue;
+        }
+        let Some(item) = lines.find(|line| !line.starts_with("#[")) else { break };
+        match (names(item, "mod"), item.ends_with('{')) {
+            (true, true) => break,
+            (true, false) => {}
+            (false, _) => kept.push(item),
+        }
+    }
+    kept
+}
+
+/// The code of a file without its comments and without its tests.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .take_while(|line| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test"))
-        .filter(|line| is_code(line))
+    without_tests(text).into_iter().filter(|line| is_code(line))
 }
 
 fn names(line: &str, word: &str) -> bool {
@@ -306,8 +323,7 @@ const RULES: [(&str, Check); 13] = [
 
 /// A public `async fn` whose documentation has no section on being dropped.
 fn without_cancel_safety(text: &str) -> Option<&str> {
-    let is_test = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
-    let lines: Vec<_> = text.lines().take_while(|line| !is_test(line)).map(str::trim).collect();
+    let lines: Vec<_> = without_tests(text).into_iter().map(str::trim).collect();
     let waits = lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub async fn "));
     let mut silent = waits.filter(|(at, _)| {
         // Its documentation and its attributes, up to the item before it.
@@ -352,6 +368,20 @@ fn every_rule_refuses_a_bad_sample() {
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {
         assert!(check(path, text).is_some(), "accepted: {rule}");
     }
+}
+
+#[test]
+fn what_comes_after_the_tests_of_a_file_is_looked_at() {
+    let text = |tests: &str| {
+        format!("//! x\n#[cfg(all(test, not(posse_loom)))]\n{tests}\nuse mio::Poll;\npub async fn a() {{}}")
+    };
+    let seen = ["mod tests;", "#[path = \"b.rs\"]\npub(crate) mod tests;", "use crate::b;", "fn b() {}"];
+    for tests in seen {
+        assert!(code(&text(tests)).any(|line| names(line, "mio::")), "{tests}");
+        assert!(without_cancel_safety(&text(tests)).is_some(), "{tests}");
+    }
+    let text = text("mod tests {\n    fn b() {}\n}");
+    assert_eq!((code(&text).count(), without_cancel_safety(&text)), (0, None));
 }
 
 /// The folders above its own that a file names.
