@@ -7,6 +7,7 @@ use crate::raw_task::coop;
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
 use crate::scheduler::local::LocalQueue;
+use crate::time::driver::{Clock, Instant};
 use crate::util::scoped::Scoped;
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
@@ -107,8 +108,18 @@ pub(crate) fn is_driving() -> bool {
     DRIVING.get()
 }
 
+impl Instant {
+    /// Returns the time on the current runtime's clock, or on the real clock outside of any runtime.
+    pub fn now() -> Self {
+        with_current(|handle| match handle {
+            Some(handle) => handle.clock().now(),
+            None => Clock::real().now(),
+        })
+    }
+}
+
 #[cfg(feature = "sim")]
-impl crate::sim::SimContext {
+impl crate::sim::env::SimContext {
     /// Returns the simulation that this code runs in, if it does.
     pub fn current() -> Option<std::sync::Arc<Self>> {
         with_current(|handle| handle?.simulation().cloned())

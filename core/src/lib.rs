@@ -31,6 +31,9 @@ pub mod task;
 mod testing;
 pub mod time;
 mod util;
+#[doc(hidden)]
+pub mod wait_list;
+mod wait_set;
 
 /// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///

@@ -4,14 +4,14 @@
 //! the direction is ready, try, and if it would block say so and wait again.
 
 use super::driver::Registration;
-use super::interest::{Interest, Ready};
+use super::driver::interest::{Interest, Ready};
+use super::driver::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
+use super::driver::readiness::{Direction, Readiness, ReadyEvent};
 use super::os;
-use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
-use super::readiness::{Direction, Readiness, ReadyEvent};
 use crate::raw_task::coop;
 use crate::runtime::Handle;
 use crate::sim::env::HostNet;
-use crate::sync::wait_list::WaiterKey;
+use crate::wait_list::WaiterKey;
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;

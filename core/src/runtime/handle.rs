@@ -2,7 +2,7 @@
 
 use crate::context;
 use crate::extensions::Extensions;
-use crate::io::{Driver, IoHandle};
+use crate::io::driver::{Driver, IoHandle};
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule};
@@ -12,12 +12,13 @@ use crate::runtime::UnhandledPanic;
 use crate::runtime::blocking::{BlockingTask, Pool};
 use crate::runtime::histogram::Scales;
 use crate::runtime::hooks::ThreadHooks;
+use crate::runtime::simulated_closures;
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::{self, Origin};
 use crate::scheduler::queue::Local;
 use crate::scheduler::{Extras, Intervals, Shared};
-use crate::sim::{self, env::SimHandle};
-use crate::time::{Clock, Instant, Timers};
+use crate::sim::env::SimHandle;
+use crate::time::driver::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -298,7 +299,7 @@ impl Handle {
         T: Send + 'static,
     {
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(sim::world::blocking::run(self.clone(), simulation.clone(), f));
+            return self.spawn(simulated_closures::run(self.clone(), simulation.clone(), f));
         }
         let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
@@ -440,7 +441,7 @@ impl Handle {
 
     /// Returns the simulation this runtime is part of, if it is.
     #[cfg(feature = "sim")]
-    pub fn simulation(&self) -> Option<&Arc<crate::sim::SimContext>> {
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::env::SimContext>> {
         self.inner.simulation.as_ref()
     }
 

@@ -10,8 +10,8 @@
 use super::{Remote, Shared};
 use crate::loom::sync::atomic::{AtomicU32, Ordering};
 use crate::runtime::Handle;
-use crate::task::TaskInfo;
-use crate::time::{Instant, Timers};
+use crate::runtime::task_info::TaskInfo;
+use crate::time::driver::{Instant, Timers};
 use std::time::Duration;
 
 /// Time between two looks. A task behind a stuck worker waits for one to two of them. Chosen: 5 ms is far below what a

@@ -16,7 +16,7 @@ use crate::raw_task::poll_record::Stamp;
 use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
 use crate::runtime::Handle;
-use crate::time::Instant;
+use crate::time::driver::Instant;
 use std::rc::Rc;
 use std::time::Duration;
 

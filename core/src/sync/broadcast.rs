@@ -8,10 +8,10 @@
 //! entries that wait for nobody stand in front, and are taken out at once.
 
 use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use super::wait_set::WaitSet;
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::wait_set::WaitSet;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;

@@ -4,11 +4,11 @@
 //! [`WaitSet::wake_all`] then. A waiter looks at the condition under the lock of the list, so it either sees that it
 //! holds or stands in the list when `wake_all` takes the lock.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

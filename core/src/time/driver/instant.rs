@@ -1,8 +1,6 @@
 //! A point in time on a runtime's clock.
 
-use crate::context;
-use crate::time::Clock;
-use crate::time::clock::{ORIGIN_NANOS, nanos, origin};
+use super::clock::{ORIGIN_NANOS, nanos, origin};
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
@@ -13,14 +11,6 @@ use std::time::Duration;
 pub struct Instant(pub(crate) u64);
 
 impl Instant {
-    /// Returns the time on the current runtime's clock, or on the real clock outside of any runtime.
-    pub fn now() -> Self {
-        context::with_current(|handle| match handle {
-            Some(handle) => handle.clock().now(),
-            None => Clock::real().now(),
-        })
-    }
-
     /// Returns the time since the clock's origin.
     pub fn since_origin(self) -> Duration {
         Duration::from_nanos(self.0)
