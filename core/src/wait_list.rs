@@ -129,6 +129,15 @@ impl<T: Copy> WaitList<T> {
         }
     }
 
+    /// Has a waiter wait with this waker: where it stands if it was not served, else at the back.
+    pub fn poll_or_push(&mut self, key: &mut WaiterKey, wants: T, waker: &mut PollWaker<'_>) -> WaiterState {
+        let state = if key.is_idle() { WaiterState::Woken } else { self.poll(key, waker) };
+        if key.is_idle() {
+            self.push(key, wants, waker.take());
+        }
+        state
+    }
+
     /// Takes a waiter out, wherever it stands, and says where that was. Its key is idle afterwards.
     pub fn remove(&mut self, key: &mut WaiterKey) -> WaiterState {
         let waits = self.slot_mut(key).map(|slot| slot.waker.take());

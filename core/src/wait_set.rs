@@ -8,7 +8,7 @@ use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
-use crate::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
+use crate::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -48,10 +48,7 @@ impl WaitSet {
         }
 
         // Woken, and the condition does not hold: it waits again, at the end of the line.
-        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, &mut waker) };
-        if key.is_idle() {
-            waiters.push(key, (), waker.take());
-        }
+        let prev = waiters.poll_or_push(key, (), &mut waker);
         drop(waiters);
         drop(prev);
         Poll::Pending

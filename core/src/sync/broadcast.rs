@@ -7,7 +7,7 @@
 //! Invariants, all under the one lock: `ring[0]` has position `first`; a receiver reads the positions in order, so the
 //! entries that wait for nobody stand in front, and are taken out at once.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
+use super::wait_list::{WaitList, WaiterKey, WakeList};
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
@@ -401,13 +401,9 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
             Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
             Err(TryRecvError::Empty) => {
-                let waits =
-                    if self.key.is_idle() { WaiterState::Woken } else { state.waiters.poll(&mut self.key, &mut waker) };
-                if self.key.is_idle() {
-                    state.waiters.push(&mut self.key, (), waker.take());
-                }
+                let prev = state.waiters.poll_or_push(&mut self.key, (), &mut waker);
                 drop(state);
-                drop(waits);
+                drop(prev);
                 return Poll::Pending;
             }
         };

@@ -83,12 +83,11 @@ impl Waiters {
 impl DirectionWaiters {
     fn join(&mut self, key: Option<&mut WaiterKey>, waker: &mut PollWaker<'_>) -> Option<Waker> {
         let Some(key) = key else { return waker.store(&mut self.poller) };
-        if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
-            return prev;
+        // It is new, or was woken by an event that turned out to be another one's, or waits already.
+        match self.futures.poll_or_push(key, (), waker) {
+            WaiterState::Waiting(prev) => prev,
+            WaiterState::Granted | WaiterState::Woken => None,
         }
-        // It is new, or was woken by an event that turned out to be another one's.
-        self.futures.push(key, (), waker.take());
-        None
     }
 
     fn take(&mut self, woken: &mut Vec<Waker>) {
