@@ -35,6 +35,9 @@ mod util;
 pub mod wait_list;
 mod wait_set;
 
+#[doc(hidden)]
+pub use util::on_drop::OnDrop;
+
 /// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///
 /// For points in code where being slow, short or early is allowed, and rare enough that no test would meet it.
