@@ -78,8 +78,11 @@ impl Default for WaitSet {
 /// The future of [`WaitSet::until`]. It takes a unit of the budget when it is ready.
 #[must_use = "waits for nothing unless it is awaited"]
 pub(crate) struct Until<'a, C> {
+    /// Where it waits while the condition does not hold.
     set: &'a WaitSet,
+    /// Its place there; idle before the first poll and at the end.
     key: WaiterKey,
+    /// Looked at under the lock of the set, in each poll.
     condition: C,
 }
 

@@ -652,9 +652,13 @@ fn listens_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
 
 /// A lookup on its way.
 struct Lookup {
+    /// The node that is asked.
     peer: Arc<Peer>,
+    /// Of the request, by which it is cancelled.
     id: CorrelationId,
+    /// `None` in it if the node is down.
     answer: oneshot::Receiver<Option<Resolution>>,
+    /// The request is over: there is nothing to cancel.
     answered: bool,
 }
 

@@ -33,8 +33,11 @@ pub struct Socket<S: RawSocket> {
 
 /// A future's place among those who wait for one direction; it leaves when it is dropped.
 struct Waiter<'a> {
+    /// Of the socket.
     readiness: &'a Readiness,
+    /// What it waits for: to read or to write.
     direction: Direction,
+    /// Its place in the line for that; idle while it does not wait.
     key: WaiterKey,
 }
 

@@ -65,17 +65,29 @@ pub(crate) struct Inner {
 
 /// What a runtime is put together from, besides its scheduler.
 pub(crate) struct Config {
+    /// How it gets its threads.
     pub(crate) flavor: Flavor,
+    /// Real, manual or that of a simulated machine.
     pub(crate) clock: Clock,
+    /// With a shard for each worker.
     pub(crate) timers: Timers,
+    /// Not started: its threads come with the first closure.
     pub(crate) pool: Pool,
+    /// What its random numbers follow from.
     pub(crate) seed: u64,
+    /// What workers measure; nothing by default.
     pub(crate) histograms: Scales,
+    /// How often a busy worker looks at the driver, the timers and the injector.
     pub(crate) intervals: Intervals,
+    /// What few programs ask of the scheduler.
     pub(crate) extras: Extras,
+    /// What a program has run on each thread.
     pub(crate) thread_hooks: Option<ThreadHooks>,
+    /// For people.
     pub(crate) name: Option<Box<str>>,
+    /// What becomes of the runtime when a task panics.
     pub(crate) unhandled_panic: UnhandledPanic,
+    /// The simulation that it is part of.
     pub(crate) simulation: Option<SimHandle>,
 }
 

@@ -349,8 +349,11 @@ impl<T> fmt::Debug for WeakSender<T> {
 
 /// A receiving end. As a [`Stream`] it gives values, or [`Lagged`] where some were lost, and ends with the last sender.
 pub struct Receiver<T> {
+    /// The values and the waiters, with all ends of the channel.
     shared: Arc<Shared<T>>,
+    /// The position of the value that it receives next; counts up with each it has received or missed.
     next: u64,
+    /// Its place among those who wait for a value; idle while it does not wait.
     key: WaiterKey,
 }
 
