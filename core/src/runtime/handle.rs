@@ -5,7 +5,7 @@ use crate::extensions::Extensions;
 use crate::io::driver::{Driver, IoHandle};
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
-use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule};
+use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule};
 use crate::rng::{SharedRng, split};
 use crate::runtime::Flavor;
 use crate::runtime::UnhandledPanic;
@@ -235,7 +235,7 @@ impl Handle {
         F::Output: Send + 'static,
     {
         NoSuchWorker::check(worker, self)?;
-        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| future);
+        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), Joiner::Handle, |_| future);
         self.launch_pinned_from(worker, runnable, origin);
         Ok(JoinHandle::new(task.into_untyped()))
     }
@@ -246,7 +246,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, runnable) = raw_task::new(self.next_task_id(), self, (), true, |_| future);
+        let (task, runnable) = raw_task::new(self.next_task_id(), self, (), Joiner::Handle, |_| future);
         task.scheduler().launch_from(runnable, origin);
         JoinHandle::new(task.into_untyped())
     }
@@ -313,7 +313,8 @@ impl Handle {
         if let Some(simulation) = &self.inner.simulation {
             return self.spawn(simulated_closures::run(self.clone(), simulation.clone(), f));
         }
-        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
+        let (task, runnable) =
+            raw_task::new(self.next_task_id(), self.clone(), (), Joiner::Handle, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task.into_untyped())
     }
