@@ -22,7 +22,9 @@ pub mod futures {
 
 pub use crate::raw_task::coop::{self, unconstrained};
 pub use crate::raw_task::panic::{catch, panic_message};
-pub use crate::raw_task::yielding::{consume_budget, poll_budget, yield_now};
+#[doc(hidden)]
+pub use crate::raw_task::yielding::poll_budget;
+pub use crate::raw_task::yielding::{consume_budget, yield_now};
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle, TaskState};
 pub use crate::runtime::task_info::{TaskInfo, WaitsFor};
 pub use abort_on_drop::AbortOnDropHandle;
