@@ -1,9 +1,6 @@
 //! House rules as ordinary tests: size, shape, and which crate may be named where.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "tidy/circles.rs"]
-mod circles;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,11 +54,32 @@ const ARROWS: [(&str, &[&str]); 3] = [
     ("actors/wire/src/", &["posse_core", "posse_net", "posse_macros", "posse::"]),
 ];
 
-/// The folders of a package, from the ground up: a file names its own folder and those below.
-const FLOORS: [(&str, &[&str]); 1] =
-    [("actors/src/", &["id", "error", "system", "watch", "actor", "protocol", "refs", "supervisor", "cluster", "sim"])];
+/// The rooms of a package, from the ground up: a file names its own and those below. Those in one line may name each other.
+const FLOORS: [(&str, &[&str]); 2] = [
+    (
+        "core/src/",
+        &[
+            "util lock loom rng extensions",
+            "raw_task events",
+            "wait_list wait_set",
+            "sim/env sim_absent",
+            "time/driver",
+            "io/driver io/os",
+            "scheduler",
+            "context runtime",
+            "mailbox",
+            "time",
+            "io",
+            "sync",
+            "task",
+            "macros signal",
+            "sim",
+        ],
+    ),
+    ("actors/src/", &["id", "error", "system", "watch", "actor", "protocol", "refs", "supervisor", "cluster", "sim"]),
+];
 
-/// The files that name a folder above their own all the same: an actor's context makes references to it, and what is sent
+/// The files that name a room above their own all the same: an actor's context makes references to it, and what is sent
 /// to an actor by its protocol goes through one.
 const BACK_ARROWS: [(&str, &str); 6] = [
     ("actors/src/actor/children.rs", "refs"),
@@ -72,38 +90,13 @@ const BACK_ARROWS: [(&str, &str); 6] = [
     ("actors/src/protocol/scope.rs", "refs"),
 ];
 
-/// A room of the core, by the start of its path, and the rooms that it must not name; `sim` means all of it but `sim::env`. From the ground
-/// up: locks and random numbers, the memory of tasks and what a simulated machine has in place of the real one's, clocks, timers and the driver, the
-/// scheduler, the runtime, what waits on it (synchronisation, sleeps, sockets), who starts tasks; mailboxes stand on the memory of tasks alone.
-const CORE_ARROWS: [(&str, &[&str]); 22] = [
-    ("core/src/util/", ABOVE_THE_GROUND),
-    ("core/src/lock", ABOVE_THE_GROUND),
-    ("core/src/loom", ABOVE_THE_GROUND),
-    ("core/src/rng", ABOVE_THE_GROUND),
-    ("core/src/extensions", ABOVE_THE_GROUND),
-    (
-        "core/src/raw_task/",
-        &["context", "extensions", "io", "mailbox", "runtime", "scheduler", "signal", "sim", "sync", "task", "time"],
-    ),
-    ("core/src/task/", &["mailbox", "io", "sim", "signal"]),
-    ("core/src/sync/", &["mailbox", "io", "sim", "signal", "task"]),
-    (
-        "core/src/sim/env/",
-        &["context", "io", "mailbox", "raw_task", "runtime", "scheduler", "signal", "sim", "sync", "task", "time"],
-    ),
-    ("core/src/time/attendance", BELOW_THE_SCHEDULER),
-    ("core/src/time/clock", BELOW_THE_SCHEDULER),
-    ("core/src/time/instant", BELOW_THE_SCHEDULER),
-    ("core/src/time/timers", BELOW_THE_SCHEDULER),
-    ("core/src/time/wheel", BELOW_THE_SCHEDULER),
-    ("core/src/io/driver", BELOW_THE_SCHEDULER),
-    ("core/src/io/readiness", BELOW_THE_SCHEDULER),
-    ("core/src/io/registrations", BELOW_THE_SCHEDULER),
-    ("core/src/mailbox/", &["context", "io", "scheduler", "time", "signal", "sim", "task"]),
-    ("core/src/time/", &["mailbox", "io", "signal", "sim", "task"]),
-    ("core/src/io/", &["mailbox", "scheduler", "signal", "sim", "task"]),
-    ("core/src/scheduler/", &["context", "mailbox", "runtime", "signal", "sim", "sync", "task"]),
-    ("core/src/runtime/", &["mailbox", "signal"]),
+/// A room of the core, by the start of its path, and the rooms below it that it has nothing to do with.
+const CORE_ARROWS: [(&str, &[&str]); 5] = [
+    ("core/src/mailbox/", &["context", "io", "scheduler", "time"]),
+    ("core/src/time/", &["io", "mailbox", "scheduler", "sim"]),
+    ("core/src/io/", &["mailbox", "scheduler"]),
+    ("core/src/sync/", &["io", "mailbox", "sim"]),
+    ("core/src/task/", &["io", "mailbox", "sim"]),
 ];
 
 /// A room of the cluster, by the start of its path, and the rooms that it must not name: what a node knows and its relations
@@ -118,70 +111,20 @@ const CLUSTER_ARROWS: [(&str, &[&str]); 7] = [
     ("actors/src/cluster/connect/", &["node", "remote"]),
 ];
 
-const ABOVE_THE_GROUND: &[&str] =
-    &["context", "io", "mailbox", "raw_task", "runtime", "scheduler", "signal", "sim", "sync", "task", "time"];
-
-/// What workers use stands below them: these of the rooms of time and sockets, whose others are futures.
-const BELOW_THE_SCHEDULER: &[&str] = &["context", "mailbox", "runtime", "scheduler", "signal", "sim", "task"];
-
-/// Words that were given up for those of the field, each with the folders where it must not come back.
-const WORDS: [(&str, &[&str]); 4] = [
-    (
-        "core/src/",
-        &["Choice", "Credit", "Dice", "Lane", "Living", "Patience", "Refusal", "Unmade", "hand-turned", "shim"],
-    ),
-    ("net/src/", &["Patience", "is_of_one_connection", "read_now", "shutdown_now", "write_now"]),
+/// Words that were given up for those of the field, with the folder where they must not come back.
+const WORDS: [(&str, &str); 4] = [
+    ("core/src/", "Choice Credit Dice Lane Living Patience Refusal Unmade hand-turned shim"),
+    ("net/src/", "Patience is_of_one_connection read_now shutdown_now write_now"),
     (
         "actors/wire/src/",
-        &[
-            "Farewell",
-            "Goodbye",
-            "HELD",
-            "Held",
-            "Limits",
-            "Link",
-            "Outbox",
-            "Pace",
-            "Question",
-            "Told",
-            "Violation",
-            "farewell",
-            "former",
-            "goodbye",
-            "is_leaving",
-            "overflown",
-            "question",
-        ],
+        "Farewell Goodbye HELD Held Limits Link Outbox Pace Question Told Violation farewell former goodbye \
+         is_leaving overflown question",
     ),
     (
         "actors/src/",
-        &[
-            "Apart",
-            "DeadReason",
-            "Debt",
-            "Goodbye",
-            "FindError",
-            "Held",
-            "Intake",
-            "LastWords",
-            "Ledger",
-            "Limits",
-            "LocalOp",
-            "NodeError",
-            "Owed",
-            "Pace",
-            "Place",
-            "RemoteRef",
-            "RoomWaiter",
-            "ServedActor",
-            "Undelivered",
-            "Watchable",
-            "former",
-            "is_together",
-            "redial_backoff",
-            "shim",
-            "watched_by",
-        ],
+        "Apart DeadReason Debt FindError Goodbye Held Intake LastWords Ledger Limits LocalOp NodeError Owed \
+         Pace Place RemoteRef RoomWaiter ServedActor Undelivered Watchable former is_together redial_backoff \
+         shim watched_by",
     ),
 ];
 
@@ -216,23 +159,28 @@ fn is_code(line: &str) -> bool {
     !line.is_empty() && !line.starts_with("//")
 }
 
-/// The lines of a file without the tests at its end. That some are in a file of their own is said further up.
-fn without_tests(text: &str) -> impl Iterator<Item = &str> {
+/// The lines of a file without its tests: without each `mod tests;`, and up to the first `mod tests {`.
+fn without_tests(text: &str) -> Vec<&str> {
+    let mut kept = Vec::new();
     let mut lines = text.lines();
-    std::iter::from_fn(move || {
-        loop {
-            let line = lines.next()?;
-            if !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test") {
-                return Some(line);
-            }
-            lines.find(|line| !line.starts_with("#[")).filter(|item| item.ends_with(';'))?;
+    while let Some(line) = lines.next() {
+        if !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test") {
+            kept.push(line);
+            continue;
         }
-    })
+        let Some(item) = lines.find(|line| !line.starts_with("#[")) else { break };
+        match (names(item, "mod"), item.ends_with('{')) {
+            (true, true) => break,
+            (true, false) => {}
+            (false, _) => kept.push(item),
+        }
+    }
+    kept
 }
 
 /// The code of a file without its comments and without its tests.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    without_tests(text).filter(|line| is_code(line))
+    without_tests(text).into_iter().filter(|line| is_code(line))
 }
 
 fn names(line: &str, word: &str) -> bool {
@@ -241,6 +189,21 @@ fn names(line: &str, word: &str) -> bool {
         let after = line[at + word.len()..].chars().next();
         boundary(line[..at].chars().next_back()) && (word.ends_with(':') || boundary(after))
     })
+}
+
+/// True for a file of unit tests or models: they use what they like.
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.ends_with("loom_models.rs")
+}
+
+/// True if the line names a room of its package, and not only a room inside of it that lies further down.
+fn names_room(line: &str, room: &str) -> bool {
+    let rooms = FLOORS.iter().flat_map(|(_, floors)| *floors).flat_map(|floor| floor.split(' '));
+    let mut line = line.replace("in crate::", "");
+    for inner in rooms.filter(|inner| inner.starts_with(&format!("{room}/"))) {
+        line = line.replace(&format!("crate::{}", inner.replace('/', "::")), "");
+    }
+    names(&line, &format!("crate::{}", room.replace('/', "::")))
 }
 
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
@@ -295,14 +258,11 @@ const RULES: [(&str, Check); 13] = [
         (sleeps && tests.iter().any(|test| path.starts_with(test)) && !path.contains("/real_"))
             .then(|| "`sleep`".to_owned())
     }),
-    ("no room of the core names one above it", |path, text| {
-        let (_, above) = CORE_ARROWS.iter().find(|(room, _)| path.starts_with(room))?;
-        let named = |room: &str| {
-            let word = format!("crate::{room}");
-            code(text).any(|line| names(&line.replace("crate::sim::env", "").replace("in crate::sim", ""), &word))
-        };
-        let is_test = path.ends_with("tests.rs") || path.ends_with("loom_models.rs");
-        above.iter().find(|room| !is_test && named(room)).map(|room| format!("names {room}"))
+    ("no room of the core names one that it has nothing to do with", |path, text| {
+        let (_, others) = CORE_ARROWS.iter().find(|(room, _)| path.starts_with(room))?;
+        let named = |room: &str| code(text).any(|line| names_room(line, room));
+        let lies_below = path.contains("/driver/") || path.contains("/os/");
+        others.iter().find(|room| !is_test(path) && !lies_below && named(room)).map(|room| format!("names {room}"))
     }),
     ("no room of the cluster names one above it", |path, text| {
         let (_, above) = CLUSTER_ARROWS.iter().find(|(room, _)| path.starts_with(room))?;
@@ -315,7 +275,7 @@ const RULES: [(&str, Check); 13] = [
     }),
     ("a word that was given up does not come back", |path, text| {
         let (_, words) = WORDS.iter().find(|(folder, _)| path.starts_with(folder))?;
-        let found = words.iter().find(|word| text.lines().any(|line| names(line, word)));
+        let found = words.split_whitespace().find(|word| text.lines().any(|line| names(line, word)));
         found.map(|word| format!("`{word}`"))
     }),
     ("what waits says what becomes of it when it is dropped", |path, text| {
@@ -332,7 +292,7 @@ const RULES: [(&str, Check); 13] = [
 
 /// A public `async fn` whose documentation has no section on being dropped.
 fn without_cancel_safety(text: &str) -> Option<&str> {
-    let lines: Vec<_> = without_tests(text).map(str::trim).collect();
+    let lines: Vec<_> = without_tests(text).into_iter().map(str::trim).collect();
     let waits = lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub async fn "));
     let mut silent = waits.filter(|(at, _)| {
         // Its documentation and its attributes, up to the item before it.
@@ -366,6 +326,7 @@ fn every_rule_refuses_a_bad_sample() {
         ("actors/src/a.rs", "//! x\ntracing::warn!(\"no target\");"),
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
         ("core/src/scheduler/a.rs", "//! x\n#[cfg(test)]\nmod a_tests;\nuse crate::runtime::Handle;"),
+        ("core/src/mailbox/a.rs", "//! x\nuse crate::time::sleep;"),
         ("actors/src/cluster/state.rs", "//! x\nuse super::connect::dial;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
         (
@@ -379,15 +340,38 @@ fn every_rule_refuses_a_bad_sample() {
     }
 }
 
-/// The folders above its own that a file names.
+#[test]
+fn what_comes_after_the_tests_of_a_file_is_looked_at() {
+    let text = |tests: &str| {
+        format!("//! x\n#[cfg(all(test, not(posse_loom)))]\n{tests}\nuse mio::Poll;\npub async fn a() {{}}")
+    };
+    let seen = ["mod tests;", "#[path = \"b.rs\"]\npub(crate) mod tests;", "use crate::b;", "fn b() {}"];
+    for tests in seen {
+        assert!(code(&text(tests)).any(|line| names(line, "mio::")), "{tests}");
+        assert!(without_cancel_safety(&text(tests)).is_some(), "{tests}");
+    }
+    let text = text("mod tests {\n    fn b() {}\n}");
+    assert_eq!((code(&text).count(), without_cancel_safety(&text)), (0, None));
+}
+
+/// The rooms above its own that a file names.
 fn named_above(path: &str, text: &str) -> Vec<&'static str> {
     let Some((package, floors)) = FLOORS.iter().find(|(package, _)| path.starts_with(package)) else {
         return Vec::new();
     };
-    let own = path[package.len()..].split(['/', '.']).next().unwrap();
-    let Some(floor) = floors.iter().position(|floor| *floor == own) else { return Vec::new() };
-    let above = floors[floor + 1..].iter();
-    above.filter(|above| code(text).any(|line| names(line, &format!("crate::{above}")))).copied().collect()
+    let holds =
+        |room: &&str| path[package.len()..].strip_prefix(*room).is_some_and(|rest| rest.starts_with(['/', '.']));
+    let rooms = |floor: &&'static str| floor.split(' ').collect::<Vec<_>>();
+    // The innermost room that it lies in.
+    let own = |floor: &&'static str| rooms(floor).into_iter().filter(holds).map(str::len).max();
+    let Some(floor) =
+        (0..floors.len()).max_by_key(|floor| own(&floors[*floor])).filter(|floor| own(&floors[*floor]).is_some())
+    else {
+        return Vec::new();
+    };
+    let mut above: Vec<_> = floors[floor + 1..].iter().flat_map(rooms).collect();
+    above.retain(|above| !is_test(path) && code(text).any(|line| names_room(line, above)));
+    above
 }
 
 #[test]
@@ -400,6 +384,14 @@ fn no_folder_names_one_above_it() {
     let known: Vec<_> = BACK_ARROWS.iter().map(|(path, above)| ((*path).to_owned(), *above)).collect();
     assert_eq!(back, known);
     assert_eq!(named_above("actors/src/watch/a.rs", "use crate::refs::LocalRef;\nuse crate::id::ActorId;"), ["refs"]);
+    assert_eq!(
+        named_above("core/src/raw_task/a.rs", "use crate::runtime::Handle;\nuse crate::util::slab;"),
+        ["runtime"]
+    );
+    let driver = "use crate::time::driver::Clock;\nuse crate::sim::env::SimRng;";
+    assert_eq!(named_above("core/src/scheduler/a.rs", driver), [] as [&str; 0]);
+    assert_eq!(named_above("core/src/sim/env/a.rs", driver), ["time/driver"]);
+    assert_eq!(named_above("core/src/time/driver/a.rs", "use crate::time::sleep;"), ["time"]);
 }
 
 #[test]
@@ -411,7 +403,13 @@ fn every_folder_has_its_floor_and_its_place_on_the_map() {
             let Some((folder, _)) = path.strip_prefix(package).and_then(|path| path.split_once('/')) else { continue };
             assert!(map.contains(&format!("| `{package}{folder}`")), "{package}{folder} is not on the map");
             let floors = FLOORS.iter().find(|(with_floors, _)| *with_floors == package);
-            assert!(floors.is_none_or(|(_, floors)| floors.contains(&folder)), "{package}{folder} has no floor");
+            assert!(
+                floors.is_none_or(|(_, floors)| floors
+                    .iter()
+                    .flat_map(|floor| floor.split(' '))
+                    .any(|room| room == folder)),
+                "{package}{folder} has no floor"
+            );
         }
     }
     let places = map.split('`').skip(1).step_by(2).filter(|place| place.contains('/') && !place.contains("::"));

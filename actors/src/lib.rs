@@ -143,7 +143,8 @@ pub mod prelude {
     pub use crate::net::{TcpListener, TcpStream, UdpSocket};
     pub use crate::{
         Actor, ActorId, ActorRef, AskError, Backoff, Context, Down, ExitReason, Handler, Listener, LocalRef, Message,
-        Node, Reader, Recipient, Restart, SendReason, Spec, Supervisor, SupervisorRef, System, TellError, ms, secs,
+        Monitor, Node, Reader, Recipient, Restart, SendReason, Spec, Supervisor, SupervisorRef, System, TellError, ms,
+        secs,
     };
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn is_driving() -> bool {
 }
 
 #[cfg(feature = "sim")]
-impl crate::sim::SimContext {
+impl crate::sim::env::SimContext {
     /// Returns the simulation that this code runs in, if it does.
     pub fn current() -> Option<std::sync::Arc<Self>> {
         with_current(|handle| handle?.simulation().cloned())

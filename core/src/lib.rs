@@ -31,6 +31,12 @@ pub mod task;
 mod testing;
 pub mod time;
 mod util;
+#[doc(hidden)]
+pub mod wait_list;
+mod wait_set;
+
+#[doc(hidden)]
+pub use util::on_drop::OnDrop;
 
 /// Returns true with the given probability (0.0 to 1.0) if the code runs in a simulation, and false everywhere else.
 ///

@@ -26,15 +26,21 @@ use std::time::Duration;
 
 /// What an actor's callbacks can reach. Everything here belongs to the one actor.
 pub struct Context<A: Actor> {
+    /// The actor's mailbox, and by it what all references share.
     pub(crate) inbox: Inbox<Local<A>>,
+    /// Of the actor: its children and timers run there.
     runtime: Handle,
+    /// Those it has spawned and that have not ended; ended with it.
     pub(crate) children: Children,
+    /// Of `send_after` and `send_every`: aborted with the incarnation.
     timers: Tracker<AbortHandle>,
+    /// Those it has set: cancelled with the incarnation that set them.
     monitors: Tracker<Monitor>,
     /// Serving ends after the message that is handled now, and the incarnation for this reason.
     pub(crate) leaving: Option<ExitReason>,
     /// Its messages come from its own house: those that its end drops are no loss to anybody. A supervisor's.
     pub(crate) tells_itself: bool,
+    /// Its end was accounted for, which happens once.
     ended: bool,
 }
 

@@ -288,8 +288,8 @@ impl Node {
                     // The other node was told, and takes a later incarnation unless others know it.
                     Err(DialError::Refused(CloseReason::Stale, _)) if !was_stale => was_stale = true,
                     Err(error) if is_collision(&error) => {
-                        if let Ok(peer) = timeout(node.config.reconnect_min, until_connected_at(node, &addresses)).await
-                        {
+                        let connected = wait_peers(node, || connected_at(node, &addresses));
+                        if let Ok(peer) = timeout(node.config.reconnect_min, connected).await {
                             return Ok(peer);
                         }
                     }
@@ -468,14 +468,7 @@ impl Node {
     /// # posse::Result::Ok(())
     /// ```
     pub async fn wait_for(&self, mut condition: impl FnMut(&[PeerInfo]) -> bool) {
-        let node = &self.0.state;
-        loop {
-            let changed = node.peers_changed.notified();
-            if condition(&self.peers()) {
-                return;
-            }
-            changed.await;
-        }
+        wait_peers(&self.0.state, || condition(&self.peers()).then_some(())).await;
     }
 
     /// Waits until another node is down, as Erlang's `monitor_node` does: it said goodbye, it refuses connections,
@@ -578,12 +571,12 @@ fn connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Option<Arc<Peer>>
     node.peers().into_iter().find(|peer| peer.is_connected() && listens_at(peer, addresses))
 }
 
-/// Waits for a connection to the node that listens there.
-async fn until_connected_at(node: &NodeState, addresses: &[SocketAddr]) -> Arc<Peer> {
+/// Waits until `find` finds something; it looks whenever the relations to other nodes have changed.
+async fn wait_peers<R>(node: &NodeState, mut find: impl FnMut() -> Option<R>) -> R {
     loop {
         let changed = node.peers_changed.notified();
-        if let Some(peer) = connected_at(node, addresses) {
-            return peer;
+        if let Some(found) = find() {
+            return found;
         }
         changed.await;
     }
@@ -659,9 +652,13 @@ fn listens_at(peer: &Peer, addresses: &[SocketAddr]) -> bool {
 
 /// A lookup on its way.
 struct Lookup {
+    /// The node that is asked.
     peer: Arc<Peer>,
+    /// Of the request, by which it is cancelled.
     id: CorrelationId,
+    /// `None` in it if the node is down.
     answer: oneshot::Receiver<Option<Resolution>>,
+    /// The request is over: there is nothing to cancel.
     answered: bool,
 }
 

@@ -13,6 +13,7 @@ use crate::refs::ask::Ask;
 use crate::refs::tell::Tell;
 use crate::refs::{LocalRef, Recipient};
 use crate::watch::monitor::{DownCallback, Monitor, Monitorable};
+use posse_core::OnDrop;
 use posse_core::mailbox::ReplyReceiver;
 use posse_core::sync::oneshot;
 use posse_wire::WireRef;
@@ -174,18 +175,8 @@ impl<P: Protocol> ActorRef<P> {
                 let _ = ended.send(reason.clone());
             }),
         );
-        let _ends_the_monitor = CancelOnDrop(Some(monitor));
+        let _end = OnDrop::new(|| _ = monitor.cancel());
         end.await.unwrap_or(ExitReason::NodeDown)
-    }
-}
-
-struct CancelOnDrop(Option<Monitor>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(monitor) = self.0.take() {
-            monitor.cancel();
-        }
     }
 }
 

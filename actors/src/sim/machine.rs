@@ -3,6 +3,7 @@
 use super::NODE_PORT;
 use crate::cluster::{Node, NodeConfig};
 use crate::system::System;
+use posse_core::OnDrop;
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
 use posse_core::sim::{MachineId, MachineSpec, Skew, WorldHandle};
@@ -143,7 +144,10 @@ impl MachineBuilder {
             let address = format!("{name}:{NODE_PORT}");
             let node = Node::builder().name(&name).cluster(&cluster).config(config).listen(address).await?;
             // Whatever ends the machine, what the test may still hold of the node goes with it.
-            let _end = ClearNodeOnDrop(inside.clone());
+            let _end = OnDrop::new({
+                let inside = inside.clone();
+                move || inside.set_node(None)
+            });
             inside.set_started(Some(node.clone()));
             program(node.clone()).await?;
             terminated.await?;
@@ -202,14 +206,6 @@ impl MachineState {
         self.set_node(node);
         self.state.lock().started = true;
         self.changed.notify_waiters();
-    }
-}
-
-struct ClearNodeOnDrop(Arc<MachineState>);
-
-impl Drop for ClearNodeOnDrop {
-    fn drop(&mut self) {
-        self.0.set_node(None);
     }
 }
 

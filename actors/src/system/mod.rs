@@ -14,12 +14,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// The actors of one runtime, seen as a whole.
 #[derive(Debug, Default)]
 pub struct System {
+    /// Of the next actor; counts up.
     next_id: AtomicU64,
+    /// Actors that have not ended: one more for each spawn, one less at each end.
     alive: AtomicUsize,
+    /// Messages that handlers have taken; added to by actors, at intervals.
     handled: AtomicU64,
+    /// Incarnations after the first; added to by supervised actors.
     restarts: AtomicU64,
+    /// The actors that have names.
     pub(crate) registry: Registry,
+    /// What was accepted and not handled.
     pub(crate) dead_letters: DeadLetters,
+    /// What a simulation checks; of no size in production.
     pub(crate) audit: audit::Audit,
 }
 

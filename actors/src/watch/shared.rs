@@ -25,12 +25,17 @@ pub(crate) enum Command {
 /// What all references to an actor share.
 #[derive(Debug)]
 pub(crate) struct ActorShared {
+    /// Never changes, also over restarts.
     id: ActorId,
+    /// Of its runtime.
     system: Arc<System>,
+    /// [`Command`]s as bits: set by any thread, looked at by the actor between messages and at its awaits.
     commands: AtomicU8,
     /// The actor looks at `Stop` itself: it serves its mailbox, or asked for `stopping`.
     handles_stop: AtomicBool,
+    /// Who is told of its end.
     pub(crate) monitors: Arc<Monitors>,
+    /// Notified once, after the end was accounted for; all that wait for it wake.
     exited: Notify,
     /// `None` once the actor has ended.
     names: Mutex<Option<Vec<Arc<str>>>>,

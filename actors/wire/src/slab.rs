@@ -1,4 +1,6 @@
 //! A table whose keys are a slot and a generation: a key of something removed never finds its successor.
+//!
+//! Its own beside the core's, which has no generations: this crate depends on no other of the workspace.
 
 /// A table with stable keys. Removing and inserting take constant time; freed slots are used again, the last freed first.
 ///

@@ -1,9 +1,9 @@
 //! Descriptors of others in our reactor.
 
-use super::interest::{Interest, Ready};
+use super::driver::interest::{Interest, Ready};
+use super::driver::raw_socket::RawSocket;
+use super::driver::readiness::ReadyEvent;
 use super::os;
-use super::raw_socket::RawSocket;
-use super::readiness::ReadyEvent;
 use super::socket::Socket;
 use std::fmt;
 use std::io;

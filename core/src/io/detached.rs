@@ -10,7 +10,7 @@ use std::io;
 /// If the operating system gives no thread; `Unsupported` in a simulation, where nothing happens on other threads.
 pub fn spawn_detached(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if crate::sim::env::HostNet::current().is_some() {
-        return super::raw_socket::not_simulated("threads");
+        return super::driver::raw_socket::not_simulated("threads");
     }
     #[expect(clippy::disallowed_methods, reason = "a thread that belongs to no runtime")]
     std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)

@@ -5,14 +5,9 @@
 
 #[cfg(unix)]
 mod async_fd;
-mod datagrams;
 mod detached;
-mod driver;
-mod interest;
+pub(crate) mod driver;
 mod os;
-mod raw_socket;
-mod readiness;
-mod registrations;
 mod resolve;
 mod socket;
 mod tcp_socket;
@@ -21,13 +16,13 @@ mod unix;
 
 #[cfg(unix)]
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError, pidfd};
-pub use datagrams::RecvMeta;
 pub use detached::spawn_detached;
-pub use interest::{Interest, Ready};
+pub use driver::RecvMeta;
+pub use driver::interest::{Interest, Ready};
+pub use driver::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
 #[cfg(unix)]
 #[doc(hidden)]
 pub use os::O_NONBLOCK;
-pub use raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
 pub use resolve::resolve;
 pub use socket::{Socket, TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
@@ -36,7 +31,5 @@ pub use tcp_socket::TcpSocket;
 #[cfg(unix)]
 pub use unix::{PipeReceiver, PipeSender, UnixDatagram, pipe, unix_address};
 
-pub(crate) use crate::util::socket_counts::SocketCounts;
-pub(crate) use driver::{Driver, IoHandle};
 #[cfg(unix)]
 pub(crate) use socket::SignalPipe;

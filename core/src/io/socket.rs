@@ -4,14 +4,14 @@
 //! the direction is ready, try, and if it would block say so and wait again.
 
 use super::driver::Registration;
-use super::interest::{Interest, Ready};
+use super::driver::interest::{Interest, Ready};
+use super::driver::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
+use super::driver::readiness::{Direction, Readiness, ReadyEvent};
 use super::os;
-use super::raw_socket::{RawSocket, RawStream, RawTcpListener, RawTcpStream, RawUdpSocket};
-use super::readiness::{Direction, Readiness, ReadyEvent};
 use crate::raw_task::coop;
 use crate::runtime::Handle;
 use crate::sim::env::HostNet;
-use crate::sync::wait_list::WaiterKey;
+use crate::wait_list::WaiterKey;
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;
@@ -33,8 +33,11 @@ pub struct Socket<S: RawSocket> {
 
 /// A future's place among those who wait for one direction; it leaves when it is dropped.
 struct Waiter<'a> {
+    /// Of the socket.
     readiness: &'a Readiness,
+    /// What it waits for: to read or to write.
     direction: Direction,
+    /// Its place in the line for that; idle while it does not wait.
     key: WaiterKey,
 }
 

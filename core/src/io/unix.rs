@@ -1,7 +1,7 @@
 //! Sockets and pipes of Unix in the reactor. They are not simulated: in a simulation all of these are `Unsupported`.
 
+use super::driver::raw_socket::RawSocket;
 use super::os;
-use super::raw_socket::RawSocket;
 use super::socket::{Socket, UnixListener, UnixStream};
 use std::io;
 use std::os::fd::OwnedFd;

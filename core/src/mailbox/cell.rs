@@ -7,7 +7,7 @@ use super::inbox::Inbox;
 use super::permits::{Capacity, Permits, Reservation, TryAcquireError};
 use super::queue::Queue;
 use super::{Receive, Receiver, turn};
-use crate::raw_task::{self, Id, TypedRef, current};
+use crate::raw_task::{self, Id, Joiner, TypedRef, current};
 use crate::runtime::Handle;
 use std::fmt;
 use std::future::Future;
@@ -104,7 +104,7 @@ where
         sequencer: Sequencer::default(),
         user: shared,
     };
-    let (task, runnable) = raw_task::new(handle.next_task_id(), handle.clone(), shared, false, |task| {
+    let (task, runnable) = raw_task::new(handle.next_task_id(), handle.clone(), shared, Joiner::None, |task| {
         let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });

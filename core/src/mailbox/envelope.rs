@@ -66,8 +66,11 @@ pub struct Envelope<R: Receiver>(NonNull<Header<R>>);
 
 /// A handler's future that waits in its envelope. Dropping it answers the asker with [`ReplyError::Crashed`].
 pub(super) struct Running<R: Receiver> {
+    /// Owned: it is freed, or handed to the asker, when the handler has ended.
     envelope: NonNull<Header<R>>,
+    /// Polls the future of the handler that lies in it.
     resume: unsafe fn(NonNull<Header<R>>, &mut Context<'_>) -> Poll<()>,
+    /// Drops that future in the middle.
     drop: unsafe fn(NonNull<Header<R>>),
 }
 

@@ -7,7 +7,7 @@ use super::audit::OverCapacity;
 use super::turn::TURN_MESSAGES;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::wait_list::{PollWaker, WaitList, WaiterKey, WakeList};
+use crate::wait_list::{PollWaker, WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll, Waker};
 

@@ -16,8 +16,11 @@ pub(super) const TURN_MESSAGES: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Turn {
+    /// Whose mailbox it is.
     cell: Id,
+    /// The task that was let in; another task on this thread has no turn.
     sender: Id,
+    /// Messages that it may still send.
     left: usize,
 }
 

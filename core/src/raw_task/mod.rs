@@ -31,7 +31,7 @@ pub(crate) mod waker_slot;
 pub(crate) mod yielding;
 
 pub use join::{AbortHandle, JoinError, JoinHandle};
-pub(crate) use raw::{Header, Runnable, TaskRef, TypedRef, new, new_unchecked};
+pub(crate) use raw::{Header, Joiner, Runnable, TaskRef, TypedRef, new, new_unchecked};
 pub(crate) use schedule::Schedule;
 pub use state::TaskState;
 

@@ -16,7 +16,7 @@ use std::task::Waker;
 const PAYLOADS_MAX: usize = 4;
 
 /// Returns the text of a panic payload, if it carries one.
-pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         return text;
     }

@@ -149,6 +149,15 @@ pub(crate) struct TypedRef<S, X> {
     types: PhantomData<fn() -> (S, X)>,
 }
 
+/// Who takes the output of a new task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joiner {
+    /// The owner of a `JoinHandle`.
+    Handle,
+    /// None: the output is dropped.
+    None,
+}
+
 /// Allocates a task that is already marked as scheduled: the caller must list it, if it has a list, and schedule the `Runnable`.
 ///
 /// `make` builds the future from a reference to its own task. Wake-ups before it is scheduled do nothing more.
@@ -156,7 +165,7 @@ pub(crate) fn new<F, S, X>(
     id: Id,
     scheduler: S,
     shared: X,
-    joined: bool,
+    joiner: Joiner,
     make: impl FnOnce(&TypedRef<S, X>) -> F,
 ) -> (TypedRef<S, X>, Runnable)
 where
@@ -166,7 +175,7 @@ where
     X: Send + Sync + 'static,
 {
     // SAFETY: future and output may be on any thread.
-    unsafe { new_unchecked(id, scheduler, shared, joined, make) }
+    unsafe { new_unchecked(id, scheduler, shared, joiner, make) }
 }
 
 /// As [`new`], for any future.
@@ -178,7 +187,7 @@ pub(crate) unsafe fn new_unchecked<F, S, X>(
     id: Id,
     scheduler: S,
     shared: X,
-    joined: bool,
+    joiner: Joiner,
     make: impl FnOnce(&TypedRef<S, X>) -> F,
 ) -> (TypedRef<S, X>, Runnable)
 where
@@ -186,7 +195,10 @@ where
     S: Schedule,
     X: Send + Sync + 'static,
 {
-    let state = if joined { State::scheduled_with_handle() } else { State::scheduled() };
+    let state = match joiner {
+        Joiner::Handle => State::scheduled_with_handle(),
+        Joiner::None => State::scheduled(),
+    };
     let header = Header {
         state,
         vtable: vtable::<F, S, X>(),
@@ -314,7 +326,7 @@ impl TaskRef {
     /// Polls for the output of a task whose handle this is.
     ///
     /// # Safety
-    /// The task was made with `joined` and output type `T`, and this is its only joiner.
+    /// The task was made with [`Joiner::Handle`] and output type `T`, and this is its only joiner.
     pub(crate) unsafe fn poll_join<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if !self.is_complete() && !self.set_join_waker(cx) {
             return Poll::Pending;

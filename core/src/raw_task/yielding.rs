@@ -25,7 +25,8 @@ struct YieldNow {
 }
 
 /// Takes a unit of the task's cooperative budget, for a future that may be ready again and again without waiting for
-/// anything of this crate. `Pending` when none is left: the task has been woken and runs again after its neighbours.
+/// anything of this crate. `Pending` when none is left: the task has been woken and runs again after its neighbours. Without
+/// the guard of [`coop::poll_proceed`], which gives the unit back: for tells, which are ready or wait for room.
 ///
 /// # Examples
 /// ```

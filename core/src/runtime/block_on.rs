@@ -4,7 +4,7 @@
 //! all tasks; a second thread inside `block_on` at the same time waits for its turn and polls only its own future. If the
 //! runtime ends meanwhile, the thread that has the worker ends it (see `runtime::shutdown_worker`) and goes on with its future alone.
 
-use super::{Flavor, Handle, UnhandledPanic, Worker, WorkerParts, shutdown_worker};
+use super::{Flavor, Handle, UnhandledPanic, Worker, WorkerParts, shutdown_worker, simulated_closures};
 use crate::context;
 use crate::loom::sync::{Condvar, Mutex};
 use crate::raw_task::{coop, poll_waker};
@@ -77,7 +77,7 @@ impl Handle {
         }
         if !self.shared().is_open() {
             // A closure of a simulation that never heeds it is left in the middle.
-            crate::sim::world::blocking::refuse_wait();
+            simulated_closures::refuse_wait();
             return Err(BlockOnError::ShutDown);
         }
 
@@ -103,7 +103,7 @@ impl Handle {
 
 /// Waits for a future in the time of the simulation whose closure this thread runs; `None` on any other thread.
 pub(crate) fn block_on_simulated<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
-    crate::sim::world::blocking::block_on(future)
+    simulated_closures::block_on(future)
 }
 
 /// The wake-up side of a future inside `block_on`.

@@ -1,6 +1,6 @@
 //! Settings of a runtime, and how its parts are put together.
 
-use crate::io;
+use crate::io::driver::{Driver, IoHandle};
 use crate::rng;
 use crate::runtime::blocking::Pool;
 use crate::runtime::thread_names::ThreadNames;
@@ -10,7 +10,7 @@ use crate::scheduler::hooks::{TaskHooks, ThreadHooks};
 use crate::scheduler::policy::SchedulePolicy;
 use crate::scheduler::{self, Extras, Intervals};
 use crate::sim::env::SimEnv;
-use crate::time::Clock;
+use crate::time::driver::Clock;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,7 +308,7 @@ impl Builder {
     }
 
     /// The clock and the driver: the machine's, or a simulation's.
-    fn clock_and_driver(&self) -> std::io::Result<(Clock, io::Driver, io::IoHandle)> {
+    fn clock_and_driver(&self) -> std::io::Result<(Clock, Driver, IoHandle)> {
         if let Some((clock, host)) = self.simulated.as_ref().and_then(SimEnv::machine) {
             return Ok((clock.into(), host.clone().into(), host.into()));
         }
@@ -322,7 +322,7 @@ impl Builder {
             }
             _ => Clock::real(),
         };
-        let (driver, io) = io::Driver::new()?;
+        let (driver, io) = Driver::new()?;
         Ok((clock, driver, io))
     }
 

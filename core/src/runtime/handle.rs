@@ -2,20 +2,21 @@
 
 use crate::context;
 use crate::extensions::Extensions;
-use crate::io::IoHandle;
+use crate::io::driver::IoHandle;
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
-use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule};
+use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule};
 use crate::rng::{SharedRng, split};
 use crate::runtime::UnhandledPanic;
 use crate::runtime::blocking::{BlockingTask, Pool};
+use crate::runtime::simulated_closures;
 use crate::scheduler::host::{Host, SlowPoll};
 use crate::scheduler::life::WorkerExit;
 use crate::scheduler::owned::{self, Origin};
 use crate::scheduler::queue::Local;
 use crate::scheduler::{self, Flavor, Shared};
-use crate::sim::{self, env::SimHandle};
-use crate::time::{Clock, Instant, Timers};
+use crate::sim::env::SimHandle;
+use crate::time::driver::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -55,11 +56,17 @@ pub(crate) struct Inner {
 
 /// What a runtime is put together from.
 pub(crate) struct Config {
+    /// Of its workers, timers and sockets.
     pub(crate) scheduler: scheduler::Config,
+    /// Not started: its threads come with the first closure.
     pub(crate) pool: Pool,
+    /// What its random numbers follow from.
     pub(crate) seed: u64,
+    /// For people.
     pub(crate) name: Option<Box<str>>,
+    /// What becomes of the runtime when a task panics.
     pub(crate) unhandled_panic: UnhandledPanic,
+    /// The simulation that it is part of.
     pub(crate) simulation: Option<SimHandle>,
 }
 
@@ -204,7 +211,7 @@ impl Handle {
         F::Output: Send + 'static,
     {
         NoSuchWorker::check(worker, self)?;
-        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| future);
+        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), Joiner::Handle, |_| future);
         self.launch_pinned_from(worker, runnable, origin);
         Ok(JoinHandle::new(task.into_untyped()))
     }
@@ -215,7 +222,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, runnable) = raw_task::new(self.next_task_id(), self, (), true, |_| future);
+        let (task, runnable) = raw_task::new(self.next_task_id(), self, (), Joiner::Handle, |_| future);
         task.scheduler().launch_from(runnable, origin);
         JoinHandle::new(task.into_untyped())
     }
@@ -280,10 +287,11 @@ impl Handle {
         T: Send + 'static,
     {
         if let Some(simulation) = &self.inner.simulation {
-            return self.spawn(sim::world::blocking::run(self.clone(), simulation.clone(), f));
+            return self.spawn(simulated_closures::run(self.clone(), simulation.clone(), f));
         }
         // A task like any other, but for who runs it: the pool, and once.
-        let (task, runnable) = raw_task::new(self.next_task_id(), self.clone(), (), true, |_| BlockingTask::new(f));
+        let (task, runnable) =
+            raw_task::new(self.next_task_id(), self.clone(), (), Joiner::Handle, |_| BlockingTask::new(f));
         self.inner.blocking.submit(self, runnable);
         JoinHandle::new(task.into_untyped())
     }
@@ -419,7 +427,7 @@ impl Handle {
 
     /// Returns the simulation this runtime is part of, if it is.
     #[cfg(feature = "sim")]
-    pub fn simulation(&self) -> Option<&Arc<crate::sim::SimContext>> {
+    pub fn simulation(&self) -> Option<&Arc<crate::sim::env::SimContext>> {
         self.inner.simulation.as_ref()
     }
 

@@ -43,9 +43,13 @@ fn flavor_here() -> Option<Flavor> {
 
 /// A worker that was taken out of this thread; comes back when dropped, unless another thread has it.
 struct Taken {
+    /// The runtime that the worker belongs to.
     runtime: Handle,
+    /// The worker's, by which the pool gives it back.
     index: usize,
+    /// What it showed to the others, which is shown again if it comes back.
     front: Arc<Front>,
+    /// Makes the thread a worker again; forgotten if another thread has the worker by then.
     left: Option<worker::LeftWorker>,
 }
 

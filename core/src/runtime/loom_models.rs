@@ -5,7 +5,7 @@
 
 use super::thread_names::ThreadNames;
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
-use crate::io::Driver;
+use crate::io::driver::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::raw_task::poll_record::Stamp;
 use crate::runtime::blocking::Pool;
@@ -15,7 +15,7 @@ use crate::scheduler::queue::Local;
 use crate::scheduler::worker::hand_on;
 use crate::scheduler::{self, Extras, Intervals};
 use crate::task::{JoinHandle, LocalSet};
-use crate::time::Clock;
+use crate::time::driver::Clock;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};

@@ -39,6 +39,12 @@ mod metrics;
 mod metrics_tests;
 mod pool_queue;
 mod shutdown;
+#[cfg_attr(not(feature = "sim"), path = "simulated_closures_absent.rs")]
+pub(crate) mod simulated_closures;
+pub(crate) mod sleep;
+pub(crate) mod task_info;
+#[cfg(all(test, not(posse_loom)))]
+mod task_info_tests;
 #[cfg(all(test, not(posse_loom)))]
 mod tests;
 mod thread_names;

@@ -1,9 +1,9 @@
 //! An orderly end: tasks get some time to finish, and what has not is named.
 
 use super::Runtime;
+use super::sleep::sleep;
+use super::task_info::TaskInfo;
 use crate::context;
-use crate::task::TaskInfo;
-use crate::time::sleep;
 use std::fmt;
 use std::time::Duration;
 

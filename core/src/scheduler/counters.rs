@@ -2,7 +2,7 @@
 //!
 //! The counts order nothing and decide nothing, so they are the standard library's atomics in the models too.
 
-use crate::time::Instant;
+use crate::time::driver::Instant;
 use crate::util::count::Count;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

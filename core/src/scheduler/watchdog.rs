@@ -11,7 +11,7 @@ use super::host::{Host, SlowPoll};
 use super::owned::Listed;
 use super::{Remote, Shared};
 use crate::loom::sync::atomic::{AtomicU32, Ordering};
-use crate::time::Instant;
+use crate::time::driver::Instant;
 use std::time::Duration;
 
 /// Time between two looks. A task behind a stuck worker waits for one to two of them. Chosen: 5 ms is far below what a

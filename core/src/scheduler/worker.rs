@@ -16,7 +16,7 @@ use crate::loom::sync::atomic::Ordering;
 use crate::raw_task::poll_record::Stamp;
 use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
-use crate::time::{Instant, Timers};
+use crate::time::driver::{Instant, Timers};
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A meeting point for a number of tasks.
 
-use super::wait_set::WaitSet;
 use crate::loom::sync::Mutex;
+use crate::wait_set::WaitSet;
 
 /// Lets tasks wait until so many of them have come, again and again.
 ///

@@ -7,11 +7,11 @@
 //! Invariants, all under the one lock: `ring[0]` has position `first`; a receiver reads the positions in order, so the
 //! entries that wait for nobody stand in front, and are taken out at once.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, WakeList};
-use super::wait_set::WaitSet;
+use super::wait_list::{WaitList, WaiterKey, WakeList};
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::wait_set::WaitSet;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::fmt;
@@ -350,8 +350,11 @@ impl<T> fmt::Debug for WeakSender<T> {
 
 /// A receiving end. As a [`Stream`] it gives values, or [`Lagged`] where some were lost, and ends with the last sender.
 pub struct Receiver<T> {
+    /// The values and the waiters, with all ends of the channel.
     shared: Arc<Shared<T>>,
+    /// The position of the value that it receives next; counts up with each it has received or missed.
     next: u64,
+    /// Its place among those who wait for a value; idle while it does not wait.
     key: WaiterKey,
 }
 
@@ -402,13 +405,9 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
             Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
             Err(TryRecvError::Empty) => {
-                let waits =
-                    if self.key.is_idle() { WaiterState::Woken } else { state.waiters.poll(&mut self.key, &mut waker) };
-                if self.key.is_idle() {
-                    state.waiters.push(&mut self.key, (), waker.take());
-                }
+                let prev = state.waiters.poll_or_push(&mut self.key, (), &mut waker);
                 drop(state);
-                drop(waits);
+                drop(prev);
                 return Poll::Pending;
             }
         };

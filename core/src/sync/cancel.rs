@@ -1,6 +1,6 @@
 //! A wish to end, shared by many.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
+use super::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
@@ -197,12 +197,9 @@ impl Future for Cancelled {
             progress.made_progress();
             return Poll::Ready(());
         }
-        if this.key.is_idle() {
-            state.waiters.push(&mut this.key, (), waker.take());
-        } else if let WaiterState::Waiting(prev) = state.waiters.poll(&mut this.key, &mut waker) {
-            drop(state);
-            drop(prev);
-        }
+        let prev = state.waiters.poll_or_push(&mut this.key, (), &mut waker);
+        drop(state);
+        drop(prev);
         Poll::Pending
     }
 }

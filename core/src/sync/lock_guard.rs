@@ -13,8 +13,11 @@ use std::sync::Arc;
 
 /// Permits of a lock that the guard holds on to. Part of the names of owned guards.
 pub struct OwnedLease<O> {
+    /// Kept while the permits are.
     lock: Arc<O>,
+    /// Finds the semaphore in it that the permits go back to.
     semaphore: fn(&O) -> &Semaphore,
+    /// How many it gives back when it is dropped.
     permits: usize,
 }
 

@@ -26,7 +26,6 @@ mod set_once;
 mod tests;
 #[cfg(all(test, not(posse_loom)))]
 mod value_tests;
-pub(crate) mod wait_set;
 #[cfg(all(test, not(posse_loom)))]
 mod waiting_tests;
 
@@ -37,9 +36,10 @@ pub mod oneshot;
 pub mod futures {
     pub use super::notify::{Notified, OwnedNotified};
 }
-#[doc(hidden)]
-pub mod wait_list;
 pub mod watch;
+
+#[doc(hidden)]
+pub use crate::wait_list;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use cancel::{CancellationToken, Cancelled, DropGuard};

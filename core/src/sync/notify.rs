@@ -155,9 +155,13 @@ notified!(OwnedNotified);
 /// A wait for a notification, however it reaches the [`Notify`].
 #[derive(Debug)]
 struct Wait<N: Deref<Target = Notify>> {
+    /// What it waits for: borrowed, or kept by the future.
     notify: N,
+    /// How often all had been notified when it was made: if that is more by now, this one was notified too.
     notify_waiters_calls: u64,
+    /// Its place in the line; idle before the first poll and once it has taken notice.
     key: WaiterKey,
+    /// It was notified: later polls are ready.
     done: bool,
 }
 

@@ -78,8 +78,11 @@ impl std::error::Error for TryAcquireError {}
 
 /// A wait for permits that leaves the line, or gives back what it was granted, when it is dropped.
 struct Waiting<'a> {
+    /// Where it waits.
     semaphore: &'a Semaphore,
+    /// The permits that it waits for, all at once.
     count: usize,
+    /// Its place in the line; idle before the first poll and once it has the permits.
     key: WaiterKey,
 }
 

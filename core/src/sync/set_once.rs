@@ -1,7 +1,7 @@
 //! A value that is set once and waited for.
 
-use super::wait_set::WaitSet;
 use crate::loom::const_unless_loom;
+use crate::wait_set::WaitSet;
 use std::fmt;
 use std::sync::OnceLock;
 

@@ -5,11 +5,11 @@
 //! gone; it changes before receivers are woken.
 
 use super::wait_list::WaiterKey;
-use super::wait_set::WaitSet;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::loom::sync::{RwLock, RwLockReadGuard};
 use crate::raw_task::coop;
 use crate::raw_task::yielding::consume_budget;
+use crate::wait_set::WaitSet;
 use futures_core::Stream;
 use std::fmt;
 use std::ops::Deref;

@@ -6,10 +6,10 @@
 use crate::context;
 use crate::loom::sync::Mutex;
 use crate::raw_task::poll_record::Stamp;
-use crate::raw_task::{self, Header, Id, JoinHandle, Runnable, Schedule, TypedRef};
+use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule, TypedRef};
 use crate::runtime::{Handle, Runtime};
-use crate::sync::wait_list::WaiterKey;
-use crate::sync::wait_set::WaitSet;
+use crate::wait_list::WaiterKey;
+use crate::wait_set::WaitSet;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -276,7 +276,7 @@ impl Inner {
         let id = scheduler.runtime.next_task_id();
         // SAFETY: the set belongs to one thread, being no `Send`, and it alone runs and drops what is in its queue and its list. A
         // `JoinHandle` is `Send` only if the output is.
-        let (task, runnable) = unsafe { raw_task::new_unchecked(id, scheduler, (), true, |_| future) };
+        let (task, runnable) = unsafe { raw_task::new_unchecked(id, scheduler, (), Joiner::Handle, |_| future) };
         let handle = JoinHandle::new(task.clone().into_untyped());
         if self.ready.queue.lock().is_closed {
             // By the destructor of a task, while the set is dropped.

@@ -6,9 +6,6 @@ mod abort_on_drop;
 mod builder;
 #[cfg(all(test, not(posse_loom)))]
 mod group_tests;
-mod info;
-#[cfg(all(test, not(posse_loom)))]
-mod info_tests;
 mod join_map;
 mod join_set;
 mod local_key;
@@ -24,12 +21,14 @@ pub mod futures {
 }
 
 pub use crate::raw_task::coop::{self, unconstrained};
-pub use crate::raw_task::panic::{catch, panic_message, panic_text};
-pub use crate::raw_task::yielding::{consume_budget, poll_budget, yield_now};
+pub use crate::raw_task::panic::{catch, panic_message};
+#[doc(hidden)]
+pub use crate::raw_task::yielding::poll_budget;
+pub use crate::raw_task::yielding::{consume_budget, yield_now};
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle, TaskState};
+pub use crate::runtime::task_info::{TaskInfo, WaitsFor};
 pub use abort_on_drop::AbortOnDropHandle;
 pub use builder::Builder;
-pub use info::{TaskInfo, WaitsFor};
 pub use join_map::JoinMap;
 pub use join_set::JoinSet;
 pub use local_key::{AccessError, LocalKey};

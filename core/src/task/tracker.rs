@@ -3,7 +3,7 @@
 use super::JoinHandle;
 use crate::loom::sync::Mutex;
 use crate::runtime::Handle;
-use crate::sync::wait_set::WaitSet;
+use crate::wait_set::WaitSet;
 use std::future::Future;
 use std::sync::Arc;
 

@@ -3,36 +3,28 @@
 //! Timers never fire early. With a manual clock nothing fires until
 //! [`Handle::advance`](crate::runtime::Handle::advance) turns it; on a current-thread runtime time can be stopped and let go on, see [`pause`].
 
-mod attendance;
-mod clock;
 mod delay_queue;
-mod instant;
+pub(crate) mod driver;
 mod interval;
 mod now;
 mod pause;
 #[cfg(all(test, not(posse_loom)))]
 mod pause_tests;
-mod sleep;
 mod timeout;
-mod timers;
-mod wheel;
 
 /// Why a wait ended without what it waited for.
 pub mod error {
     pub use super::timeout::Elapsed;
 }
 
+pub use crate::runtime::sleep::{Sleep, sleep, sleep_until};
 pub use crate::util::backoff::Backoff;
-pub use clock::Clock;
 pub use delay_queue::{DelayKey, DelayQueue, Expired};
-pub use instant::Instant;
+pub use driver::{Clock, Instant};
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use pause::{advance, pause, resume};
-pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::Duration;
 pub use timeout::{Timeout, timeout, timeout_at};
-
-pub(crate) use timers::Timers;
 
 #[cfg(all(test, not(posse_loom)))]
 mod tests {

@@ -5,6 +5,7 @@ use super::service::Handlers;
 use super::{Config, HttpService};
 use crate::{TcpListener, TcpStream};
 use hyper::rt::{Read, Write};
+use posse_core::OnDrop;
 use posse_core::sync::Semaphore;
 use posse_core::task::{self, catch};
 use posse_core::time::timeout;
@@ -94,7 +95,14 @@ impl<S: HttpService, H: Handshake> Serve<S, H> {
         let places = Arc::new(Semaphore::new(max));
         let shared = Arc::new(Shared::new(config));
         // Whatever ends this future, also its being dropped, ends what is left then.
-        let _ends = Ends(shared.clone());
+        let _ends = OnDrop::new({
+            let shared = shared.clone();
+            move || {
+                // In this order: who is told to end gracefully looks then whether it may.
+                shared.aborting.cancel();
+                shared.ending.cancel();
+            }
+        });
 
         let accepting = accept(listener, service, handshake, shared.clone(), places.clone());
         until(&mut signal, accepting).await?;
@@ -183,17 +191,6 @@ impl<S: HttpService, H: Handshake> IntoFuture for Serve<S, H> {
 impl<S, H> fmt::Debug for Serve<S, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve").field("listener", &self.listener).field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-/// Ends all connections of a server when it is dropped.
-struct Ends(Arc<Shared>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        // In this order: who is told to end gracefully looks then whether it may.
-        self.0.aborting.cancel();
-        self.0.ending.cancel();
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cluster::session::connection::{self, Connection, Disconnect};
 use crate::cluster::session::peer::Peer;
 use crate::cluster::state::NodeState;
 use crate::system::System;
+use posse_core::OnDrop;
 use posse_core::select;
 use posse_core::time::{Instant, timeout};
 use posse_net::TcpStream;
@@ -20,20 +21,16 @@ use std::time::Duration;
 pub(crate) fn spawn_peer_task(node: Arc<NodeState>, peer: Arc<Peer>) {
     System::of(&node.handle).audit.add_peer(&peer);
     let handle = node.handle.clone();
-    let guard = MarkDownOnDrop(peer);
-    handle.spawn(async move {
-        let reason = peer_task(&node, &guard.0).await;
-        guard.0.mark_down(reason);
+    // However the relation ends, also by the end of the runtime: then the node is down, and all that wait are told.
+    let end = OnDrop::new({
+        let peer = peer.clone();
+        move || peer.mark_down(DownReason::Closed)
     });
-}
-
-/// However a relation ends, also by the end of the runtime: then the node is down, and everybody who waits is told.
-struct MarkDownOnDrop(Arc<Peer>);
-
-impl Drop for MarkDownOnDrop {
-    fn drop(&mut self) {
-        self.0.mark_down(DownReason::Closed);
-    }
+    handle.spawn(async move {
+        let _end = end;
+        let reason = peer_task(&node, &peer).await;
+        peer.mark_down(reason);
+    });
 }
 
 async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {

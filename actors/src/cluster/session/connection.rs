@@ -179,9 +179,13 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
 
 /// The reading end of a connection.
 struct Reader<'a> {
+    /// This node.
     node: &'a Arc<NodeState>,
+    /// The other one.
     peer: &'a Arc<Peer>,
+    /// Cuts frames out of what arrives.
     frames: FrameReader<'a>,
+    /// Delivers what is in them.
     receiver: Receiver,
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,

@@ -32,10 +32,15 @@ const TURNS_MAX: usize = 128;
 struct QueuedMessage {
     /// Whom it is for, by the protocol it came with.
     endpoint: Arc<dyn Endpoint>,
+    /// The actor's key, by which it is settled.
     to: ActorKey,
+    /// Which message it is.
     type_key: TypeKey,
+    /// Encoded: it is decoded when there is room.
     body: Vec<u8>,
+    /// The length of its frame, by which both sides account for it.
     frame_bytes: u32,
+    /// With which request it is answered, and when its asker gives up; `None` for a tell.
     ask: Option<(CorrelationId, Option<Instant>)>,
 }
 

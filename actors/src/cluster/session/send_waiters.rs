@@ -43,12 +43,7 @@ impl SendWaiters {
         let mut waker = PollWaker::of(cx);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
-        let mut previous = None;
-        if place.0.is_idle() {
-            line.push(&mut place.0, (), waker.take());
-        } else {
-            previous = Some(line.poll(&mut place.0, &mut waker));
-        }
+        let previous = line.poll_or_push(&mut place.0, (), &mut waker);
         let is_first = line.is_front(&place.0);
         self.count.store(lines.len(), Ordering::Release);
         drop(lines);

@@ -1,7 +1,7 @@
 //! Many datagrams to a call of the system: `sendmmsg`, `recvmmsg`, and the segments that the kernel cuts (GSO) and joins (GRO).
 
 use super::UdpSocket;
-use crate::io::RecvMeta;
+use crate::io::driver::RecvMeta;
 use nix::cmsg_space;
 use nix::sys::socket::sockopt::{UdpGroSegment, UdpGsoSegment};
 use nix::sys::socket::{

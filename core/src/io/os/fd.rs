@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// A descriptor with the conditions that it is registered for.
 pub(crate) struct FdSource<T> {
     pub(crate) inner: T,
-    pub(crate) interest: crate::io::Interest,
+    pub(crate) interest: crate::io::driver::interest::Interest,
 }
 
 impl<T: AsRawFd> FdSource<T> {

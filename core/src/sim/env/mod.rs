@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 mod context;
+pub(crate) mod event_log;
 pub(crate) mod net;
 mod rng;
 

@@ -3,12 +3,10 @@
 //! Every step takes a moment of the world's time; when no worker can step, time jumps to what happens next. Invariant: all
 //! that happens follows from the seed and from the code that runs.
 
-pub(crate) mod blocking;
 #[cfg(test)]
 mod blocking_tests;
 mod choose;
 mod control;
-mod event_log;
 #[cfg(test)]
 mod net_tests;
 mod stepper;
@@ -21,12 +19,12 @@ pub use stepper::Stepper;
 
 use super::env::clock::{MachineClock, WorldTime};
 use super::env::net::{HostState, Net, Network};
-use super::env::{ChoiceKind, SimContext, SimEnv, SimRng, Skew, Trace};
+use super::env::{ChoiceKind, SimContext, SimEnv, SimRng, Skew, Trace, event_log};
 use crate::raw_task::Id;
 use crate::raw_task::panic::{catch, panic_text};
 use crate::rng::split;
 use crate::runtime::Handle;
-use blocking::LeftClosures;
+use crate::runtime::simulated_closures::LeftClosures;
 use choose::{StepChooser, WorkerId};
 use control::Command;
 use std::any::Any;

@@ -16,9 +16,9 @@ pub use unbounded::{UnboundedSender, WeakUnboundedSender};
 pub use error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 
 use super::semaphore::Semaphore;
-use super::wait_set::WaitSet;
 use crate::loom::sync::Mutex;
 use crate::raw_task::waker_slot::WakerSlot;
+use crate::wait_set::WaitSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

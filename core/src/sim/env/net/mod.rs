@@ -155,9 +155,12 @@ enum Socket {
     Udp(Udp),
 }
 
+/// A place for one socket after another. It outlives them, for its generation's sake, so it is none of `util::slab`'s.
 struct Slot {
+    /// Tells the socket from those that were here before.
     generation: u32,
     host: HostId,
+    /// `None` in a free one.
     socket: Option<Socket>,
     readiness: Option<Arc<dyn EventSink>>,
 }

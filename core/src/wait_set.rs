@@ -4,11 +4,11 @@
 //! [`WaitSet::wake_all`] then. A waiter looks at the condition under the lock of the list, so it either sees that it
 //! holds or stands in the list when `wake_all` takes the lock.
 
-use super::wait_list::{WaitList, WaiterKey, WaiterState, wake_in_rounds};
 use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -48,10 +48,7 @@ impl WaitSet {
         }
 
         // Woken, and the condition does not hold: it waits again, at the end of the line.
-        let prev = if key.is_idle() { WaiterState::Woken } else { waiters.poll(key, &mut waker) };
-        if key.is_idle() {
-            waiters.push(key, (), waker.take());
-        }
+        let prev = waiters.poll_or_push(key, (), &mut waker);
         drop(waiters);
         drop(prev);
         Poll::Pending
@@ -81,8 +78,11 @@ impl Default for WaitSet {
 /// The future of [`WaitSet::until`]. It takes a unit of the budget when it is ready.
 #[must_use = "waits for nothing unless it is awaited"]
 pub(crate) struct Until<'a, C> {
+    /// Where it waits while the condition does not hold.
     set: &'a WaitSet,
+    /// Its place there; idle before the first poll and at the end.
     key: WaiterKey,
+    /// Looked at under the lock of the set, in each poll.
     condition: C,
 }
 

@@ -3,7 +3,9 @@
 //! Pure data, protected by its owner's lock. The nodes of the doubly linked list lie in a slab and name each other by
 //! index; a future holds a [`WaiterKey`] and no node, so it stays `Unpin`, moves freely, and no code here is unsafe.
 //! Joining, leaving and serving take constant time. Slots are used again, so a wait allocates nothing once the list has
-//! had as many waiters before; memory goes back when the list has emptied and the last rounds needed far less.
+//! had as many waiters before; memory goes back when the list has emptied and the last rounds needed far less. The slots are
+//! its own and not `util::slab`'s: one `next` links those who wait and those that are vacant, and a waiter that was served
+//! keeps its slot, so joining and leaving write single fields and move no value.
 //!
 //! Rules for owners: wakers that come out are woken, and previous ones dropped, after the lock is released; a future that
 //! is dropped calls [`WaitList::remove`] with its key.
@@ -128,6 +130,15 @@ impl<T: Copy> WaitList<T> {
             Some(current) => WaiterState::Waiting(waker.renew(current)),
             None => self.remove(key),
         }
+    }
+
+    /// Has a waiter wait with this waker: where it stands if it was not served, else at the back.
+    pub fn poll_or_push(&mut self, key: &mut WaiterKey, wants: T, waker: &mut PollWaker<'_>) -> WaiterState {
+        let state = if key.is_idle() { WaiterState::Woken } else { self.poll(key, waker) };
+        if key.is_idle() {
+            self.push(key, wants, waker.take());
+        }
+        state
     }
 
     /// Takes a waiter out, wherever it stands, and says where that was. Its key is idle afterwards.

@@ -27,7 +27,7 @@ pub struct Interest(u8);
 /// assert!(Ready::ALL.contains(ready) && ready.satisfies(Interest::READABLE));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ready(pub(super) u8);
+pub struct Ready(pub(in crate::io) u8);
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 1 << 1;
@@ -80,7 +80,7 @@ impl Interest {
     }
 
     /// What satisfies it: a closed direction can be read or written too, and says so.
-    pub(super) const fn mask(self) -> Ready {
+    pub(in crate::io) const fn mask(self) -> Ready {
         let mut mask = self.0;
         if self.is_readable() {
             mask |= READ_CLOSED;
@@ -95,7 +95,7 @@ impl Interest {
     }
 
     /// Whether it is woken by what wakes readers.
-    pub(super) const fn waits_as_reader(self) -> bool {
+    pub(in crate::io) const fn waits_as_reader(self) -> bool {
         self.0 & (READABLE | PRIORITY | ERROR) != 0
     }
 }
@@ -120,7 +120,7 @@ impl Ready {
 
     /// The two that stay until an operation tells otherwise.
     #[cfg(unix)]
-    pub(super) const CLOSED: Self = Self(READ_CLOSED | WRITE_CLOSED);
+    pub(in crate::io) const CLOSED: Self = Self(READ_CLOSED | WRITE_CLOSED);
 
     /// Returns whether it is ready for nothing.
     pub const fn is_empty(self) -> bool {

@@ -1,17 +1,27 @@
 //! The reactor: waits for the operating system's events and hands them to those who wait.
 //!
 //! One thread at a time is inside [`Driver::turn`]; everything else goes through the shared [`IoHandle`].
+//!
+//! This folder and `os` lie below the scheduler, which turns the driver; the sockets beside it stand on the runtime.
 
-use super::SocketCounts;
-use super::os;
-use super::raw_socket::{RawSocket, not_simulated};
-use super::readiness::Readiness;
-use super::registrations::{Registrations, Token};
+mod datagrams;
+pub(in crate::io) mod interest;
+pub(in crate::io) mod raw_socket;
+pub(in crate::io) mod readiness;
+mod registrations;
+
+pub use datagrams::RecvMeta;
+
+use self::raw_socket::{RawSocket, not_simulated};
+use self::readiness::Readiness;
+use self::registrations::{Registrations, Token};
+use crate::io::os;
 use crate::lock::Mutex;
 use crate::raw_task::Id;
 use crate::raw_task::panic::wake_all;
 use crate::raw_task::waker::task_of;
 use crate::sim::env::HostNet;
+use crate::util::socket_counts::SocketCounts;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

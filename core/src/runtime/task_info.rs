@@ -1,9 +1,9 @@
 //! The living tasks of a runtime, as data and as lines to print.
 
-use super::{Id, TaskState};
-use crate::runtime::Handle;
+use super::Handle;
+use crate::raw_task::{Id, TaskState};
 use crate::scheduler::owned::Listed;
-use crate::time::Instant;
+use crate::time::driver::Instant;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl TaskInfo {
         self.id
     }
 
-    /// Returns the name the task was given by [`Builder::name`](super::Builder::name).
+    /// Returns the name the task was given by [`Builder::name`](crate::task::Builder::name).
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

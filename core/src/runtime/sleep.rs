@@ -1,10 +1,9 @@
 //! Waiting for a point in time.
 
-use super::Instant;
-use super::timers::Entry;
+use super::Handle;
 use crate::raw_task::coop;
-use crate::runtime::Handle;
 use crate::scheduler::current;
+use crate::time::driver::{Entry, Instant};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

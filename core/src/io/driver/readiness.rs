@@ -5,10 +5,10 @@
 //! event has come since. That is why no event is lost between an operation and the clearing.
 
 use super::interest::{Interest, Ready};
-use super::os::Event;
+use crate::io::os::Event;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::wait_list::{PollWaker, WaitList, WaiterKey, WaiterState};
+use crate::wait_list::{PollWaker, WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
 // The low bits are those of a `Ready`.
@@ -25,7 +25,7 @@ const TICK: usize = 1 << 7;
 
 /// A direction of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(in crate::io) enum Direction {
     Read,
     Write,
 }
@@ -84,12 +84,11 @@ impl Waiters {
 impl DirectionWaiters {
     fn join(&mut self, key: Option<&mut WaiterKey>, waker: &mut PollWaker<'_>) -> Option<Waker> {
         let Some(key) = key else { return waker.store(&mut self.poller) };
-        if let WaiterState::Waiting(prev) = self.futures.poll(key, waker) {
-            return prev;
+        // It is new, or was woken by an event that turned out to be another one's, or waits already.
+        match self.futures.poll_or_push(key, (), waker) {
+            WaiterState::Waiting(prev) => prev,
+            WaiterState::Granted | WaiterState::Woken => None,
         }
-        // It is new, or was woken by an event that turned out to be another one's.
-        self.futures.push(key, (), waker.take());
-        None
     }
 
     fn take(&mut self, woken: &mut Vec<Waker>) {
@@ -100,16 +99,16 @@ impl DirectionWaiters {
 
 /// Proof that a direction was seen ready, for clearing exactly that.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReadyEvent {
+pub(in crate::io) struct ReadyEvent {
     tick: usize,
     /// What of it that was asked for was ready. Empty if it is let through because no event will come any more.
-    pub(super) ready: Ready,
+    pub(in crate::io) ready: Ready,
 }
 
 impl ReadyEvent {
     /// What is left to be cleared; `None` if that is nothing.
     #[cfg(unix)]
-    pub(super) fn without(self, ready: Ready) -> Option<Self> {
+    pub(in crate::io) fn without(self, ready: Ready) -> Option<Self> {
         let ready = self.ready - ready;
         (!ready.is_empty()).then_some(Self { ready, ..self })
     }
@@ -125,12 +124,12 @@ impl crate::sim::env::net::EventSink for Readiness {
 
 impl Readiness {
     /// Both directions are taken to be ready: the first operation tells, and mostly is right.
-    pub(super) fn new_ready() -> Self {
+    pub(in crate::io) fn new_ready() -> Self {
         Self { state: AtomicUsize::new(READABLE | WRITABLE), waiters: Mutex::default() }
     }
 
     /// Nothing is ready until an event says so.
-    pub(super) fn new_not_ready() -> Self {
+    pub(in crate::io) fn new_not_ready() -> Self {
         Self { state: AtomicUsize::new(0), waiters: Mutex::default() }
     }
 
@@ -159,7 +158,7 @@ impl Readiness {
     }
 
     /// Shows each waker of who waits. `f` runs under a lock.
-    pub(super) fn for_each_waker(&self, mut f: impl FnMut(&Waker)) {
+    pub(in crate::io) fn for_each_waker(&self, mut f: impl FnMut(&Waker)) {
         let waiters = self.waiters.lock();
         for direction in [&waiters.read, &waiters.write] {
             direction.poller.iter().chain(direction.futures.wakers()).for_each(&mut f);
@@ -167,7 +166,7 @@ impl Readiness {
     }
 
     /// No event will come any more: takes out all who wait.
-    pub(super) fn end(&self, woken: &mut Vec<Waker>) {
+    pub(in crate::io) fn end(&self, woken: &mut Vec<Waker>) {
         let end = |state: usize| Some((state | ENDED).wrapping_add(TICK));
         // As in `set`.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
@@ -178,13 +177,13 @@ impl Readiness {
     }
 
     /// True if an operation that would block would do so for ever.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::io) fn has_ended(&self) -> bool {
         self.state.load(Ordering::Acquire) & ENDED != 0
     }
 
     /// Ready if the direction is; else the task that polled is woken by the next event: the future that waits by `key`, or
     /// without one the last that called a `poll_*` function.
-    pub(super) fn poll(
+    pub(in crate::io) fn poll(
         &self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
@@ -207,14 +206,14 @@ impl Readiness {
     }
 
     /// A future that waited by `key` is dropped.
-    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
+    pub(in crate::io) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
         if !key.is_idle() {
             let left = self.waiters.lock().of(direction).futures.remove(key);
             drop(left);
         }
     }
 
-    pub(super) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
+    pub(in crate::io) fn ready_event(&self, direction: Direction) -> Option<ReadyEvent> {
         self.event_of(direction.bits())
     }
 
@@ -225,12 +224,12 @@ impl Readiness {
     }
 
     /// Ready if any of the conditions is.
-    pub(super) fn interest_event(&self, interest: Interest) -> Option<ReadyEvent> {
+    pub(in crate::io) fn interest_event(&self, interest: Interest) -> Option<ReadyEvent> {
         self.event_of(usize::from(interest.mask().0))
     }
 
     /// As [`poll`](Self::poll), for conditions of any kind: who waits for both directions waits in both lines.
-    pub(super) fn poll_interest(
+    pub(in crate::io) fn poll_interest(
         &self,
         interest: Interest,
         keys: Option<&mut [WaiterKey; 2]>,
@@ -260,22 +259,22 @@ impl Readiness {
     /// An operation would have blocked: none of these conditions holds, unless an event has come since. That a direction
     /// has ended stays.
     #[cfg(unix)]
-    pub(super) fn clear_event(&self, ready_event: ReadyEvent, ready: Ready) {
+    pub(in crate::io) fn clear_event(&self, ready_event: ReadyEvent, ready: Ready) {
         self.clear_bits(usize::from((ready_event.ready & (ready - Ready::CLOSED)).0), ready_event);
     }
 
     /// The operation would have blocked: the direction is not ready, unless an event has come since it was seen.
-    pub(super) fn clear_readiness(&self, direction: Direction, ready_event: ReadyEvent) {
+    pub(in crate::io) fn clear_readiness(&self, direction: Direction, ready_event: ReadyEvent) {
         self.clear_bits(direction.bits(), ready_event);
     }
 
     /// The operation moved less than it could have: the next would block, unless the peer has closed.
-    pub(super) fn clear_partial(&self, direction: Direction, ready_event: ReadyEvent) {
+    pub(in crate::io) fn clear_partial(&self, direction: Direction, ready_event: ReadyEvent) {
         self.clear_bits(direction.bit(), ready_event);
     }
 
     /// As [`clear_event`](Self::clear_event), and a direction that had ended has not.
-    pub(super) fn clear_all(&self, ready_event: ReadyEvent) {
+    pub(in crate::io) fn clear_all(&self, ready_event: ReadyEvent) {
         self.clear_bits(usize::from(ready_event.ready.0), ready_event);
     }
 

@@ -6,6 +6,9 @@
 //!
 //! Invariants: entries of one slot form a doubly linked list through the slab; a set bit in `occupied` is a slot that is
 //! not empty. A timer never fires before its deadline, and at the first `fire` after it.
+//!
+//! The slab is its own and not `util::slab`'s: a free entry is linked by the same `next`, and keeps the generation that tells
+//! its next timer from the last.
 
 /// Nanoseconds of one tick, 2^16 = 65.5 us. Specified: lateness of 150 us at the median.
 const TICK_SHIFT: u32 = 16;

@@ -1,6 +1,6 @@
 //! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it.
 
-use crate::sim::env::net::Net;
+use super::net::Net;
 use crate::util::scoped::Scoped;
 use std::cell::Cell;
 use std::fmt::{self, Write};
@@ -15,30 +15,30 @@ thread_local! {
 }
 
 /// Runs `f` as code of a machine.
-pub(super) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
+pub(crate) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
     let _machine = Scoped::set(&MACHINE, Some(machine));
     f()
 }
 
 /// Where events of the code that runs now go, for another thread that runs code of the same machine.
-pub(super) struct Place {
+pub(crate) struct Place {
     machine: Option<usize>,
     log: Dispatch,
 }
 
 impl Place {
-    pub(super) fn current() -> Self {
+    pub(crate) fn current() -> Self {
         Self { machine: MACHINE.get(), log: get_default(Dispatch::clone) }
     }
 
-    pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
         let _machine = Scoped::set(&MACHINE, self.machine);
         with_default(&self.log, f)
     }
 }
 
 /// Runs `f` and notes what is logged meanwhile, from level INFO on.
-pub(super) fn capture<R>(net: &Net, f: impl FnOnce() -> R) -> R {
+pub(crate) fn capture<R>(net: &Net, f: impl FnOnce() -> R) -> R {
     tracing::subscriber::with_default(EventLog { net: net.clone() }, f)
 }
 

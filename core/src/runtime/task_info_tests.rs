@@ -1,7 +1,8 @@
 //! What a runtime shows of its tasks.
 
-use super::{Id, TaskInfo, TaskState, WaitsFor};
+use super::task_info::{TaskInfo, WaitsFor};
 use crate::io::UdpSocket;
+use crate::raw_task::{Id, TaskState};
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::task;
 use crate::time;

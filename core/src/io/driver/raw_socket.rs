@@ -1,7 +1,7 @@
 //! The sockets themselves: the operating system's, or those of a simulated network. Which one it is was decided by the
 //! runtime they were made in; everything above does not know.
 
-use super::os;
+use crate::io::os;
 use crate::sim::env::{SimListener, SimStream, SimUdp, SocketId};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -164,7 +164,7 @@ impl RawStream for os::UnixStream {
 }
 
 /// A simulated network lacks what only the operating system has.
-pub(super) fn not_simulated<T>(what: &str) -> io::Result<T> {
+pub(in crate::io) fn not_simulated<T>(what: &str) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, format!("a simulation has no {what}")))
 }
 
@@ -226,7 +226,7 @@ impl RawTcpStream {
     }
 
     /// Gives the socket to std.
-    pub(super) fn into_std(self) -> io::Result<std::net::TcpStream> {
+    pub(in crate::io) fn into_std(self) -> io::Result<std::net::TcpStream> {
         either!(self.0, Tcp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 }
@@ -238,12 +238,12 @@ impl RawTcpListener {
         either!(&self.0, Listener, socket => Ok(os::SockRef::from(socket)), { let _ = socket; not_simulated("options of the system") })
     }
 
-    pub(super) fn into_std(self) -> io::Result<std::net::TcpListener> {
+    pub(in crate::io) fn into_std(self) -> io::Result<std::net::TcpListener> {
         either!(self.0, Listener, socket => Ok(os::listener_into_std(socket)),
             { let _closed = socket; not_simulated("sockets of the system") })
     }
 
-    pub(super) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
+    pub(in crate::io) fn accept(&self) -> io::Result<(RawTcpStream, SocketAddr)> {
         either!(&self.0, Listener, socket => socket.accept().map(|(stream, peer)| (stream.into(), peer)))
     }
 
@@ -256,7 +256,7 @@ impl RawTcpListener {
 impl RawUdpSocket {
     /// The operating system's socket, if it is one.
     #[cfg(target_os = "linux")]
-    pub(super) fn os_socket(&self) -> Option<&os::UdpSocket> {
+    pub(in crate::io) fn os_socket(&self) -> Option<&os::UdpSocket> {
         either!(&self.0, Udp, socket => Some(socket), { let _ = socket; None })
     }
 
@@ -266,12 +266,12 @@ impl RawUdpSocket {
         either!(&self.0, Udp, socket => Ok(os::SockRef::from(socket)), { let _ = socket; not_simulated("options of the system") })
     }
 
-    pub(super) fn into_std(self) -> io::Result<std::net::UdpSocket> {
+    pub(in crate::io) fn into_std(self) -> io::Result<std::net::UdpSocket> {
         either!(self.0, Udp, socket => Ok(socket.into()), { let _closed = socket; not_simulated("sockets of the system") })
     }
 
     /// Receives without waiting into memory that need not be initialised.
-    pub(super) fn recv_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<(usize, Option<SocketAddr>)> {
+    pub(in crate::io) fn recv_uninit(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<(usize, Option<SocketAddr>)> {
         either!(&self.0, Udp, socket => os::receive_from(socket, buffer), {
             let mut bytes = vec![0; buffer.len()];
             let (read, from) = socket.recv_from(&mut bytes)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 const REGISTRATIONS_MAX: usize = 1 << 24;
 
 #[derive(Debug, Default)]
-pub(super) struct Registrations {
+pub(in crate::io) struct Registrations {
     /// Changed under the driver's lock, as all here.
     living: Slab<Arc<Readiness>>,
     /// For each slot how often it was emptied: what tells a token from those that had the slot before.
@@ -19,7 +19,7 @@ pub(super) struct Registrations {
 
 /// Names a registration to the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token(pub(super) usize);
+pub(in crate::io) struct Token(pub(in crate::io) usize);
 
 /// Bits of a token's index.
 const INDEX_BITS: u32 = REGISTRATIONS_MAX.trailing_zeros();
@@ -48,7 +48,7 @@ impl Token {
 
 impl Registrations {
     /// Adds a registration; `None` if there are too many, or the runtime has ended.
-    pub(super) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
+    pub(in crate::io) fn insert(&mut self, readiness: Arc<Readiness>) -> Option<Token> {
         if self.ended {
             return None;
         }
@@ -64,23 +64,23 @@ impl Registrations {
     }
 
     /// The runtime has ended: no more registrations. Returns those there are.
-    pub(super) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
+    pub(in crate::io) fn end(&mut self) -> impl Iterator<Item = &Arc<Readiness>> {
         self.ended = true;
         self.iter()
     }
 
     /// Returns all registrations.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Readiness>> {
+    pub(in crate::io) fn iter(&self) -> impl Iterator<Item = &Arc<Readiness>> {
         self.living.iter()
     }
 
     /// The registration of a token; `None` if it is gone, even if its place is taken by another one.
-    pub(super) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
+    pub(in crate::io) fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
         let is_current = self.generations.get(token.index()) == Some(&token.generation());
         if is_current { self.living.get(token.index()) } else { None }
     }
 
-    pub(super) fn remove(&mut self, token: Token) {
+    pub(in crate::io) fn remove(&mut self, token: Token) {
         let Some(generation) = self.generations.get_mut(token.index()) else { return };
         if *generation == token.generation() && self.living.remove(token.index()).is_some() {
             *generation = generation.wrapping_add(1) & GENERATIONS;
@@ -88,7 +88,7 @@ impl Registrations {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::io) fn len(&self) -> usize {
         self.living.len()
     }
 }

@@ -55,7 +55,7 @@ impl RawUdpSocket {
     ) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = self.os_socket() {
-            return super::os::send_many(socket, datagrams);
+            return crate::io::os::send_many(socket, datagrams);
         }
         let send = |(bytes, address)| match address {
             Some(address) => self.send_to(bytes, address),
@@ -73,7 +73,7 @@ impl RawUdpSocket {
     pub fn recv_many(&self, buffers: &mut [&mut [u8]], received: &mut [RecvMeta]) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = self.os_socket() {
-            return super::os::recv_many(socket, buffers, received);
+            return crate::io::os::recv_many(socket, buffers, received);
         }
         let mut count = 0;
         for (buffer, place) in buffers.iter_mut().zip(received) {
@@ -98,7 +98,7 @@ impl RawUdpSocket {
         }
         #[cfg(target_os = "linux")]
         if let Some(socket) = self.os_socket() {
-            return super::os::send_segments(socket, bytes, segment_size, address);
+            return crate::io::os::send_segments(socket, bytes, segment_size, address);
         }
         let sent = self.send_many(bytes.chunks(segment_size).map(|segment| (segment, address)))?;
         Ok(bytes.len().min(sent * segment_size))
@@ -111,7 +111,7 @@ impl RawUdpSocket {
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = self.os_socket() {
-            return super::os::set_gro(socket, on);
+            return crate::io::os::set_gro(socket, on);
         }
         let _ = on;
         Err(io::ErrorKind::Unsupported.into())
@@ -124,7 +124,7 @@ impl RawUdpSocket {
     pub fn gro(&self) -> io::Result<bool> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = self.os_socket() {
-            return super::os::gro(socket);
+            return crate::io::os::gro(socket);
         }
         Err(io::ErrorKind::Unsupported.into())
     }

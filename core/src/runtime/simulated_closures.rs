@@ -5,15 +5,14 @@
 //! turn again. When its machine ends, a closure that waits is unwound, so that its values are dropped as those of tasks are. One that cannot be,
 //! because it waits in a destructor meanwhile or catches what unwinds it, is left where it is, as is its thread ([`LEFT_MAX`]).
 
-use super::event_log;
+use super::Handle;
+use super::sleep::sleep;
 use crate::context;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::raw_task::Header;
 use crate::raw_task::panic::drop_catching;
 use crate::raw_task::{coop, current};
-use crate::runtime::Handle;
-use crate::sim::env::{ChoiceKind, SimHandle};
-use crate::time::sleep;
+use crate::sim::env::{ChoiceKind, SimHandle, event_log};
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -61,7 +60,7 @@ struct State {
 
 /// Closures of a runtime that were left in the middle, with what they hold.
 #[derive(Default)]
-pub(super) struct LeftClosures(pub(super) AtomicUsize);
+pub(crate) struct LeftClosures(pub(crate) AtomicUsize);
 
 /// What unwinds a closure that is abandoned.
 struct Abandoned;
