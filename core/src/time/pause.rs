@@ -37,6 +37,8 @@ pub fn pause() {
 
 /// Lets the time of the current runtime go on from where it stands. Timers keep the instants they were set to.
 ///
+/// A clock that was turned to the last of its 584 years does not go on: it stands at their end, where every sleep is over at once.
+///
 /// # Panics
 /// Outside of a runtime, and on one whose clock cannot be stopped.
 #[track_caller]

@@ -166,7 +166,7 @@ fn time_does_not_jump_over_a_task_that_a_socket_has_just_woken() {
     });
 }
 
-/// The clock can show no later time, so no timer waits any more.
+/// The clock can show no later time, so no timer waits any more, and it does not go on from there.
 #[test]
 fn at_the_end_of_time_every_sleep_is_over() {
     paused().block_on(async {
@@ -174,9 +174,24 @@ fn at_the_end_of_time_every_sleep_is_over() {
         yield_now().await;
         advance(Duration::MAX).await;
         early.await.unwrap();
-        sleep(HOUR).await;
-        task::spawn(sleep(HOUR)).await.unwrap();
-        assert!(timeout(HOUR, std::future::pending::<()>()).await.is_err());
-        assert_eq!(Handle::current().timers().len(), 0);
+        for _ in 0..2 {
+            sleep(HOUR).await;
+            task::spawn(sleep(HOUR)).await.unwrap();
+            assert!(timeout(HOUR, std::future::pending::<()>()).await.is_err());
+            assert_eq!(Handle::current().timers().len(), 0);
+            resume();
+        }
+    });
+}
+
+#[test]
+fn a_timer_that_was_set_before_the_last_century_is_over_when_time_does_not_go_on() {
+    paused().block_on(async {
+        let century = HOUR * 24 * 365 * 100;
+        advance(century * 5).await;
+        let late = task::spawn(sleep(HOUR * 24 * 365 * 80));
+        yield_now().await;
+        resume();
+        late.await.unwrap();
     });
 }

@@ -39,6 +39,10 @@ struct ManualClock {
 /// No clock that stands still shows this.
 const GOES: u64 = 0;
 
+/// What a clock must have left before the end of time to go on: longer than any program runs. It would begin anew at zero, and timers set
+/// before that would never fire.
+const CENTURY: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
 impl ManualClock {
     fn new(frozen: u64, jumps: bool) -> Self {
         let (ahead, epoch) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -70,7 +74,10 @@ impl ManualClock {
 
     fn resume(&self) {
         let frozen = self.frozen.load(Ordering::Acquire);
-        if frozen != GOES {
+        if frozen > u64::MAX - CENTURY {
+            // It was turned to the end, and stays there: every sleep is over.
+            self.frozen.store(u64::MAX, Ordering::Release);
+        } else if frozen != GOES {
             self.ahead.store(frozen.wrapping_sub(real_nanos()), Ordering::Relaxed);
             self.frozen.store(GOES, Ordering::Release);
         }
