@@ -325,7 +325,6 @@ fn every_rule_refuses_a_bad_sample() {
         ("actors/src/a.rs", "//! x\nprintln!();"),
         ("actors/src/a.rs", "//! x\ntracing::warn!(\"no target\");"),
         ("tests/it/a.rs", "//! x\ntime::sleep(ms(1)).await;"),
-        ("core/src/scheduler/a.rs", "//! x\n#[cfg(test)]\nmod a_tests;\nuse crate::runtime::Handle;"),
         ("core/src/mailbox/a.rs", "//! x\nuse crate::time::sleep;"),
         ("actors/src/cluster/state.rs", "//! x\nuse super::connect::dial;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
