@@ -7,7 +7,10 @@ use crate::error::SendReason;
 use crate::id::{ActorId, ExitReason};
 use crate::protocol::MessageType;
 use crate::protocol::codec::CodecError;
+use crate::protocol::decode_limits::made_aside;
+use crate::protocol::dispatch::Endpoint;
 use crate::protocol::scope::{self, RefScope};
+use crate::refs::actor_ref::Repr;
 use crate::refs::remote::{Outgoing, Remote, ReplySink, Request, Requests};
 use crate::refs::target::{Reserve, Waiter};
 use crate::watch::monitor::{Demonitor, DownCallback, Monitor};
@@ -195,5 +198,27 @@ impl Requests for Peer {
 impl Demonitor for Peer {
     fn demonitor(&self, id: CorrelationId) -> bool {
         self.cancel(id)
+    }
+}
+
+impl RefScope for NodeState {
+    fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef {
+        self.export(endpoint)
+    }
+
+    fn decoded_bytes_max(&self) -> usize {
+        self.config.decoded_bytes_max
+    }
+
+    fn import(&self, wire: WireRef) -> Repr {
+        if wire.node != self.id() {
+            let Some(peer) = self.peer(wire.node) else { return Repr::Gone(wire) };
+            made_aside(RemoteActor::BYTES);
+            return Repr::Remote(Arc::new(RemoteActor::new(peer, wire.key, wire.protocol)));
+        }
+        match self.exported(wire.key) {
+            Some(endpoint) if endpoint.protocol() == wire.protocol => Repr::Local(endpoint),
+            _ => Repr::Stale(wire),
+        }
     }
 }

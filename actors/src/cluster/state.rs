@@ -5,15 +5,12 @@
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
-use super::remote::RemoteActor;
 use super::session::collision::Collision;
 use super::session::frame_reader::LongFrames;
 use super::session::peer::Peer;
 use crate::error::RegisterError;
 use crate::protocol::decode_limits::made_aside;
 use crate::protocol::dispatch::Endpoint;
-use crate::protocol::scope::RefScope;
-use crate::refs::actor_ref::Repr;
 use posse_core::event;
 use posse_core::lock::Mutex;
 use posse_core::runtime::Handle;
@@ -456,28 +453,6 @@ impl NodeState {
         let half_open = std::mem::take(&mut *self.half_open.lock());
         half_open.into_iter().for_each(|handshake| handshake.abort());
         self.events.wake();
-    }
-}
-
-impl RefScope for NodeState {
-    fn export(&self, endpoint: &Arc<dyn Endpoint>) -> WireRef {
-        self.export(endpoint)
-    }
-
-    fn decoded_bytes_max(&self) -> usize {
-        self.config.decoded_bytes_max
-    }
-
-    fn import(&self, wire: WireRef) -> Repr {
-        if wire.node != self.id() {
-            let Some(peer) = self.peer(wire.node) else { return Repr::Gone(wire) };
-            made_aside(RemoteActor::BYTES);
-            return Repr::Remote(Arc::new(RemoteActor::new(peer, wire.key, wire.protocol)));
-        }
-        match self.exported(wire.key) {
-            Some(endpoint) if endpoint.protocol() == wire.protocol => Repr::Local(endpoint),
-            _ => Repr::Stale(wire),
-        }
     }
 }
 

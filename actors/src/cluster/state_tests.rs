@@ -1,10 +1,11 @@
 //! What a node makes of what it is told about itself, and of connections that say nothing.
 
 use super::*;
+use crate::cluster::remote::RemoteActor;
 use crate::id::ExitReason;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::{MessageType, Protocol, RawRef, protocol_id, scope};
-use crate::refs::actor_ref::ActorRef;
+use crate::refs::actor_ref::{ActorRef, Repr};
 use posse_core::runtime::Builder;
 use posse_core::task::yield_now;
 

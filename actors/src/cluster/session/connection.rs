@@ -2,6 +2,7 @@
 
 use super::frame_reader::FrameReader;
 use super::peer::{Peer, Requester};
+use super::reasons::CloseFrame;
 use super::receiver::Receiver;
 use crate::cluster::state::NodeState;
 use bytes::BytesMut;
@@ -190,9 +191,6 @@ struct Reader<'a> {
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,
 }
-
-/// What is said at the end of a connection that this side ends.
-pub(crate) type CloseFrame = (CloseReason, String);
 
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.

@@ -9,7 +9,7 @@
 //! Nobody is held to it while there is room for all, and nobody while there is something to read. Whose frame was cut goes
 //! behind others with the next one, until a frame of it was received in time.
 
-use super::connection::CloseFrame;
+use super::reasons::CloseFrame;
 use bytes::{BufMut, BytesMut};
 use posse_core::sync::{Notify, Semaphore, SemaphorePermit};
 use posse_core::time::timeout;

@@ -2,7 +2,10 @@
 
 use crate::error::AskError;
 use crate::id::ExitReason;
-use posse_wire::{DownBody, DownCode, ReplyCode};
+use posse_wire::{CloseReason, DownBody, DownCode, ReplyCode};
+
+/// What is said at the end of a connection that this side ends.
+pub(crate) type CloseFrame = (CloseReason, String);
 
 pub(super) fn reply_code(error: &AskError) -> (ReplyCode, &str) {
     match error {
