@@ -21,8 +21,11 @@ pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
 pub const TYPES_PER_FRAME_MAX: usize = 4000;
 /// Entries of a BACKLOG frame: 24 bytes each, so that it fits into the shortest maximum of frames.
 pub const BACKLOGS_PER_FRAME_MAX: usize = 2000;
-/// Requests for names to one node that wait for their answer. Guessed.
+/// Lookups of names at one node without an answer, those included that wait to be sent. Guessed.
 pub const RESOLVES_MAX: usize = 65_536;
+/// Of these, those that were sent. Their answers take a quarter of the room of a node with the least
+/// [`control_bytes_max`](NodeConfig::control_bytes_max).
+pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 
@@ -169,9 +172,9 @@ impl NodeConfig {
         self.monitors_max.min(self.control_room() / 2 / DOWN_BYTES)
     }
 
-    /// Lookups of names that wait for their answer. All of them at once take a quarter of the same room, with short names.
-    pub(crate) fn resolves_bound(&self) -> usize {
-        RESOLVES_MAX.min(self.control_room() / 4 / RESOLVED_BYTES)
+    /// Frames that may be understood before the answers to them are looked at: a quarter of the room for these is kept free.
+    pub fn batch_max(&self) -> usize {
+        (self.control_room() / 4 / RESOLVED_BYTES).max(1)
     }
 
     /// Bytes of frames that may wait and are neither messages nor replies.

@@ -6,7 +6,7 @@ use crate::config::{BACKLOGS_PER_FRAME_MAX, NodeConfig};
 use crate::frame::{FrameKind, Header};
 use crate::handshake::write_all_types;
 use crate::ids::ActorKey;
-use crate::loads::{Backlogs, Load};
+use crate::flow_control::{Backlogs, Load};
 use crate::types::TypeInfo;
 use bytes::BytesMut;
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use crate::body::Ack;
 use crate::code::RejectReason;
 use crate::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::ids::ActorKey;
-use crate::loads::{Backlogs, Load, Loads};
+use crate::flow_control::{Backlogs, Load, Loads};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_has_arrived_and_is_not_settled() {
+    fn what_is_in_a_backlog_has_arrived_and_is_not_settled() {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_settled_cannot_be_held_again() {
+    fn what_was_settled_cannot_be_in_a_backlog_again() {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);

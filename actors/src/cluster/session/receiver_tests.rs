@@ -177,7 +177,7 @@ impl Stage {
 }
 
 #[test]
-fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
+fn backlog_keeps_its_order_also_if_others_take_the_room() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         (1..=3).for_each(|n| stage.tell(n));
@@ -193,7 +193,7 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
 }
 
 #[test]
-fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
+fn many_in_a_backlog_go_in_at_once_without_a_place_in_the_line_for_each() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         (1..=9).for_each(|n| stage.tell(n));
@@ -203,7 +203,7 @@ fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
 }
 
 #[test]
-fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
+fn asks_that_are_given_up_in_a_backlog_are_not_begun_and_not_remembered_for_long() {
     in_runtime(async {
         let mut config = NodeConfig::default();
         config.unsettled_max = 4;
@@ -225,7 +225,7 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
 }
 
 #[test]
-fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
+fn go_away_of_a_shutdown_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         let bye = |code| Event::GoAway(code, String::new());
