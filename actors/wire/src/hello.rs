@@ -131,6 +131,7 @@ impl Hello {
         }
         let Some(preamble) = input.first_chunk::<PREAMBLE_BYTES>() else { return Ok(None) };
 
+        // The version comes before all that it may have changed.
         let (min, max) = (preamble[4], preamble[5]);
         if min > max || !(min..=max).contains(&VERSION) {
             return Err(HandshakeError::Version { min, max });
@@ -205,6 +206,7 @@ impl<'a> Fields<'a> {
         else {
             return Err(missing);
         };
+        // The id is the key of all tables: it has to be the name's.
         if name.is_empty() || NodeId::new(name, node.incarnation) != node {
             return Err(HandshakeError::Malformed("the id of a node does not match its name"));
         }

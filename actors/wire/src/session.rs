@@ -10,10 +10,10 @@ use crate::concurrency_limit::ConcurrencyLimit;
 use crate::config::{NAME_BYTES_MAX, NodeConfig, TYPES_MAX};
 use crate::connection::{Closing, ConnectionState};
 use crate::event::{ProtocolError, SendError};
+use crate::flow_control::Load;
 use crate::frame::{FrameKind, Header};
 use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::flow_control::Load;
 use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
 use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey, told};
@@ -25,9 +25,6 @@ mod lookups;
 mod receive;
 
 use lookups::{Lookup, Lookups};
-
-/// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
-const NODE_INFO_MAX: usize = 4096;
 
 /// Bytes of a request that is no ask: its name, and what goes around it.
 const REQUEST_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
@@ -187,6 +184,7 @@ impl<T> Session<T> {
 
     fn retransmit_requests(&mut self) {
         let (mut frames, mut body) = (BytesMut::new(), Vec::new());
+        // What waits may mention third nodes, and this connection was told of none yet.
         if self.out.has_before(u64::MAX) {
             for (node, _) in self.node_infos_sent.values() {
                 body.clear();
@@ -196,6 +194,7 @@ impl<T> Session<T> {
         } else {
             self.node_infos_sent.clear();
         }
+        // Asks are not repeated: they may have been handled. A monitor and a lookup do no harm twice.
         for ((slot, generation), (request, _)) in self.requests.iter() {
             let id = CorrelationId { slot, generation };
             match request {
@@ -347,6 +346,7 @@ impl<T> Session<T> {
             return Err(SendError::Full);
         }
         let header = Header { to, ..Header::new(kind) };
+        // The sender hears that the forms differ; nothing is sent that could only be refused.
         match self.peer_types.form(message.id, message.schema) {
             TypeEncoding::Index(type_ix) => Ok(Header { type_ix, ..header }),
             TypeEncoding::Full => {
@@ -419,7 +419,8 @@ impl<T> Session<T> {
         if self.closed || self.node_infos_sent.get(&node.node).is_some_and(is_fresh) {
             return;
         }
-        if self.node_infos_sent.len() < NODE_INFO_MAX || self.node_infos_sent.contains_key(&node.node) {
+        if self.node_infos_sent.len() < self.config.node_infos_bound() || self.node_infos_sent.contains_key(&node.node)
+        {
             self.node_infos_sent.insert(node.node, (node.clone(), now));
         }
         let mut body = Vec::new();
@@ -439,6 +440,13 @@ impl<T> Session<T> {
     /// Returns the bytes of answers and other frames besides messages that wait or are being written.
     pub fn waiting_bytes(&self) -> usize {
         self.out.reply_bytes() + self.out.control_bytes()
+    }
+
+    /// Returns the bytes of frames that are held for the other side: messages to it that are not settled, its messages that wait for
+    /// their actors, and [`waiting_bytes`](Self::waiting_bytes). At most [`NodeConfig::peer_bytes_max`].
+    pub fn held_bytes(&self) -> usize {
+        let backlogs = self.connection.as_ref().map_or(0, ConnectionState::backlog_bytes);
+        self.out.unsettled().1 as usize + backlogs as usize + self.waiting_bytes()
     }
 
     /// Returns true if so many frames wait besides messages and replies that they are better written before more is read: what is

@@ -16,7 +16,7 @@ use posse_core::lock::Mutex;
 use posse_core::mailbox::Reservation;
 use posse_core::runtime::{Builder, Handle, TaskMeta};
 use posse_core::sync::oneshot;
-use posse_wire::{NodeId, NodeInfo, TypeInfo};
+use posse_wire::{CloseReason, NodeId, NodeInfo, TypeInfo};
 use std::any::Any;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -154,7 +154,7 @@ impl Stage {
         Delivery { to: self.key, type_key: TypeKey { id: MESSAGE.id, schema: None }, body, frame_bytes: 17 }
     }
 
-    fn act(&mut self, event: Event<Requester>) -> Option<Disconnect> {
+    fn act(&mut self, event: Event<Requester>) -> Option<DisconnectReason> {
         self.receiver.handle_events([event].into_iter())
     }
 
@@ -229,8 +229,10 @@ fn go_away_of_a_shutdown_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         let bye = |code| Event::GoAway(code, String::new());
-        assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
-        assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
+        for code in [CloseReason::Shutdown, CloseReason::Protocol] {
+            let reason = DisconnectReason::ClosedByPeer { code, detail: "".into() };
+            assert_eq!(stage.act(bye(code)), Some(reason));
+        }
         assert!(stage.act(Event::Unwatch(request(1))).is_none());
     });
 }
