@@ -1,6 +1,10 @@
 //! House rules as ordinary tests: size, shape, and which crate may be named where.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "it/event_table.rs"]
+mod event_table;
+
+use event_table::Row;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -430,29 +434,68 @@ fn packages_without_unsafe_code_forbid_it() {
     assert!(text("net").contains(net), "net");
 }
 
-/// The target and the text of each event of a file.
-fn events(text: &str) -> Vec<(String, String)> {
-    let code: String = code(text).collect::<Vec<_>>().join("\n");
-    code.split("event!(")
-        .skip(1)
-        .filter_map(|call| {
-            let mut literals = call.split('"').skip(1).step_by(2);
-            Some((literals.next()?.to_owned(), literals.next()?.to_owned()))
+/// What stands between the brackets that this begins after.
+fn arguments(code: &str) -> &str {
+    let (mut depth, mut in_text) = (1, false);
+    for (at, c) in code.char_indices() {
+        in_text ^= c == '"';
+        depth += if in_text { 0 } else { i32::from("([{".contains(c)) - i32::from(")]}".contains(c)) };
+        if depth == 0 {
+            return &code[..at];
+        }
+    }
+    code
+}
+
+/// The arguments one by one: the numbers follow a semicolon.
+fn split_arguments(arguments: &str) -> Vec<&str> {
+    let (mut depth, mut in_text, mut start, mut parts) = (0, false, 0, Vec::new());
+    for (at, c) in arguments.char_indices() {
+        in_text ^= c == '"';
+        depth += if in_text { 0 } else { i32::from("([{".contains(c)) - i32::from(")]}".contains(c)) };
+        if depth == 0 && !in_text && (c == ',' || c == ';') {
+            parts.push(arguments[start..at].trim());
+            start = at + 1;
+        }
+    }
+    parts.push(arguments[start..].trim());
+    parts.into_iter().filter(|part| !part.is_empty()).collect()
+}
+
+/// The events of a file.
+fn events(text: &str) -> Vec<Row> {
+    let code = text.lines().filter(|line| is_code(line)).collect::<Vec<_>>().join("\n");
+    let row = |call: &str| {
+        let parts = split_arguments(arguments(call));
+        let [level, target, text, fields @ ..] = &parts[..] else { return None };
+        let literal = |part: &str| part.strip_prefix('"').and_then(|part| part.strip_suffix('"')).map(str::to_owned);
+        let fields = fields.iter().filter_map(|field| field.split_once(" = ")).map(|(name, _)| name.to_owned());
+        Some(Row {
+            target: literal(target).filter(|target| target.starts_with("posse::"))?,
+            level: (*level).to_owned(),
+            text: literal(text)?,
+            fields: fields.collect(),
         })
-        .filter(|(target, _)| target.starts_with("posse::"))
-        .collect()
+    };
+    code.split("event!(").skip(1).filter_map(row).collect()
 }
 
 #[test]
-fn every_event_is_in_the_guide() {
-    let guide = fs::read_to_string(root().join("docs/guide/events.md")).unwrap();
+fn every_event_is_in_the_guide_with_its_level_and_its_fields_and_no_other_is() {
+    let guide = event_table::rows();
     let all: Vec<_> =
         sources().iter().filter(|(path, _)| path.contains("src/")).flat_map(|(_, text)| events(text)).collect();
     assert!(all.len() > 10, "the events were not found");
-    for (target, text) in all {
-        let listed = guide.lines().any(|line| line.starts_with(&format!("| `{target}` |")) && line.contains(&text));
-        assert!(listed, "docs/guide/events.md does not list {text:?} of {target}");
+    for row in &all {
+        assert!(guide.contains(row), "docs/guide/events.md does not list {row:?}");
     }
+    for row in &guide {
+        assert!(all.contains(row), "no code says {row:?}");
+    }
+    let sample = "event!(\n    INFO, \"posse::a\", \"b, c\",\n    d.e = %f(g, h), i = %j; k = 1,\n);";
+    let fields = ["d.e", "i", "k"].map(str::to_owned).into();
+    let expected = Row { target: "posse::a".into(), level: "INFO".into(), text: "b, c".into(), fields };
+    assert_eq!(events(sample), [expected]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! spinning, and skip connections that broke before they were taken.
 
 use posse_core::lock::Mutex;
+use posse_core::sync::Notify;
 use posse_core::time::{self, Backoff, Instant, Sleep};
 use std::future::Future;
 use std::io;
@@ -22,7 +23,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// There is one pause for all that accept from it, and a timer for each of them, so each is woken and may leave.
 #[derive(Debug, Default)]
-pub(crate) struct AcceptBackoff(Mutex<State>);
+pub(crate) struct AcceptBackoff {
+    state: Mutex<State>,
+    /// A pause has begun. Notified by `judge`, awaited by those who may free descriptors.
+    exhausted: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,7 +47,7 @@ impl AcceptBackoff {
         F: Future<Output = io::Result<T>>,
     {
         loop {
-            let until = self.0.lock().until;
+            let until = self.state.lock().until;
             if let Some(until) = until {
                 time::sleep_until(until).await;
             }
@@ -67,7 +72,7 @@ impl AcceptBackoff {
     }
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let prev = state.poller.take();
         let until = state.until;
         drop(state);
@@ -78,18 +83,26 @@ impl AcceptBackoff {
         let mut sleep = prev.unwrap_or_else(|| time::sleep_until(until));
         let polled = Pin::new(&mut sleep).poll(cx);
         if polled.is_pending() {
-            let other = self.0.lock().poller.replace(sleep);
+            let other = self.state.lock().poller.replace(sleep);
             drop(other);
         }
         polled
+    }
+
+    /// Completes when a pause begins, from now on.
+    pub(crate) fn exhausted(&self) -> impl Future<Output = ()> + Send + use<'_> {
+        self.exhausted.notified()
     }
 
     /// What an attempt has come to; `None` if it is to be repeated.
     fn judge<T>(&self, result: io::Result<T>) -> Option<io::Result<T>> {
         match result {
             Err(error) if is_exhausted(&error) => {
-                let warns = self.0.lock().start();
-                if let Some(pause) = warns {
+                let begun = self.state.lock().start();
+                if begun.is_some() {
+                    self.exhausted.notify_waiters();
+                }
+                if let Some((pause, true)) = begun {
                     let pause = pause.as_secs_f64();
                     posse_core::event!(WARN, "posse::net", "connections cannot be accepted for now", reason = %error; pause = pause);
                 }
@@ -98,7 +111,7 @@ impl AcceptBackoff {
             Err(error) if is_connection_error(&error) => None,
             Err(error) => Some(Err(error)),
             Ok(accepted) => {
-                let mut state = self.0.lock();
+                let mut state = self.state.lock();
                 (state.until, state.failed) = (None, 0);
                 Some(Ok(accepted))
             }
@@ -107,8 +120,8 @@ impl AcceptBackoff {
 }
 
 impl State {
-    /// Begins a pause, unless the attempt of another task has just begun it. Returns its length if it is time to warn.
-    fn start(&mut self) -> Option<Duration> {
+    /// Begins a pause, unless the attempt of another task has just begun it. Returns its length, and whether it is time to warn.
+    fn start(&mut self) -> Option<(Duration, bool)> {
         let now = Instant::now();
         if self.until.is_some_and(|until| now < until) {
             return None;
@@ -122,7 +135,7 @@ impl State {
         if warns {
             self.warned = Some(now);
         }
-        warns.then_some(pause)
+        Some((pause, warns))
     }
 }
 

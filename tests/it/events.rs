@@ -1,7 +1,9 @@
 //! Nothing fails silently: what is said of failures and losses, and where a handler's own lines come from.
 
 use crate::common::{Add, Break, Fail, Hang, Log, Worker, manual, settle};
+use crate::heard::{Heard, listen, matches_the_guide, with_text};
 use posse::prelude::*;
+use posse::runtime::{Builder, UnhandledPanic};
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex};
 use tracing::level_filters::LevelFilter;
@@ -107,7 +109,7 @@ fn what_a_stop_drops_is_a_warning_with_the_number() {
         assert_eq!(lost.await.unwrap(), Err(AskError::Stopped));
     });
     let expected = "WARN posse::deadletter: a stop dropped messages actor.id=#1 actor.type=it::common::Worker \
-                    message.type=it::common::Add count=3 unsaid=0";
+                    actor.name=- message.type=it::common::Add count=3 unsaid=0";
     assert_eq!(lines, [expected]);
 }
 
@@ -156,4 +158,87 @@ fn what_a_handler_logs_says_where_if_anybody_wants_to_know() {
     assert_eq!(traced[..2], expected);
     assert_eq!(traced[2..], ["INFO it::events: outside"]);
     assert_eq!(heard(Level::DEBUG, "it::events: ", talk())[0], "INFO it::events: before");
+}
+
+/// What a runtime of this thread alone says.
+fn heard_of(builder: Builder, test: impl Future<Output = ()>) -> Vec<Heard> {
+    listen(|| {
+        let runtime = builder.build().unwrap();
+        // It may end for a panic.
+        let _ended = runtime.handle().try_block_on(test);
+    })
+    .1
+}
+
+/// A descriptor that is another one each time it is asked for.
+#[cfg(unix)]
+struct Swapped(std::cell::Cell<usize>, [std::os::unix::net::UnixStream; 2]);
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Swapped {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.1[self.0.get()].as_raw_fd()
+    }
+}
+
+/// The two that are missing take a fault of the system, in which the process can hardly be: its event queue, or the
+/// descriptor that interrupts it, is closed. A worker's thread runs foreign code in guards alone, so none has panicked yet.
+#[test]
+#[cfg(unix)]
+fn events_of_a_runtime_are_as_the_guide_has_them() {
+    let builder = Builder::new_current_thread().name("doomed").unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    let mut all = heard_of(builder, async {
+        drop(posse::task::spawn(async { panic!("on purpose") }));
+        std::future::pending().await
+    });
+    let ends: Vec<_> = with_text(&all, "a task panicked and the runtime shuts down for it").collect();
+    assert!(ends.len() == 1 && ends[0].fields["runtime.name"] == "doomed", "{all:?}");
+
+    // No thread has room for such a stack.
+    let builder = Builder::new_current_thread().thread_stack_size(1 << 60);
+    all.extend(heard_of(builder, async { drop(posse::task::spawn_blocking(|| ()).await) }));
+
+    all.extend(heard_of(Builder::new_current_thread(), async {
+        #[expect(clippy::disallowed_methods, reason = "descriptors that are not ours")]
+        let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+        a.set_nonblocking(true).unwrap();
+        let fd = posse::io::unix::AsyncFd::new(Swapped(0.into(), [a, b])).unwrap();
+        fd.get_ref().0.set(1);
+    }));
+    matches_the_guide(
+        &all,
+        "posse::runtime",
+        &[
+            "a worker thread panicked",
+            "the reactor could not ask the operating system for events",
+            "could not interrupt the event queue",
+            // `tests/sim/events.rs`
+            "a blocking closure could not be unwound with its machine",
+        ],
+    );
+}
+
+/// Tells the program that it is to have no room for a thread.
+#[cfg(unix)]
+const WITHOUT_THREADS: &str = "POSSE_TEST_WITHOUT_THREADS";
+
+/// A child process is left to itself while no thread can be started. That connections cannot be accepted is in `real_hostile.rs`.
+#[test]
+#[cfg(unix)]
+fn events_of_processes_are_as_the_guide_has_them() {
+    if std::env::var_os(WITHOUT_THREADS).is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "events::events_of_processes_are_as_the_guide_has_them", "--test-threads=1"]);
+        let status = again.env(WITHOUT_THREADS, "1").env("RUST_MIN_STACK", (1_u64 << 60).to_string()).status().unwrap();
+        return assert!(status.success());
+    }
+    let mut input = None;
+    let all = heard_of(Builder::new_current_thread(), async {
+        let mut command = posse::process::Command::new("cat");
+        let mut child = command.stdin(posse::process::Stdio::piped()).spawn().unwrap();
+        input = child.stdin.take();
+    });
+    drop(input);
+    assert_eq!(all.iter().filter(|event| event.fields.contains_key("pid")).count(), 1, "{all:?}");
+    matches_the_guide(&all, "posse::net", &["connections cannot be accepted for now"]);
 }

@@ -270,3 +270,64 @@ async fn nodes_beyond_the_bound_are_refused_until_another_is_down() {
     assert_eq!(fourth.whereis::<Testing>("tester").await.unwrap().echo("in".to_owned()).await.unwrap(), "in");
     assert_eq!(node.peers().len(), 3);
 }
+
+/// Tells the program that it is the server of the test, with few descriptors.
+#[cfg(unix)]
+const SERVER: &str = "POSSE_TEST_FEW_DESCRIPTORS";
+
+/// Silent strangers take all descriptors of a node, which would give each of them an hour: an honest one gets in all the same.
+#[test]
+#[cfg(unix)]
+fn silent_strangers_that_take_all_descriptors_keep_no_honest_node_out() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+    if std::env::var_os(SERVER).is_some() {
+        return few_descriptors();
+    }
+    let test = "real_hostile::silent_strangers_that_take_all_descriptors_keep_no_honest_node_out";
+    let mut server = Command::new("sh");
+    server.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    server.args(["--exact", test, "--test-threads=1", "--nocapture"]).env(SERVER, "1");
+    let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address: std::net::SocketAddr =
+        lines.find_map(|line| line.strip_prefix("it listens on ").map(|at| at.parse().unwrap())).unwrap();
+
+    posse::runtime::Runtime::new().unwrap().block_on(async {
+        let mut strangers = Vec::new();
+        for _ in 0..200 {
+            strangers.push(TcpStream::connect(address).await.unwrap());
+        }
+        let client = loop {
+            // It may be shown the door with them.
+            if let Ok(client) = Node::connect(address).await {
+                break client;
+            }
+        };
+        let tester: ActorRef<Testing> = client.whereis("tester").await.unwrap();
+        assert_eq!(tester.echo("fine".to_owned()).await.unwrap(), "fine");
+        client.shutdown().await;
+    });
+
+    // What it said, as no subscriber was set.
+    drop(server.stdin.take());
+    let mut said = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(server.wait().unwrap().success(), "{said}");
+    let line = said.lines().find(|line| line.contains("connections cannot be accepted for now")).expect("it says so");
+    assert!(line.starts_with("WARN posse::net: connections cannot be accepted for now reason="), "{line}");
+    assert!(line.contains(" pause=0.0"), "{line}");
+}
+
+/// The server, until nobody reads any more what it would say.
+#[cfg(unix)]
+fn few_descriptors() {
+    let mut config = NodeConfig::default();
+    config.handshake_timeout = Duration::from_secs(3600);
+    posse::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        let node = server(config).await;
+        println!("\nit listens on {}", node.local_addr().unwrap());
+        let ended = posse::task::spawn_blocking(|| std::io::stdin().lines().count());
+        ended.await.unwrap();
+    });
+}

@@ -7,7 +7,12 @@ mod connection;
 mod death;
 mod dialling;
 mod echo;
+#[path = "../it/event_table.rs"]
+mod event_table;
+mod events;
 mod guide;
+#[path = "../it/heard.rs"]
+mod heard;
 mod http;
 mod identity;
 mod liar;

@@ -296,7 +296,7 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
 
 /// A message that is held for a full mailbox keeps its place before those that came later, whoever else fills the mailbox.
 #[posse::test(sim, seeds = 20)]
-async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
+async fn backlog_keeps_its_order_beside_local_senders(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     find(&b, &a).await;
     let far = narrow(&a, &b, "narrow").await;
@@ -320,7 +320,7 @@ async fn held_messages_keep_their_order_beside_local_senders(sim: Sim) {
 /// Beside many senders at the actor's node that never rest, messages that are held go in all the same, in their order. How many of the others go
 /// in between is the scheduler's choice, which may leave a task without a turn for as long as it likes.
 #[posse::test(sim, seeds = 8)]
-async fn held_messages_have_their_turn_among_local_senders(sim: Sim) {
+async fn backlog_has_its_turn_among_local_senders(sim: Sim) {
     const LOCAL: usize = 40;
     const HELD: u64 = 200;
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
@@ -468,7 +468,7 @@ async fn senders_that_wait_for_room_are_served_in_their_order(sim: Sim) {
 /// An ask that is held for a full mailbox, while as many asks are begun as may be, is begun once there is room for both: it waits
 /// for no timer of the connection.
 #[posse::test(sim, seeds = 8)]
-async fn held_ask_is_begun_as_soon_as_others_were_answered(sim: Sim) {
+async fn ask_in_a_backlog_is_begun_as_soon_as_others_were_answered(sim: Sim) {
     let mut config = NodeConfig::default();
     (config.message_bytes_max, config.control_bytes_max) = (1 << 20, 4 << 20);
     (config.ack_delay, config.keep_alive_interval, config.max_idle_timeout) = (secs(20), secs(30), secs(90));

@@ -41,7 +41,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     }
 
     for (n, method) in methods.iter().enumerate() {
-        if method.message == item.ident || methods[..n].iter().any(|former| former.message == method.message) {
+        if method.message == item.ident || methods[..n].iter().any(|previous| previous.message == method.message) {
             let text = format!("the message of this function would be a second `{}`", method.message);
             return Err(Error::new_spanned(&method.name, text));
         }

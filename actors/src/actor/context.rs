@@ -214,6 +214,7 @@ impl<A: Actor> Context<A> {
         let me = self.me();
         let start = posse_core::time::Instant::now() + period;
         self.timer(async move {
+            // A mailbox without room holds the timer up, so ticks do not pile up in front of it.
             let mut ticks = interval_at(start, period);
             loop {
                 ticks.tick().await;

@@ -359,6 +359,6 @@ pub(crate) fn drain_to_dead_letters<A: Actor>(inbox: &mut Inbox<Local<A>>, tells
         }
     });
     if unreported.count > 0 {
-        system.dead_letters.say(&unreported, cell.id(), type_name::<A>());
+        system.dead_letters.say(&unreported, cell.id(), type_name::<A>(), &cell.name());
     }
 }

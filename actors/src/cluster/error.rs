@@ -171,7 +171,8 @@ pub enum WhereisError {
         /// Why.
         code: CloseReason,
     },
-    /// Nobody who could be asked has registered the name, and to some node 65,536 such requests are on their way already.
+    /// Nobody who could be asked has registered the name, and of some node so many names are asked already, 65,536, that this one
+    /// was not.
     Overloaded {
         /// What was looked for.
         name: Box<str>,

@@ -32,6 +32,8 @@ pub enum NodeEvent {
         name: Arc<str>,
         /// Messages to it that were on their way and may not have been handled.
         lost: u64,
+        /// Why.
+        reason: DisconnectReason,
     },
     /// The other node is down, for good: monitors of its actors have fired, references to them answer `NodeDown`.
     Down {
@@ -68,6 +70,43 @@ pub enum NodeEvent {
     },
     /// So many events before the next one were not read in time.
     Missed(u64),
+}
+
+/// Why a connection to another node is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The other side's system closed it and the node did not say why: its process has died, most likely.
+    Closed,
+    /// It failed: what this side's system says.
+    Failed(Arc<str>),
+    /// The other node ended it.
+    ClosedByPeer {
+        /// Why.
+        code: CloseReason,
+        /// What it says about it; may be empty.
+        detail: Arc<str>,
+    },
+    /// This node ended it: the other one was silent for too long, broke the protocol or a bound, or this node shuts down.
+    LocallyClosed {
+        /// Why.
+        code: CloseReason,
+        /// What there is to say about it; may be empty.
+        detail: Arc<str>,
+    },
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (who, code, detail) = match self {
+            Self::Closed => return f.write_str("the other side closed it without a word"),
+            Self::Failed(error) => return write!(f, "it failed: {error}"),
+            Self::ClosedByPeer { code, detail } => ("the other node", code, detail),
+            Self::LocallyClosed { code, detail } => ("this node", code, detail),
+        };
+        write!(f, "{who} ended it: {code}")?;
+        if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
+    }
 }
 
 /// Why a node is down.
@@ -198,6 +237,23 @@ impl fmt::Debug for NodeEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_of_a_disconnection_says_who_and_why() {
+        let (code, detail) = (CloseReason::Overloaded, Arc::from("too much"));
+        let reasons = [
+            (DisconnectReason::Closed, "the other side closed it without a word"),
+            (DisconnectReason::Failed("reset".into()), "it failed: reset"),
+            (DisconnectReason::LocallyClosed { code, detail }, "this node ended it: overloaded: too much"),
+            (
+                DisconnectReason::ClosedByPeer { code: CloseReason::Shutdown, detail: "".into() },
+                "the other node ended it: the node shuts down",
+            ),
+        ];
+        for (reason, text) in reasons {
+            assert_eq!(reason.to_string(), text);
+        }
+    }
 
     #[test]
     fn slow_reader_hears_how_much_it_missed() {

@@ -17,12 +17,13 @@ mod events;
 mod exports;
 mod node;
 mod nodes;
+mod refusals;
 mod remote;
 mod session;
 mod state;
 mod wire_log;
 
 pub use error::{ConnectError, ListenError, WhereisError};
-pub use events::{DownReason, NodeEvent, NodeEvents};
+pub use events::{DisconnectReason, DownReason, NodeEvent, NodeEvents};
 pub use node::{Node, NodeBuilder, PeerInfo, PeerState};
 pub use posse_wire::{CloseReason, ConfigError, Counters, NodeConfig, NodeId};

@@ -374,6 +374,7 @@ impl Node {
             Ok((endpoint, _)) => return Ok(ActorRef::from_raw(RawRef(Repr::Local(endpoint)))),
             Err(answer) => answer == Resolution::WrongProtocol,
         };
+        // All nodes are asked at once; one that cannot be asked may have been the one that knows.
         let mut search = Search { name, failure: WhereisError::NotFound { name: name.into() }, lookups: Vec::new() };
         for peer in node.peers() {
             match Lookup::start(&peer, protocol, name) {
@@ -387,6 +388,7 @@ impl Node {
         if is_other {
             search.failure = WhereisError::WrongProtocol { name: name.into(), node: self.name().into() };
         }
+        // The first who has it ends the search, and takes the other lookups back.
         let found = match timeout(WHEREIS_TIME, poll_fn(|cx| search.poll(cx))).await {
             Ok(found) => found.map_err(|error| why_not_found(node, error))?,
             Err(_) => return Err(search.timeout()),
@@ -432,7 +434,8 @@ impl Node {
     ///     let client = Node::builder().name("client").connect(server.local_addr().unwrap()).await?;
     ///     assert!(matches!(events.next().await, Some(NodeEvent::Connected { name, .. }) if &*name == "client"));
     ///     client.shutdown().await;
-    ///     assert!(matches!(events.next().await, Some(NodeEvent::Disconnected { lost: 0, .. })));
+    ///     let Some(NodeEvent::Disconnected { lost, reason, .. }) = events.next().await else { panic!("it has left") };
+    ///     assert_eq!((lost, reason.to_string().as_str()), (0, "the other node ended it: the node shuts down"));
     ///     let Some(NodeEvent::Down { reason, .. }) = events.next().await else { panic!("it has left") };
     ///     assert_eq!(reason, DownReason::Left);
     ///     Ok(())
@@ -693,6 +696,7 @@ impl Search<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, WhereisError>> {
         let (mut found, name, failure) = (None, self.name, &mut self.failure);
         self.lookups.retain_mut(|lookup| {
+            // Each answer takes its lookup out, and at most changes what the search fails with in the end.
             let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
             lookup.answered = true;
             let peer = &lookup.peer;

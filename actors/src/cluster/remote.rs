@@ -76,11 +76,13 @@ impl RemoteActor {
     ) -> Result<R, SendReason> {
         let node = self.peer.node().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
+        // Whoever waits for room for this actor comes first; before anything is encoded.
         if !self.peer.may_send(&waiter.remote, self.key) {
             return Err(SendReason::Full);
         }
         let log = WireLog::of(&node.handle);
         let sent = with_encoded(node, message, |body, mentioned| {
+            // Third nodes that the message mentions go before it, in the same queue.
             let introduces = (!mentioned.is_empty()).then(|| self.peer.node()).flatten();
             let result = self.peer.update_session(|session| {
                 introduces.iter().for_each(|node| send_node_infos(node, session, &mentioned));
@@ -93,6 +95,7 @@ impl RemoteActor {
         });
         match sent {
             Ok(Ok(sent)) => {
+                // It leaves the line, and the next one looks for room.
                 self.cancel_reserve(waiter);
                 Ok(sent)
             }

@@ -5,6 +5,7 @@
 use super::events::{DownReason, NodeEvent, Ring};
 use super::exports::Exports;
 use super::nodes::{Known, Met, Nodes};
+use super::refusals::Refusals;
 use super::session::collision::Collision;
 use super::session::frame_reader::LongFrames;
 use super::session::peer::Peer;
@@ -64,6 +65,8 @@ pub(crate) struct NodeState {
     pub(super) peers_changed: Notify,
     /// What programs hear of; written where it happens, after the locks.
     pub(super) events: Ring,
+    /// Handshakes that were refused, and not logged yet.
+    pub(super) refusals: Refusals,
     /// Nodes that were met and whose end was not told yet. When the node is closed and this is 0 no event follows.
     living: AtomicUsize,
     /// The actors of this node that others may reach, and their names.
@@ -78,7 +81,7 @@ pub(crate) struct NodeState {
     /// `Node::leave` and that loop, read when a name is not found.
     joined_at: Mutex<BTreeMap<Vec<SocketAddr>, (Joined, CancellationToken)>>,
     /// Connections that were accepted and have not introduced themselves; see [`track_handshake`](Self::track_handshake).
-    half_open: Mutex<VecDeque<AbortHandle>>,
+    half_open: Mutex<VecDeque<(Instant, AbortHandle)>>,
 }
 
 /// How it stands with an address that was joined.
@@ -123,6 +126,7 @@ impl NodeState {
             listener_closed: CancellationToken::new(),
             peers_changed: Notify::new(),
             events: Ring::default(),
+            refusals: Refusals::default(),
             living: AtomicUsize::new(0),
             exports: Exports::new(&handle),
             long_frames: LongFrames::new(&config),
@@ -161,11 +165,16 @@ impl NodeState {
         let nodes = self.nodes.lock();
         let known = self.is_confirmed.load(Ordering::Relaxed) || seen >= INCARNATION_MAX;
         match self.id().incarnation {
+            // It has changed since it introduced itself: what was said of the previous one is past.
             current if current != incarnation => return true,
+            // Nobody knows this one, so nobody misses it.
             current if !known => {
                 self.incarnation.store(current.max(seen + 1), Ordering::Release);
                 drop(nodes);
-                event!(INFO, "posse::node", "the clock went back: this node takes a later incarnation"; seen = seen);
+                event!(
+                    INFO, "posse::node", "the clock went back: this node takes a later incarnation",
+                    node.name = %self.name(); seen = seen,
+                );
                 return true;
             }
             _ => drop(nodes),
@@ -201,6 +210,7 @@ impl NodeState {
         if next <= incarnation {
             return false;
         }
+        // Under the lock: who is met after this is met by the new one.
         self.incarnation.store(next, Ordering::Release);
         self.is_confirmed.store(false, Ordering::Relaxed);
         self.is_superseded.store(false, Ordering::Relaxed);
@@ -210,7 +220,7 @@ impl NodeState {
         let (now, by) = (self.id(), peer.shared_name());
         event!(
             WARN, "posse::node", "this node was declared down: it is back as a new incarnation",
-            previous = %previous, now = %now, by = %by,
+            node.name = %self.name(), previous = %previous, now = %now, by = %by,
         );
         relations.iter().for_each(|peer| peer.mark_down(DownReason::Renewed));
         self.events.push(NodeEvent::Renewed { previous, now, by });
@@ -310,6 +320,7 @@ impl NodeState {
             Known::Later(_) => None,
             Known::Nothing => {
                 let introduction = nodes.mentioned(node)?;
+                // Charged to the message that mentions it, which may mention many.
                 made_aside(Peer::bytes(&introduction, &types.list));
                 let peer = Peer::new(&own, introduction, &types.list);
                 nodes.add(&peer);
@@ -439,19 +450,29 @@ impl NodeState {
     /// Counts a connection that has not introduced itself yet. Of too many the oldest goes.
     pub(super) fn track_handshake(&self, handshake: AbortHandle) {
         let mut half_open = self.half_open.lock();
-        half_open.retain(|handshake| !handshake.is_finished());
-        half_open.push_back(handshake);
+        half_open.retain(|(_, handshake)| !handshake.is_finished());
+        half_open.push_back((Instant::now(), handshake));
         let oldest = if half_open.len() > self.config.half_open_max { half_open.pop_front() } else { None };
         drop(half_open);
-        if let Some(oldest) = oldest {
+        if let Some((_, oldest)) = oldest {
             oldest.abort();
         }
+    }
+
+    /// Others find no room because of them: closes the connections that have not introduced themselves for so long.
+    pub(super) fn close_half_open(&self, older_than: Duration) {
+        let now = Instant::now();
+        let mut half_open = self.half_open.lock();
+        let count = half_open.iter().take_while(|(since, _)| now - *since >= older_than).count();
+        let old: Vec<_> = half_open.drain(..count).collect();
+        drop(half_open);
+        old.into_iter().for_each(|(_, handshake)| handshake.abort());
     }
 
     pub(super) fn close(&self) {
         self.closing.cancel();
         let half_open = std::mem::take(&mut *self.half_open.lock());
-        half_open.into_iter().for_each(|handshake| handshake.abort());
+        half_open.into_iter().for_each(|(_, handshake)| handshake.abort());
         self.events.wake();
     }
 }

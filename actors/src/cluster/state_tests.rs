@@ -71,7 +71,7 @@ fn only_who_met_a_node_can_declare_it_down() {
 }
 
 #[test]
-fn later_incarnation_replaces_the_former_when_it_is_met() {
+fn later_incarnation_replaces_the_previous_when_it_is_met() {
     in_runtime(NodeConfig::default(), async |node| {
         let previous = peer(&node, "other");
         assert!(node.meet(&previous, "a:1", 5));

@@ -314,6 +314,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         if name != REFERENCE {
             return budget.put::<V::Value, _, _>(make);
         }
+        // What a reference leads to is made while it is read, and known only then.
         ASIDE.set(0);
         let reference = budget.put::<V::Value, _, _>(make)?;
         budget.charge(ASIDE.take())?;
@@ -503,6 +504,7 @@ fn next<V, R, E: Error>(
     };
     *paid = Some(left.saturating_sub(1));
     let made = budget.put_aside::<V, _>(make)?;
+    // More than were claimed: each of those is paid for by itself.
     if left == 0 && is_one(&made) {
         budget.charge(form.bytes(size_of::<V>(), besides, 1))?;
     }

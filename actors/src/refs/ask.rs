@@ -151,6 +151,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
                 return Poll::Ready(result);
             }
             match std::mem::replace(&mut self.stage, Stage::Done) {
+                // An actor that asks itself would wait for its own turn.
                 Stage::Unsent(message) if self.target.reserve().is_current() => {
                     self.stage = Stage::NotTaken(message);
                     return Poll::Ready(Err(AskError::Deadlock));
@@ -159,6 +160,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
                     let remaining = self.remaining();
                     match self.target.try_ask_with(&mut self.waiter, message, remaining) {
                         Ok(reply) => self.stage = Stage::Sent(reply),
+                        // It waits in line with its message, and tries again when it is granted room.
                         Err(error) if error.is_full() => {
                             self.stage = Stage::Unsent(error.into_message());
                             if self.waiter.poll(self.target.reserve(), cx).is_pending() {

@@ -103,6 +103,7 @@ impl MachineBuilder {
         let (name, control) = (self.name.clone(), self.control.clone());
         let (workers, skew) = (self.workers, self.skew);
         let (boots, this) = (inside.clone(), Arc::new(self));
+        // Each start of the machine, the first one and those after a crash, runs the program anew.
         let boot = Arc::new(move |handle: &Handle| {
             let (inside, this) = (boots.clone(), this.clone());
             let simulation = handle.simulation().cloned();
@@ -119,6 +120,7 @@ impl MachineBuilder {
         let spec = MachineSpec { name: name.clone(), workers, skew, boot };
         let id = control.add(spec).await.expect("the simulation runs while its test does");
         let machine = SimMachine { control, id, name: name.into(), inside };
+        // The test goes on with a machine that it can use.
         machine.started().await;
         machine
     }

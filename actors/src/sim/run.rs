@@ -78,6 +78,7 @@ where
     };
     for seed in seeds {
         let first = run_seed(Options::new(seed), &body);
+        // A run that does not follow from its seed could not be repeated when it fails.
         let problem = match &first.failure {
             Some(failure) => Some(failure.clone()),
             None => {

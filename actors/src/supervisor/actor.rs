@@ -3,7 +3,7 @@
 //! No handler here waits for anything, so a child that is slow to start or to stop holds up nobody but those whose turn is
 //! after it.
 
-use super::plan::{Decision, Key, Phase, Settings, Step, Then};
+use super::plan::{AfterExit, Decision, Key, Phase, Settings, Step};
 use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
 use crate::actor::children::ChildRef;
@@ -45,16 +45,16 @@ impl Message for StartChild {
 }
 
 /// Does something with the child of this name. `None` if there is none.
-pub(super) struct ToChild(pub(super) Arc<str>, pub(super) Change);
+pub(super) struct ChildRequest(pub(super) Arc<str>, pub(super) ChildAction);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum ChildAction {
     Terminate,
     Delete,
     Restart,
 }
 
-impl Message for ToChild {
+impl Message for ChildRequest {
     type Reply = Option<Outcome>;
 }
 
@@ -149,27 +149,27 @@ impl Handler<StartChild> for Supervisor {
     }
 }
 
-impl Handler<ToChild> for Supervisor {
-    async fn handle(&mut self, ToChild(name, change): ToChild, ctx: &mut Context<Self>) -> Option<Outcome> {
+impl Handler<ChildRequest> for Supervisor {
+    async fn handle(&mut self, ChildRequest(name, action): ChildRequest, ctx: &mut Context<Self>) -> Option<Outcome> {
         let key = *self.names.get(&name)?;
         let now = Instant::now();
         let (send, outcome) = oneshot::channel();
         let entry = self.children.get_mut(&key)?;
         // Requests take effect one after the other, as in OTP: to one that comes after a deletion there is no such child, and
         // it hears so when that is true.
-        if self.plan.phase(key) == Some(Phase::Leaving(Then::Forget)) {
+        if self.plan.phase(key) == Some(Phase::Leaving(AfterExit::Delete)) {
             entry.ending.push((send, Err(ChildError::NotFound)));
             return Some(outcome);
         }
-        match change {
-            Change::Restart => {
+        match action {
+            ChildAction::Restart => {
                 self.answer_ending(key);
                 self.plan.restart(key, now);
                 self.children.entry(key).and_modify(|entry| entry.starting.push(send));
             }
-            Change::Terminate | Change::Delete => {
+            ChildAction::Terminate | ChildAction::Delete => {
                 entry.ending.push((send, Ok(())));
-                if change == Change::Delete { self.plan.delete(key, now) } else { self.plan.terminate(key, now) }
+                if action == ChildAction::Delete { self.plan.delete(key, now) } else { self.plan.terminate(key, now) }
             }
         }
         if self.plan.phase(key) == Some(Phase::Terminated) {
@@ -208,7 +208,12 @@ impl From<Phase> for ChildState {
 
 impl Supervisor {
     /// Takes a child into the plan.
-    fn add(&mut self, spec: ChildSpec, on_trial: bool, ctx: &mut Context<Self>) -> Result<Key, SpawnError> {
+    fn add(
+        &mut self,
+        spec: ChildSpec,
+        discard_unless_started: bool,
+        ctx: &mut Context<Self>,
+    ) -> Result<Key, SpawnError> {
         if spec.name.as_ref().is_some_and(|name| self.names.contains_key(name)) {
             return Err(SpawnError::NameTaken);
         }
@@ -216,7 +221,7 @@ impl Supervisor {
             return Err(SpawnError::InvalidName);
         }
         let key = ctx.children.next_key();
-        self.plan.add(key, Settings { restart: spec.restart, stop_within: spec.stop_within, on_trial });
+        self.plan.add(key, Settings { restart: spec.restart, stop_within: spec.stop_within, discard_unless_started });
         self.names.extend(spec.name.clone().map(|name| (name, key)));
         self.children.insert(key, Entry { spec, starting: Vec::new(), ending: Vec::new(), unstarted: None });
         Ok(key)

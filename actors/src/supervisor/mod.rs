@@ -21,7 +21,7 @@ use crate::error::{ChildError, Error, Result, SpawnError};
 use crate::id::ActorId;
 use crate::refs::LocalRef;
 use crate::watch::shared::Command;
-use actor::{Change, Entry, StartChild, ToChild, WhichChildren};
+use actor::{ChildAction, ChildRequest, Entry, StartChild, WhichChildren};
 use plan::{Key, Plan};
 use policy::{Policy, Strategy};
 use posse_core::lock::Mutex;
@@ -215,6 +215,7 @@ impl Supervisor {
         runtime.block_on(async move {
             let signalled = end_requested();
             let supervisor = self.spawn();
+            // The end of the supervisor is looked for first: if both have come, its reason counts.
             let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.closed()));
             let ended = poll_fn(|cx| {
                 if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
@@ -305,7 +306,7 @@ impl LocalRef<Supervisor> {
     /// # Cancel safety
     /// If this is dropped half-way the child may end all the same.
     pub async fn terminate_child(&self, name: &str) -> std::result::Result<(), ChildError> {
-        self.to_child(name, Change::Terminate).await
+        self.request_child(name, ChildAction::Terminate).await
     }
 
     /// Ends a child for good, unless that has been done, waits for it, and forgets it. Its name is free then.
@@ -318,7 +319,7 @@ impl LocalRef<Supervisor> {
     /// # Cancel safety
     /// If this is dropped half-way the child may end all the same.
     pub async fn delete_child(&self, name: &str) -> std::result::Result<(), ChildError> {
-        self.to_child(name, Change::Delete).await
+        self.request_child(name, ChildAction::Delete).await
     }
 
     /// Starts a child again, and waits until it has started. One that runs is stopped first, and its references and its
@@ -331,11 +332,11 @@ impl LocalRef<Supervisor> {
     /// # Cancel safety
     /// If this is dropped half-way the child may start again all the same.
     pub async fn restart_child(&self, name: &str) -> std::result::Result<(), ChildError> {
-        self.to_child(name, Change::Restart).await
+        self.request_child(name, ChildAction::Restart).await
     }
 
-    async fn to_child(&self, name: &str, change: Change) -> std::result::Result<(), ChildError> {
-        let asked = self.ask(ToChild(name.into(), change)).within(Duration::MAX).await;
+    async fn request_child(&self, name: &str, action: ChildAction) -> std::result::Result<(), ChildError> {
+        let asked = self.ask(ChildRequest(name.into(), action)).within(Duration::MAX).await;
         let outcome = asked.map_err(|_| ChildError::ParentStopped)?.ok_or(ChildError::NotFound)?;
         outcome.await.map_err(|_| ChildError::ParentStopped)?
     }

@@ -1,8 +1,8 @@
 //! What a supervisor does next, pure: what happened to its children goes in, steps come out.
 //!
 //! One plan knows the phase of every child. What happens changes phases; [`Plan::next_step`] says what follows from them.
-//! A *sweep* takes a run of children down in reverse order and then up in order, the next one when the one before has
-//! started. It is how a supervisor begins, and how the strategies that concern several children restart them.
+//! An *ordered restart* terminates several children in reverse order and then starts them in order, the next one when the one before has
+//! started, as OTP's supervisors do for `one_for_all` and `rest_for_one`. It is also how a supervisor begins: with nothing to terminate.
 //!
 //! Invariants: a child is told to start only when it is down, and to stop only when it is up. A `Start` is followed by
 //! [`Plan::started`] or [`Plan::ended`], a `Stop` by `ended`, a `Shutdown` or `Release` by [`Plan::exited`].
@@ -53,8 +53,9 @@ pub(crate) struct Settings {
     pub(crate) restart: Restart,
     /// How long it may take to stop before it is killed.
     pub(crate) stop_within: Duration,
-    /// It is not kept if its very first start fails.
-    pub(crate) on_trial: bool,
+    /// It was added while the supervisor ran, and has not started yet: if that fails its specification is discarded, as with OTP's
+    /// `start_child`.
+    pub(crate) discard_unless_started: bool,
 }
 
 /// Where a child is in its life.
@@ -67,19 +68,20 @@ pub(crate) enum Phase {
     /// Asked to end its run; the next one follows.
     Stopping,
     /// Asked to end for good.
-    Leaving(Then),
+    Leaving(AfterExit),
     /// Ended for good, its specification is kept.
     Terminated,
 }
 
 /// What follows once a child has ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum AfterExit {
     /// It begins anew.
     Restart,
-    /// It can be started again by its name.
-    Keep,
-    Forget,
+    /// Its specification stays, so it can be started again by its name: OTP's `terminate_child`.
+    KeepSpec,
+    /// It is forgotten: OTP's `delete_child`.
+    Delete,
 }
 
 #[derive(Debug)]
@@ -93,22 +95,22 @@ struct Child {
     timer: Option<Instant>,
 }
 
-/// Children from `from` on go down in reverse order, then up in order.
+/// Children from `from` on are terminated in reverse order, then started in order.
 #[derive(Debug)]
-struct Sweep {
+struct OrderedRestart {
     from: Key,
     /// The child whose turn it is. Those beyond it are down already, or up already, as the stage says.
     cursor: Key,
     stage: Stage,
-    /// The end of the wait between down and up.
+    /// The end of the backoff, before the first of them starts again.
     until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Down,
-    Wait,
-    Up,
+    Terminate,
+    Backoff,
+    Start,
 }
 
 /// The children of one supervisor, and what is to be done about them.
@@ -119,20 +121,20 @@ pub(crate) struct Plan {
     timers: BTreeSet<(Instant, Key)>,
     /// Times of the last restarts.
     history: VecDeque<Instant>,
-    sweep: Option<Sweep>,
+    ordered_restart: Option<OrderedRestart>,
     steps: VecDeque<Step>,
 }
 
 impl Plan {
-    /// A plan that begins with a sweep over the children that are added before its first step.
+    /// A plan that begins by starting, in order, the children that are added before its first step.
     pub(crate) fn new(policy: Policy) -> Self {
-        let sweep = Sweep { from: 0, cursor: 0, stage: Stage::Up, until: None };
+        let ordered = OrderedRestart { from: 0, cursor: 0, stage: Stage::Start, until: None };
         Self {
             policy,
             children: BTreeMap::new(),
             timers: BTreeSet::new(),
             history: VecDeque::new(),
-            sweep: Some(sweep),
+            ordered_restart: Some(ordered),
             steps: VecDeque::new(),
         }
     }
@@ -142,8 +144,8 @@ impl Plan {
         debug_assert!(self.children.last_key_value().is_none_or(|(&last, _)| last < key));
         let child = Child { settings, phase: Phase::Waiting, attempts: 0, up_since: None, timer: None };
         self.children.insert(key, child);
-        if self.sweep.is_none() && self.policy.strategy != Strategy::OneForOne {
-            self.sweep = Some(Sweep { from: key, cursor: key, stage: Stage::Up, until: None });
+        if self.ordered_restart.is_none() && self.policy.strategy != Strategy::OneForOne {
+            self.ordered_restart = Some(OrderedRestart { from: key, cursor: key, stage: Stage::Start, until: None });
         }
         self.begin(key);
     }
@@ -151,7 +153,7 @@ impl Plan {
     /// A child runs: its `started` has returned.
     pub(crate) fn started(&mut self, key: Key, now: Instant) {
         let Some(child) = self.children.get_mut(&key) else { return };
-        child.settings.on_trial = false;
+        child.settings.discard_unless_started = false;
         if child.phase == Phase::Starting {
             child.phase = Phase::Running;
             child.up_since = Some(now);
@@ -179,7 +181,7 @@ impl Plan {
                 Decision::Expected
             }
             Phase::Starting | Phase::Running => {
-                if child.settings.on_trial || drained || !child.settings.restart.wants(reason) {
+                if child.settings.discard_unless_started || drained || !child.settings.restart.wants(reason) {
                     self.release(key);
                     return Decision::Leave;
                 }
@@ -197,11 +199,11 @@ impl Plan {
     pub(crate) fn exited(&mut self, key: Key) {
         let Some(child) = self.children.get_mut(&key) else { return };
         match child.phase {
-            Phase::Leaving(Then::Keep) => {
+            Phase::Leaving(AfterExit::KeepSpec) => {
                 child.phase = Phase::Terminated;
                 self.set_timer(key, None);
             }
-            Phase::Leaving(Then::Restart) => {
+            Phase::Leaving(AfterExit::Restart) => {
                 self.down(key);
                 self.begin(key);
             }
@@ -212,18 +214,19 @@ impl Plan {
     /// Ends a child for good; unless it is temporary it can be restarted.
     pub(crate) fn terminate(&mut self, key: Key, now: Instant) {
         let temporary = self.children.get(&key).is_some_and(|child| child.settings.restart == Restart::Temporary);
-        self.end(key, if temporary { Then::Forget } else { Then::Keep }, now);
+        self.end(key, if temporary { AfterExit::Delete } else { AfterExit::KeepSpec }, now);
     }
 
     /// Ends a child for good and forgets it.
     pub(crate) fn delete(&mut self, key: Key, now: Instant) {
-        self.end(key, Then::Forget, now);
+        self.end(key, AfterExit::Delete, now);
     }
 
-    fn end(&mut self, key: Key, then: Then, now: Instant) {
+    fn end(&mut self, key: Key, then: AfterExit, now: Instant) {
         let Some(child) = self.children.get_mut(&key) else { return };
         match child.phase {
-            Phase::Terminated if then == Then::Forget => self.forget(key),
+            // It has ended: only what is known of it changes.
+            Phase::Terminated if then == AfterExit::Delete => self.forget(key),
             Phase::Terminated => {}
             Phase::Leaving(_) => child.phase = Phase::Leaving(then),
             phase @ (Phase::Waiting | Phase::Starting | Phase::Running | Phase::Stopping) => {
@@ -244,7 +247,7 @@ impl Plan {
         match child.phase {
             Phase::Starting | Phase::Stopping => {}
             Phase::Running => self.stop(key, now),
-            Phase::Leaving(_) => child.phase = Phase::Leaving(Then::Restart),
+            Phase::Leaving(_) => child.phase = Phase::Leaving(AfterExit::Restart),
             Phase::Waiting | Phase::Terminated => {
                 self.down(key);
                 self.begin(key);
@@ -264,13 +267,13 @@ impl Plan {
     /// Returns when there is something to be done, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|&(at, _)| at);
-        let sweep = self.sweep.as_ref().filter(|sweep| sweep.stage == Stage::Wait);
-        timer.into_iter().chain(sweep.and_then(|sweep| sweep.until)).min()
+        let ordered = self.ordered_restart.as_ref().filter(|ordered| ordered.stage == Stage::Backoff);
+        timer.into_iter().chain(ordered.and_then(|ordered| ordered.until)).min()
     }
 
     /// Returns true unless children go down or up in their order.
     pub(crate) fn is_settled(&self) -> bool {
-        self.sweep.is_none()
+        self.ordered_restart.is_none()
     }
 
     pub(crate) fn phase(&self, key: Key) -> Option<Phase> {
@@ -281,12 +284,13 @@ impl Plan {
     fn failed(&mut self, key: Key, now: Instant, random: u64) -> Decision {
         self.down(key);
         // It only went before it was asked to.
-        if self.sweep.as_ref().is_some_and(|sweep| sweep.stage == Stage::Down && key >= sweep.from) {
+        if self.ordered_restart.as_ref().is_some_and(|ordered| ordered.stage == Stage::Terminate && key >= ordered.from)
+        {
             return Decision::Expected;
         }
         if !self.policy.admits(&mut self.history, now) {
             self.steps.clear();
-            self.sweep = None;
+            self.ordered_restart = None;
             return Decision::Escalate;
         }
 
@@ -306,46 +310,52 @@ impl Plan {
             Strategy::RestForOne => key,
         };
         let (mut from, mut until) = (from, Some(now.saturating_add(after)));
-        // Those that a sweep was to start go down with the others.
-        if let Some(sweep) = &self.sweep {
-            from = from.min(if sweep.stage == Stage::Up { sweep.cursor } else { sweep.from });
-            until = until.max(sweep.until);
+        // Those that were still to be started in order are terminated with the others.
+        if let Some(ordered) = &self.ordered_restart {
+            from = from.min(if ordered.stage == Stage::Start { ordered.cursor } else { ordered.from });
+            until = until.max(ordered.until);
         }
-        self.sweep = Some(Sweep { from, cursor: Key::MAX, stage: Stage::Down, until });
+        self.ordered_restart = Some(OrderedRestart { from, cursor: Key::MAX, stage: Stage::Terminate, until });
         Decision::Restart { after }
     }
 
-    /// Takes the sweep as far as it goes without waiting.
+    /// Takes the ordered restart as far as it goes without waiting.
     fn advance(&mut self, now: Instant) {
-        while let Some(sweep) = &mut self.sweep {
-            match sweep.stage {
-                Stage::Down => {
-                    let mut above = self.children.range(sweep.from..=sweep.cursor).rev();
+        while let Some(ordered) = &mut self.ordered_restart {
+            match ordered.stage {
+                Stage::Terminate => {
+                    // The youngest that is not down yet; what is above the cursor was seen to already.
+                    let mut above = self.children.range(ordered.from..=ordered.cursor).rev();
                     let up = above.find(|(_, child)| !matches!(child.phase, Phase::Waiting | Phase::Terminated));
                     let Some((&key, child)) = up else {
-                        sweep.stage = Stage::Wait;
+                        ordered.stage = Stage::Backoff;
                         continue;
                     };
-                    sweep.cursor = key;
+                    ordered.cursor = key;
+                    // It was told to stop, and the next one is told when it has.
                     if !matches!(child.phase, Phase::Starting | Phase::Running) {
                         return;
                     }
-                    let temporary = child.settings.restart == Restart::Temporary && !child.settings.on_trial;
+                    // OTP does not start temporary children again.
+                    let temporary =
+                        child.settings.restart == Restart::Temporary && !child.settings.discard_unless_started;
                     if temporary { self.delete(key, now) } else { self.stop(key, now) }
                 }
-                Stage::Wait if sweep.until.is_some_and(|until| now < until) => return,
-                Stage::Wait => (sweep.stage, sweep.cursor) = (Stage::Up, sweep.from),
-                Stage::Up => {
+                Stage::Backoff if ordered.until.is_some_and(|until| now < until) => return,
+                Stage::Backoff => (ordered.stage, ordered.cursor) = (Stage::Start, ordered.from),
+                Stage::Start => {
+                    // The oldest that does not run: the others wait until it does, or has left for good.
                     let down = |phase| {
-                        let stopping = matches!(phase, Phase::Stopping | Phase::Leaving(Then::Restart));
+                        let stopping = matches!(phase, Phase::Stopping | Phase::Leaving(AfterExit::Restart));
                         stopping || matches!(phase, Phase::Waiting | Phase::Starting)
                     };
-                    let next = self.children.range(sweep.cursor..).find(|(_, child)| down(child.phase));
+                    let next = self.children.range(ordered.cursor..).find(|(_, child)| down(child.phase));
                     let Some((&key, child)) = next else {
-                        self.sweep = None;
+                        self.ordered_restart = None;
                         return;
                     };
-                    sweep.cursor = key;
+                    ordered.cursor = key;
+                    // It starts already, or has a backoff of its own.
                     if child.phase != Phase::Waiting || child.timer.is_some() {
                         return;
                     }
@@ -355,10 +365,11 @@ impl Plan {
         }
     }
 
-    /// Starts a waiting child, unless a sweep will do so.
+    /// Starts a waiting child, unless an ordered restart will do so.
     fn begin(&mut self, key: Key) {
-        let sweeping = |sweep: &Sweep| key >= if sweep.stage == Stage::Up { sweep.cursor } else { sweep.from };
-        if !self.sweep.as_ref().is_some_and(sweeping) {
+        let is_concerned =
+            |ordered: &OrderedRestart| key >= if ordered.stage == Stage::Start { ordered.cursor } else { ordered.from };
+        if !self.ordered_restart.as_ref().is_some_and(is_concerned) {
             self.start(key);
         }
     }
@@ -381,7 +392,7 @@ impl Plan {
 
     fn release(&mut self, key: Key) {
         self.set_timer(key, None);
-        self.set_phase(key, Phase::Leaving(Then::Forget));
+        self.set_phase(key, Phase::Leaving(AfterExit::Delete));
         self.steps.push_back(Step::Release(key));
     }
 

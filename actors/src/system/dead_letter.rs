@@ -1,5 +1,6 @@
 //! Messages that were accepted and not handled: each is counted once, by reason.
 
+use super::throttle::Throttle;
 use crate::id::ActorId;
 use posse_core::event;
 use posse_core::lock::Mutex;
@@ -38,11 +39,19 @@ pub struct DeadLetter {
 }
 
 /// Counts of dead letters, and the latest of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeadLetters {
     counts: [AtomicU64; 3],
     recent: Mutex<VecDeque<DeadLetter>>,
+    /// Of what stops have dropped.
     throttle: Mutex<Throttle>,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        let throttle = Mutex::new(Throttle::new(SAID_PER_SECOND, Duration::from_secs(1)));
+        Self { counts: Default::default(), recent: Mutex::default(), throttle }
+    }
 }
 
 impl DeadLetters {
@@ -75,12 +84,12 @@ impl DeadLetters {
     }
 
     /// Says that a stop has dropped messages whose senders are not told: at once, or together with others.
-    pub(crate) fn say(&self, unreported: &Unreported, to: ActorId, actor: &'static str) {
+    pub(crate) fn say(&self, unreported: &Unreported, to: ActorId, actor: &'static str, name: &str) {
         let admitted = self.throttle.lock().admit(Instant::now(), unreported.count);
         if let Some(unsaid) = admitted {
             event!(
                 WARN, "posse::deadletter", "a stop dropped messages",
-                actor.id = %to, actor.type = %actor, message.type = %unreported.message;
+                actor.id = %to, actor.type = %actor, actor.name = %name, message.type = %unreported.message;
                 count = unreported.count, unsaid = unsaid,
             );
         }
@@ -90,9 +99,9 @@ impl DeadLetters {
 /// What was not said yet is said at last.
 impl Drop for DeadLetters {
     fn drop(&mut self) {
-        let throttle = self.throttle.get_mut();
-        if throttle.unsaid > 0 {
-            event!(WARN, "posse::deadletter", "stops dropped messages"; unsaid = throttle.unsaid);
+        let unsaid = self.throttle.get_mut().unsaid();
+        if unsaid > 0 {
+            event!(WARN, "posse::deadletter", "stops dropped messages"; unsaid = unsaid);
         }
     }
 }
@@ -111,44 +120,5 @@ impl Unreported {
             self.message = message;
         }
         self.count += 1;
-    }
-}
-
-/// Lets so many a second through, and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    second: Option<Instant>,
-    said: u32,
-    unsaid: u64,
-}
-
-impl Throttle {
-    /// Returns how many were not said before, if these `count` may be.
-    fn admit(&mut self, now: Instant, count: u64) -> Option<u64> {
-        if self.second.is_none_or(|began| now - began >= Duration::from_secs(1)) {
-            (self.second, self.said) = (Some(now), 0);
-        }
-        if self.said == SAID_PER_SECOND {
-            self.unsaid += count;
-            return None;
-        }
-        self.said += 1;
-        Some(std::mem::take(&mut self.unsaid))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_a_second_are_said_and_the_rest_is_counted() {
-        let (mut throttle, start) = (Throttle::default(), Instant::now());
-        let mut said = || throttle.admit(start, 3);
-        assert!((0..SAID_PER_SECOND).all(|_| said() == Some(0)));
-        assert_eq!((said(), said()), (None, None));
-        assert_eq!(throttle.admit(start + Duration::from_millis(999), 1), None);
-        assert_eq!(throttle.admit(start + Duration::from_secs(1), 1), Some(7));
-        assert_eq!(throttle.admit(start + Duration::from_secs(1), 1), Some(0));
     }
 }

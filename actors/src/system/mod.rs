@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod dead_letter;
 pub(crate) mod registry;
+pub(crate) mod throttle;
 
 use crate::id::ActorId;
 use crate::system::dead_letter::DeadLetters;

@@ -1,6 +1,7 @@
 //! Each request has its kinds of answer; and how many there may be that wait for one.
 
 use super::*;
+use crate::event::Event;
 use crate::handshake::{AwaitHello, Role};
 use crate::hello::Hello;
 
@@ -11,15 +12,19 @@ const KEY: ActorKey = ActorKey { slot: 3, generation: 1 };
 type Side = Session<&'static str>;
 
 fn joined() -> (Side, Side) {
-    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
     let (mut a, mut b) = (Session::new(NodeConfig::default(), &[]), Session::new(NodeConfig::default(), &[ADD]));
+    connect(&mut a, &mut b);
+    (a, b)
+}
+
+fn connect(a: &mut Side, b: &mut Side) {
+    let hello = |name: &str| Hello::new("c", name, 1, "", &NodeConfig::default()).unwrap();
     let (initiator, mut to_b) = AwaitHello::new(Role::Initiator, hello("a"));
     let (acceptor, _) = AwaitHello::new(Role::Acceptor, hello("b"));
     let (mut at_b, mut to_a) = acceptor.read(&mut to_b).unwrap().unwrap().accept(&[ADD]);
     let (mut at_a, mut to_b) = initiator.read(&mut to_a).unwrap().unwrap().accept(&[]);
     a.attach(at_a.read(&mut to_a).unwrap().unwrap(), T0);
     b.attach(at_b.read(&mut to_b).unwrap().unwrap(), T0);
-    (a, b)
 }
 
 fn ask(asker: &mut Side, request: &'static str) -> CorrelationId {
@@ -40,7 +45,7 @@ fn answer(answerer: &mut Side, id: CorrelationId, kind: FrameKind) {
 }
 
 #[test]
-fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
+fn answer_of_another_kind_is_an_error_and_the_request_stays() {
     let fitting = [
         ("ask", FrameKind::Reply),
         ("ask", FrameKind::ReplyErr),
@@ -66,18 +71,83 @@ fn answer_of_another_kind_is_a_violation_and_the_question_stays() {
 }
 
 #[test]
-fn questions_for_names_are_bounded_and_make_room_however_they_end() {
+fn lookups_are_bounded_and_make_room_however_they_end() {
     let (mut a, mut b) = joined();
     let first = ask(&mut a, "resolve");
     let second = ask(&mut a, "resolve");
-    assert!((2..65_536).all(|_| a.resolve(1, "name", "resolve").is_ok()));
+    let waiting = (2..40).map(|_| ask(&mut a, "resolve")).last().unwrap();
+    assert!((40..65_536).all(|_| a.resolve(1, "name", "resolve").is_ok()));
     assert_eq!(a.resolve(1, "name", "late"), Err((SendError::Full, "late")));
-    assert_eq!(a.cancel(first), Some("resolve"));
-    assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
+    for ended in [first, waiting] {
+        assert_eq!(a.cancel(ended), Some("resolve"));
+        assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
+    }
     b.resolved(second, Resolution::NotFound);
     let mut bytes = b.poll_transmit(T0).unwrap();
     assert!(matches!(a.read_event(&mut bytes, T0), Ok(Some(_))));
     assert!(a.resolve(1, "name", "").is_ok() && a.resolve(1, "name", "").is_err());
+}
+
+/// However many names are looked up at once, few lookups are on their way, so the side that is asked has room for the answers,
+/// whatever its bounds are. The others follow in their order.
+#[test]
+fn lookups_beyond_those_on_their_way_wait_for_answers_in_their_order() {
+    let (mut a, mut b) = joined();
+    let least = NodeConfig { message_bytes_max: 1024, control_bytes_max: 65_536, ..NodeConfig::default() };
+    b.config = least;
+    let ids: Vec<_> = (0..500).map(|n| a.resolve(n, "name", "resolve").unwrap()).collect();
+    // Two that leave the line.
+    assert_eq!((a.cancel(ids[40]), a.cancel(ids[499])), (Some("resolve"), Some("resolve")));
+    let mut asked = Vec::new();
+    loop {
+        let mut sent = Vec::new();
+        while let Some(mut bytes) = a.poll_transmit(T0) {
+            while let Some(Event::Resolve(id, protocol, _)) = b.read_event(&mut bytes, T0).unwrap() {
+                sent.push((id, protocol));
+            }
+        }
+        if sent.is_empty() {
+            break;
+        }
+        // Nothing is written meanwhile.
+        assert!(sent.len() <= 32, "{}", sent.len());
+        sent.iter().for_each(|(id, _)| b.resolved(*id, Resolution::NotFound));
+        assert_eq!(b.handle_timeout(T0), Ok(()));
+        asked.extend(sent.into_iter().map(|(_, protocol)| protocol));
+        while let Some(mut bytes) = b.poll_transmit(T0) {
+            while a.read_event(&mut bytes, T0).unwrap().is_some() {}
+        }
+    }
+    assert!(asked.into_iter().eq((0..499).filter(|n| *n != 40)));
+    assert!(!a.has_pending_requests());
+}
+
+/// What waits in the line when a connection breaks is asked once, after what was on its way.
+#[test]
+fn lookups_that_wait_survive_a_connection() {
+    let (mut a, mut b) = joined();
+    assert!((0..100).all(|n| a.resolve(n, "name", "resolve").is_ok()));
+    while a.poll_transmit(T0).is_some() {}
+    a.detach();
+    assert_eq!(a.lookups.len(), 100);
+    connect(&mut a, &mut b);
+    let mut asked = Vec::new();
+    loop {
+        let before = asked.len();
+        while let Some(mut bytes) = a.poll_transmit(T0) {
+            while let Some(Event::Resolve(id, protocol, _)) = b.read_event(&mut bytes, T0).unwrap() {
+                asked.push(protocol);
+                b.resolved(id, Resolution::NotFound);
+            }
+        }
+        while let Some(mut bytes) = b.poll_transmit(T0) {
+            while a.read_event(&mut bytes, T0).unwrap().is_some() {}
+        }
+        if asked.len() == before {
+            break;
+        }
+    }
+    assert!(asked.into_iter().eq(0..100));
 }
 
 /// A node that is down may be remembered for long.
@@ -94,6 +164,6 @@ fn closed_session_keeps_nothing_but_its_counters() {
     }
     assert_eq!(a.terminate().len(), 200);
     a.add_types(&[TypeInfo { id: 2, schema: 2 }]);
-    let left = (a.node_infos_sent.len(), a.own_types.len(), a.resolves, a.requests.len(), a.waiting_bytes());
+    let left = (a.node_infos_sent.len(), a.own_types.len(), a.lookups.len(), a.requests.len(), a.waiting_bytes());
     assert_eq!((left, a.counters().lost), ((0, 0, 0, 0, 0), 100));
 }

@@ -11,7 +11,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 #[test]
-fn farewell_has_its_golden_bytes() {
+fn go_away_has_its_golden_bytes() {
     let go_away = GoAwayBody { code: CloseReason::Stale, detail: 0x0102, text: "old".into() };
     let golden = [5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, b'o', b'l', b'd'];
     assert_eq!(written(|out| go_away.write(out)), golden);
@@ -32,7 +32,7 @@ fn ack_has_its_golden_bytes() {
 }
 
 #[test]
-fn held_has_its_golden_bytes() {
+fn backlog_has_its_golden_bytes() {
     let backlogs =
         [(ActorKey { slot: 1, generation: 2 }, Load { messages: 3, bytes: 4 }), (ActorKey::NODE, Load::default())];
     let golden = [&[1, 0, 0, 0, 2, 0, 0, 0][..], &3_u64.to_le_bytes(), &4_u64.to_le_bytes(), &[0; 24]].concat();
@@ -44,11 +44,11 @@ fn held_has_its_golden_bytes() {
 }
 
 #[test]
-fn introduction_has_its_golden_bytes() {
+fn node_info_has_its_golden_bytes() {
     let node = NodeId::new("n", 2);
-    let introduction = NodeInfo { node, name: "n".into(), address: "a:1".into() };
+    let node_info = NodeInfo { node, name: "n".into(), address: "a:1".into() };
     let golden = [&crate::fnv1a64(b"n").to_le_bytes()[..], &2_u64.to_le_bytes(), &[1, 0], b"n", b"a:1"].concat();
-    assert_eq!(written(|out| introduction.write(out)), golden);
+    assert_eq!(written(|out| node_info.write(out)), golden);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn farewells_come_back(code in any::<u16>(), detail in any::<u64>(), text in text()) {
+    fn go_aways_come_back(code in any::<u16>(), detail in any::<u64>(), text in text()) {
         let go_away = GoAwayBody { code: CloseReason::from_u16(code), detail, text };
         prop_assert_eq!(GoAwayBody::read(&written(|out| go_away.write(out))).unwrap(), go_away);
     }
@@ -104,16 +104,16 @@ proptest! {
     }
 
     #[test]
-    fn introductions_come_back(incarnation in any::<u64>(), name in text(), address in text()) {
-        let introduction = NodeInfo { node: NodeId::new(&name, incarnation), name, address };
-        prop_assert_eq!(NodeInfo::read(&written(|out| introduction.write(out))).unwrap(), introduction.clone());
-        let node = NodeId { name_hash: introduction.node.name_hash ^ 1, incarnation };
-        let lie = NodeInfo { node, ..introduction };
+    fn node_infos_come_back(incarnation in any::<u64>(), name in text(), address in text()) {
+        let node_info = NodeInfo { node: NodeId::new(&name, incarnation), name, address };
+        prop_assert_eq!(NodeInfo::read(&written(|out| node_info.write(out))).unwrap(), node_info.clone());
+        let node = NodeId { name_hash: node_info.node.name_hash ^ 1, incarnation };
+        let lie = NodeInfo { node, ..node_info };
         prop_assert!(NodeInfo::read(&written(|out| lie.write(out))).is_err());
     }
 
     #[test]
-    fn questions_for_names_come_back(protocol in any::<u64>(), name in text()) {
+    fn lookups_come_back(protocol in any::<u64>(), name in text()) {
         prop_assert_eq!(read_resolve(&written(|out| write_resolve(protocol, &name, out))).unwrap(), (protocol, name));
     }
 

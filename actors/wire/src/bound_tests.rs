@@ -84,12 +84,13 @@ fn requests_and_cancels_without_room_are_refused_and_end_nothing() {
     assert_eq!((0..).take_while(|&token| a.watch(KEY, token).is_ok()).count(), config.monitors_bound());
     let asks: Vec<_> = (0..1000).map(|token| a.ask(KEY, ADD, b"", Duration::MAX, token).unwrap()).collect();
     assert!(asks.into_iter().all(|id| a.cancel(id).is_some()));
-    assert_eq!(a.resolve(1, &"x".repeat(255), 7), Err((SendError::Full, 7)));
+    assert_eq!(a.watch(KEY, 7), Err((SendError::Full, 7)));
+    // A lookup waits.
+    assert!(a.resolve(1, &"x".repeat(255), 8).is_ok());
     assert_eq!(a.handle_timeout(T0), Ok(()));
-    while let Some(bytes) = a.poll_transmit(T0) {
-        a.recycle(bytes);
-    }
-    assert!(a.resolve(1, "x", 8).is_ok());
+    assert!(a.is_crowded());
+    let kinds = written(&mut a, T0);
+    assert_eq!((kinds.last(), a.is_crowded()), (Some(&FrameKind::Resolve), false));
 }
 
 /// All monitors fire at once, and nothing of it is written meanwhile.

@@ -21,8 +21,11 @@ pub const HANDSHAKE_FRAME_BYTES_MAX: u32 = 64 * 1024;
 pub const TYPES_PER_FRAME_MAX: usize = 4000;
 /// Entries of a BACKLOG frame: 24 bytes each, so that it fits into the shortest maximum of frames.
 pub const BACKLOGS_PER_FRAME_MAX: usize = 2000;
-/// Requests for names to one node that wait for their answer. Guessed.
+/// Lookups of names at one node without an answer, those included that wait to be sent. Guessed.
 pub const RESOLVES_MAX: usize = 65_536;
+/// Of these, those that were sent. Their answers take a quarter of the room of a node with the least
+/// [`control_bytes_max`](NodeConfig::control_bytes_max).
+pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 
@@ -31,10 +34,40 @@ const DOWN_BYTES: usize = 32;
 /// Bytes of a RESOLVED, the longest answer that has no text.
 const RESOLVED_BYTES: usize = 64;
 
+/// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
+const NODE_INFOS_MAX: usize = 4096;
+/// Bytes of the longest NODE_INFO.
+const NODE_INFO_BYTES_MAX: usize = 16 + 16 + 2 + NAME_BYTES_MAX + ADDRESS_BYTES_MAX;
+
+/// Bytes of a short frame that is not whole, and of what a read brings beyond it.
+const UNPARSED_BYTES_MAX: usize = 192 * 1024;
+
 /// What may be said in a frame besides its body: header and all extensions. Specified.
 pub const FRAME_OVERHEAD_BYTES: u32 = 256;
 
 /// The settings of a node: bounds and times, with their defaults.
+///
+/// # Memory
+/// What one other node, however hostile, can make this one hold at most. Each kind has a bound of its own, as each has another remedy: a
+/// sender waits, an actor's messages wait, asks are not begun, reading stops, a message is refused. All are counted in bytes of frames,
+/// but for the last two.
+///
+/// | what | bound | default |
+/// |---|---|---|
+/// | messages to it that it has not settled | [`unsettled_bytes_max`](Self::unsettled_bytes_max) and one message | 24 MiB |
+/// | its messages that wait for full mailboxes | [`unsettled_bytes_max`](Self::unsettled_bytes_max) and one message | 24 MiB |
+/// | replies that it has not read | [`control_bytes_max`](Self::control_bytes_max) | 128 MiB |
+/// | other frames that it has not read | an eighth of [`control_bytes_max`](Self::control_bytes_max) | 16 MiB |
+/// | what was read and is no whole frame, up to 128 KiB | 192 KiB | 192 KiB |
+/// | the sum: [`peer_bytes_max`](Self::peer_bytes_max) | | 192 MiB |
+/// | longer frames that are not whole, of all nodes together | [`receiving_bytes_max`](Self::receiving_bytes_max) | 64 MiB |
+/// | the one message that is being decoded | [`decoded_bytes_max`](Self::decoded_bytes_max), by an allocator twice that | 128 MiB |
+///
+/// Beside the bytes of frames there are entries of tables: at most 200 bytes for each message in the first two rows
+/// ([`unsettled_max`](Self::unsettled_max) each), for each monitor ([`monitors_max`](Self::monitors_max)) and for each type
+/// (65,535); 600 for each of 4,096 third nodes that it was told of, and for each of the 65,536 that all other nodes together have told this
+/// one of. What is in the mailbox of an actor is its own: as many messages as its capacity, from
+/// whomever they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeConfig {
@@ -69,7 +102,8 @@ pub struct NodeConfig {
     pub monitors_max: usize,
     /// How long a connection may take to introduce itself, from its first moment on. Default 5 s.
     pub handshake_timeout: Duration,
-    /// Connections that have not introduced themselves yet; of more the oldest goes. Default 256.
+    /// Connections that have not introduced themselves yet; of more the oldest goes. Without descriptors for others all go that have
+    /// not for 250 ms. Default 256.
     pub half_open_max: usize,
     /// Nodes that are remembered. Of more those that are down are forgotten; if none is, others are refused. Default 10,000.
     pub peers_max: usize,
@@ -169,9 +203,9 @@ impl NodeConfig {
         self.monitors_max.min(self.control_room() / 2 / DOWN_BYTES)
     }
 
-    /// Lookups of names that wait for their answer. All of them at once take a quarter of the same room, with short names.
-    pub(crate) fn resolves_bound(&self) -> usize {
-        RESOLVES_MAX.min(self.control_room() / 4 / RESOLVED_BYTES)
+    /// Frames that may be understood before the answers to them are looked at: a quarter of the room for these is kept free.
+    pub fn batch_max(&self) -> usize {
+        (self.control_room() / 4 / RESOLVED_BYTES).max(1)
     }
 
     /// Bytes of frames that may wait and are neither messages nor replies.
@@ -182,6 +216,20 @@ impl NodeConfig {
     /// Bytes of replies that may wait before no more asks are begun.
     pub(crate) fn reply_budget(&self) -> usize {
         self.control_bytes_max / 4
+    }
+
+    /// Bytes of frames that this node holds for one other at most, in both directions: the sum of the bounds in the table above. Not
+    /// included is what all nodes share, and what is decoded.
+    pub fn peer_bytes_max(&self) -> usize {
+        let messages = self.unsettled_bytes_max.saturating_add(self.frame_bytes_max() as usize);
+        let answers = self.control_bytes_max.saturating_add(self.control_room() + FRAME_OVERHEAD_BYTES as usize);
+        messages.saturating_mul(2).saturating_add(answers).saturating_add(UNPARSED_BYTES_MAX)
+    }
+
+    /// Third nodes of which it is noted when they were introduced. All of them are introduced again on the next connection, for
+    /// which a quarter of the room for frames that are neither messages nor replies is enough.
+    pub(crate) fn node_infos_bound(&self) -> usize {
+        NODE_INFOS_MAX.min(self.control_room() / 4 / NODE_INFO_BYTES_MAX)
     }
 
     /// Bytes of the longest frame this side takes.
@@ -217,6 +265,22 @@ mod tests {
         assert_eq!(config.monitors_bound(), config.monitors_max);
         assert_eq!(NodeConfig { monitors_max: 3, ..config.clone() }.monitors_bound(), 3);
         assert_eq!(NodeConfig { control_bytes_max: 1 << 20, ..config }.monitors_bound(), 2048);
+    }
+
+    #[test]
+    fn what_is_held_for_one_node_is_the_sum_of_the_table() {
+        let mib = |bytes: usize| bytes as f64 / (1024.0 * 1024.0);
+        assert!((192.0..192.3).contains(&mib(NodeConfig::default().peer_bytes_max())));
+        let endless = NodeConfig { control_bytes_max: usize::MAX, ..NodeConfig::default() };
+        assert_eq!(endless.peer_bytes_max(), usize::MAX);
+    }
+
+    #[test]
+    fn third_nodes_that_are_introduced_again_leave_room_for_answers() {
+        let config = NodeConfig::default();
+        assert_eq!(config.node_infos_bound(), NODE_INFOS_MAX);
+        let least = NodeConfig { control_bytes_max: 65_536, ..config };
+        assert!((1..=3).contains(&least.node_infos_bound()));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use crate::body::{Ack, GoAwayBody, Heartbeat, write_backlogs};
 use crate::code::RejectReason;
 use crate::config::{BACKLOGS_PER_FRAME_MAX, NodeConfig};
+use crate::flow_control::{Backlogs, Load};
 use crate::frame::{FrameKind, Header};
 use crate::handshake::write_all_types;
 use crate::ids::ActorKey;
-use crate::loads::{Backlogs, Load};
 use crate::types::TypeInfo;
 use bytes::BytesMut;
 use std::collections::BTreeSet;
@@ -100,6 +100,11 @@ impl ConnectionState {
         }
     }
 
+    /// Bytes of all messages that wait.
+    pub(crate) fn backlog_bytes(&self) -> u64 {
+        self.backlogs.values().map(|load| load.bytes).sum()
+    }
+
     /// Messages were taken into mailboxes.
     pub(crate) fn settle_taken(&mut self, messages: u64, frame_bytes: u64, now: Duration) {
         self.ack.settled += messages;
@@ -145,12 +150,14 @@ impl ConnectionState {
     /// Writes what this connection has to say besides what the session sends.
     pub(crate) fn write(&mut self, own_types: &[TypeInfo], ping_is_due: bool, now: Duration, out: &mut BytesMut) {
         let mut body = Vec::new();
+        // Types come first: what follows may be answered by their numbers.
         let new_types = own_types.get(self.types_sent..).unwrap_or_default();
         if !new_types.is_empty() {
             write_all_types(self.types_sent, new_types, out);
             self.types_sent = own_types.len();
         }
         if self.ack_since.take().is_some() {
+            // The ACK counts the backlogs before it.
             self.write_backlogs(out);
             body.reserve(Ack::BYTES);
             self.ack.write(&mut body);

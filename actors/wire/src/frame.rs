@@ -300,6 +300,7 @@ pub(crate) fn parse(input: &mut BytesMut, bytes_max: u32) -> Result<Parsed, Fram
     let (kind, flags) = (start.get_u8(), Flags(start.get_u8()));
     let (type_ix, to) = (start.get_u16_le(), ActorKey::from_bits(start.get_u64_le()));
 
+    // What breaks the rules is refused with the first 16 bytes, before anybody waits for the rest.
     let known = FrameKind::from_u8(kind);
     if known.is_none() && kind < SKIPPABLE {
         return Err(FrameError::UnknownKind(kind));
@@ -311,6 +312,7 @@ pub(crate) fn parse(input: &mut BytesMut, bytes_max: u32) -> Result<Parsed, Fram
         return Ok(Parsed::Incomplete);
     }
 
+    // From here on the frame is whole, and off the input whatever is wrong with it.
     let mut body = input.split_to(len);
     let Some(kind) = known else { return Ok(Parsed::Skipped) };
     if len < HEADER_BYTES + flags.bytes() {
@@ -356,6 +358,7 @@ impl Header {
             self.type_key = Some(TypeKey { id: body.get_u64_le(), schema: Some(body.get_u64_le()) });
         }
 
+        // Which extensions go with which kind.
         if self.kind.needs_correlation() != self.correlation.is_some() {
             return Err(FrameError::Malformed("requests and answers have a correlation, and nothing else has"));
         }

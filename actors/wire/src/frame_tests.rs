@@ -80,7 +80,7 @@ fn frame_shorter_than_its_extensions_is_refused() {
 }
 
 #[test]
-fn question_without_correlation_is_refused() {
+fn request_without_correlation_is_refused() {
     let frame = [&[16, 0, 0, 0, 0x02, 0][..], &[0; 10]].concat();
     assert!(matches!(fails(&frame), FrameError::Malformed(_)));
 }

@@ -38,7 +38,7 @@ const CRITICAL: u16 = 0x8000;
 const CLUSTER: u16 = 0x8001;
 const NAME: u16 = 0x8002;
 const NODE: u16 = 0x8003;
-const FEATURES: u16 = 0x8005;
+const OFFERED: u16 = 0x8005;
 const REQUIRED: u16 = 0x8006;
 const ADDRESS: u16 = 0x0007;
 const CODECS: u16 = 0x8008;
@@ -105,7 +105,7 @@ impl Hello {
         field(CLUSTER, self.cluster.as_bytes());
         field(NAME, self.name.as_bytes());
         field(NODE, &self.node().to_bytes());
-        field(FEATURES, &0_u64.to_le_bytes());
+        field(OFFERED, &0_u64.to_le_bytes());
         field(REQUIRED, &0_u64.to_le_bytes());
         field(ADDRESS, self.address.as_bytes());
         field(CODECS, &[CODEC]);
@@ -131,6 +131,7 @@ impl Hello {
         }
         let Some(preamble) = input.first_chunk::<PREAMBLE_BYTES>() else { return Ok(None) };
 
+        // The version comes before all that it may have changed.
         let (min, max) = (preamble[4], preamble[5]);
         if min > max || !(min..=max).contains(&VERSION) {
             return Err(HandshakeError::Version { min, max });
@@ -159,6 +160,7 @@ struct Fields<'a> {
     node: Option<NodeId>,
     address: Option<&'a str>,
     codecs: Option<&'a [u8]>,
+    offered: Option<u64>,
     required: Option<u64>,
     message_bytes_max: Option<u32>,
 }
@@ -187,10 +189,11 @@ impl<'a> Fields<'a> {
             CODECS => self.codecs.replace(value).is_some(),
             REQUIRED => self.required.replace(u64::from_le_bytes(array(value)?)).is_some(),
             LIMITS => self.message_bytes_max.replace(u32::from_le_bytes(array(value)?)).is_some(),
-            FEATURES => false,
+            OFFERED => self.offered.replace(u64::from_le_bytes(array(value)?)).is_some(),
             unknown if unknown & CRITICAL != 0 => {
                 return Err(HandshakeError::Unsupported("a field of HELLO that must be understood"));
             }
+            // Nothing is known of it, not even whether it may come twice.
             _ => false,
         };
         if twice { Err(HandshakeError::Malformed("a field of HELLO comes twice")) } else { Ok(()) }
@@ -203,6 +206,7 @@ impl<'a> Fields<'a> {
         else {
             return Err(missing);
         };
+        // The id is the key of all tables: it has to be the name's.
         if name.is_empty() || NodeId::new(name, node.incarnation) != node {
             return Err(HandshakeError::Malformed("the id of a node does not match its name"));
         }
@@ -297,7 +301,54 @@ mod tests {
         };
         assert_eq!(with(0x0099).unwrap(), Some(hello()));
         assert!(matches!(with(0x8099), Err(HandshakeError::Unsupported(_))));
-        assert!(matches!(with(CODECS), Err(HandshakeError::Malformed(_))));
+    }
+
+    /// HELLO of these fields.
+    fn of_fields(fields: &[(u16, &[u8])]) -> Result<Option<Hello>, HandshakeError> {
+        let mut bytes = BytesMut::from(&b"POSS\x01\x01\0\0\0\0\0\0\0\0\0\0"[..]);
+        for (tag, value) in fields {
+            bytes.put_u16_le(*tag);
+            bytes.put_u16_le(value.len() as u16);
+            bytes.put_slice(value);
+        }
+        let len = (bytes.len() - PREAMBLE_BYTES) as u32;
+        bytes[8..12].copy_from_slice(&len.to_le_bytes());
+        Hello::read(&mut bytes)
+    }
+
+    #[test]
+    fn each_known_field_comes_once_with_its_length_and_five_must_come() {
+        let node = NodeId::new("n", 2).to_bytes();
+        let zero = [0; 8];
+        let fields: [(u16, &[u8], bool); 8] = [
+            (CLUSTER, b"c", true),
+            (NAME, b"n", true),
+            (NODE, &node, true),
+            (OFFERED, &zero, false),
+            (REQUIRED, &zero, false),
+            (ADDRESS, b"a:1", false),
+            (CODECS, &[CODEC], true),
+            (LIMITS, &[0, 0, 0, 1], true),
+        ];
+        let all: Vec<_> = fields.iter().map(|(tag, value, _)| (*tag, *value)).collect();
+        assert_eq!(of_fields(&all).unwrap(), Some(hello()));
+        for (at, (tag, value, is_mandatory)) in fields.into_iter().enumerate() {
+            let mut without = all.clone();
+            without.remove(at);
+            let read = of_fields(&without);
+            assert_eq!(matches!(read, Err(HandshakeError::Malformed(_))), is_mandatory, "without {tag:#06x}: {read:?}");
+
+            let twice = [&all[..], &[(tag, value)]].concat();
+            assert!(matches!(of_fields(&twice), Err(HandshakeError::Malformed(_))), "{tag:#06x} twice");
+            if !matches!(tag, CLUSTER | NAME | ADDRESS | CODECS) {
+                let longer = [value, &[0]].concat();
+                let mut wrong = all.clone();
+                wrong[at] = (tag, &longer);
+                assert!(matches!(of_fields(&wrong), Err(HandshakeError::Malformed(_))), "{tag:#06x}, a byte longer");
+            }
+        }
+        // Of one that is skipped nothing is looked at.
+        assert!(of_fields(&[&all[..], &[(0x0099, b"x"), (0x0099, b"y")]].concat()).is_ok());
     }
 
     #[test]

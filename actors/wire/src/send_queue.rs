@@ -5,9 +5,9 @@
 
 use crate::body::Ack;
 use crate::code::RejectReason;
+use crate::flow_control::{Backlogs, Load, Loads};
 use crate::frame::{FrameKind, HEADER_BYTES, Header};
 use crate::ids::ActorKey;
-use crate::loads::{Backlogs, Load, Loads};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -243,6 +243,7 @@ impl SendQueue {
     pub(crate) fn put_back(&mut self, bytes: &[u8], written: usize) {
         self.reply_bytes_taken = 0;
         let mut kept = Segment::default();
+        // The bytes are parsed anew, as segments do not know where their frames end.
         let (mut rest, mut start) = (bytes, 0);
         while let Some(header) = rest.first_chunk::<HEADER_BYTES>() {
             let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
@@ -259,6 +260,7 @@ impl SendQueue {
         if kept.bytes.is_empty() {
             return;
         }
+        // They are not on their way any more.
         self.sent -= kept.messages;
         self.sent_bytes -= kept.message_bytes;
         self.reply_bytes += kept.reply_bytes;
@@ -299,16 +301,19 @@ impl SendQueue {
     /// Takes over what the other side has settled since the connection began; false if that cannot be.
     pub(crate) fn settle(&mut self, ack: Ack) -> bool {
         let before = self.acked;
+        // Sums only grow, in each part as well.
         let shrinks = ack.settled < before.settled
             || ack.bytes < before.bytes
             || ack.rejected.iter().zip(before.rejected).any(|(now, then)| *now < then);
         let rejected = ack.rejected_total();
         let settled_now = ack.settled.saturating_sub(before.settled);
         let refused_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
+        // What is settled or in a backlog has arrived: no less than before, and no more than was sent.
         let mut arrived = self.loads.backlog_with(&self.backlogs);
         arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
         let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
         let too_much = arrived.messages > self.sent || arrived.bytes > self.sent_bytes;
+        // Nothing has changed up to here, so a lie leaves no trace.
         let Some(refused_now) = refused_now.filter(|now| !shrinks && !too_much && *now <= settled_now) else {
             return false;
         };
@@ -320,6 +325,7 @@ impl SendQueue {
         }
         self.unsettled_bytes -= ack.bytes - before.bytes;
         self.acked = ack;
+        // The loads of the actors follow in the order of sending.
         let mut news = arrived;
         news.sub(self.arrived);
         self.arrived = arrived;
@@ -474,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_has_arrived_and_is_not_settled() {
+    fn what_is_in_a_backlog_has_arrived_and_is_not_settled() {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);
@@ -491,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_settled_cannot_be_held_again() {
+    fn what_was_settled_cannot_be_in_a_backlog_again() {
         let mut send_queue = SendQueue::default();
         (0..3).for_each(|_| push(&mut send_queue, 84));
         send_queue.take_before(u64::MAX);

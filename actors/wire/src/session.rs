@@ -10,10 +10,10 @@ use crate::concurrency_limit::ConcurrencyLimit;
 use crate::config::{NAME_BYTES_MAX, NodeConfig, TYPES_MAX};
 use crate::connection::{Closing, ConnectionState};
 use crate::event::{ProtocolError, SendError};
+use crate::flow_control::Load;
 use crate::frame::{FrameKind, Header};
 use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
-use crate::loads::Load;
 use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
 use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey, told};
@@ -21,10 +21,10 @@ use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod lookups;
 mod receive;
 
-/// Third nodes of which it is noted when they were introduced; beyond, they are with every mention. Guessed.
-const NODE_INFO_MAX: usize = 4096;
+use lookups::{Lookup, Lookups};
 
 /// Bytes of a request that is no ask: its name, and what goes around it.
 const REQUEST_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
@@ -32,12 +32,12 @@ const REQUEST_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
 /// For how long the other side is taken to remember a third node, of which it remembers only so many. Guessed.
 const NODE_INFO_TIME: Duration = Duration::from_secs(10);
 
-/// Of those that are asked again, the last number is that of the segment that they wait in, or have left in.
+/// The number of a monitor is that of the segment that it waits in, or has left in. One that has left is asked again.
 #[derive(Debug)]
 enum PendingRequest {
     Ask,
     Watch(ActorKey, u64),
-    Resolve(u64, String, u64),
+    Resolve(u64, String, Lookup),
 }
 
 /// The relation of this node to another one. `T` is a token that comes back with the answer to a request.
@@ -139,9 +139,9 @@ pub struct Session<T> {
     /// Third nodes that the other side was told of, with the time of the last introduction. All are told again on the next
     /// connection, if anything waits that may mention them; else forgotten.
     node_infos_sent: BTreeMap<NodeId, (NodeInfo, Duration)>,
-    /// Of the requests, the monitors, and those for names. The rest are asks.
+    /// Of the requests, the monitors, and the lookups of names. The rest are asks.
     watches: usize,
-    resolves: usize,
+    lookups: Lookups,
     /// A control frame had no room: the connection is to end. Set by whatever answers, reset with the connection.
     control_overflow: bool,
     /// After `terminate`.
@@ -163,7 +163,7 @@ impl<T> Session<T> {
             requests: Slab::default(),
             node_infos_sent: BTreeMap::new(),
             watches: 0,
-            resolves: 0,
+            lookups: Lookups::default(),
             control_overflow: false,
             closed: false,
         }
@@ -184,6 +184,7 @@ impl<T> Session<T> {
 
     fn retransmit_requests(&mut self) {
         let (mut frames, mut body) = (BytesMut::new(), Vec::new());
+        // What waits may mention third nodes, and this connection was told of none yet.
         if self.out.has_before(u64::MAX) {
             for (node, _) in self.node_infos_sent.values() {
                 body.clear();
@@ -193,13 +194,14 @@ impl<T> Session<T> {
         } else {
             self.node_infos_sent.clear();
         }
+        // Asks are not repeated: they may have been handled. A monitor and a lookup do no harm twice.
         for ((slot, generation), (request, _)) in self.requests.iter() {
             let id = CorrelationId { slot, generation };
             match request {
                 PendingRequest::Watch(to, segment) if !self.out.waits(*segment) => {
                     Header { to: *to, ..request_header(FrameKind::Watch, id) }.write(&[], &mut frames);
                 }
-                PendingRequest::Resolve(protocol, name, segment) if !self.out.waits(*segment) => {
+                PendingRequest::Resolve(protocol, name, Lookup::Sent(segment)) if !self.out.waits(*segment) => {
                     body.clear();
                     write_resolve(*protocol, name, &mut body);
                     request_header(FrameKind::Resolve, id).write(&body, &mut frames);
@@ -239,7 +241,7 @@ impl<T> Session<T> {
         self.out.close();
         // A node that is down may be remembered for long.
         (self.own_types, self.peer_types, self.node_infos_sent) = (Vec::new(), PeerTypes::default(), BTreeMap::new());
-        (self.watches, self.resolves) = (0, 0);
+        (self.watches, self.lookups) = (0, Lookups::default());
         std::mem::take(&mut self.requests).drain().into_iter().map(|(_, (_, token))| token).collect()
     }
 
@@ -310,7 +312,7 @@ impl<T> Session<T> {
 
     /// Asks that wait for their reply.
     fn asks(&self) -> usize {
-        self.requests.len() - self.watches - self.resolves
+        self.requests.len() - self.watches - self.lookups.len()
     }
 
     fn message_header(
@@ -344,6 +346,7 @@ impl<T> Session<T> {
             return Err(SendError::Full);
         }
         let header = Header { to, ..Header::new(kind) };
+        // The sender hears that the forms differ; nothing is sent that could only be refused.
         match self.peer_types.form(message.id, message.schema) {
             TypeEncoding::Index(type_ix) => Ok(Header { type_ix, ..header }),
             TypeEncoding::Full => {
@@ -379,7 +382,10 @@ impl<T> Session<T> {
         match removed.0 {
             PendingRequest::Ask => {}
             PendingRequest::Watch(..) => self.watches -= 1,
-            PendingRequest::Resolve(..) => self.resolves -= 1,
+            PendingRequest::Resolve(_, _, lookup) => {
+                self.lookups.remove(lookup);
+                self.send_lookups();
+            }
         }
         Some(removed)
     }
@@ -399,41 +405,11 @@ impl<T> Session<T> {
         }
         self.watches += 1;
         let id = self.insert_request(PendingRequest::Watch(to, 0), token);
-        let segment = self.push_control(&Header { to, ..request_header(FrameKind::Watch, id) }, &[]);
-        self.waits_in(id, segment);
+        let waits_in = self.push_control(&Header { to, ..request_header(FrameKind::Watch, id) }, &[]);
+        if let Some((PendingRequest::Watch(_, segment), _)) = self.requests.get_mut(id.slot, id.generation) {
+            *segment = waits_in;
+        }
         Ok(id)
-    }
-
-    /// Asks for a published name: the token comes back with the answer.
-    ///
-    /// # Errors
-    /// [`SendError::TooLarge`] for a name of more than 255 bytes; [`SendError::Full`] beyond 65,536 such requests, or one for
-    /// each 2 KiB of [`NodeConfig::control_bytes_max`], or while frames that are not messages wait beyond their bound; [`SendError::Closed`].
-    pub fn resolve(&mut self, protocol: u64, name: &str, token: T) -> Result<CorrelationId, (SendError, T)> {
-        if self.closed {
-            return Err((SendError::Closed, token));
-        }
-        if name.len() > NAME_BYTES_MAX {
-            return Err((SendError::TooLarge, token));
-        }
-        if self.resolves >= self.config.resolves_bound() || !self.has_control_room() {
-            return Err((SendError::Full, token));
-        }
-        self.resolves += 1;
-        let id = self.insert_request(PendingRequest::Resolve(protocol, name.to_owned(), 0), token);
-        let mut body = Vec::new();
-        write_resolve(protocol, name, &mut body);
-        let segment = self.push_control(&request_header(FrameKind::Resolve, id), &body);
-        self.waits_in(id, segment);
-        Ok(id)
-    }
-
-    /// Notes where a request waits that is asked again if it is lost from there.
-    fn waits_in(&mut self, id: CorrelationId, number: u64) {
-        match self.requests.get_mut(id.slot, id.generation) {
-            Some((PendingRequest::Watch(_, segment) | PendingRequest::Resolve(_, _, segment), _)) => *segment = number,
-            Some((PendingRequest::Ask, _)) | None => {}
-        }
     }
 
     /// Introduces a third node before it is mentioned: on each connection for the first time, and again after some time, in
@@ -443,7 +419,8 @@ impl<T> Session<T> {
         if self.closed || self.node_infos_sent.get(&node.node).is_some_and(is_fresh) {
             return;
         }
-        if self.node_infos_sent.len() < NODE_INFO_MAX || self.node_infos_sent.contains_key(&node.node) {
+        if self.node_infos_sent.len() < self.config.node_infos_bound() || self.node_infos_sent.contains_key(&node.node)
+        {
             self.node_infos_sent.insert(node.node, (node.clone(), now));
         }
         let mut body = Vec::new();
@@ -463,6 +440,19 @@ impl<T> Session<T> {
     /// Returns the bytes of answers and other frames besides messages that wait or are being written.
     pub fn waiting_bytes(&self) -> usize {
         self.out.reply_bytes() + self.out.control_bytes()
+    }
+
+    /// Returns the bytes of frames that are held for the other side: messages to it that are not settled, its messages that wait for
+    /// their actors, and [`waiting_bytes`](Self::waiting_bytes). At most [`NodeConfig::peer_bytes_max`].
+    pub fn held_bytes(&self) -> usize {
+        let backlogs = self.connection.as_ref().map_or(0, ConnectionState::backlog_bytes);
+        self.out.unsettled().1 as usize + backlogs as usize + self.waiting_bytes()
+    }
+
+    /// Returns true if so many frames wait besides messages and replies that they are better written before more is read: what is
+    /// read may have to be answered, and beyond [`NodeConfig::control_bytes_max`] the connection ends.
+    pub fn is_crowded(&self) -> bool {
+        self.out.control_bytes() > self.config.control_room() / 4
     }
 
     /// Returns true unless so many replies wait that no ask may be begun.
@@ -561,6 +551,8 @@ impl<T> Session<T> {
 
     /// Returns the next bytes to write. Acknowledgements and signs of life ride along, GOAWAY comes last.
     pub fn poll_transmit(&mut self, now: Duration) -> Option<BytesMut> {
+        // What was taken before has made room.
+        self.send_lookups();
         let (ack_is_due, has_output) = (self.ack_is_due(now), self.has_output());
         let connection = self.connection.as_mut().filter(|connection| !matches!(connection.closing, Closing::Sent))?;
         let ping_is_due = now >= connection.ping_at(&self.config);
@@ -664,3 +656,7 @@ mod tests;
 #[cfg(test)]
 #[path = "answer_tests.rs"]
 mod answer_tests;
+
+#[cfg(test)]
+#[path = "golden_tests.rs"]
+mod golden_tests;

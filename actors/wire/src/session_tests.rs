@@ -183,7 +183,7 @@ fn written(from: &mut Session<u32>, now: Duration) -> Vec<FrameKind> {
 }
 
 #[test]
-fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
+fn go_away_ends_with_its_connection_and_what_waited_does_not() {
     let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
     pair.0.close(CloseReason::Protocol, "stuck");
@@ -197,7 +197,7 @@ fn goodbye_ends_with_its_connection_and_what_waited_does_not() {
 }
 
 #[test]
-fn goodbye_goes_before_what_waits_unless_the_node_shuts_down() {
+fn go_away_is_before_what_waits_unless_the_node_shuts_down() {
     let mut pair = joined(&NodeConfig::default());
     pair.0.tell(KEY, ADD, b"waits").unwrap();
     pair.0.close(CloseReason::Protocol, "");
@@ -272,7 +272,7 @@ fn third_node_is_introduced_again_to_who_may_not_have_heard_of_it() {
 }
 
 #[test]
-fn monitors_and_questions_for_names_are_asked_again_once() {
+fn monitors_and_lookups_are_asked_again_once() {
     let mut pair = joined(&NodeConfig::default());
     pair.0.watch(KEY, 1).unwrap();
     pair.0.tell(KEY, ADD, b"").unwrap();
@@ -291,7 +291,7 @@ fn monitors_and_questions_for_names_are_asked_again_once() {
 }
 
 #[test]
-fn monitors_and_questions_for_names_are_asked_again() {
+fn monitors_and_lookups_are_asked_again() {
     let mut pair = joined(&NodeConfig::default());
     let watch = pair.0.watch(KEY, 1).unwrap();
     let resolve = pair.0.resolve(42, "tally", 2).unwrap();
@@ -324,7 +324,7 @@ fn down_comes_after_every_message_before_it() {
 }
 
 #[test]
-fn cancelled_question_gives_its_token_back_and_tells_the_other_side() {
+fn cancelled_request_gives_its_token_back_and_tells_the_other_side() {
     let (mut a, mut b) = joined(&NodeConfig::default());
     let ask = a.ask(KEY, ADD, b"", Duration::MAX, 1).unwrap();
     let watch = a.watch(KEY, 2).unwrap();

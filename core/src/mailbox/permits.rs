@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
+    fn the_latest_waker_is_woken_and_the_previous_is_dropped_under_no_lock() {
         let permits = Arc::new(full(1));
         let looks = permits.clone();
         let prev = waker_that_drops(move || drop(looks.waiters.lock()));

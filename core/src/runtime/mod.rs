@@ -66,7 +66,7 @@ use self::thread_names::ThreadNames;
 use crate::context;
 use crate::lock::Mutex;
 use crate::raw_task::JoinHandle;
-use crate::raw_task::panic::catch_panic;
+use crate::raw_task::panic::{catch_panic, panic_message};
 use crate::scheduler::host::Host;
 use crate::scheduler::watchdog::Watchdog;
 use crate::scheduler::worker;
@@ -254,8 +254,11 @@ impl Runtime {
             self.handle.inner().ended.wait();
         }
         for thread in self.threads.drain(..) {
-            if wait && !self.handle.blocking().has(thread.thread().id()) && thread.join().is_err() {
-                crate::event!(ERROR, "posse::runtime", "a worker thread panicked");
+            if wait && !self.handle.blocking().has(thread.thread().id()) {
+                if let Err(payload) = thread.join() {
+                    let reason = panic_message(payload);
+                    crate::event!(ERROR, "posse::runtime", "a worker thread panicked", reason = %reason);
+                }
             }
         }
     }

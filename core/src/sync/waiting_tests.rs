@@ -259,7 +259,7 @@ fn more_who_wait_than_are_woken_in_one_go_all_get_their_permits_in_order() {
 }
 
 #[test]
-fn the_latest_waker_is_woken_and_the_former_is_dropped_under_no_lock() {
+fn the_latest_waker_is_woken_and_the_previous_is_dropped_under_no_lock() {
     let token = CancellationToken::new();
     let looks = {
         let token = token.clone();
@@ -338,7 +338,7 @@ fn wakers_of_those_who_leave_are_dropped_under_no_lock() {
 }
 
 #[test]
-fn a_sender_that_waits_for_the_end_may_move_and_its_former_waker_may_cause_it() {
+fn a_sender_that_waits_for_the_end_may_move_and_its_previous_waker_may_cause_it() {
     let (mut send, receive) = oneshot::channel::<()>();
     let receive = std::sync::Mutex::new(Some(receive));
     let prev = waker_that_drops(move || drop(receive.lock().unwrap().take()));

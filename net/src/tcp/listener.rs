@@ -4,6 +4,7 @@ use crate::TcpStream;
 use crate::accept_backoff::AcceptBackoff;
 use crate::addr::{ToSocketAddrs, try_each};
 use posse_core::io;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -64,6 +65,34 @@ impl TcpListener {
     pub async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.backoff.accept(|| self.socket.accept()).await?;
         Ok((TcpStream::from_socket(stream), peer))
+    }
+
+    /// Completes when, from now on, a connection cannot be accepted because the system is out of descriptors or memory. Accepting goes
+    /// on by itself after a pause; a server that can do without some of its connections may close them here.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use posse_core::select;
+    /// use posse_net::{TcpListener, TcpStream};
+    ///
+    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let _client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let mut idle: Vec<TcpStream> = Vec::new();
+    /// let (stream, _) = loop {
+    ///     select! {
+    ///         accepted = listener.accept() => break accepted?,
+    ///         () = listener.exhausted() => drop(idle.pop()),
+    ///     }
+    /// };
+    /// # drop(stream);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn exhausted(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.backoff.exhausted()
     }
 
     /// Polls for the next connection. Of several tasks that poll, the last one is woken; [`accept`](Self::accept) has a place

@@ -13,6 +13,10 @@ use std::time::Duration;
 /// The pause after a connection could not be accepted. Guessed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// When there are no descriptors left, connections that have not introduced themselves for so long are closed. An honest one
+/// needs a few round trips. Guessed.
+const INTRODUCTION_TIME: Duration = Duration::from_millis(250);
+
 /// The listener of a node. The node knows when it is closed, however that comes about: then its address is free.
 pub(crate) struct ListenerGuard {
     node: Arc<NodeState>,
@@ -41,6 +45,10 @@ pub(crate) async fn accept(guard: ListenerGuard) {
             biased;
             () = node.closing.cancelled() => return,
             accepted = listener.accept() => accepted,
+            () = listener.exhausted() => {
+                node.close_half_open(INTRODUCTION_TIME);
+                continue;
+            }
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,

@@ -5,7 +5,6 @@ use crate::cluster::session::connection::{self, Connection};
 use crate::cluster::session::peer::Peer;
 use crate::cluster::state::{Admission, NodeState};
 use bytes::BytesMut;
-use posse_core::event;
 use posse_core::time::timeout;
 use posse_net::TcpStream;
 use posse_net::io::AsyncWriteExt;
@@ -38,31 +37,34 @@ pub(super) async fn handshake(
     let mut input = BytesMut::with_capacity(GREETING_BYTES);
     let own = node.hello();
     let me = own.node();
+    // The initiator speaks first; an acceptor's HELLO goes with its answer.
     let (greeting, hello) = AwaitHello::new(role, own);
     stream.write_all(&hello).await?;
 
     let introduced = read_hello(&greeting, &mut stream, &mut input).await?;
     let address = introduced.peer().address.clone();
+    // Of two connections that meet one waits until it is known what becomes of the other.
     let peer = loop {
         match node.admit(introduced.peer(), role == Role::Acceptor) {
             Admission::Accept(peer) => break peer,
             Admission::Wait(peer) => peer.wait_for(|status| !status.is_accepting()).await,
             Admission::Reject(code, detail, text) => {
-                refuse(introduced, &mut stream, &mut input, (code, detail, text)).await?;
+                refuse(node, introduced, &mut stream, &mut input, (code, detail, text)).await?;
                 return Err(DialError::Refused(code, text));
             }
             Admission::Down(peer, weight) => {
                 let close_frame = (CloseReason::Quarantined, weight, "");
-                let theirs = refuse(introduced, &mut stream, &mut input, close_frame).await?;
+                let theirs = refuse(node, introduced, &mut stream, &mut input, close_frame).await?;
                 return Err(resolve_quarantine(node, me, &peer, weight, theirs));
             }
         }
     };
 
+    // The relation is reserved from here on: whatever ends this early gives it back.
     let mut guard = HandshakeGuard(Some(peer.clone()), role);
     let connected = match exchange_ready(node, introduced, &mut stream, &mut input).await {
         Err(DialError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
-            say_refused("the other node", peer.name(), code, &text);
+            node.refusals.say("the other node", peer.name(), code, &text);
             let renewed = match code {
                 CloseReason::Stale => node.on_stale(me.incarnation, detail),
                 CloseReason::Quarantined => node.on_quarantined(me.incarnation, &peer, is_chosen),
@@ -73,6 +75,7 @@ pub(super) async fn handshake(
         }
         agreed => agreed?,
     };
+    // Only now it counts. In the meantime one of the two may have become another incarnation.
     if !node.meet(&peer, &address, me.incarnation) {
         return Err(DialError::Renewed);
     }
@@ -84,12 +87,13 @@ pub(super) async fn handshake(
 
 /// Says why there will be no connection. Returns why the other side refuses it, if it does.
 async fn refuse(
+    node: &NodeState,
     introduced: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
     (code, detail, text): (CloseReason, u64, &'static str),
 ) -> Result<Option<(CloseReason, u64)>, DialError> {
-    say_refused("this node", &introduced.peer().name, code, text);
+    node.refusals.say("this node", &introduced.peer().name, code, text);
     let (mut agreeing, close_frame) = introduced.reject(code, detail, text);
     stream.write_all(&close_frame).await?;
     stream.shutdown().await?;
@@ -100,20 +104,6 @@ async fn refuse(
         theirs
     };
     Ok(timeout(connection::LINGER_TIME, closing).await.ok().flatten())
-}
-
-/// Connections that meet each other are everyday; whoever is refused for another reason stays out.
-fn say_refused(who: &str, name: &str, code: CloseReason, text: &str) {
-    match code {
-        CloseReason::Simultaneous | CloseReason::AlreadyConnected => event!(
-            DEBUG, "posse::node", "a handshake was refused",
-            node.name = %name, by = %who, reason = %code, detail = %text,
-        ),
-        _ => event!(
-            WARN, "posse::node", "a handshake was refused",
-            node.name = %name, by = %who, reason = %code, detail = %text,
-        ),
-    }
 }
 
 /// Why the other side refuses as well, if it does.
@@ -141,6 +131,7 @@ fn resolve_quarantine(
     theirs: Option<(CloseReason, u64)>,
 ) -> DialError {
     let Some((code, detail)) = theirs else { return DialError::Refused(CloseReason::Quarantined, "") };
+    // Both sides compare the same two pairs, so exactly one of them begins anew.
     let renewed = match code {
         CloseReason::Quarantined if (weight, me) < (detail, peer.id()) => {
             node.on_quarantined(me.incarnation, peer, false)

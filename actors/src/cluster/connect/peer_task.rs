@@ -3,8 +3,8 @@
 use super::DialError;
 use super::dial::{connect_tcp, resolve_loopback};
 use super::handshake::handshake;
-use crate::cluster::events::DownReason;
-use crate::cluster::session::connection::{self, Connection, Disconnect};
+use crate::cluster::events::{DisconnectReason, DownReason};
+use crate::cluster::session::connection::{self, Connection};
 use crate::cluster::session::peer::Peer;
 use crate::cluster::state::NodeState;
 use crate::system::System;
@@ -42,16 +42,19 @@ async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
             Err(reason) => return reason,
         };
         let end = connection::run(node, peer, connection).await;
-        peer.on_disconnect();
+        peer.on_disconnect(end.clone());
         (patience, given_up) = match end {
-            Disconnect::Down if node.closing.is_cancelled() => return DownReason::Closed,
-            Disconnect::Down => return DownReason::Left,
+            // The other node, or this one, is gone for good.
+            DisconnectReason::ClosedByPeer { code: CloseReason::Shutdown, .. }
+            | DisconnectReason::LocallyClosed { code: CloseReason::Shutdown, .. } => {
+                return if node.closing.is_cancelled() { DownReason::Closed } else { DownReason::Left };
+            }
             // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
             // lives it has seen the same, and is on its way.
-            Disconnect::Closed if peer.address().is_empty() => {
+            DisconnectReason::Closed | DisconnectReason::Failed(_) if peer.address().is_empty() => {
                 (node.config.return_timeout.min(node.config.down_after), DownReason::Died)
             }
-            Disconnect::Closed | Disconnect::Broken => (node.config.down_after, DownReason::Unreachable),
+            _ => (node.config.down_after, DownReason::Unreachable),
         };
     }
 }

@@ -4,6 +4,7 @@ use super::frame_reader::FrameReader;
 use super::peer::{Peer, Requester};
 use super::reasons::CloseFrame;
 use super::receiver::Receiver;
+use crate::cluster::events::DisconnectReason;
 use crate::cluster::state::NodeState;
 use bytes::BytesMut;
 use posse_core::event;
@@ -25,6 +26,9 @@ use std::time::Duration;
 /// takes its turn after them, so what it was sent leaves its mailbox while it is still in the cache.
 const BATCH_MAX: usize = 64;
 
+/// How long it is not read while too much waits to be written. Not for ever, as the other side may do the same. Guessed.
+const CROWDED_TIME: Duration = Duration::from_millis(250);
+
 /// Bytes that are thrown away at once. Guessed.
 const DRAIN_BYTES: usize = 64 * 1024;
 
@@ -40,24 +44,15 @@ pub(crate) struct Connection {
     pub(crate) connected: Established,
 }
 
-/// What the end of a connection means.
-pub(crate) enum Disconnect {
-    /// It may come back. We gave it up, or the other side did and said so.
-    Broken,
-    /// It may come back. The other side's kernel ended it without a word, as it does for a process that has died.
-    Closed,
-    /// The other node, or this one, is gone for good.
-    Down,
-}
-
-/// The task that writes. It ends with the connection.
-struct Writer(JoinHandle<()>);
+/// The task that writes. It ends with the connection; with an error if the transport took no more.
+struct Writer(JoinHandle<std::io::Result<()>>);
 
 impl Writer {
-    /// Ends it, if it has not ended by itself, and waits for that: then what it could not write is with the session.
-    async fn end(mut self) {
+    /// Ends it, if it has not ended by itself, and waits for that: then what it could not write is with the session. Returns
+    /// why it could not.
+    async fn end(mut self) -> Option<std::io::Error> {
         self.0.abort();
-        let _ = (&mut self.0).await;
+        (&mut self.0).await.ok()?.err()
     }
 }
 
@@ -68,7 +63,7 @@ impl Drop for Writer {
 }
 
 /// Runs a connection to its end.
-pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Connection) -> Disconnect {
+pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Connection) -> DisconnectReason {
     let Connection { stream, input, connected } = connection;
     event!(INFO, "posse::node", "connected", node.id = %peer.id(), node.name = %peer.name());
     let epoch = peer.with_session(|session| session.attach(connected, node.now()));
@@ -80,11 +75,15 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
 
     let (frames, receiver) =
         (FrameReader::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
-    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new() };
+    let batch_max = BATCH_MAX.min(node.config.batch_max());
+    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new(), batch_max };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
-            writer.end().await;
-            return end;
+            // The reader sees no more of a broken transport than that nothing follows.
+            return match (writer.end().await, end) {
+                (Some(error), DisconnectReason::Closed) => failed(&error),
+                (_, end) => end,
+            };
         }
         Err(close_frame) => close_frame,
     };
@@ -98,8 +97,13 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
     peer.write_ready.notify_one();
     // The other side may be past hearing it.
     let _ = timeout(LINGER_TIME, drain_until_eof(read.as_ref())).await;
-    writer.end().await;
-    if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken }
+    let _ = writer.end().await;
+    DisconnectReason::LocallyClosed { code, detail: text.into() }
+}
+
+/// Why a connection is gone of which the system says that it does not work any more.
+fn failed(error: &std::io::Error) -> DisconnectReason {
+    DisconnectReason::Failed(error.to_string().into())
 }
 
 /// Reads until the other side has read our last frame and closed: closing before that could destroy them on their way.
@@ -146,7 +150,12 @@ impl Drop for InFlight<'_> {
     }
 }
 
-async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write: OwnedWriteHalf) {
+async fn write_loop(
+    node: Arc<NodeState>,
+    peer: Arc<Peer>,
+    epoch: u64,
+    mut write: OwnedWriteHalf,
+) -> std::io::Result<()> {
     loop {
         loop {
             peer.flush_replies(&node);
@@ -160,17 +169,17 @@ async fn write_loop(node: Arc<NodeState>, peer: Arc<Peer>, epoch: u64, mut write
                     () = peer.write_ready.notified() => peer.flush_replies(&node),
                 }
             };
-            if written.is_err() {
+            if let Err(error) = written {
                 // The reader sees the end of the connection as well, and acts.
                 let _ = write.as_ref().shutdown_sync(std::net::Shutdown::Both);
-                return;
+                return Err(error);
             }
             drop(in_flight);
             peer.let_asks_begin();
         }
         if peer.with_session(|session| session.is_closing()) {
             // Dropping this half says that nothing follows.
-            return;
+            return Ok(());
         }
         peer.write_ready.notified().await;
         // Whoever else is about to send something does so first, and it goes in one write.
@@ -190,11 +199,13 @@ struct Reader<'a> {
     receiver: Receiver,
     /// Empty between two batches; its memory is kept.
     batch: Vec<Event<Requester>>,
+    /// Frames of a batch. Does not change.
+    batch_max: usize,
 }
 
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
-    async fn read_loop(&mut self, read: &OwnedReadHalf) -> Result<Disconnect, CloseFrame> {
+    async fn read_loop(&mut self, read: &OwnedReadHalf) -> Result<DisconnectReason, CloseFrame> {
         let closing = self.peer.closing.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
@@ -204,9 +215,13 @@ impl Reader<'_> {
                 Input::More => {
                     yield_now().await;
                     self.receiver.let_actors_catch_up().await;
+                    let_writer_go_first(self.peer).await;
                     continue;
                 }
-                Input::Done => self.receiver.let_actors_catch_up().await,
+                Input::Done => {
+                    self.receiver.let_actors_catch_up().await;
+                    let_writer_go_first(self.peer).await;
+                }
             }
 
             self.frames.begin_frame();
@@ -239,9 +254,12 @@ impl Reader<'_> {
             };
             match woken {
                 // Others have said so already; there is nobody here to say goodbye for.
-                ReadEvent::Closing if peer.is_down() => return Ok(Disconnect::Down),
+                ReadEvent::Closing if peer.is_down() => {
+                    return Ok(DisconnectReason::LocallyClosed { code: CloseReason::Shutdown, detail: "".into() });
+                }
                 ReadEvent::Closing => return Err((CloseReason::Shutdown, String::new())),
-                ReadEvent::Read(Ok(Some(0)) | Err(_)) => return Ok(Disconnect::Closed),
+                ReadEvent::Read(Ok(Some(0))) => return Ok(DisconnectReason::Closed),
+                ReadEvent::Read(Err(error)) => return Ok(failed(&error)),
                 ReadEvent::Read(Ok(Some(_))) | ReadEvent::Delivered => {}
                 // From here on it is read again, so silence counts.
                 ReadEvent::Read(Ok(None)) => peer.with_session(|session| session.reset_idle_timeout(node.now())),
@@ -283,7 +301,7 @@ impl Reader<'_> {
         let batch = &mut self.batch;
         let now = node.now();
         let (begun, asks_wait) = (peer.pending_reply_count(), self.receiver.asks_wait());
-        let batch_max = if posse_core::buggify(0.1) { 1 } else { BATCH_MAX };
+        let batch_max = if posse_core::buggify(0.1) { 1 } else { self.batch_max };
         let (understood, allowance, has_output) = peer.with_session(|session| {
             let understood = loop {
                 match session.read_event(&mut self.frames.buffer, now) {
@@ -314,12 +332,32 @@ impl Reader<'_> {
     }
 }
 
+/// While much waits to be written besides messages and replies the writer goes first: what is read may have to be answered.
+async fn let_writer_go_first(peer: &Peer) {
+    let is_crowded = || peer.with_session(|session| session.is_crowded());
+    if !is_crowded() {
+        return;
+    }
+    // Before the session is looked at: the writer looks at it after it has changed that.
+    peer.asks_wait.store(true, Ordering::Release);
+    let written = timeout(CROWDED_TIME, async {
+        loop {
+            let progress = peer.asks_may_begin.notified();
+            if !is_crowded() {
+                return;
+            }
+            progress.await;
+        }
+    });
+    peer.closing.run_until_cancelled(written).await;
+}
+
 /// What a look at the input has come to.
 enum Input {
     /// There may be more frames.
     More,
     Done,
-    End(Disconnect),
+    End(DisconnectReason),
 }
 
 enum ReadEvent {

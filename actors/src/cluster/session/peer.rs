@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::pending_replies::PendingReplies;
 use super::reasons::down_code;
 use super::send_waiters::SendWaiters;
-use crate::cluster::events::{DownReason, NodeEvent};
+use crate::cluster::events::{DisconnectReason, DownReason, NodeEvent};
 use crate::cluster::state::NodeState;
 use crate::error::AskError;
 use crate::id::ExitReason;
@@ -108,7 +108,7 @@ pub(crate) struct Peer {
     pub(crate) write_ready: Notify,
     /// Asks of the other node wait until replies were read, or the reader until answers were written. Written by the reader
     /// before it sleeps, read by the writer. Partner of the load in [`let_asks_begin`](Self::let_asks_begin): the stores in
-    /// `Reader::reset_timer` and `wait_for_writer`.
+    /// `Reader::reset_timer` and `let_writer_go_first`.
     pub(crate) asks_wait: AtomicBool,
     /// More of them may be begun. The reader waits for it while `asks_wait`, the writer notifies.
     pub(crate) asks_may_begin: Notify,
@@ -407,7 +407,8 @@ impl Peer {
     }
 
     /// The connection is gone.
-    pub(crate) fn on_disconnect(&self) {
+    pub(crate) fn on_disconnect(&self, reason: DisconnectReason) {
+        // A relation that is down stays so, and was told already.
         let mut was_connected = false;
         self.change(|status| {
             was_connected = status.phase == PeerPhase::Connected;
@@ -422,8 +423,11 @@ impl Peer {
         });
         self.clear_remote_monitors();
         if was_connected {
-            event!(INFO, "posse::node", "disconnected", node.id = %self.id, node.name = %self.name(); lost = lost);
-            self.emit(NodeEvent::Disconnected { node: self.id, name: self.shared_name(), lost });
+            event!(
+                INFO, "posse::node", "disconnected",
+                node.id = %self.id, node.name = %self.name(), reason = %reason; lost = lost,
+            );
+            self.emit(NodeEvent::Disconnected { node: self.id, name: self.shared_name(), lost, reason });
         }
         self.notify_changed();
     }
@@ -475,6 +479,7 @@ impl Peer {
 
     /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
     pub(crate) fn mark_down(&self, reason: DownReason) {
+        // Whoever is first says why; all others have nothing left to do.
         let now = self.node().map_or(Duration::ZERO, |node| node.now());
         let (mut was_down, mut connection, mut is_met) = (false, None, false);
         self.change(|status| {
@@ -490,6 +495,7 @@ impl Peer {
         drop(connection);
         event!(INFO, "posse::node", "node down", node.id = %self.id, node.name = %self.name(), reason = %reason);
 
+        // From here on nothing can be sent. Those who wait are told one by one, under no lock.
         let answers = self.with_session(Session::terminate);
         answers.into_iter().for_each(Requester::fail);
         self.clear_remote_monitors();
@@ -497,6 +503,7 @@ impl Peer {
         self.wake_senders();
         self.closing.cancel();
         self.write_ready.notify_one();
+        // A node that was only mentioned was no node to anybody.
         if is_met {
             self.emit(NodeEvent::Down { node: self.id, name: self.shared_name(), reason });
         }
@@ -517,9 +524,12 @@ impl crate::system::audit::Audited for Peer {
         if counters.unsettled > node.config.unsettled_max as u64 {
             return Some(format!("{} messages to {} are not settled, more than may be", counters.unsettled, self.id()));
         }
-        let waiting = self.session.lock().waiting_bytes();
+        let (waiting, held) = self.with_session(|session| (session.waiting_bytes(), session.held_bytes()));
         if waiting > node.config.control_bytes_max / 8 * 9 + node.config.message_bytes_max as usize {
             return Some(format!("{waiting} bytes of answers wait for {}, more than may", self.id()));
+        }
+        if held > node.config.peer_bytes_max() {
+            return Some(format!("{held} bytes are held for {}, more than may", self.id()));
         }
         let left = (self.pending_reply_count(), self.remote_monitor_count(), waiting);
         if down && left != (0, 0, 0) {

@@ -99,7 +99,7 @@ fn monitors_of_the_other_node_leave_nothing_behind() {
         waiting(1);
         // After a reconnect the other node monitors anew.
         for _ in 0..10 {
-            peer.on_disconnect();
+            peer.on_disconnect(DisconnectReason::Closed);
             waiting(0);
             peer.add_remote_monitor(request(2), &actor.0);
             waiting(1);

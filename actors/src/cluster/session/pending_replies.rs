@@ -71,6 +71,7 @@ struct ReadyReply {
 
 impl ReadyReply {
     fn send<T>(self, node: &NodeState, session: &mut Session<T>) {
+        // Whom it mentions comes before it.
         send_node_infos(node, session, &self.mentioned);
         match self.result {
             Ok(body) => {

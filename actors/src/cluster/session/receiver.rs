@@ -2,9 +2,9 @@
 //! has no room for waits here, in its *backlog*, in order and up to a bound. The other node is told of it, and sends that actor no more than
 //! its share of the room between the two. Asks wait as well while too many replies wait to be read.
 
-use super::connection::Disconnect;
 use super::peer::{Peer, Requester};
 use super::reasons::{ask_error, exit_reason};
+use crate::cluster::events::DisconnectReason;
 use crate::cluster::state::NodeState;
 use crate::cluster::wire_log::WireLog;
 use crate::id::ExitReason;
@@ -16,8 +16,8 @@ use posse_core::event;
 use posse_core::task::yield_now;
 use posse_core::time::Instant;
 use posse_wire::{
-    ActorKey, CloseReason, CorrelationId, Delivery, DownCode, Event, NodeConfig, RejectReason, ReplyCode, Resolution,
-    TypeKey, WireRef,
+    ActorKey, CorrelationId, Delivery, DownCode, Event, NodeConfig, RejectReason, ReplyCode, Resolution, TypeKey,
+    WireRef,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
@@ -161,8 +161,8 @@ impl Receiver {
         self.asks_wait
     }
 
-    /// Acts upon what has arrived. Says what it means if the other side ended the connection.
-    pub(crate) fn handle_events(&mut self, events: impl Iterator<Item = Event<Requester>>) -> Option<Disconnect> {
+    /// Acts upon what has arrived. Says why if the other side ended the connection.
+    pub(crate) fn handle_events(&mut self, events: impl Iterator<Item = Event<Requester>>) -> Option<DisconnectReason> {
         let mut room = false;
         let mut end = None;
         // What is heard between messages is no part of any, and outside of the scope in which they are read.
@@ -185,7 +185,7 @@ impl Receiver {
                         INFO, "posse::node", "the other node ends the connection",
                         node.id = %self.peer.id(), node.name = %self.peer.name(), reason = %code, detail = %text,
                     );
-                    end = Some(if code == CloseReason::Shutdown { Disconnect::Down } else { Disconnect::Broken });
+                    end = Some(DisconnectReason::ClosedByPeer { code, detail: text.into() });
                 }
                 // One ask less, which may have been what others waited for.
                 Event::Reply(..) | Event::ReplyErr(..) => {
@@ -255,12 +255,14 @@ impl Receiver {
     fn handle_message(&mut self, message: Delivery, ask: Option<(CorrelationId, Option<Instant>)>) {
         let Delivery { to, type_key, body, frame_bytes } = message;
         let id = ask.map(|(id, _)| id);
+        // Messages in a row for one actor look it up once.
         let last = self.last.take().filter(|(key, _)| *key == to).map(|(_, endpoint)| endpoint);
         let Some(endpoint) = last.or_else(|| self.node.exported(to)) else {
             self.reject(frame_bytes, id, RejectReason::Stopped, ReplyCode::NoSuchActor, "");
             return;
         };
         let mut waiter = Waiter::default();
+        // It goes behind what waits for the same actor already, so that the messages of an actor stay in order.
         let may_not_begin = ask.is_some() && self.allowance == 0;
         self.asks_wait |= may_not_begin;
         let outcome = match may_not_begin || self.has_backlog_for(&endpoint) {
@@ -270,6 +272,7 @@ impl Receiver {
         match outcome {
             Outcome::Accepted => self.count_taken(frame_bytes),
             Outcome::Blocked if is_over_limit(self.backlog_messages, self.backlog_bytes, &self.node.config) => {
+                // A sender that keeps to the bounds does not come here.
                 endpoint.reserve().cancel_reserve(&mut waiter);
                 self.reject(frame_bytes, id, RejectReason::Full, ReplyCode::Full, "");
             }
@@ -278,6 +281,7 @@ impl Receiver {
                 self.backlog_bytes += frame_bytes as usize;
                 self.backlog_asks.extend(id);
                 self.settlements.push(Settlement::Queued(to, frame_bytes));
+                // The bytes are copied: a slice would keep the whole buffer that it was read into.
                 let message =
                     QueuedMessage { endpoint: endpoint.clone(), to, type_key, body: body.to_vec(), frame_bytes, ask };
                 let new = || Backlog { endpoint: endpoint.clone(), waiter, queue: VecDeque::new() };

@@ -16,7 +16,7 @@ use posse_core::lock::Mutex;
 use posse_core::mailbox::Reservation;
 use posse_core::runtime::{Builder, Handle, TaskMeta};
 use posse_core::sync::oneshot;
-use posse_wire::{NodeId, NodeInfo, TypeInfo};
+use posse_wire::{CloseReason, NodeId, NodeInfo, TypeInfo};
 use std::any::Any;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -154,7 +154,7 @@ impl Stage {
         Delivery { to: self.key, type_key: TypeKey { id: MESSAGE.id, schema: None }, body, frame_bytes: 17 }
     }
 
-    fn act(&mut self, event: Event<Requester>) -> Option<Disconnect> {
+    fn act(&mut self, event: Event<Requester>) -> Option<DisconnectReason> {
         self.receiver.handle_events([event].into_iter())
     }
 
@@ -177,7 +177,7 @@ impl Stage {
 }
 
 #[test]
-fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
+fn backlog_keeps_its_order_also_if_others_take_the_room() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         (1..=3).for_each(|n| stage.tell(n));
@@ -193,7 +193,7 @@ fn what_is_held_keeps_its_order_also_if_others_take_the_room() {
 }
 
 #[test]
-fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
+fn many_in_a_backlog_go_in_at_once_without_a_place_in_the_line_for_each() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         (1..=9).for_each(|n| stage.tell(n));
@@ -203,7 +203,7 @@ fn many_that_are_held_go_in_at_once_without_a_place_in_the_line_for_each() {
 }
 
 #[test]
-fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_for_long() {
+fn asks_that_are_given_up_in_a_backlog_are_not_begun_and_not_remembered_for_long() {
     in_runtime(async {
         let mut config = NodeConfig::default();
         config.unsettled_max = 4;
@@ -225,12 +225,14 @@ fn asks_that_are_given_up_while_they_are_held_are_not_begun_and_not_remembered_f
 }
 
 #[test]
-fn goodbye_for_good_is_the_end_of_the_node_and_another_one_is_not() {
+fn go_away_of_a_shutdown_is_the_end_of_the_node_and_another_one_is_not() {
     in_runtime(async {
         let mut stage = Stage::new(NodeConfig::default());
         let bye = |code| Event::GoAway(code, String::new());
-        assert!(matches!(stage.act(bye(CloseReason::Shutdown)), Some(Disconnect::Down)));
-        assert!(matches!(stage.act(bye(CloseReason::Protocol)), Some(Disconnect::Broken)));
+        for code in [CloseReason::Shutdown, CloseReason::Protocol] {
+            let reason = DisconnectReason::ClosedByPeer { code, detail: "".into() };
+            assert_eq!(stage.act(bye(code)), Some(reason));
+        }
         assert!(stage.act(Event::Unwatch(request(1))).is_none());
     });
 }

@@ -44,6 +44,7 @@ impl SendWaiters {
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
         let previous = line.poll_or_push(&mut place.0, (), &mut waker);
+        // Before the caller looks for room, so whoever makes some meanwhile sees that somebody waits.
         let is_first = line.is_front(&place.0);
         self.count.store(lines.len(), Ordering::Release);
         drop(lines);
@@ -60,6 +61,7 @@ impl SendWaiters {
         let Some(line) = lines.get_mut(&to) else { return false };
         let was_first = line.is_front(&place.0);
         let previous = line.remove(&mut place.0);
+        // A line of nobody is not kept: there may be as many as actors.
         let others_wait = !line.is_empty();
         if !others_wait {
             lines.remove(&to);
@@ -87,6 +89,7 @@ impl SendWaiters {
     ) -> Option<ActorKey> {
         let mut lines = self.lines.lock();
         for (to, line) in lines.range_mut((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)) {
+            // One of each line: who follows is woken when this one has sent or left.
             if has_room(*to) {
                 line.take_front_waker().into_iter().for_each(|waker| woken.push(waker));
                 if woken.is_full() {

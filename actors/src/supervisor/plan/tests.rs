@@ -38,9 +38,9 @@ impl World {
         Self { plan, now, cells, asked, shut_down, next_key: 0, escalated: false, only_failures, log: Vec::new() }
     }
 
-    fn add(&mut self, restart: Restart, on_trial: bool) {
+    fn add(&mut self, restart: Restart, discard_unless_started: bool) {
         self.next_key += 1;
-        self.plan.add(self.next_key, Settings { restart, stop_within: Duration::from_secs(5), on_trial });
+        self.plan.add(self.next_key, Settings { restart, stop_within: Duration::from_secs(5), discard_unless_started });
         self.cells.insert(self.next_key, Cell::None);
     }
 
@@ -249,12 +249,12 @@ fn a_child_that_takes_too_long_to_stop_is_killed() {
 }
 
 #[test]
-fn a_start_that_fails_counts_as_a_restart_and_one_on_trial_is_not_kept() {
+fn a_start_that_fails_counts_as_a_restart_and_one_that_never_started_is_discarded() {
     let mut world = three(Strategy::OneForOne, Backoff::none());
     world.add(Restart::Permanent, true);
     world.drive();
     world.turn(3, false);
-    assert_eq!(world.plan.phase(4), Some(Phase::Leaving(Then::Forget)));
+    assert_eq!(world.plan.phase(4), Some(Phase::Leaving(AfterExit::Delete)));
     world.turn(0, false);
     world.drive();
     world.turn(0, false);

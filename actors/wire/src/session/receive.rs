@@ -20,6 +20,7 @@ impl<T> Session<T> {
     pub fn read_event(&mut self, input: &mut BytesMut, now: Duration) -> Result<Option<Event<T>>, ProtocolError> {
         loop {
             let Some(connection) = self.connection.as_mut() else { return Ok(None) };
+            // What was answered could not be queued: nothing more is taken in that would have to be.
             if self.control_overflow {
                 return Err(ProtocolError::ControlOverflow);
             }
@@ -73,6 +74,7 @@ impl<T> Session<T> {
                 self.take_request(id, header.kind)?.map(|token| Event::Resolved(token, resolution))
             }
             FrameKind::NodeInfo => Some(Event::NodeInfo(NodeInfo::read(&body)?)),
+            // Of several only the last is answered, so pings take no memory.
             FrameKind::Ping => {
                 connection.pending_pong = Some(Heartbeat::read(&body)?);
                 None
@@ -86,6 +88,7 @@ impl<T> Session<T> {
                 None
             }
             FrameKind::Backlog => {
+                // A true backlog is of messages that are unsettled, so there are no more actors than these.
                 for (key, load) in body::read_backlogs(&body)? {
                     if !self.out.set_backlog(
                         key,
@@ -105,6 +108,7 @@ impl<T> Session<T> {
                 let GoAwayBody { code, text, .. } = GoAwayBody::read(&body)?;
                 Some(Event::GoAway(code, text))
             }
+            // The handshake has read the ones that count.
             FrameKind::Ready | FrameKind::Reject => {
                 return Err(FrameError::Malformed("a part of the handshake comes too late").into());
             }
@@ -117,6 +121,7 @@ impl<T> Session<T> {
             let known = self.own_types.get(usize::from(header.type_ix))?;
             Some(TypeKey { id: known.id, schema: None })
         };
+        // The number may be of a table that was told, or invented: it costs that message, and not the connection.
         let Some(type_key) = header.type_key.or_else(by_index) else {
             let epoch = self.epochs;
             self.settle(epoch, frame_bytes, Some(RejectReason::Unreadable), now);

@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn former_wakers_are_dropped_under_no_lock() {
+    fn previous_wakers_are_dropped_under_no_lock() {
         let readiness = std::sync::Arc::new(Readiness::new_not_ready());
         let mut key = WaiterKey::default();
         for by_key in [true, false] {

@@ -1,4 +1,5 @@
-//! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it.
+//! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it. The one that the
+//! test has set, if it has, hears them as well.
 
 use super::net::Net;
 use crate::util::scoped::Scoped;
@@ -39,16 +40,23 @@ impl Place {
 
 /// Runs `f` and notes what is logged meanwhile, from level INFO on.
 pub(crate) fn capture<R>(net: &Net, f: impl FnOnce() -> R) -> R {
-    tracing::subscriber::with_default(EventLog { net: net.clone() }, f)
+    let outer = get_default(Dispatch::clone);
+    tracing::subscriber::with_default(EventLog { net: net.clone(), outer }, f)
 }
 
 struct EventLog {
     net: Net,
+    /// The subscriber of the test. It hears events and no spans, which would need an id of both.
+    outer: Dispatch,
+}
+
+fn is_noted(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO
 }
 
 impl Subscriber for EventLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO && metadata.is_event()
+        metadata.is_event() && (is_noted(metadata) || self.outer.enabled(metadata))
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -60,7 +68,10 @@ impl Subscriber for EventLog {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let Some(machine) = MACHINE.get() else { return };
+        if self.outer.enabled(event.metadata()) {
+            self.outer.event(event);
+        }
+        let Some(machine) = MACHINE.get().filter(|_| is_noted(event.metadata())) else { return };
         let mut line = Line(String::new());
         event.record(&mut line);
         self.net.note(machine, || line.0);

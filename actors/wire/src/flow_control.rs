@@ -1,4 +1,4 @@
-//! Whose messages take the room between two nodes, so that no actor takes more than its share.
+//! Backpressure: whose messages take the room between two nodes, so that no actor takes more than its share.
 //!
 //! The share of an actor is as much as stays free for all others: a single one gets half of the room, two that are stuck a
 //! third each, and some is always left (dynamic thresholds, Choudhury and Hahne, "Dynamic Queue Length Thresholds for
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn load_is_what_is_coming_and_what_is_held() {
+    fn load_is_what_is_in_flight_and_in_the_backlog() {
         let mut loads = Loads::default();
         for (slot, bytes) in [(1, 10), (1, 20), (2, 30), (1, 40), (3, 50)] {
             loads.push(key(slot), bytes);
