@@ -75,11 +75,13 @@ pub use watch::monitor::{Down, Monitor};
 
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
+#[doc(inline)]
 pub use bytes;
 #[cfg(unix)]
 pub use posse_core::signal;
 pub use posse_core::{join, pin, select, task_local, try_join};
 pub use posse_core::{runtime, sync, task, time};
+#[doc(inline)]
 pub use posse_net as net;
 #[cfg(feature = "http")]
 pub use posse_net::http;

@@ -29,6 +29,7 @@ pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 /// Buffers that are cheap to share.
+#[doc(inline)]
 pub use bytes;
 pub use posse_core::io::RecvMeta;
 pub use tcp::listener::{Incoming, TcpListener};

@@ -13,6 +13,7 @@ mod mailbox;
 mod monitors;
 mod order;
 mod panics;
+mod paths;
 mod real_cluster;
 mod real_hostile;
 mod real_http;
