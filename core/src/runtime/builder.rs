@@ -1,6 +1,6 @@
 //! Settings of a runtime, and how its parts are put together.
 
-use crate::io::driver::{Driver, IoHandle};
+use crate::io::driver::{Driver, EVENTS_MAX, IoHandle};
 use crate::rng;
 use crate::runtime::blocking::Pool;
 use crate::runtime::thread_names::ThreadNames;
@@ -60,6 +60,7 @@ pub struct Builder {
     pub(super) unhandled_panic: UnhandledPanic,
     pub(super) intervals: Intervals,
     pub(super) no_lifo_slot: bool,
+    pub(super) io_events_max: usize,
     simulated: Option<SimEnv>,
 }
 
@@ -84,6 +85,7 @@ impl Builder {
             unhandled_panic: UnhandledPanic::default(),
             intervals: Intervals::default(),
             no_lifo_slot: false,
+            io_events_max: EVENTS_MAX,
             simulated: None,
         }
     }
@@ -322,7 +324,7 @@ impl Builder {
             }
             _ => Clock::real(),
         };
-        let (driver, io) = Driver::new()?;
+        let (driver, io) = Driver::new(self.io_events_max)?;
         Ok((clock, driver, io))
     }
 

@@ -157,6 +157,21 @@ impl Builder {
         self
     }
 
+    /// Sets how many events of sockets are taken from the operating system at one look, 1 to 65,536. Default: 1,024. The next look takes the
+    /// rest; fewer at a time put what they wake into the queues in smaller portions, and cost a call of the system for each.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = posse_core::runtime::Builder::new_multi_thread().max_io_events_per_tick(128).build()?;
+    /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_io_events_per_tick(mut self, events: usize) -> Self {
+        self.io_events_max = events.clamp(1, IO_EVENTS_MAX);
+        self
+    }
+
     /// Runs tasks in the order in which they were woken, and lets other workers have the one that was woken last. Default: a worker runs that one
     /// next, because what it needs is in the processor's cache; up to three in a row while others wait.
     ///
@@ -193,3 +208,6 @@ impl Builder {
 
 /// More would put off what is looked at for longer than anybody can mean, and the count of steps is compared modulo 2^32.
 const INTERVAL_MAX: u32 = 1 << 20;
+
+/// The memory for the events of one look is had when the runtime is built: this many take less than 1 MiB.
+const IO_EVENTS_MAX: usize = 1 << 16;

@@ -267,6 +267,26 @@ impl Drop for Runtime {
     }
 }
 
+/// Returns the index of the worker that runs this code, as [`Handle::spawn_pinned`] and the `worker_*` getters of [`RuntimeMetrics`] count them.
+///
+/// `None` where no worker runs it: in a closure of the blocking pool or of [`block_in_place`](crate::task::block_in_place), on a thread of the program,
+/// in the `block_on` of a runtime with workers. In that of a current-thread runtime it is 0, on the thread that has the worker. A task
+/// that is not pinned may be on another worker after an await.
+///
+/// # Examples
+/// ```
+/// use posse_core::runtime::{Runtime, worker_index};
+///
+/// let runtime = Runtime::new()?;
+/// let task = runtime.handle().spawn_pinned(0, async { worker_index() }).unwrap();
+/// assert_eq!(runtime.block_on(task).unwrap(), Some(0));
+/// assert_eq!(worker_index(), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn worker_index() -> Option<usize> {
+    context::shard()
+}
+
 /// Why a thread runs its worker no more.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
