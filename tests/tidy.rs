@@ -209,7 +209,7 @@ fn names_room(line: &str, room: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 13] = [
+const RULES: [(&str, Check); 14] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -283,6 +283,15 @@ const RULES: [(&str, Check); 13] = [
         let found = packages.iter().any(|package| path.starts_with(package)).then(|| without_cancel_safety(text))?;
         found.map(|line| format!("no `# Cancel safety`: `{line}`"))
     }),
+    ("examples of the documentation name the package that programs depend on", |path, text| {
+        // The mailbox is shown by the core alone.
+        let packages = ["core/src/", "net/", "actors/src/"];
+        let checked = packages.iter().any(|package| path.starts_with(package)) && path != "core/src/mailbox/mod.rs";
+        let is_doc = |line: &&str| line.trim_start().starts_with("//!") || line.trim_start().starts_with("///");
+        let names_parts = |line: &&str| names(line, "posse_core::") || names(line, "posse_net::");
+        let found = text.lines().filter(is_doc).find(names_parts).filter(|_| checked)?;
+        Some(format!("`{}`", found.trim()))
+    }),
     ("an example says how it is run", |path, text| {
         let example = path.strip_prefix("examples/")?.strip_suffix(".rs")?.trim_end_matches("/main");
         let line = format!("//! Run: cargo run --example {example}");
@@ -332,6 +341,7 @@ fn every_rule_refuses_a_bad_sample() {
             "net/src/a.rs",
             "//! x\n/// # Cancel safety\npub async fn a() {}\n/// Waits.\n#[must_use]\npub async fn b() {}",
         ),
+        ("net/src/a.rs", "//! x\n/// ```\n/// use posse_net::TcpStream;\n/// ```"),
         ("examples/a.rs", "//! x"),
     ];
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {

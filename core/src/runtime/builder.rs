@@ -34,7 +34,7 @@ const SLOW_POLL: Duration = Duration::from_millis(10);
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Builder;
+/// use posse::runtime::Builder;
 ///
 /// let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("service").build()?;
 /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
@@ -136,7 +136,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
     /// let count = AtomicUsize::new(0);
@@ -192,8 +192,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
-    /// use posse_core::time::{Duration, Instant, sleep};
+    /// use posse::runtime::Builder;
+    /// use posse::time::{Duration, Instant, sleep};
     ///
     /// Builder::new_current_thread().start_paused(true).build()?.block_on(async {
     ///     let start = Instant::now();
@@ -220,7 +220,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::time::Duration;
     ///
     /// let runtime = Builder::new_multi_thread().slow_poll_threshold(Duration::from_secs(50)).build()?;

@@ -30,7 +30,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
@@ -80,8 +80,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
-    /// use posse_core::task;
+    /// use posse::runtime::Builder;
+    /// use posse::task;
     /// use std::sync::{Arc, Mutex};
     ///
     /// let log = Arc::new(Mutex::new(Vec::new()));
@@ -127,11 +127,11 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::{BlockOnError, Builder, UnhandledPanic};
+    /// use posse::runtime::{BlockOnError, Builder, UnhandledPanic};
     ///
     /// let runtime = Builder::new_current_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()?;
     /// let ended = runtime.handle().try_block_on(async {
-    ///     posse_core::task::spawn(async { panic!("on purpose") });
+    ///     posse::task::spawn(async { panic!("on purpose") });
     ///     std::future::pending::<()>().await
     /// });
     /// assert_eq!(ended, Err(BlockOnError::TaskPanicked));
@@ -162,7 +162,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_multi_thread().max_io_events_per_tick(128).build()?;
+    /// let runtime = posse::runtime::Builder::new_multi_thread().max_io_events_per_tick(128).build()?;
     /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -177,7 +177,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_current_thread().disable_lifo_slot().build()?;
+    /// let runtime = posse::runtime::Builder::new_current_thread().disable_lifo_slot().build()?;
     /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -83,10 +83,10 @@ pub(crate) type WorkerParts = worker::WorkerParts<Handle>;
 ///
 /// # Examples
 /// ```
-/// let runtime = posse_core::runtime::Runtime::new()?;
+/// let runtime = posse::runtime::Runtime::new()?;
 /// let sum = runtime.block_on(async {
-///     let a = posse_core::task::spawn(async { 1 });
-///     let b = posse_core::task::spawn(async { 2 });
+///     let a = posse::task::spawn(async { 1 });
+///     let b = posse::task::spawn(async { 2 });
 ///     a.await.unwrap() + b.await.unwrap()
 /// });
 /// assert_eq!(sum, 3);
@@ -181,7 +181,7 @@ impl Runtime {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let runtime = posse::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     /// assert_eq!(runtime.metrics().num_workers(), 2);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -275,7 +275,7 @@ impl Drop for Runtime {
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::{Runtime, worker_index};
+/// use posse::runtime::{Runtime, worker_index};
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.handle().spawn_pinned(0, async { worker_index() }).unwrap();

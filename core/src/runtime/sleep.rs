@@ -24,10 +24,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::time::{Instant, sleep};
+/// use posse::time::{Instant, sleep};
 /// use std::time::Duration;
 ///
-/// posse_core::runtime::Runtime::new()?.block_on(async {
+/// posse::runtime::Runtime::new()?.block_on(async {
 ///     let start = Instant::now();
 ///     sleep(Duration::from_millis(2)).await;
 ///     assert!(start.elapsed() >= Duration::from_millis(2));

@@ -16,9 +16,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::Semaphore;
+/// use posse::sync::Semaphore;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let semaphore = Semaphore::new(2);
 /// let one = semaphore.acquire().await.unwrap();
 /// let _two = semaphore.acquire().await.unwrap();
@@ -169,11 +169,11 @@ impl Semaphore {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::sync::Semaphore;
-    /// use posse_core::task::spawn_blocking;
+    /// use posse::sync::Semaphore;
+    /// use posse::task::spawn_blocking;
     /// use std::sync::Arc;
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let semaphore = Arc::new(Semaphore::new(2));
     /// let shared = semaphore.clone();
     /// let blocking = spawn_blocking(move || {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let task = posse_core::task::Builder::new().name("sum").spawn(async { 1 + 2 });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let task = posse::task::Builder::new().name("sum").spawn(async { 1 + 2 });
 /// assert_eq!(task.await.unwrap(), 3);
 /// # });
 /// ```
@@ -61,8 +61,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::{Builder, Handle};
-    /// use posse_core::task;
+    /// use posse::runtime::{Builder, Handle};
+    /// use posse::task;
     ///
     /// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
     /// runtime.block_on(async {

@@ -14,10 +14,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::TaskScope;
+/// use posse::task::TaskScope;
 /// use std::time::Duration;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut scope = TaskScope::new();
 /// for n in 0..3 {
 ///     scope.spawn(move |stop| async move {
