@@ -72,7 +72,7 @@ const FLOORS: [(&str, &[&str]); 2] = [
             "io",
             "sync",
             "task",
-            "macros signal",
+            "macros signal stream",
             "sim",
         ],
     ),

@@ -23,6 +23,7 @@ pub mod io;
 pub mod process;
 mod readiness;
 pub mod tcp;
+pub mod testing;
 mod udp;
 #[cfg(unix)]
 pub mod unix;

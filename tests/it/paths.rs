@@ -8,7 +8,7 @@ macro_rules! program {
     ($module:ident, $posse:ident) => {
         mod $module {
             #![allow(unused_imports)]
-            pub use $posse::{bytes, fs, http, hyper, io, net, runtime, sync, task, time};
+            pub use $posse::{bytes, fs, http, hyper, io, net, runtime, stream, sync, task, testing, time};
             pub use $posse::{join, main, pin, select, task_local, test, try_join};
             #[cfg(unix)]
             pub use $posse::{process, signal};

@@ -88,6 +88,11 @@ impl Sleep {
         self.is_fresh = false;
     }
 
+    /// Sets its end to so long from now, by the clock it waits for.
+    pub(crate) fn reset_after(&mut self, duration: Duration) {
+        self.reset(self.handle.clock().now().saturating_add(duration));
+    }
+
     fn cancel(&mut self) {
         if let Some(entry) = self.entry.take() {
             self.handle.timers().cancel(&entry);

@@ -6,7 +6,7 @@
 #[cfg(unix)]
 pub use posse_core::signal;
 pub use posse_core::{join, pin, select, task_local, try_join};
-pub use posse_core::{runtime, sync, task, time};
+pub use posse_core::{runtime, stream, sync, task, time};
 #[cfg(feature = "macros")]
 pub use posse_macros::{rt_main as main, rt_test as test};
 #[doc(inline)]
@@ -20,4 +20,4 @@ pub use posse_net::http;
 pub use posse_net::hyper;
 #[cfg(unix)]
 pub use posse_net::process;
-pub use posse_net::{fs, io};
+pub use posse_net::{fs, io, testing};
