@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 /// Starts tasks with a name, by which [`Handle::tasks`] and the watchdog know them.
 ///
+/// There is no priority to set: workers would look at a second queue in every step, and one that is always served first can keep the
+/// others out for ever. What must not wait can have a worker to itself ([`spawn_pinned`](Self::spawn_pinned)), or a runtime with threads of its own.
+///
 /// # Examples
 /// ```
 /// # posse::runtime::Runtime::new().unwrap().block_on(async {
