@@ -6,6 +6,7 @@ mod asks;
 mod auto_traits;
 mod common;
 mod context;
+mod dependencies;
 mod drops;
 mod events;
 mod lifecycle;
