@@ -38,7 +38,7 @@
 //! - **Supervise:** [`Supervisor`], [`Restart`], [`Backoff`], [`Listener`]; [`Context::monitor`] and [`Down`]; names, counts and
 //!   dead letters of all actors in [`System`].
 //! - **Network:** [`Node`] and [`cluster`] for actors; [`net`] and [`io`] for sockets; `#[posse::protocol]` and [`mod@protocol`].
-//! - **Runtime:** [`run`], [`runtime`], [`task`], [`time`], [`sync`], [`signal`].
+//! - **Runtime:** [`run`], [`runtime`], [`task`], [`time`], [`sync`], [`stream`], [`signal`]; [`testing`] for what is polled by hand.
 #![forbid(unsafe_code)]
 
 mod actor;
@@ -75,11 +75,13 @@ pub use watch::monitor::{Down, Monitor};
 
 /// Buffers that are cheap to share and cross the network in one go; serde hands a `Vec<u8>` inside of other types over byte
 /// by byte.
+#[doc(inline)]
 pub use bytes;
 #[cfg(unix)]
 pub use posse_core::signal;
 pub use posse_core::{join, pin, select, task_local, try_join};
-pub use posse_core::{runtime, sync, task, time};
+pub use posse_core::{runtime, stream, sync, task, time};
+#[doc(inline)]
 pub use posse_net as net;
 #[cfg(feature = "http")]
 pub use posse_net::http;
@@ -87,7 +89,7 @@ pub use posse_net::http;
 pub use posse_net::hyper;
 #[cfg(unix)]
 pub use posse_net::process;
-pub use posse_net::{fs, io};
+pub use posse_net::{fs, io, testing};
 
 use actor::lifecycle;
 use posse_core::runtime::{Handle, Runtime};

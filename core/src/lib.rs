@@ -25,6 +25,7 @@ pub mod sim;
 #[cfg(not(feature = "sim"))]
 #[path = "sim_absent.rs"]
 mod sim;
+pub mod stream;
 pub mod sync;
 pub mod task;
 #[cfg(test)]

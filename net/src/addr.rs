@@ -27,8 +27,8 @@ pub trait ToSocketAddrs: Send + Sync {
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let found = posse_net::lookup_host("localhost:80").await?;
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let found = posse::net::lookup_host("localhost:80").await?;
 /// assert!(found.iter().all(|address| address.ip().is_loopback()));
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```

@@ -13,7 +13,7 @@ macro_rules! foreign_read {
                 cx: &mut std::task::Context<'_>,
                 buffer: &mut tokio::io::ReadBuf<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.$($field)+.poll_read_buf(cx, buffer).map_ok(drop)
+                self.get_mut().$($field)+.poll_read_buf(cx, buffer).map_ok(drop)
             }
         }
 
@@ -24,7 +24,7 @@ macro_rules! foreign_read {
                 cx: &mut std::task::Context<'_>,
                 buffer: hyper::rt::ReadBufCursor<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.$($field)+.poll_read_buf(cx, &mut crate::hyper::Spare::new(buffer)).map_ok(drop)
+                self.get_mut().$($field)+.poll_read_buf(cx, &mut crate::hyper::Spare::new(buffer)).map_ok(drop)
             }
         }
     };

@@ -23,12 +23,14 @@ pub mod io;
 pub mod process;
 mod readiness;
 pub mod tcp;
+pub mod testing;
 mod udp;
 #[cfg(unix)]
 pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 /// Buffers that are cheap to share.
+#[doc(inline)]
 pub use bytes;
 pub use posse_core::io::RecvMeta;
 pub use tcp::listener::{Incoming, TcpListener};

@@ -104,6 +104,10 @@ fn of_the_runtime() {
         time::Timeout<std::future::Ready<u8>>: Send Sync Unpin;
         time::Timeout<std::future::Ready<SendOnly>>: Send Unpin;
         time::Timeout<std::future::Ready<Neither>>: Unpin;
+        posse::stream::Timeout<time::Interval>: Send Sync Unpin;
+        posse::stream::Throttle<Neither>: Unpin;
+        posse::testing::Spawn<PhantomPinned>: Send Sync Unpin;
+        posse::testing::Spawn<Neither>: Unpin;
     }
 }
 
@@ -191,6 +195,7 @@ fn of_sockets_and_streams() {
         posse::io::ReadHalf<SendOnly>: Send Sync Unpin;
         posse::io::ReadHalf<Neither>: Unpin;
         posse::io::DuplexStream: Send Sync Unpin;
+        posse::testing::io::Mock: Send Sync Unpin;
         posse::io::Stdin: Send Sync Unpin;
         posse::fs::File: Send Sync Unpin;
         posse::process::Child: Send Sync Unpin;

@@ -20,13 +20,13 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::io::AsyncFd;
+/// use posse::io::unix::AsyncFd;
 /// use std::io::{Read, Write};
 /// use std::os::unix::net::UnixStream;
 ///
 /// # #[allow(clippy::disallowed_methods)]
 /// # fn main() {
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (ours, mut theirs) = UnixStream::pair()?;
 /// ours.set_nonblocking(true)?;
 /// let ours = AsyncFd::new(ours)?;

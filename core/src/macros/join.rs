@@ -10,8 +10,8 @@
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let (sum, text) = posse_core::join!(async { 1 + 1 }, async { "two" });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let (sum, text) = posse::join!(async { 1 + 1 }, async { "two" });
 /// assert_eq!((sum, text), (2, "two"));
 /// # });
 /// ```
@@ -36,10 +36,10 @@ macro_rules! join {
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let both = posse_core::try_join!(async { Ok::<_, String>(1) }, async { Ok("two") });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let both = posse::try_join!(async { Ok::<_, String>(1) }, async { Ok("two") });
 /// assert_eq!(both, Ok((1, "two")));
-/// let failed = posse_core::try_join!(std::future::pending::<Result<u8, &str>>(), async { Err::<u8, _>("no") });
+/// let failed = posse::try_join!(std::future::pending::<Result<u8, &str>>(), async { Err::<u8, _>("no") });
 /// assert_eq!(failed, Err("no"));
 /// # });
 /// ```

@@ -5,15 +5,15 @@
 ///
 /// # Examples
 /// ```
-/// use posse_core::time::{Duration, sleep};
+/// use posse::time::{Duration, sleep};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let work = async { 7 };
-/// posse_core::pin!(work);
-/// posse_core::pin! {
+/// posse::pin!(work);
+/// posse::pin! {
 ///     let pause = sleep(Duration::from_secs(60));
 /// }
-/// let done = posse_core::select! {
+/// let done = posse::select! {
 ///     done = &mut work => done,
 ///     () = &mut pause => 0,
 /// };

@@ -24,9 +24,9 @@
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::mpsc;
+/// use posse::sync::mpsc;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (to_first, mut first) = mpsc::channel(1);
 /// let (to_second, mut second) = mpsc::channel::<u8>(1);
 /// to_first.send("hello").await.unwrap();
@@ -34,7 +34,7 @@
 ///
 /// let mut seen = Vec::new();
 /// loop {
-///     posse_core::select! {
+///     posse::select! {
 ///         Some(text) = first.recv() => seen.push(text.to_owned()),
 ///         Some(number) = second.recv(), if seen.len() < 10 => {
 ///             seen.push(number.to_string());

@@ -11,7 +11,7 @@
 //! # Examples
 //! ```
 //! use posse_core::mailbox::{self, Capacity, Inbox, Receive, Receiver};
-//! use posse_core::runtime::{Handle, Runtime};
+//! use posse::runtime::{Handle, Runtime};
 //!
 //! enum Counter {}
 //! struct Add(u64);

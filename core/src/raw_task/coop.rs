@@ -62,12 +62,12 @@ fn with<R>(budget: Budget, f: impl FnOnce() -> R) -> R {
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::coop::poll_proceed;
+/// use posse::task::coop::poll_proceed;
 /// use std::collections::VecDeque;
 /// use std::future::poll_fn;
 /// use std::task::{Poll, ready};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut queue = VecDeque::from([1, 2]);
 /// let next = poll_fn(|cx| {
 ///     let progress = ready!(poll_proceed(cx));

@@ -23,8 +23,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let task = posse_core::task::spawn(async { panic!("on purpose") });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let task = posse::task::spawn(async { panic!("on purpose") });
 /// let error = task.await.unwrap_err();
 /// assert!(error.is_panic());
 /// # });
@@ -156,9 +156,9 @@ impl JoinError {
     ///
     /// # Examples
     /// ```
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-    /// let error = posse_core::task::spawn(async { panic!("boom") }).await.unwrap_err();
-    /// assert_eq!(posse_core::task::panic_message(error.into_panic()), "boom");
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = posse::task::spawn(async { panic!("boom") }).await.unwrap_err();
+    /// assert_eq!(posse::task::panic_message(error.into_panic()), "boom");
     /// # });
     /// ```
     #[track_caller]

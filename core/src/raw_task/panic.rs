@@ -27,7 +27,7 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::panic_message;
+/// use posse::task::panic_message;
 ///
 /// let payload = std::panic::catch_unwind(|| panic!("boom {}", 7)).unwrap_err();
 /// assert_eq!(panic_message(payload), "boom 7");
@@ -47,7 +47,7 @@ pub fn panic_message(payload: Box<dyn Any + Send>) -> String {
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::catch;
+/// use posse::task::catch;
 ///
 /// assert_eq!(catch(|| "7".parse::<u32>().unwrap()), Ok(7));
 /// assert_eq!(catch(|| panic!("boom")).unwrap_err(), "boom");

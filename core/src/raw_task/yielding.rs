@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// posse_core::task::yield_now().await;
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// posse::task::yield_now().await;
 /// # });
 /// ```
 pub async fn yield_now() {
@@ -32,10 +32,10 @@ struct YieldNow {
 /// ```
 /// use std::future::poll_fn;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut sum = 0u64;
 /// for n in 0..1000 {
-///     poll_fn(posse_core::task::poll_budget).await;
+///     poll_fn(posse::task::poll_budget).await;
 ///     sum += n;
 /// }
 /// assert_eq!(sum, 499_500);
@@ -54,10 +54,10 @@ pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut sum = 0u64;
 /// for n in 0..1000 {
-///     posse_core::task::consume_budget().await;
+///     posse::task::consume_budget().await;
 ///     sum += n;
 /// }
 /// assert_eq!(sum, 499_500);

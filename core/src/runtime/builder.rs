@@ -1,6 +1,6 @@
 //! Settings of a runtime, and how its parts are put together.
 
-use crate::io::driver::{Driver, IoHandle};
+use crate::io::driver::{Driver, EVENTS_MAX, IoHandle};
 use crate::rng;
 use crate::runtime::blocking::Pool;
 use crate::runtime::thread_names::ThreadNames;
@@ -34,7 +34,7 @@ const SLOW_POLL: Duration = Duration::from_millis(10);
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Builder;
+/// use posse::runtime::Builder;
 ///
 /// let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("service").build()?;
 /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
@@ -60,6 +60,7 @@ pub struct Builder {
     pub(super) unhandled_panic: UnhandledPanic,
     pub(super) intervals: Intervals,
     pub(super) no_lifo_slot: bool,
+    pub(super) io_events_max: usize,
     simulated: Option<SimEnv>,
 }
 
@@ -84,6 +85,7 @@ impl Builder {
             unhandled_panic: UnhandledPanic::default(),
             intervals: Intervals::default(),
             no_lifo_slot: false,
+            io_events_max: EVENTS_MAX,
             simulated: None,
         }
     }
@@ -134,7 +136,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
     /// let count = AtomicUsize::new(0);
@@ -190,8 +192,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
-    /// use posse_core::time::{Duration, Instant, sleep};
+    /// use posse::runtime::Builder;
+    /// use posse::time::{Duration, Instant, sleep};
     ///
     /// Builder::new_current_thread().start_paused(true).build()?.block_on(async {
     ///     let start = Instant::now();
@@ -218,7 +220,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::time::Duration;
     ///
     /// let runtime = Builder::new_multi_thread().slow_poll_threshold(Duration::from_secs(50)).build()?;
@@ -322,7 +324,7 @@ impl Builder {
             }
             _ => Clock::real(),
         };
-        let (driver, io) = Driver::new()?;
+        let (driver, io) = Driver::new(self.io_events_max)?;
         Ok((clock, driver, io))
     }
 

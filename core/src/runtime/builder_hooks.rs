@@ -30,7 +30,7 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
@@ -80,8 +80,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
-    /// use posse_core::task;
+    /// use posse::runtime::Builder;
+    /// use posse::task;
     /// use std::sync::{Arc, Mutex};
     ///
     /// let log = Arc::new(Mutex::new(Vec::new()));
@@ -127,11 +127,11 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::{BlockOnError, Builder, UnhandledPanic};
+    /// use posse::runtime::{BlockOnError, Builder, UnhandledPanic};
     ///
     /// let runtime = Builder::new_current_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()?;
     /// let ended = runtime.handle().try_block_on(async {
-    ///     posse_core::task::spawn(async { panic!("on purpose") });
+    ///     posse::task::spawn(async { panic!("on purpose") });
     ///     std::future::pending::<()>().await
     /// });
     /// assert_eq!(ended, Err(BlockOnError::TaskPanicked));
@@ -157,12 +157,27 @@ impl Builder {
         self
     }
 
+    /// Sets how many events of sockets are taken from the operating system at one look, 1 to 65,536. Default: 1,024. The next look takes the
+    /// rest; fewer at a time put what they wake into the queues in smaller portions, and cost a call of the system for each.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = posse::runtime::Builder::new_multi_thread().max_io_events_per_tick(128).build()?;
+    /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_io_events_per_tick(mut self, events: usize) -> Self {
+        self.io_events_max = events.clamp(1, IO_EVENTS_MAX);
+        self
+    }
+
     /// Runs tasks in the order in which they were woken, and lets other workers have the one that was woken last. Default: a worker runs that one
     /// next, because what it needs is in the processor's cache; up to three in a row while others wait.
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_current_thread().disable_lifo_slot().build()?;
+    /// let runtime = posse::runtime::Builder::new_current_thread().disable_lifo_slot().build()?;
     /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -193,3 +208,6 @@ impl Builder {
 
 /// More would put off what is looked at for longer than anybody can mean, and the count of steps is compared modulo 2^32.
 const INTERVAL_MAX: u32 = 1 << 20;
+
+/// The memory for the events of one look is had when the runtime is built: this many take less than 1 MiB.
+const IO_EVENTS_MAX: usize = 1 << 16;

@@ -303,9 +303,9 @@ impl Handle {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Runtime::new()?;
+    /// let runtime = posse::runtime::Runtime::new()?;
     /// let _guard = runtime.enter();
-    /// posse_core::task::spawn(async { /* runs on `runtime` */ });
+    /// posse::task::spawn(async { /* runs on `runtime` */ });
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn enter(&self) -> EnterGuard {
@@ -344,7 +344,7 @@ impl Handle {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_current_thread().name("orders").build()?;
+    /// let runtime = posse::runtime::Builder::new_current_thread().name("orders").build()?;
     /// assert_eq!(runtime.handle().name(), Some("orders"));
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -356,7 +356,7 @@ impl Handle {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::{Handle, Runtime};
+    /// use posse::runtime::{Handle, Runtime};
     ///
     /// let (one, other) = (Runtime::new()?, Runtime::new()?);
     /// assert_eq!(one.block_on(async { Handle::current().id() }), one.handle().id());

@@ -29,7 +29,7 @@ pub(crate) fn runtime() -> Handle {
 
 /// With the queue of its worker.
 pub(crate) fn runtime_and_queue() -> (Handle, Local) {
-    let (driver, io) = Driver::new().unwrap();
+    let (driver, io) = Driver::new(1).unwrap();
     let scheduler = scheduler::Config {
         workers: 1,
         flavor: Flavor::CurrentThread,

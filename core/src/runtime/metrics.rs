@@ -18,13 +18,13 @@ impl Handle {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Builder;
+    /// use posse::runtime::Builder;
     ///
     /// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
     /// let metrics = runtime.handle().metrics();
     /// runtime.block_on(async {
     ///     for _ in 0..10 {
-    ///         posse_core::task::spawn(async {}).await.unwrap();
+    ///         posse::task::spawn(async {}).await.unwrap();
     ///     }
     /// });
     /// assert_eq!(metrics.num_workers(), 2);

@@ -83,10 +83,10 @@ pub(crate) type WorkerParts = worker::WorkerParts<Handle>;
 ///
 /// # Examples
 /// ```
-/// let runtime = posse_core::runtime::Runtime::new()?;
+/// let runtime = posse::runtime::Runtime::new()?;
 /// let sum = runtime.block_on(async {
-///     let a = posse_core::task::spawn(async { 1 });
-///     let b = posse_core::task::spawn(async { 2 });
+///     let a = posse::task::spawn(async { 1 });
+///     let b = posse::task::spawn(async { 2 });
 ///     a.await.unwrap() + b.await.unwrap()
 /// });
 /// assert_eq!(sum, 3);
@@ -181,7 +181,7 @@ impl Runtime {
     ///
     /// # Examples
     /// ```
-    /// let runtime = posse_core::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let runtime = posse::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     /// assert_eq!(runtime.metrics().num_workers(), 2);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -268,6 +268,26 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.shut_down(!context::is_driving());
     }
+}
+
+/// Returns the index of the worker that runs this code, as [`Handle::spawn_pinned`] and the `worker_*` getters of [`RuntimeMetrics`] count them.
+///
+/// `None` where no worker runs it: in a closure of the blocking pool or of [`block_in_place`](crate::task::block_in_place), on a thread of the program,
+/// in the `block_on` of a runtime with workers. In that of a current-thread runtime it is 0, on the thread that has the worker. A task
+/// that is not pinned may be on another worker after an await.
+///
+/// # Examples
+/// ```
+/// use posse::runtime::{Runtime, worker_index};
+///
+/// let runtime = Runtime::new()?;
+/// let task = runtime.handle().spawn_pinned(0, async { worker_index() }).unwrap();
+/// assert_eq!(runtime.block_on(task).unwrap(), Some(0));
+/// assert_eq!(worker_index(), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn worker_index() -> Option<usize> {
+    context::shard()
 }
 
 /// Why a thread runs its worker no more.

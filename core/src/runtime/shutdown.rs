@@ -20,8 +20,8 @@ impl Runtime {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::Runtime;
-    /// use posse_core::task;
+    /// use posse::runtime::Runtime;
+    /// use posse::task;
     /// use std::time::Duration;
     ///
     /// let runtime = Runtime::new()?;

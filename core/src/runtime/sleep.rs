@@ -24,10 +24,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::time::{Instant, sleep};
+/// use posse::time::{Instant, sleep};
 /// use std::time::Duration;
 ///
-/// posse_core::runtime::Runtime::new()?.block_on(async {
+/// posse::runtime::Runtime::new()?.block_on(async {
 ///     let start = Instant::now();
 ///     sleep(Duration::from_millis(2)).await;
 ///     assert!(start.elapsed() >= Duration::from_millis(2));
@@ -86,6 +86,11 @@ impl Sleep {
         self.cancel();
         self.deadline = deadline;
         self.is_fresh = false;
+    }
+
+    /// Sets its end to so long from now, by the clock it waits for.
+    pub(crate) fn reset_after(&mut self, duration: Duration) {
+        self.reset(self.handle.clock().now().saturating_add(duration));
     }
 
     fn cancel(&mut self) {

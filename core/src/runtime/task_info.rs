@@ -19,11 +19,11 @@ impl Handle {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::task;
+    /// use posse::task;
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let waiting = task::Builder::new().name("waits").spawn(std::future::pending::<()>());
-    /// let tasks = posse_core::runtime::Handle::current().tasks();
+    /// let tasks = posse::runtime::Handle::current().tasks();
     /// let info = tasks.iter().find(|task| task.id() == waiting.id()).unwrap();
     /// assert_eq!(info.name(), Some("waits"));
     /// println!("{info}"); // Running, queued or waiting: the worker that polls it is on its way.

@@ -14,12 +14,12 @@ const BUCKETS_MAX: usize = 1024;
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::{Builder, HistogramConfig};
+/// use posse::runtime::{Builder, HistogramConfig};
 /// use std::time::Duration;
 ///
 /// let config = HistogramConfig::default().max(Duration::from_secs(10)).steps(4);
 /// let runtime = Builder::new_current_thread().poll_time_histogram(config).build()?;
-/// runtime.block_on(async { posse_core::task::spawn(async {}).await.unwrap() });
+/// runtime.block_on(async { posse::task::spawn(async {}).await.unwrap() });
 /// let polls = runtime.handle().metrics().poll_time_histogram().unwrap();
 /// assert_eq!(polls.count(), 1);
 /// println!("{polls}");

@@ -78,9 +78,9 @@ impl From<SignalKind> for i32 {
 ///
 /// # Examples
 /// ```no_run
-/// use posse_core::signal::unix::{SignalKind, signal};
+/// use posse::signal::unix::{SignalKind, signal};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut hangups = signal(SignalKind::hangup())?;
 /// while hangups.recv().await.is_some() {
 ///     // Read the settings again.

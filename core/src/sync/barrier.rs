@@ -7,15 +7,15 @@ use crate::wait_set::WaitSet;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::Barrier;
+/// use posse::sync::Barrier;
 /// use std::sync::Arc;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let barrier = Arc::new(Barrier::new(3));
 /// let tasks: Vec<_> = (0..3)
 ///     .map(|_| {
 ///         let barrier = barrier.clone();
-///         posse_core::task::spawn(async move { barrier.wait().await.is_leader() })
+///         posse::task::spawn(async move { barrier.wait().await.is_leader() })
 ///     })
 ///     .collect();
 /// let mut leaders = 0;

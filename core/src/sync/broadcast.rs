@@ -29,9 +29,9 @@ pub mod error {
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::broadcast::{self, error::RecvError};
+/// use posse::sync::broadcast::{self, error::RecvError};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (send, mut fast) = broadcast::channel(2);
 /// let mut slow = send.subscribe();
 /// for n in 1..=3 {

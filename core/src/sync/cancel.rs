@@ -18,12 +18,12 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::CancellationToken;
+/// use posse::sync::CancellationToken;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let token = CancellationToken::new();
 /// let child = token.child_token();
-/// let task = posse_core::task::spawn(async move { child.cancelled().await });
+/// let task = posse::task::spawn(async move { child.cancelled().await });
 /// token.cancel();
 /// task.await.unwrap();
 /// # });

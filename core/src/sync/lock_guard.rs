@@ -84,9 +84,9 @@ impl<L, T: ?Sized, P> ExclusiveGuard<L, T, P> {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::sync::{Mutex, MutexGuard};
+    /// use posse::sync::{Mutex, MutexGuard};
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let pair = Mutex::new((1, "one"));
     /// let mut number = MutexGuard::map(pair.lock().await, |pair| &mut pair.0);
     /// *number += 1;

@@ -15,11 +15,11 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::Mutex;
+/// use posse::sync::Mutex;
 ///
 /// static NAMES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// NAMES.lock().await.push("ada");
 /// assert_eq!(*NAMES.lock().await, ["ada"]);
 /// # });

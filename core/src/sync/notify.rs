@@ -16,9 +16,9 @@ use std::task::{Context, Poll, Waker, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::Notify;
+/// use posse::sync::Notify;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let notify = Notify::new();
 /// notify.notify_one();
 /// notify.notified().await; // the one that was kept
@@ -120,10 +120,10 @@ macro_rules! notified {
             ///
             /// # Examples
             /// ```
-            /// use posse_core::sync::Notify;
+            /// use posse::sync::Notify;
             /// use std::pin::pin;
             ///
-            /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+            /// # posse::runtime::Runtime::new().unwrap().block_on(async {
             /// let notify = Notify::new();
             /// let mut first = pin!(notify.notified());
             /// assert!(!first.as_mut().enable());

@@ -11,11 +11,11 @@ use std::sync::OnceLock;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::OnceCell;
+/// use posse::sync::OnceCell;
 ///
 /// static CONFIG: OnceCell<String> = OnceCell::new();
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let config = CONFIG.get_or_init(|| async { "read once".to_owned() }).await;
 /// assert_eq!(config, "read once");
 /// assert_eq!(CONFIG.get().map(String::as_str), Some("read once"));

@@ -18,11 +18,11 @@ pub mod error {
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::oneshot;
+/// use posse::sync::oneshot;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (send, receive) = oneshot::channel();
-/// posse_core::task::spawn(async move { send.send(7) });
+/// posse::task::spawn(async move { send.send(7) });
 /// assert_eq!(receive.await, Ok(7));
 /// # });
 /// ```

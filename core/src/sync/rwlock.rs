@@ -21,9 +21,9 @@ const READERS_MAX: usize = u32::MAX as usize >> 3;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::RwLock;
+/// use posse::sync::RwLock;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let total = RwLock::new(1);
 /// {
 ///     let (one, another) = (total.read().await, total.read().await);
@@ -75,9 +75,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::sync::RwLock;
+    /// use posse::sync::RwLock;
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let total = RwLock::new(1);
     /// let mut writing = total.write().await;
     /// *writing += 1;
@@ -87,8 +87,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// ```
     ///
     /// ```compile_fail
-    /// # use posse_core::sync::{RwLock, RwLockWriteGuard};
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use posse::sync::{RwLock, RwLockWriteGuard};
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let pair = RwLock::new((1, 2));
     /// let first = RwLockWriteGuard::map(pair.write().await, |pair| &mut pair.0);
     /// let reading = RwLockWriteGuard::downgrade(first);

@@ -16,9 +16,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::Semaphore;
+/// use posse::sync::Semaphore;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let semaphore = Semaphore::new(2);
 /// let one = semaphore.acquire().await.unwrap();
 /// let _two = semaphore.acquire().await.unwrap();
@@ -157,6 +157,71 @@ impl Semaphore {
     pub async fn acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
         self.wait(count).await?;
         Ok(OwnedSemaphorePermit::new(self, count))
+    }
+
+    /// Waits for a permit on a thread that may block.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    /// On a thread that drives a runtime: in a task, use [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    /// ```
+    /// use posse::sync::Semaphore;
+    /// use posse::task::spawn_blocking;
+    /// use std::sync::Arc;
+    ///
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
+    /// let semaphore = Arc::new(Semaphore::new(2));
+    /// let shared = semaphore.clone();
+    /// let blocking = spawn_blocking(move || {
+    ///     let _permit = shared.blocking_acquire().unwrap();
+    ///     shared.available_permits()
+    /// });
+    /// assert_eq!(blocking.await.unwrap(), 1);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        super::blocking::block_on(self.acquire())
+    }
+
+    /// Waits for several permits on a thread that may block; see [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    /// As [`blocking_acquire`](Self::blocking_acquire).
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
+        super::blocking::block_on(self.acquire_many(count))
+    }
+
+    /// Waits for a permit that holds on to the semaphore, on a thread that may block.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    /// As [`blocking_acquire`](Self::blocking_acquire).
+    #[track_caller]
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        super::blocking::block_on(self.acquire_owned())
+    }
+
+    /// Waits for several permits that hold on to the semaphore, on a thread that may block; see [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    /// As [`blocking_acquire`](Self::blocking_acquire).
+    #[track_caller]
+    pub fn blocking_acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
+        super::blocking::block_on(self.acquire_many_owned(count))
     }
 
     pub(super) async fn wait(&self, count: usize) -> Result<(), AcquireError> {

@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::SetOnce;
+/// use posse::sync::SetOnce;
 ///
 /// static ADDRESS: SetOnce<u16> = SetOnce::new();
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let waiting = posse_core::task::spawn(async { *ADDRESS.wait().await });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let waiting = posse::task::spawn(async { *ADDRESS.wait().await });
 /// ADDRESS.set(8080).unwrap();
 /// assert_eq!(waiting.await.unwrap(), 8080);
 /// assert!(ADDRESS.set(1).is_err());

@@ -26,11 +26,11 @@ pub mod error {
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::watch;
+/// use posse::sync::watch;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (send, mut receive) = watch::channel("starting");
-/// posse_core::task::spawn(async move {
+/// posse::task::spawn(async move {
 ///     send.send("listening").unwrap();
 ///     send.send("ready").unwrap();
 /// });

@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::{self, AbortOnDropHandle};
+/// use posse::task::{self, AbortOnDropHandle};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let task = AbortOnDropHandle::new(task::spawn(async { 5 }));
 /// assert_eq!(task.await.unwrap(), 5);
 /// # });

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 /// Starts tasks with a name, by which [`Handle::tasks`] and the watchdog know them.
 ///
+/// There is no priority to set: workers would look at a second queue in every step, and one that is always served first can keep the
+/// others out for ever. What must not wait can have a worker to itself ([`spawn_pinned`](Self::spawn_pinned)), or a runtime with threads of its own.
+///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let task = posse_core::task::Builder::new().name("sum").spawn(async { 1 + 2 });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let task = posse::task::Builder::new().name("sum").spawn(async { 1 + 2 });
 /// assert_eq!(task.await.unwrap(), 3);
 /// # });
 /// ```
@@ -61,8 +64,8 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::runtime::{Builder, Handle};
-    /// use posse_core::task;
+    /// use posse::runtime::{Builder, Handle};
+    /// use posse::task;
     ///
     /// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
     /// runtime.block_on(async {

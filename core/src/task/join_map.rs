@@ -12,9 +12,9 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::JoinMap;
+/// use posse::task::JoinMap;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut tasks = JoinMap::new();
 /// tasks.spawn("answer", async { 42 });
 /// tasks.spawn("never", std::future::pending());

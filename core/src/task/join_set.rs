@@ -19,9 +19,9 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::JoinSet;
+/// use posse::task::JoinSet;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut tasks = JoinSet::new();
 /// for n in 1..=3u64 {
 ///     tasks.spawn(async move { n * n });

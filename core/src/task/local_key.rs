@@ -15,7 +15,7 @@ use std::thread::LocalKey as ThreadLocal;
 ///
 /// # Examples
 /// ```
-/// posse_core::task_local! {
+/// posse::task_local! {
 ///     /// Whom the request is from.
 ///     static USER: String;
 /// }
@@ -24,9 +24,9 @@ use std::thread::LocalKey as ThreadLocal;
 ///     USER.with(|user| format!("hello {user}"))
 /// }
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let one = posse_core::task::spawn(USER.scope("ada".to_owned(), greeting()));
-/// let other = posse_core::task::spawn(USER.scope("bob".to_owned(), greeting()));
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let one = posse::task::spawn(USER.scope("ada".to_owned(), greeting()));
+/// let other = posse::task::spawn(USER.scope("bob".to_owned(), greeting()));
 /// assert_eq!((one.await.unwrap(), other.await.unwrap()), ("hello ada".to_owned(), "hello bob".to_owned()));
 /// assert!(USER.try_with(|_| ()).is_err());
 /// # });

@@ -39,8 +39,8 @@ thread_local! {
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Runtime;
-/// use posse_core::task::{self, LocalSet};
+/// use posse::runtime::Runtime;
+/// use posse::task::{self, LocalSet};
 /// use std::rc::Rc;
 ///
 /// let (runtime, set) = (Runtime::new()?, LocalSet::new());
@@ -134,11 +134,11 @@ fn is_running_here(ready: &Arc<Ready>) -> bool {
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::{self, LocalSet};
+/// use posse::task::{self, LocalSet};
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let count = Rc::new(Cell::new(0));
 /// let set = LocalSet::new();
 /// set.run_until(async {

@@ -49,8 +49,8 @@ use std::future::Future;
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let answer = posse_core::task::spawn(async { 6 * 7 });
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let answer = posse::task::spawn(async { 6 * 7 });
 /// assert_eq!(answer.await.unwrap(), 42);
 /// # });
 /// ```
@@ -85,8 +85,8 @@ where
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let sum = posse_core::task::spawn_blocking(|| (1..=1000u64).sum::<u64>());
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let sum = posse::task::spawn_blocking(|| (1..=1000u64).sum::<u64>());
 /// assert_eq!(sum.await.unwrap(), 500_500);
 /// # });
 /// ```
@@ -117,8 +117,8 @@ where
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Runtime;
-/// use posse_core::task;
+/// use posse::runtime::Runtime;
+/// use posse::task;
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async {

@@ -12,12 +12,19 @@ use std::time::Duration;
 /// It is a [`JoinSet`] with a [`CancellationToken`]. A child scope made with the same token, by [`with_token`](Self::with_token), is
 /// asked together with this one.
 ///
+/// # Why its tasks cannot borrow
+/// They are `'static`, as all tasks are: a scope lends them nothing of the code around it. A scope of threads may, because
+/// [`std::thread::scope`] does not return before they have ended. A future has no such moment: whoever holds it may leave it with
+/// [`std::mem::forget`], which is safe, and then neither its destructor nor its next line is ever run, while its tasks go on, on other
+/// threads, with what they had borrowed. (std's own first scope of threads was unsound for that reason.) What tasks share is in an `Arc`, or
+/// is moved into them and comes back as their output. Futures that may borrow are polled by one task: [`join!`](crate::join).
+///
 /// # Examples
 /// ```
-/// use posse_core::task::TaskScope;
+/// use posse::task::TaskScope;
 /// use std::time::Duration;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut scope = TaskScope::new();
 /// for n in 0..3 {
 ///     scope.spawn(move |stop| async move {

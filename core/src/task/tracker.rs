@@ -13,10 +13,10 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::CancellationToken;
-/// use posse_core::task::TaskTracker;
+/// use posse::sync::CancellationToken;
+/// use posse::task::TaskTracker;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
 /// for _ in 0..10 {
 ///     let stop = stop.clone();

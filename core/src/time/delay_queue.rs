@@ -18,10 +18,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::time::DelayQueue;
+/// use posse::time::DelayQueue;
 /// use std::time::Duration;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut sessions = DelayQueue::new();
 /// let ada = sessions.insert("ada", Duration::from_millis(2));
 /// let bob = sessions.insert("bob", Duration::from_millis(1));

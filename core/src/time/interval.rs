@@ -28,8 +28,8 @@ pub enum MissedTickBehavior {
 /// ```
 /// use std::time::Duration;
 ///
-/// posse_core::runtime::Runtime::new()?.block_on(async {
-///     let mut ticks = posse_core::time::interval(Duration::from_millis(1));
+/// posse::runtime::Runtime::new()?.block_on(async {
+///     let mut ticks = posse::time::interval(Duration::from_millis(1));
 ///     let first = ticks.tick().await;
 ///     assert_eq!(ticks.tick().await, first + Duration::from_millis(1));
 /// });

@@ -17,8 +17,8 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Builder;
-/// use posse_core::time::{self, Duration, Instant};
+/// use posse::runtime::Builder;
+/// use posse::time::{self, Duration, Instant};
 ///
 /// Builder::new_current_thread().build()?.block_on(async {
 ///     time::pause();
@@ -61,8 +61,8 @@ pub fn resume() {
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Builder;
-/// use posse_core::time::{self, Duration};
+/// use posse::runtime::Builder;
+/// use posse::time::{self, Duration};
 ///
 /// Builder::new_current_thread().start_paused(true).build()?.block_on(async {
 ///     let start = time::Instant::now();

@@ -36,10 +36,10 @@ impl From<Elapsed> for std::io::Error {
 ///
 /// # Examples
 /// ```
-/// use posse_core::time::timeout;
+/// use posse::time::timeout;
 /// use std::time::Duration;
 ///
-/// posse_core::runtime::Runtime::new()?.block_on(async {
+/// posse::runtime::Runtime::new()?.block_on(async {
 ///     assert_eq!(timeout(Duration::from_secs(1), async { 5 }).await, Ok(5));
 ///     assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
 /// });

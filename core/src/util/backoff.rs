@@ -8,10 +8,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_core::runtime::Handle;
-/// use posse_core::time::{Backoff, Duration, sleep};
+/// use posse::runtime::Handle;
+/// use posse::time::{Backoff, Duration, sleep};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let backoff = Backoff::exponential(Duration::from_millis(1)..Duration::from_millis(8));
 /// let mut answers = [Err("busy"), Err("busy"), Ok(5)].into_iter();
 /// let mut attempt = 0;

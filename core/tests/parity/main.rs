@@ -4,6 +4,7 @@
 
 mod macros_select;
 mod runtime;
+mod streams;
 mod support;
 mod sync_broadcast;
 mod sync_cancel;

@@ -2,7 +2,7 @@
 //! sockets.
 
 use crate::support::{OnDrop, ms, panics, settle, several, single};
-use posse_core::runtime::{BlockOnError, Builder, Handle, Runtime};
+use posse_core::runtime::{BlockOnError, Builder, Handle, Runtime, worker_index};
 use posse_core::sync::{Barrier, mpsc, oneshot};
 use posse_core::task::{self, JoinHandle};
 use posse_core::time::{sleep, timeout};
@@ -470,4 +470,37 @@ fn what_a_runtime_draws_follows_from_its_seed() {
     };
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
+}
+
+#[test]
+fn code_knows_the_worker_that_runs_it() {
+    assert_eq!(worker_index(), None);
+    let runtime = several();
+    assert_eq!(runtime.block_on(async { worker_index() }), None);
+    for worker in 0..3 {
+        let pinned = runtime.handle().spawn_pinned(worker, async {
+            (worker_index(), task::block_in_place(worker_index), task::spawn_blocking(worker_index).await.unwrap())
+        });
+        assert_eq!(runtime.block_on(pinned.unwrap()).unwrap(), (Some(worker), None, None));
+    }
+
+    // The thread that has the worker, and one that only waits beside it.
+    let runtime = Arc::new(single());
+    let (entered, was_entered) = std_mpsc::channel();
+    let (release, released) = oneshot::channel();
+    let owner = elsewhere({
+        let runtime = runtime.clone();
+        move || {
+            runtime.block_on(async {
+                entered.send(()).unwrap();
+                released.await.unwrap();
+                (worker_index(), task::spawn(async { worker_index() }).await.unwrap())
+            })
+        }
+    });
+    was_entered.recv().unwrap();
+    let beside = elsewhere(move || runtime.block_on(async { worker_index() }));
+    assert_eq!(beside.join().unwrap(), None);
+    release.send(()).unwrap();
+    assert_eq!(owner.join().unwrap(), (Some(0), Some(0)));
 }

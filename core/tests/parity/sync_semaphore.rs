@@ -1,6 +1,6 @@
 //! Tokio's `sync_semaphore` and `sync_semaphore_owned`.
 
-use crate::support::{Probe, ready, several, single};
+use crate::support::{Probe, blamed, ready, several, single};
 use posse_core::sync::{Semaphore, TryAcquireError};
 use posse_core::task;
 use std::sync::Arc;
@@ -134,4 +134,40 @@ fn a_permit_that_was_waited_for_may_be_had_by_a_task_of_another_runtime() {
         assert_eq!(waits.await.unwrap(), Ok(2));
         assert_eq!(semaphore.available_permits(), 2);
     });
+}
+
+#[test]
+fn blocking_code_waits_for_permits_and_sees_the_end() {
+    several().block_on(async {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let shared = semaphore.clone();
+        let blocking = task::spawn_blocking(move || {
+            let one = shared.blocking_acquire().unwrap();
+            let two = shared.blocking_acquire_many(2).unwrap();
+            let three = shared.clone().blocking_acquire_owned().unwrap();
+            let five = shared.clone().blocking_acquire_many_owned(2).unwrap();
+            let counts = (one.num_permits(), two.num_permits(), three.num_permits(), five.num_permits());
+            drop((one, two, three, five));
+            counts
+        });
+        semaphore.add_permits(6);
+        assert_eq!(blocking.await.unwrap(), (1, 2, 1, 2));
+        assert_eq!(semaphore.available_permits(), 6);
+
+        let shared = semaphore.clone();
+        let refused = task::spawn_blocking(move || shared.blocking_acquire_many(7).is_err());
+        semaphore.close();
+        assert!(refused.await.unwrap());
+        let refused = task::spawn_blocking(move || semaphore.blocking_acquire_owned().is_err());
+        assert!(refused.await.unwrap());
+    });
+}
+
+#[test]
+fn blocking_in_a_task_is_blamed_on_who_does() {
+    let inside = |f: fn()| assert_eq!(blamed(|| single().block_on(async { f() })), file!());
+    inside(|| drop(Semaphore::new(1).blocking_acquire()));
+    inside(|| drop(Semaphore::new(1).blocking_acquire_many(1)));
+    inside(|| drop(Arc::new(Semaphore::new(1)).blocking_acquire_owned()));
+    inside(|| drop(Arc::new(Semaphore::new(1)).blocking_acquire_many_owned(1)));
 }

@@ -6,7 +6,7 @@
 //!
 #![cfg_attr(feature = "ring", doc = "```")]
 #![cfg_attr(not(feature = "ring"), doc = "```ignore")]
-//! # posse_core::runtime::Runtime::new()?.block_on(async {
+//! # posse::runtime::Runtime::new()?.block_on(async {
 //! let endpoint = posse_quinn::client("127.0.0.1:0".parse().unwrap())?;
 //! assert_ne!(endpoint.local_addr()?.port(), 0);
 //! // endpoint.set_default_client_config(config);
@@ -41,7 +41,7 @@ use std::time::Duration;
 /// use quinn::Runtime as _;
 /// use posse_quinn::PosseRuntime;
 ///
-/// posse_core::runtime::Runtime::new()?.block_on(async {
+/// posse::runtime::Runtime::new()?.block_on(async {
 ///     let runtime = PosseRuntime::new();
 ///     assert!(runtime.now() <= runtime.now());
 /// });

@@ -5,12 +5,19 @@
 
 #[cfg(unix)]
 pub use posse_core::signal;
-pub use posse_core::{runtime, sync, task, time};
+pub use posse_core::{join, pin, select, task_local, try_join};
+pub use posse_core::{runtime, stream, sync, task, time};
 #[cfg(feature = "macros")]
 pub use posse_macros::{rt_main as main, rt_test as test};
+#[doc(inline)]
 pub use posse_net as net;
+/// Buffers that are cheap to share.
+#[doc(inline)]
+pub use posse_net::bytes;
 #[cfg(feature = "http")]
 pub use posse_net::http;
 #[cfg(feature = "hyper")]
 pub use posse_net::hyper;
-pub use posse_net::{bytes, io};
+#[cfg(unix)]
+pub use posse_net::process;
+pub use posse_net::{fs, io, testing};

@@ -8,8 +8,8 @@ use std::io;
 ///
 /// # Examples
 /// ```
-/// use posse_net::bytes::BytesMut;
-/// use posse_net::codec::{AnyDelimiterCodec, Decoder, Encoder};
+/// use posse::bytes::BytesMut;
+/// use posse::net::codec::{AnyDelimiterCodec, Decoder, Encoder};
 ///
 /// let mut codec = AnyDelimiterCodec::new(b",;", b";", 80);
 /// let mut wire = BytesMut::from("one,two;three");
@@ -19,7 +19,7 @@ use std::io;
 /// assert_eq!(codec.decode_eof(&mut wire)?.as_deref(), Some(&b"three"[..]));
 /// codec.encode("four", &mut wire)?;
 /// assert_eq!(wire, b"four;"[..]);
-/// # Ok::<(), posse_net::codec::CodecError>(())
+/// # Ok::<(), posse::net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct AnyDelimiterCodec {
@@ -94,10 +94,10 @@ impl<T: AsRef<[u8]>> Encoder<T> for AnyDelimiterCodec {
 ///
 /// # Examples
 /// ```
-/// use posse_net::codec::{BytesCodec, Framed};
-/// use posse_net::io::duplex;
+/// use posse::net::codec::{BytesCodec, Framed};
+/// use posse::io::duplex;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (ours, theirs) = duplex(64);
 /// let (mut ours, mut theirs) = (Framed::new(ours, BytesCodec::new()), Framed::new(theirs, BytesCodec::new()));
 /// ours.send("some bytes").await?;

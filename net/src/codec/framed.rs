@@ -12,10 +12,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 ///
 /// # Examples
 /// ```
-/// use posse_net::codec::{Framed, LinesCodec};
-/// use posse_net::{TcpListener, TcpStream};
+/// use posse::net::codec::{Framed, LinesCodec};
+/// use posse::net::{TcpListener, TcpStream};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// let mut client = Framed::new(TcpStream::connect(listener.local_addr()?).await?, LinesCodec::new(80));
 /// let mut server = Framed::new(listener.accept().await?.0, LinesCodec::new(80));
@@ -23,7 +23,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// assert_eq!(server.next().await.transpose()?, Some("hello".to_owned()));
 /// drop(client);
 /// assert!(server.next().await.is_none());
-/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
+/// # Ok::<(), posse::net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Framed<T, C> {

@@ -9,14 +9,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 ///
 /// # Examples
 /// ```
-/// use posse_net::codec::{FramedRead, LinesCodec};
+/// use posse::net::codec::{FramedRead, LinesCodec};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut lines = FramedRead::new(&b"one\ntwo\n"[..], LinesCodec::new(80));
 /// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("one"));
 /// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("two"));
 /// assert!(lines.next().await.is_none());
-/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
+/// # Ok::<(), posse::net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct FramedRead<T, C> {
@@ -29,14 +29,14 @@ pub struct FramedRead<T, C> {
 ///
 /// # Examples
 /// ```
-/// use posse_net::codec::{FramedWrite, LengthDelimitedCodec};
+/// use posse::net::codec::{FramedWrite, LengthDelimitedCodec};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut frames = FramedWrite::new(Vec::new(), LengthDelimitedCodec::builder().max_frame_length(80).new_codec());
 /// frames.feed("a").await?;
 /// frames.send("bc").await?;
 /// assert_eq!(frames.get_ref(), b"\0\0\0\x01a\0\0\0\x02bc");
-/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
+/// # Ok::<(), posse::net::codec::CodecError>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct FramedWrite<T, C> {

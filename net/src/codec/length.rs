@@ -14,15 +14,15 @@ const FRAME_MAX: usize = 8 << 20;
 ///
 /// # Examples
 /// ```
-/// use posse_net::bytes::BytesMut;
-/// use posse_net::codec::{Decoder, Encoder, LengthDelimitedCodec};
+/// use posse::bytes::BytesMut;
+/// use posse::net::codec::{Decoder, Encoder, LengthDelimitedCodec};
 ///
 /// let mut codec = LengthDelimitedCodec::new();
 /// let mut wire = BytesMut::new();
 /// codec.encode("hello", &mut wire)?;
 /// assert_eq!(wire, b"\0\0\0\x05hello"[..]);
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some(&b"hello"[..]));
-/// # Ok::<(), posse_net::codec::CodecError>(())
+/// # Ok::<(), posse::net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedCodec {
@@ -34,8 +34,8 @@ pub struct LengthDelimitedCodec {
 /// # Examples
 /// A type of one byte, then a little-endian length of two that counts the whole frame; what comes out is the payload.
 /// ```
-/// use posse_net::bytes::BytesMut;
-/// use posse_net::codec::{Decoder, LengthDelimitedCodec};
+/// use posse::bytes::BytesMut;
+/// use posse::net::codec::{Decoder, LengthDelimitedCodec};
 ///
 /// let mut codec = LengthDelimitedCodec::builder().max_frame_length(1024)
 ///     .length_field_offset(1)
@@ -45,7 +45,7 @@ pub struct LengthDelimitedCodec {
 ///     .new_codec();
 /// let mut wire = BytesMut::from(&b"\xAA\x08\x00hello"[..]);
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some(&b"hello"[..]));
-/// # Ok::<(), posse_net::codec::CodecError>(())
+/// # Ok::<(), posse::net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedBuilder {

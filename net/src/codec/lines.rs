@@ -7,15 +7,15 @@ use bytes::{BufMut, BytesMut};
 ///
 /// # Examples
 /// ```
-/// use posse_net::bytes::BytesMut;
-/// use posse_net::codec::{Decoder, LinesCodec};
+/// use posse::bytes::BytesMut;
+/// use posse::net::codec::{Decoder, LinesCodec};
 ///
 /// let mut codec = LinesCodec::new(80);
 /// let mut wire = BytesMut::from("one\r\ntwo");
 /// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some("one"));
 /// assert_eq!(codec.decode(&mut wire)?, None);
 /// assert_eq!(codec.decode_eof(&mut wire)?.as_deref(), Some("two"));
-/// # Ok::<(), posse_net::codec::CodecError>(())
+/// # Ok::<(), posse::net::codec::CodecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LinesCodec {

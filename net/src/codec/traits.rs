@@ -8,8 +8,8 @@ use std::io;
 ///
 /// # Examples
 /// ```
-/// use posse_net::bytes::{Buf, BytesMut};
-/// use posse_net::codec::Decoder;
+/// use posse::bytes::{Buf, BytesMut};
+/// use posse::net::codec::Decoder;
 /// use std::io;
 ///
 /// /// Frames of two bytes, the second of which is zero.

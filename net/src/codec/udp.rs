@@ -24,16 +24,16 @@ type Received<C> = Result<(<C as Decoder>::Item, SocketAddr), <C as Decoder>::Er
 ///
 /// # Examples
 /// ```
-/// use posse_net::UdpSocket;
-/// use posse_net::codec::{LinesCodec, UdpFramed};
+/// use posse::net::UdpSocket;
+/// use posse::net::codec::{LinesCodec, UdpFramed};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut here = UdpFramed::new(UdpSocket::bind("127.0.0.1:0").await?, LinesCodec::new(80));
 /// let mut there = UdpFramed::new(UdpSocket::bind("127.0.0.1:0").await?, LinesCodec::new(80));
 /// let (here_address, there_address) = (here.get_ref().local_addr()?, there.get_ref().local_addr()?);
 /// here.send(("hello", there_address)).await?;
 /// assert_eq!(there.next().await.transpose()?, Some(("hello".to_owned(), here_address)));
-/// # Ok::<(), posse_net::codec::CodecError>(()) }).unwrap();
+/// # Ok::<(), posse::net::codec::CodecError>(()) }).unwrap();
 /// ```
 pub struct UdpFramed<C> {
     socket: UdpSocket,

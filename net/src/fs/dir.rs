@@ -25,8 +25,8 @@ const ENTRIES: usize = 32;
 ///
 /// # Examples
 /// ```
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let mut entries = posse_net::fs::read_dir(".").await?;
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut entries = posse::fs::read_dir(".").await?;
 /// let mut names = Vec::new();
 /// while let Some(entry) = entries.next_entry().await? {
 ///     names.push(entry.file_name());

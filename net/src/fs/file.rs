@@ -26,10 +26,10 @@ const BUFFER_MAX: usize = 2 * 1024 * 1024;
 ///
 /// # Examples
 /// ```
-/// use posse_net::fs::File;
-/// use posse_net::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+/// use posse::fs::File;
+/// use posse::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let path = std::env::temp_dir().join(format!("posse-file-{}", std::process::id()));
 /// let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&path).await?;
 /// file.write_all(b"some text").await?;
@@ -37,7 +37,7 @@ const BUFFER_MAX: usize = 2 * 1024 * 1024;
 /// let mut text = String::new();
 /// file.read_to_string(&mut text).await?;
 /// assert_eq!(text, "some text");
-/// posse_net::fs::remove_file(&path).await?;
+/// posse::fs::remove_file(&path).await?;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Debug)]

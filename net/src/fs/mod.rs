@@ -9,9 +9,9 @@
 //!
 //! # Examples
 //! ```
-//! use posse_net::fs;
+//! use posse::fs;
 //!
-//! # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+//! # posse::runtime::Runtime::new().unwrap().block_on(async {
 //! let folder = std::env::temp_dir().join(format!("posse-fs-{}", std::process::id()));
 //! fs::create_dir_all(&folder).await?;
 //! fs::write(folder.join("greeting"), "hello").await?;

@@ -8,15 +8,15 @@ use std::path::Path;
 ///
 /// # Examples
 /// ```
-/// use posse_net::fs::OpenOptions;
-/// use posse_net::io::AsyncWriteExt;
+/// use posse::fs::OpenOptions;
+/// use posse::io::AsyncWriteExt;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let path = std::env::temp_dir().join(format!("posse-options-{}", std::process::id()));
 /// let mut log = OpenOptions::new().append(true).create(true).open(&path).await?;
 /// log.write_all(b"a line\n").await?;
 /// log.flush().await?;
-/// posse_net::fs::remove_file(&path).await?;
+/// posse::fs::remove_file(&path).await?;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]

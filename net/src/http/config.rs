@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_net::http::Config;
+/// use posse::http::Config;
 /// use std::time::Duration;
 ///
 /// let config = Config::new().max_connections(500).header_timeout(Duration::from_secs(5));

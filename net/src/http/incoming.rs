@@ -19,7 +19,7 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_net::http::{Incoming, Request, Response, service_fn};
+/// use posse::http::{Incoming, Request, Response, service_fn};
 /// use hyper::body::Body;
 ///
 /// let service = service_fn(|request: Request<Incoming>| async move {

@@ -7,13 +7,13 @@
 //! its connection, and disturbs nobody else. Time is the runtime's, so a server runs in a simulation as it is.
 //!
 //! ```
-//! use posse_net::http::{self, Request, Response};
-//! use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-//! use posse_net::{TcpListener, TcpStream};
-//! use posse_core::sync::CancellationToken;
+//! use posse::http::{self, Request, Response};
+//! use posse::io::{AsyncReadExt, AsyncWriteExt};
+//! use posse::net::{TcpListener, TcpStream};
+//! use posse::sync::CancellationToken;
 //! use std::convert::Infallible;
 //!
-//! # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+//! # posse::runtime::Runtime::new().unwrap().block_on(async {
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let mut client = TcpStream::connect(listener.local_addr()?).await?;
 //! let hello = http::service_fn(|request: Request<http::Incoming>| async move {
@@ -21,7 +21,7 @@
 //! });
 //! let end = CancellationToken::new();
 //! let ended = end.clone();
-//! let server = posse_core::task::spawn(async move {
+//! let server = posse::task::spawn(async move {
 //!     http::serve(listener, hello).with_graceful_shutdown(async move { ended.cancelled().await }).await
 //! });
 //!

@@ -22,10 +22,10 @@ use std::task::Poll;
 ///
 /// # Examples
 /// ```no_run
-/// use posse_net::http::{self, Incoming, Request, Response};
+/// use posse::http::{self, Incoming, Request, Response};
 ///
 /// # async fn program() -> std::io::Result<()> {
-/// let listener = posse_net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let listener = posse::net::TcpListener::bind("127.0.0.1:8080").await?;
 /// // Or an `axum::Router`, or whatever else implements `tower::Service`.
 /// let service = http::service_fn(|_: Request<Incoming>| async { std::io::Result::Ok(Response::new(String::new())) });
 /// http::serve(listener, service).await
@@ -66,12 +66,12 @@ impl<S, H> Serve<S, H> {
     ///
     /// # Examples
     /// ```no_run
-    /// use posse_net::http;
-    /// use posse_net::hyper::Io;
-    /// # use posse_net::TcpStream;
+    /// use posse::http;
+    /// use posse::hyper::Io;
+    /// # use posse::net::TcpStream;
     /// # #[derive(Clone)] struct Acceptor;
     /// # impl Acceptor { async fn accept(&self, stream: TcpStream) -> std::io::Result<TcpStream> { Ok(stream) } }
-    /// # async fn program(listener: posse_net::TcpListener, tls: Acceptor) -> std::io::Result<()> {
+    /// # async fn program(listener: posse::net::TcpListener, tls: Acceptor) -> std::io::Result<()> {
     /// # let service = http::service_fn(|_| async { std::io::Result::Ok(http::Response::new(String::new())) });
     ///
     /// // `tls` is a `futures_rustls::TlsAcceptor`.

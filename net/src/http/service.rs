@@ -50,7 +50,7 @@ pub struct PeerAddr(pub SocketAddr);
 ///
 /// # Examples
 /// ```
-/// use posse_net::http::{Incoming, Request, Response, service_fn};
+/// use posse::http::{Incoming, Request, Response, service_fn};
 ///
 /// let service = service_fn(|_: Request<Incoming>| async { std::io::Result::Ok(Response::new("hello".to_owned())) });
 /// ```

@@ -21,17 +21,17 @@ use tower_service::Service;
 /// # Examples
 /// In front of a function; an axum router takes it by `Router::layer`.
 /// ```
-/// use posse_net::http::{Incoming, Request, Response, StatusCode, TimeoutLayer, service_fn};
+/// use posse::http::{Incoming, Request, Response, StatusCode, TimeoutLayer, service_fn};
 /// use std::time::Duration;
 /// use tower_layer::Layer;
 ///
 /// let slow = service_fn(|_: Request<Incoming>| async {
-///     posse_core::time::sleep(Duration::from_secs(60)).await;
+///     posse::time::sleep(Duration::from_secs(60)).await;
 ///     std::io::Result::Ok(Response::new(String::new()))
 /// });
 /// let layer = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(10));
 /// let limited = layer.layer(slow);
-/// # fn serves(_: impl posse_net::http::HttpService) {}
+/// # fn serves(_: impl posse::http::HttpService) {}
 /// # serves(limited);
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -18,11 +18,11 @@ const READ_MAX: usize = 16 * 1024;
 ///
 /// # Examples
 /// ```
-/// use posse_net::hyper::Io;
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-/// use posse_net::{TcpListener, TcpStream};
+/// use posse::hyper::Io;
+/// use posse::io::{AsyncReadExt, AsyncWriteExt};
+/// use posse::net::{TcpListener, TcpStream};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// let mut client = TcpStream::connect(listener.local_addr()?).await?;
 /// let (server, _) = listener.accept().await?;

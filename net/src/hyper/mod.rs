@@ -5,10 +5,10 @@
 //! in a simulation too.
 //!
 //! ```
-//! use posse_net::hyper::{Executor, Timer};
-//! use posse_net::{TcpListener, TcpStream};
+//! use posse::hyper::{Executor, Timer};
+//! use posse::net::{TcpListener, TcpStream};
 //!
-//! # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+//! # posse::runtime::Runtime::new().unwrap().block_on(async {
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let client = TcpStream::connect(listener.local_addr()?).await?;
 //! let (server, _) = listener.accept().await?;
@@ -37,11 +37,11 @@ use std::future::Future;
 /// # Examples
 /// ```
 /// use hyper::rt::Executor as _;
-/// use posse_net::hyper::Executor;
-/// use posse_net::io::AsyncReadExt;
+/// use posse::hyper::Executor;
+/// use posse::io::AsyncReadExt;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
-/// let (sent, received) = posse_core::sync::oneshot::channel();
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
+/// let (sent, received) = posse::sync::oneshot::channel();
 /// Executor::new().execute(async move { drop(sent.send(7)) });
 /// assert_eq!(received.await, Ok(7));
 /// # });

@@ -16,10 +16,10 @@ use std::time::Duration;
 /// # Examples
 /// ```
 /// use hyper::rt::Timer as _;
-/// use posse_net::hyper::Timer;
+/// use posse::hyper::Timer;
 /// use std::time::Duration;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let timer = Timer::new();
 /// let start = timer.now();
 /// timer.sleep(Duration::from_millis(2)).await;

@@ -13,11 +13,11 @@ use std::io::{BufRead, Error, IoSlice, IoSliceMut, Read, Result, Seek, SeekFrom,
 ///
 /// # Examples
 /// ```
-/// use posse_core::task::spawn_blocking;
-/// use posse_net::io::{AsyncReadExt, SyncIoBridge, duplex};
+/// use posse::task::spawn_blocking;
+/// use posse::io::{AsyncReadExt, SyncIoBridge, duplex};
 /// use std::io::Write;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (ours, mut theirs) = duplex(64);
 /// let mut blocking = SyncIoBridge::new(ours);
 /// spawn_blocking(move || writeln!(blocking, "{} lines", 3)).await.expect("no panic")?;

@@ -15,9 +15,9 @@ use std::task::{Context, Poll, Waker, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncBufReadExt, BufReader};
+/// use posse::io::{AsyncBufReadExt, BufReader};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut source = BufReader::new(&b"name: value\nbody"[..]);
 /// let mut name = Vec::new();
 /// source.read_until(b':', 80, &mut name).await?;

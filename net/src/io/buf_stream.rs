@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncBufReadExt, AsyncWriteExt, BufStream, duplex};
+/// use posse::io::{AsyncBufReadExt, AsyncWriteExt, BufStream, duplex};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (ours, theirs) = duplex(64);
 /// let (mut ours, mut theirs) = (BufStream::new(ours), BufStream::new(theirs));
 /// ours.write_all(b"a line\n").await?;

@@ -108,9 +108,9 @@ where
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{BufReader, copy_buf};
+/// use posse::io::{BufReader, copy_buf};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut written = Vec::new();
 /// let mut reader = BufReader::new(&b"all of it"[..]);
 /// assert_eq!(copy_buf(&mut reader, &mut written).await?, 9);

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, empty};
+/// use posse::io::{AsyncReadExt, empty};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// assert_eq!(empty().read(&mut [0; 8]).await?, 0);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
@@ -24,9 +24,9 @@ pub fn empty() -> Empty {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, repeat};
+/// use posse::io::{AsyncReadExt, repeat};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut bytes = [0; 3];
 /// repeat(7).read_exact(&mut bytes).await?;
 /// assert_eq!(bytes, [7; 3]);
@@ -40,9 +40,9 @@ pub fn repeat(byte: u8) -> Repeat {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{copy, sink};
+/// use posse::io::{copy, sink};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// assert_eq!(copy(&mut &b"gone"[..], &mut sink()).await?, 4);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```

@@ -14,9 +14,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncBufReadExt, BufReader};
+/// use posse::io::{AsyncBufReadExt, BufReader};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut fields = BufReader::new(&b"a,,b"[..]).split(b',', 80);
 /// let mut found = Vec::new();
 /// while let Some(field) = fields.next_segment().await? {
@@ -116,9 +116,9 @@ impl<R: AsyncBufRead + Unpin> Stream for Split<R> {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::AsyncBufReadExt;
+/// use posse::io::AsyncBufReadExt;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut lines = (&b"one\r\ntwo\n\nfour"[..]).lines(80);
 /// let mut found = Vec::new();
 /// while let Some(line) = lines.next_line().await? {

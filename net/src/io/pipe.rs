@@ -20,9 +20,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt, duplex};
+/// use posse::io::{AsyncReadExt, AsyncWriteExt, duplex};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (mut client, mut server) = duplex(64);
 /// client.write_all(b"ping").await?;
 /// client.shutdown().await?;
@@ -45,9 +45,9 @@ pub fn duplex(max: usize) -> (DuplexStream, DuplexStream) {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt, simplex};
+/// use posse::io::{AsyncReadExt, AsyncWriteExt, simplex};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (mut source, mut sink) = simplex(64);
 /// sink.write_all(b"one way").await?;
 /// drop(sink);

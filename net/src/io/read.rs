@@ -38,9 +38,9 @@ macro_rules! read_number {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::AsyncReadExt;
+/// use posse::io::AsyncReadExt;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut source = (&[0, 7, 0xFF][..]).chain(&b"text and more"[..]);
 /// assert_eq!((source.read_u16().await?, source.read_i8().await?), (7, -1));
 /// let mut text = String::new();

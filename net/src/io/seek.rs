@@ -9,9 +9,9 @@ use std::pin::Pin;
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncSeekExt, SeekFrom, empty};
+/// use posse::io::{AsyncSeekExt, SeekFrom, empty};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// assert_eq!(empty().seek(SeekFrom::End(0)).await?, 0);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```

@@ -19,9 +19,9 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{self, AsyncReadExt, AsyncWriteExt};
+/// use posse::io::{self, AsyncReadExt, AsyncWriteExt};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (ours, mut theirs) = io::duplex(64);
 /// let (mut read, mut write) = io::split(ours);
 /// write.write_all(b"ping").await?;
@@ -196,9 +196,9 @@ impl<T> std::error::Error for UnsplitError<T> {}
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{self, AsyncReadExt, AsyncWriteExt};
+/// use posse::io::{self, AsyncReadExt, AsyncWriteExt};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut stream = io::join(&b"from here"[..], Vec::new());
 /// stream.write_all(b"to there").await?;
 /// let mut text = String::new();

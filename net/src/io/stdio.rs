@@ -32,9 +32,9 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// # Examples
 /// ```no_run
-/// use posse_net::io::{AsyncBufReadExt, BufReader, stdin};
+/// use posse::io::{AsyncBufReadExt, BufReader, stdin};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut lines = BufReader::new(stdin()).lines(1024);
 /// while let Some(line) = lines.next_line().await? {
 ///     println!("{line}");
@@ -54,9 +54,9 @@ pub fn stdin() -> Stdin {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncWriteExt, stdout};
+/// use posse::io::{AsyncWriteExt, stdout};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut out = stdout();
 /// out.write_all(b"a line\n").await?;
 /// out.flush().await?;
@@ -70,9 +70,9 @@ pub fn stdout() -> Stdout {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncWriteExt, stderr};
+/// use posse::io::{AsyncWriteExt, stderr};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut errors = stderr();
 /// errors.write_all(b"a warning\n").await?;
 /// errors.flush().await?;

@@ -16,11 +16,11 @@ const CAPACITY: usize = 8 * 1024;
 /// # Examples
 /// ```
 /// use futures_core::Stream;
-/// use posse_net::io::ReaderStream;
+/// use posse::io::ReaderStream;
 /// use std::future::poll_fn;
 /// use std::pin::Pin;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut stream = ReaderStream::with_capacity(&b"four more"[..], 4);
 /// let mut pieces = Vec::new();
 /// while let Some(piece) = poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await {
@@ -76,9 +76,9 @@ impl<R: AsyncRead + Unpin> Stream for ReaderStream<R> {
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, ReaderStream, StreamReader};
+/// use posse::io::{AsyncReadExt, ReaderStream, StreamReader};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let pieces = ReaderStream::with_capacity(&b"there and back"[..], 4);
 /// let mut text = String::new();
 /// StreamReader::new(pieces).read_to_string(&mut text).await?;

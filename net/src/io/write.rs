@@ -33,10 +33,10 @@ const SLICES: usize = 16;
 ///
 /// # Examples
 /// ```
-/// use posse_net::bytes::Buf;
-/// use posse_net::io::AsyncWriteExt;
+/// use posse::bytes::Buf;
+/// use posse::io::AsyncWriteExt;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut written = Vec::new();
 /// written.write_u16_le(7).await?;
 /// written.write_all_buf(&mut (&b"two "[..]).chain(&b"parts"[..])).await?;

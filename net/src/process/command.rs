@@ -9,10 +9,10 @@ use std::path::Path;
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-/// use posse_net::process::{Command, Stdio};
+/// use posse::io::{AsyncReadExt, AsyncWriteExt};
+/// use posse::process::{Command, Stdio};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
 /// let mut input = child.stdin.take().expect("a piped input");
 /// input.write_all(b"through and back").await?;

@@ -7,9 +7,9 @@
 //!
 //! # Examples
 //! ```
-//! use posse_net::process::Command;
+//! use posse::process::Command;
 //!
-//! # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+//! # posse::runtime::Runtime::new().unwrap().block_on(async {
 //! let output = Command::new("echo").arg("hello").output().await?;
 //! assert!(output.status.success());
 //! assert_eq!(output.stdout, b"hello\n");

@@ -10,9 +10,9 @@ use std::ops::Deref;
 ///
 /// # Examples
 /// ```
-/// use posse_net::{TcpSocket, TcpStream};
+/// use posse::net::{TcpSocket, TcpStream};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let socket = TcpSocket::new_v4()?;
 /// socket.set_reuseaddr(true)?;
 /// socket.set_recv_buffer_size(64 * 1024)?;

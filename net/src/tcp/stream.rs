@@ -13,10 +13,10 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-/// use posse_net::{TcpListener, TcpStream};
+/// use posse::io::{AsyncReadExt, AsyncWriteExt};
+/// use posse::net::{TcpListener, TcpStream};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// let mut client = TcpStream::connect(listener.local_addr()?).await?;
 /// let (mut server, _) = listener.accept().await?;

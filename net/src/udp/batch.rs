@@ -20,9 +20,9 @@ impl UdpSocket {
     ///
     /// # Examples
     /// ```
-    /// use posse_net::{RecvMeta, UdpSocket};
+    /// use posse::net::{RecvMeta, UdpSocket};
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let (a, b) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
     /// a.connect(b.local_addr()?).await?;
     /// assert_eq!(a.send_many(&[&b"one"[..], b"two"]).await?, 2);
@@ -110,9 +110,9 @@ impl UdpSocket {
     ///
     /// # Examples
     /// ```
-    /// use posse_net::UdpSocket;
+    /// use posse::net::UdpSocket;
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let (a, b) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
     /// let (bytes, mut sent) = ([7; 2_500], 0);
     /// while sent < bytes.len() {

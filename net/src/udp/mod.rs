@@ -16,9 +16,9 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// use posse_net::UdpSocket;
+/// use posse::net::UdpSocket;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let a = UdpSocket::bind("127.0.0.1:0").await?;
 /// let b = UdpSocket::bind("127.0.0.1:0").await?;
 /// a.send_to(b"hello", b.local_addr()?).await?;

@@ -14,9 +14,9 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// use posse_net::UnixDatagram;
+/// use posse::net::UnixDatagram;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (one, other) = UnixDatagram::pair()?;
 /// one.send(b"hello").await?;
 /// let mut buffer = [0; 16];

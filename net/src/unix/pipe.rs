@@ -21,10 +21,10 @@ const NONBLOCK: i32 = io::O_NONBLOCK;
 ///
 /// # Examples
 /// ```
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt};
-/// use posse_net::unix::pipe;
+/// use posse::io::{AsyncReadExt, AsyncWriteExt};
+/// use posse::net::unix::pipe;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (mut sender, mut receiver) = pipe::pipe()?;
 /// sender.write_all(b"through").await?;
 /// drop(sender);
@@ -42,7 +42,7 @@ pub fn pipe() -> Result<(Sender, Receiver)> {
 ///
 /// # Examples
 /// ```no_run
-/// use posse_net::unix::pipe::OpenOptions;
+/// use posse::net::unix::pipe::OpenOptions;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let commands = OpenOptions::new().open_receiver("/run/service/commands")?;

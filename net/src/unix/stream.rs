@@ -17,10 +17,10 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Examples
 /// ```
-/// use posse_net::UnixStream;
-/// use posse_net::io::{AsyncReadExt, AsyncWriteExt};
+/// use posse::net::UnixStream;
+/// use posse::io::{AsyncReadExt, AsyncWriteExt};
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (mut one, mut other) = UnixStream::pair()?;
 /// one.write_u32(7).await?;
 /// assert_eq!(other.read_u32().await?, 7);

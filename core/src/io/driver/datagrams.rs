@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 ///
 /// # Examples
 /// ```
-/// use posse_core::io::RecvMeta;
+/// use posse::net::RecvMeta;
 ///
 /// let joined = RecvMeta { len: 7, stride: 3, ..RecvMeta::default() };
 /// let datagrams: Vec<_> = joined.datagrams(b"onetwo3---").collect();

@@ -7,7 +7,7 @@ use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
 ///
 /// # Examples
 /// ```
-/// use posse_core::io::Interest;
+/// use posse::io::Interest;
 ///
 /// let both = Interest::READABLE | Interest::WRITABLE;
 /// assert!(both.is_readable() && both.is_writable() && !both.is_priority());
@@ -20,7 +20,7 @@ pub struct Interest(u8);
 ///
 /// # Examples
 /// ```
-/// use posse_core::io::{Interest, Ready};
+/// use posse::io::{Interest, Ready};
 ///
 /// let ready = Ready::READABLE | Ready::READ_CLOSED;
 /// assert!(ready.is_readable() && ready.is_read_closed() && !ready.is_writable());

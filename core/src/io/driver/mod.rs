@@ -12,6 +12,8 @@ mod registrations;
 
 pub use datagrams::RecvMeta;
 
+pub(crate) use crate::io::os::EVENTS_MAX;
+
 use self::raw_socket::{RawSocket, not_simulated};
 use self::readiness::Readiness;
 use self::registrations::{Registrations, Token};
@@ -28,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Wakers that memory is kept for from turn to turn: those of a full batch of events with one waiter each.
+/// Wakers that memory is kept for from turn to turn: those of a full batch of events, by default, with one waiter each.
 const WAKERS_KEPT_MAX: usize = 1024;
 
 /// The part that one thread at a time owns.
@@ -59,8 +61,9 @@ pub(crate) struct Inner {
 }
 
 impl Driver {
-    pub(crate) fn new() -> io::Result<(Self, IoHandle)> {
-        let (events, registry) = os::event_queue()?;
+    /// A turn takes so many events of the operating system at once, at least 1.
+    pub(crate) fn new(events_max: usize) -> io::Result<(Self, IoHandle)> {
+        let (events, registry) = os::event_queue(events_max)?;
         let inner = Inner {
             registry,
             registrations: Mutex::default(),

@@ -27,8 +27,8 @@ pub(super) use mio::unix::pipe;
 pub(super) use socket2::SockRef;
 pub(super) use tcp_socket::OsTcpSocket;
 
-/// Events taken from the queue at once. The field uses 1,024; the figure was not tuned.
-const EVENTS_MAX: usize = 1024;
+/// Events taken from the queue at once, unless a program says otherwise. The field uses 1,024; the figure was not tuned.
+pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// The waker's own token; the table never gives it out.
 const WAKE_TOKEN: Token = Token(usize::MAX);
@@ -64,11 +64,12 @@ pub(crate) struct Event {
     pub(crate) error: bool,
 }
 
-pub(super) fn event_queue() -> io::Result<(EventQueue, Registry)> {
+/// A queue that hands out so many events at once, at least 1.
+pub(super) fn event_queue(events_max: usize) -> io::Result<(EventQueue, Registry)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE_TOKEN)?;
     let registry = poll.registry().try_clone()?;
-    Ok((EventQueue { poll, events: Events::with_capacity(EVENTS_MAX) }, Registry { registry, waker }))
+    Ok((EventQueue { poll, events: Events::with_capacity(events_max) }, Registry { registry, waker }))
 }
 
 impl EventQueue {
@@ -174,4 +175,28 @@ pub(super) fn set_keepalive(stream: &TcpStream, time: Duration) -> io::Result<()
 pub(super) fn from_std(stream: StdTcpStream) -> io::Result<TcpStream> {
     stream.set_nonblocking(true)?;
     Ok(TcpStream::from_std(stream))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_takes_no_more_events_than_it_may_and_the_next_one_the_rest() {
+        for (events_max, expected) in [(1, [1, 1, 0]), (2, [2, 0, 0])] {
+            let (mut queue, registry) = event_queue(events_max).unwrap();
+            let (mut one, mut other) = UnixStream::pair().unwrap();
+            registry.register(&mut one, 0).unwrap();
+            registry.register(&mut other, 1).unwrap();
+
+            let mut tokens = Vec::new();
+            for count in expected {
+                queue.wait(Some(Duration::ZERO)).unwrap();
+                assert_eq!(queue.iter().count(), count);
+                tokens.extend(queue.iter().map(|event| event.token));
+            }
+            tokens.sort_unstable();
+            assert_eq!(tokens, [0, 1]);
+        }
+    }
 }

@@ -16,14 +16,14 @@ const WATCHDOG_INTERVAL: usize = 64;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sim::Stepper;
+/// use posse::sim::Stepper;
 ///
 /// let run = |seed| {
 ///     let mut stepper = Stepper::new(3, seed)?;
 ///     for n in 0..20 {
 ///         stepper.handle().spawn(async move {
 ///             for _ in 0..n {
-///                 posse_core::task::yield_now().await;
+///                 posse::task::yield_now().await;
 ///             }
 ///         });
 ///     }

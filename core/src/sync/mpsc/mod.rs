@@ -26,11 +26,11 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::mpsc;
+/// use posse::sync::mpsc;
 ///
-/// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+/// # posse::runtime::Runtime::new().unwrap().block_on(async {
 /// let (send, mut receive) = mpsc::channel(2);
-/// let task = posse_core::task::spawn(async move {
+/// let task = posse::task::spawn(async move {
 ///     for n in 0..10 {
 ///         send.send(n).await.unwrap();
 ///     }

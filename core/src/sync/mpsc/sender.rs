@@ -227,7 +227,7 @@ impl<T> fmt::Debug for Sender<T> {
 ///
 /// # Examples
 /// ```
-/// use posse_core::sync::mpsc;
+/// use posse::sync::mpsc;
 ///
 /// let (send, _receive) = mpsc::channel::<u8>(1);
 /// let weak = send.downgrade();

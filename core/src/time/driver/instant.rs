@@ -21,7 +21,7 @@ impl Instant {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::time::Instant;
+    /// use posse::time::Instant;
     ///
     /// let now = Instant::now();
     /// assert_eq!(Instant::from_std(now.into_std()), now);
@@ -51,7 +51,7 @@ impl Instant {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::time::{Duration, Instant};
+    /// use posse::time::{Duration, Instant};
     ///
     /// let now = Instant::now();
     /// let later = now + Duration::from_secs(1);
