@@ -14,6 +14,7 @@ mod guide;
 #[path = "../it/heard.rs"]
 mod heard;
 mod http;
+mod hyper;
 mod identity;
 mod liar;
 mod maelstrom;
