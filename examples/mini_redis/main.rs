@@ -28,10 +28,12 @@ async fn main() -> posse::Result {
 
 /// Serves until it is told to end.
 pub async fn serve(address: String, folder: Option<PathBuf>) -> posse::Result {
-    if let Some(folder) = &folder {
-        if !posse::fs::metadata(folder).await.is_ok_and(|found| found.is_dir()) {
-            return Err(posse::Error::msg(format!("the folder for snapshots does not exist: {}", folder.display())));
-        }
+    let is_folder = match &folder {
+        Some(folder) => posse::fs::metadata(folder).await.is_ok_and(|found| found.is_dir()),
+        None => true,
+    };
+    if !is_folder {
+        return Err(posse::Error::msg(format!("the folder for snapshots does not exist: {folder:?}")));
     }
     let listener = Listener::tcp(address).on_bound(|address| println!("listening on {address}"));
     let mut supervisor = Supervisor::one_for_one().child(Spec::new(Topics::default).name("topics"));

@@ -128,7 +128,7 @@ fn a_tree_whose_future_is_dropped_ends() {
             Fragile
         };
         let mut tree = Box::pin(Supervisor::one_for_one().child(Spec::new(child).name("f")).run_until_shutdown());
-        poll_fn(|cx| Poll::Ready(assert!(tree.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(tree.as_mut().poll(cx).is_pending())).await);
         ran.await.unwrap();
         let child: LocalRef<Fragile> = crate::System::current().whereis("f").unwrap();
         drop(tree);

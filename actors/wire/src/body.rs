@@ -2,9 +2,9 @@
 
 use crate::code::{CloseReason, DownCode, RejectReason, ReplyCode};
 use crate::config::{ADDRESS_BYTES_MAX, BACKLOGS_PER_FRAME_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::flow_control::Load;
 use crate::frame::FrameError;
 use crate::ids::{ActorKey, NodeId, WireRef};
-use crate::flow_control::Load;
 use crate::types::TypeInfo;
 use bytes::{Buf, BufMut};
 

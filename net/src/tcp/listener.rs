@@ -75,10 +75,10 @@ impl TcpListener {
     ///
     /// # Examples
     /// ```
-    /// use posse_core::select;
-    /// use posse_net::{TcpListener, TcpStream};
+    /// use posse::net::{TcpListener, TcpStream};
+    /// use posse::select;
     ///
-    /// # posse_core::runtime::Runtime::new().unwrap().block_on(async {
+    /// # posse::runtime::Runtime::new().unwrap().block_on(async {
     /// let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// let _client = TcpStream::connect(listener.local_addr()?).await?;
     /// let mut idle: Vec<TcpStream> = Vec::new();
