@@ -61,7 +61,7 @@ fn serve(kind: &str) {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(2).enable_all().build().unwrap().block_on(hyper_on_tokio());
         }
-        "mini_redis" => mini_redis::serve("127.0.0.1:0".to_owned(), None).unwrap(),
+        "mini_redis" => posse::run(mini_redis::serve("127.0.0.1:0".to_owned(), None)).unwrap(),
         other => panic!("no server is called {other}"),
     }
 }

@@ -19,16 +19,19 @@ use shard::{SHARDS, Shard};
 use std::path::PathBuf;
 use topics::Topics;
 
-fn main() -> posse::Result {
+#[posse::main]
+async fn main() -> posse::Result {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:6379".to_owned());
-    serve(address, arguments.next().map(PathBuf::from))
+    serve(address, arguments.next().map(PathBuf::from)).await
 }
 
 /// Serves until it is told to end.
-pub fn serve(address: String, folder: Option<PathBuf>) -> posse::Result {
-    if let Some(folder) = folder.as_deref().filter(|folder| !folder.is_dir()) {
-        return Err(posse::Error::msg(format!("the folder for snapshots does not exist: {}", folder.display())));
+pub async fn serve(address: String, folder: Option<PathBuf>) -> posse::Result {
+    if let Some(folder) = &folder {
+        if !posse::fs::metadata(folder).await.is_ok_and(|found| found.is_dir()) {
+            return Err(posse::Error::msg(format!("the folder for snapshots does not exist: {}", folder.display())));
+        }
     }
     let listener = Listener::tcp(address).on_bound(|address| println!("listening on {address}"));
     let mut supervisor = Supervisor::one_for_one().child(Spec::new(Topics::default).name("topics"));
@@ -38,5 +41,5 @@ pub fn serve(address: String, folder: Option<PathBuf>) -> posse::Result {
         supervisor = supervisor.child(shard.name(Shard::name(index)).stop_within(secs(30)));
     }
     // The last to start is the first to end: no connection is left when the shards write down what they have.
-    supervisor.child(listener.serve(Connection::new).name("listener")).main()
+    supervisor.child(listener.serve(Connection::new).name("listener")).run_until_shutdown().await
 }

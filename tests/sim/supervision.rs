@@ -431,3 +431,41 @@ async fn stopped_and_monitors_hear_the_same_reason(sim: Sim) {
         }
     }
 }
+
+/// A program in an `async fn main` that is told to end while a child starts, runs, or waits for its restart.
+#[posse::test(sim, seeds = 20)]
+async fn a_tree_in_an_async_main_ends_in_order_when_it_is_told_to(sim: Sim) {
+    let (book, ended) = (Book::new(4, 10), Arc::new(AtomicBool::new(false)));
+    let program = {
+        let (book, ended) = (book.clone(), ended.clone());
+        move || {
+            let (book, ended) = (book.clone(), ended.clone());
+            async move {
+                let wait = Backoff::exponential(ms(100)..secs(1));
+                let mut tree = Supervisor::one_for_one().restart_limit(usize::MAX, secs(1)).backoff(wait);
+                for index in 0..4 {
+                    let book = book.clone();
+                    tree = tree.child(Spec::new(move || Worker::new(index, &book)).name(format!("worker/{index}")));
+                }
+                let storm = posse::task::spawn(async {
+                    for n in 0.. {
+                        if let Some(worker) = System::current().whereis::<Worker>(&format!("worker/{}", n % 4)) {
+                            drop(worker.tell(Hint).await);
+                        }
+                        sleep(ms(1)).await;
+                    }
+                });
+                let result = tree.run_until_shutdown().await;
+                storm.abort();
+                ended.store(true, Ordering::Relaxed);
+                result
+            }
+        }
+    };
+    let machine = sim.host("program", program).await;
+    sleep(ms(sim.random_below(2_000) as u64)).await;
+    sim.terminate(&machine);
+    sim.wait_for(secs(30), "the tree has ended", || ended.load(Ordering::Relaxed)).await;
+    assert_eq!(book.alive(), 0);
+    book.check();
+}

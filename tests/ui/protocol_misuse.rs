@@ -4,6 +4,7 @@
 //~ a field of a message is a plain name
 //~ every reference has a method of this name already
 //~ the message of this function would be a second `Add`
+//~ the message of this function is a type `Status` of its own: give the function another name, such as `get_status`
 //~ a protocol holds nothing but `async fn`: each is a message
 //~ a protocol has no parameters: its messages have one layout
 //~ a protocol has at least one message
@@ -65,6 +66,15 @@ mod j {
     #[posse::protocol(nome = "p")]
     pub trait P {
         async fn add(n: u64);
+    }
+}
+mod k {
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    pub struct Status(u64);
+
+    #[posse::protocol]
+    pub trait P {
+        async fn status() -> Option<Status>;
     }
 }
 

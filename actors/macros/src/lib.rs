@@ -50,7 +50,7 @@ pub fn rt_test(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `async fn add(n: u64) -> u64;` becomes `struct Add { pub n: u64 }`, and a method `add` that asks. A function without a
 /// return type becomes a method that tells. The struct is a type of the module, so a function must not have the name of another type
-/// there: not `status() -> Status` but `get_status() -> Status`. `name = ".."` sets the name that other programs know the protocol by; default:
+/// there: not `status() -> Status` but `get_status() -> Status`, and the compiler says so. `name = ".."` sets the name that other programs know the protocol by; default:
 /// the trait's. Attributes on a function, such as `#[derive(Debug)]`, go to its struct.
 ///
 /// A parameter or a reply that is written `Vec<u8>` crosses the network in one go. Inside of other types serde hands it over

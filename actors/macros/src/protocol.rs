@@ -1,8 +1,8 @@
 //! `#[posse::protocol]`.
 
 use crate::layout::{assert_portable, layout, squeezed};
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::Parser;
 use syn::{
     Attribute, Error, FnArg, Ident, ItemTrait, LitStr, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type,
@@ -44,6 +44,15 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         if method.message == item.ident || methods[..n].iter().any(|former| former.message == method.message) {
             let text = format!("the message of this function would be a second `{}`", method.message);
             return Err(Error::new_spanned(&method.name, text));
+        }
+        // Else the compiler complains of everything that either of the two types has.
+        let types = method.fields.iter().map(|(_, ty)| ty).chain(&method.reply);
+        if let Some(meant) = types.filter_map(|ty| named(&method.message, ty.to_token_stream())).next() {
+            let (message, name) = (&method.message, &method.name);
+            let text = format!(
+                "the message of this function is a type `{message}` of its own: give the function another name, such as `get_{name}`"
+            );
+            return Err(Error::new(meant.span(), text));
         }
     }
 
@@ -117,6 +126,25 @@ fn camel(name: &Ident) -> Ident {
         camel.push_str(letters.as_str());
     }
     format_ident!("{camel}", span = name.span())
+}
+
+/// Where a type names another one by its bare name.
+fn named(name: &Ident, ty: TokenStream) -> Option<Ident> {
+    let mut is_in_path = false;
+    for token in ty {
+        match token {
+            TokenTree::Ident(found) if found == *name && !is_in_path => return Some(found),
+            TokenTree::Group(group) => {
+                if let Some(found) = named(name, group.stream()) {
+                    return Some(found);
+                }
+                is_in_path = false;
+            }
+            TokenTree::Punct(punct) => is_in_path = punct.as_char() == ':',
+            _ => is_in_path = false,
+        }
+    }
+    None
 }
 
 /// The struct of one message.

@@ -204,6 +204,8 @@ fn run_incarnations<'a, A: Actor>(
             supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
             match next_order(&shared).await {
                 Command::Start => shared.system().count_restart(),
+                // It was to start again: what it ended for has been dealt with.
+                Command::Shutdown if !shared.has(Command::Release) => return ExitReason::Shutdown,
                 _ => return reason,
             }
         }

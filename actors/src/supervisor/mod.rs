@@ -205,32 +205,76 @@ impl Supervisor {
         lifecycle::start(&Handle::current(), Spec::once(self), None)
     }
 
-    /// Runs a program that is this supervisor: builds a runtime, starts the children, and ends them in order at ctrl-c or
-    /// SIGTERM. Elsewhere than on Unix there are no such signals: there it runs until the supervisor ends.
+    /// Runs a program that is this supervisor: builds a runtime, and does what [`run_until_shutdown`](Self::run_until_shutdown) does.
     ///
     /// # Errors
     /// If the runtime cannot be built, or the supervisor fails.
     pub fn main(self) -> Result {
-        let runtime = Runtime::new()?;
-        runtime.block_on(async move {
-            let signalled = end_requested();
-            let supervisor = self.spawn();
-            let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.closed()));
-            let ended = poll_fn(|cx| {
-                if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(Some(reason)));
-                }
-                signalled.as_mut().poll(cx).map(|result| result.map(|()| None))
-            });
-            match ended.await? {
-                Some(reason) if reason.is_abnormal() => Err(Error::msg(format!("the supervisor ended: {reason}"))),
-                Some(_) => Ok(()),
-                None => {
-                    supervisor.shutdown().await;
-                    Ok(())
-                }
+        Runtime::new()?.block_on(self.run_until_shutdown())
+    }
+
+    /// Starts the children in the current runtime, and ends them in reverse order at ctrl-c or SIGTERM: the end of an `async fn main`
+    /// that has more to do before its tree. It returns once all of them have ended, as [`SupervisorRef::shutdown`] does: each has the time of its
+    /// [`Spec::stop_within`], by default 5 seconds. Elsewhere than on Unix there are no such signals: there it runs until the
+    /// supervisor ends.
+    ///
+    /// From the first poll on ctrl-c and SIGTERM no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// If signals cannot be waited for, or the supervisor fails.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    ///
+    /// # Cancel safety
+    /// If this is dropped the supervisor is asked to end, and nobody waits for it.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use posse::prelude::*;
+    ///
+    /// struct Echo(TcpStream);
+    /// impl Actor for Echo {
+    ///     async fn run(&mut self, _: &mut Context<Self>) -> posse::Result {
+    ///         let (mut read, mut write) = self.0.split();
+    ///         io::copy(&mut read, &mut write).await?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// #[posse::main]
+    /// async fn main() -> posse::Result {
+    ///     let address = posse::fs::read_to_string("address").await?;
+    ///     Supervisor::one_for_one().child(Listener::tcp(address.trim()).serve(Echo)).run_until_shutdown().await?;
+    ///     println!("every connection is closed");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn run_until_shutdown(self) -> Result {
+        let signalled = end_requested();
+        let supervisor = EndedOnDrop(self.spawn());
+        let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.0.closed()));
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
+                return Poll::Ready(Ok(Some(reason)));
             }
-        })
+            signalled.as_mut().poll(cx).map(|result| result.map(|()| None))
+        });
+        let ended = ended.await;
+        supervisor.0.shutdown().await;
+        match ended? {
+            Some(reason) if reason.is_abnormal() => Err(Error::msg(format!("the supervisor ended: {reason}"))),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A tree that nobody refers to but the future that runs it.
+struct EndedOnDrop(SupervisorRef);
+
+impl Drop for EndedOnDrop {
+    fn drop(&mut self) {
+        self.0.ask_to_shut_down();
     }
 }
 
@@ -353,9 +397,13 @@ impl LocalRef<Supervisor> {
     /// # Cancel safety
     /// If this is dropped half-way everything ends all the same.
     pub async fn shutdown(&self) {
+        self.ask_to_shut_down();
+        self.closed().await;
+    }
+
+    fn ask_to_shut_down(&self) {
         self.0.command(Command::Shutdown);
         self.0.wake();
-        self.closed().await;
     }
 }
 

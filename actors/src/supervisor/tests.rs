@@ -21,7 +21,7 @@ impl Visit for Line {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "posse::supervisor"
+        matches!(metadata.target(), "posse::supervisor" | "posse::actor") && *metadata.level() <= Level::WARN
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -67,7 +67,8 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
             assert!(matches!(supervisor.closed().await, ExitReason::GaveUp(_)));
         });
     });
-    let lines = lines.0.lock();
+    let mut lines = lines.0.lock();
+    lines.retain(|(_, line)| line.contains("supervisor.id="));
     let levels: Vec<_> = lines.iter().map(|(level, _)| *level).collect();
     assert_eq!(levels, [Level::WARN, Level::ERROR]);
     for (_, line) in &*lines {
@@ -78,4 +79,59 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
         }
     }
     assert!(lines[0].1.contains("after=0.0") && lines[1].1.contains("limit=1"));
+}
+
+/// What its failure meant was said when it failed; that its supervisor ends meanwhile is no failure.
+#[test]
+fn a_child_that_waits_for_its_restart_ends_in_peace() {
+    let lines = Lines::default();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    tracing::subscriber::with_default(lines.clone(), || {
+        runtime.block_on(async {
+            let supervisor = Supervisor::one_for_one().backoff(Backoff::exponential(secs(3600)..secs(7200))).spawn();
+            let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
+            child.ask(Break).await.unwrap();
+            while supervisor.which_children().await[0].state != ChildState::Waiting {
+                posse_core::task::yield_now().await;
+            }
+            supervisor.shutdown().await;
+            assert_eq!(child.closed().await, ExitReason::Shutdown);
+        });
+    });
+    let levels: Vec<_> = lines.0.lock().iter().map(|(level, _)| *level).collect();
+    assert_eq!(levels, [Level::WARN], "{:?}", lines.0.lock());
+}
+
+/// The child for which it gives up has failed, as its monitors hear.
+#[test]
+fn a_child_that_is_one_restart_too_many_ends_for_its_own_reason() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let supervisor = Supervisor::one_for_one().restart_limit(0, secs(60)).spawn();
+        let child = supervisor.start_child(|| Fragile).await.unwrap();
+        child.ask(Break).await.unwrap();
+        assert!(matches!(supervisor.closed().await, ExitReason::GaveUp(_)));
+        assert_eq!(child.closed().await, ExitReason::failed("broken on purpose"));
+    });
+}
+
+#[test]
+fn a_tree_whose_future_is_dropped_ends() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (running, ran) = posse_core::sync::oneshot::channel();
+        let running = Mutex::new(Some(running));
+        let child = move || {
+            if let Some(running) = running.lock().take() {
+                let _ = running.send(());
+            }
+            Fragile
+        };
+        let mut tree = Box::pin(Supervisor::one_for_one().child(Spec::new(child).name("f")).run_until_shutdown());
+        poll_fn(|cx| Poll::Ready(assert!(tree.as_mut().poll(cx).is_pending()))).await;
+        ran.await.unwrap();
+        let child: LocalRef<Fragile> = crate::System::current().whereis("f").unwrap();
+        drop(tree);
+        assert_eq!(child.closed().await, ExitReason::Shutdown);
+    });
 }
