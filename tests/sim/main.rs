@@ -9,6 +9,7 @@ mod dialling;
 mod echo;
 mod guide;
 mod http;
+mod hyper;
 mod identity;
 mod liar;
 mod maelstrom;

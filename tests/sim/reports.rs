@@ -48,7 +48,27 @@ fn two_runs_of_a_seed_that_differ_are_found_with_the_first_decision_that_does() 
         }
         posse::time::sleep(ms(run + 1)).await;
     });
-    assert!(text.contains("two runs of this seed differ") && text.contains("the first run decided Some("), "{text}");
+    assert!(text.contains("two runs of this seed differ at 0.0"), "{text}");
+    assert!(text.contains("the first run decided Some("), "{text}");
+}
+
+#[test]
+fn what_led_to_a_difference_is_told_of_both_runs() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let text = failure(1, |sim| async move {
+        let machine = sim.host("a", || async { Ok(()) }).await;
+        posse::time::sleep(secs(7)).await;
+        sim.pause(&machine);
+        posse::time::sleep(ms(1 + RUNS.fetch_add(1, Ordering::Relaxed))).await;
+        sim.resume(&machine);
+        posse::time::sleep(secs(7)).await;
+        sim.kill(&machine).await;
+    });
+    assert!(text.contains("differ at 7.0"), "{text}");
+    let (_, runs) = text.split_once("two more runs, until then. In one ").expect("two more runs");
+    let (one, other) = runs.split_once("in the other ").expect("two of them");
+    assert!(one.contains("7.0") && other.contains("7.0"), "{text}");
+    assert!(!text.contains("dies: Kill"), "what came later is not part of it: {text}");
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub struct Report {
     pub record: Trace,
     /// What went wrong, if anything, with what happened last at each machine.
     pub failure: Option<String>,
+    /// What happened last at each machine.
+    pub journals: String,
 }
 
 /// Runs a test with all its seeds, each twice.
@@ -82,7 +84,7 @@ where
             Some(failure) => Some(failure.clone()),
             None => {
                 let second = run_seed(Options::new(seed), &body);
-                difference(&first.record, &second.record)
+                difference(seed, &first.record, &second.record, &body)
             }
         };
         if let Some(problem) = problem {
@@ -111,8 +113,9 @@ where
         Ok(Ok(Some(text)) | Err(Failure::Found(text))) | Err(text) => Some(text),
         Ok(Err(Failure::Panic(payload))) => Some(panic_message(payload)),
     };
-    let failure = failure.map(|text| format!("{text}\n{}", journals(&world)));
-    Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure }
+    let journals = journals(&world);
+    let failure = failure.map(|text| format!("{text}\n{journals}"));
+    Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure, journals }
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -123,13 +126,29 @@ fn number(variable: &str) -> Option<u64> {
     }
 }
 
-fn difference(first: &Trace, second: &Trace) -> Option<String> {
+/// Where two runs of a seed differ, if they do, and what led there, by two more that end with the moment in which they did.
+fn difference<F, Fut>(seed: u64, first: &Trace, second: &Trace, body: &F) -> Option<String>
+where
+    F: Fn(Sim) -> Fut,
+    Fut: Future<Output: TestResult> + Send + 'static,
+{
     let divergence = first.differs_from(second)?;
+    let again = || {
+        let mut options = Options::new(seed);
+        options.time_max = divergence.at;
+        run_seed(options, body).journals
+    };
     Some(format!(
-        "two runs of this seed differ: after {} decisions that were the same the first run decided {:?}, the second {:?}. \
+        "two runs of this seed differ at {:.6} s of virtual time: after {} decisions that were the same the first run decided {:?}, the second {:?}. \
          Something does not follow from the seed: most often the order of a `HashMap` or `HashSet` (a `BTreeMap` has one), else \
-         the system's clock or random numbers, or a thread",
-        divergence.index, divergence.first, divergence.second
+         the system's clock or random numbers, or a thread\n\
+         two more runs, until then. In one {}in the other {}",
+        divergence.at.as_secs_f64(),
+        divergence.index,
+        divergence.first,
+        divergence.second,
+        again(),
+        again()
     ))
 }
 

@@ -7,8 +7,9 @@ use crate::lock::Mutex;
 use crate::rng::{Rng, split};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Decisions kept one by one; beyond, only the hash goes on. 64 MiB, far beyond what a test of minutes takes.
+/// Decisions kept one by one; beyond, only the hash goes on. 64 MiB and 16 bytes for each turn of time, far beyond what a test of minutes takes.
 const LOG_MAX: usize = 16 * 1024 * 1024;
 
 /// What was decided.
@@ -82,6 +83,8 @@ impl fmt::Debug for Decision {
 pub struct Divergence {
     /// How many decisions were the same.
     pub index: usize,
+    /// The world's time before it last jumped on, counted from the beginning.
+    pub at: Duration,
     /// What the first run decided; `None` if it decided no more.
     pub first: Option<Decision>,
     /// What the second run decided; `None` if it decided no more.
@@ -92,6 +95,8 @@ pub struct Divergence {
 #[derive(Clone, Default)]
 pub struct Trace {
     decisions: Vec<Decision>,
+    /// When time was turned, and to what, in nanoseconds: by its decision's place.
+    turns: Vec<(u32, u64)>,
     count: u64,
     hash: u64,
 }
@@ -114,7 +119,9 @@ impl Trace {
         }
         let same = self.decisions.iter().zip(&second.decisions).take_while(|(a, b)| a == b).count();
         let at = |record: &Self| record.decisions.get(same).copied();
-        Some(Divergence { index: same, first: at(self), second: at(second) })
+        let turned = self.turns.partition_point(|&(index, _)| (index as usize) < same);
+        let nanos = turned.checked_sub(1).map_or(0, |last| self.turns[last].1);
+        Some(Divergence { index: same, at: Duration::from_nanos(nanos), first: at(self), second: at(second) })
     }
 
     fn push(&mut self, kind: ChoiceKind, value: u64) {
@@ -122,6 +129,9 @@ impl Trace {
         self.hash = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
         self.count += 1;
         if self.decisions.len() < LOG_MAX {
+            if kind == ChoiceKind::Time {
+                self.turns.push((self.decisions.len() as u32, value));
+            }
             self.decisions.push(Decision::new(kind, value));
         }
     }
@@ -225,7 +235,7 @@ mod tests {
         };
         assert_eq!(draw(1).differs_from(&draw(1)), None);
         let divergence = draw(1).differs_from(&draw(2)).unwrap();
-        assert_eq!(divergence.index, 1);
+        assert_eq!((divergence.index, divergence.at), (1, Duration::from_nanos(7)));
         assert!(format!("{:?}", divergence.first).contains("Step("));
     }
 
