@@ -1,13 +1,21 @@
 //! Programs of others: found, started on free ports, and ended.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Says that a test has nothing to talk to.
+/// Says that a test has nothing to talk to: also in the file that the variable `POSSE_SKIPPED` names, since what a test prints is seen only
+/// if it fails. `.ci/run` lists what is there.
 pub fn skip(program: &str) {
-    eprintln!("SKIPPED: {program} is not installed");
+    let thread = std::thread::current();
+    let line = format!("{}: {program} is not installed\n", thread.name().unwrap_or("a test"));
+    eprint!("SKIPPED: {line}");
+    if let Some(file) = std::env::var_os("POSSE_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(file);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("what is skipped can be written down");
+    }
 }
 
 /// Where a program is, also if it lies where Debian puts the programs of PostgreSQL.
@@ -15,6 +23,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut places: Vec<_> = std::env::split_paths(&path).collect();
+    places.push("/usr/sbin".into());
     places.extend(versions.map(|version| version.path().join("bin")));
     places.into_iter().map(|place| place.join(program)).find(|file| file.is_file())
 }
@@ -29,12 +38,54 @@ pub async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     Some(said.into_owned())
 }
 
+/// Runs a program of `python`, which needs a module; `None` if the Python that Debian's packages are for does not have it.
+pub async fn python(program: &str, module: &str, argument: &str) -> Option<String> {
+    let program = python_program(program, module)?;
+    run(PYTHON, &[&program, argument]).await
+}
+
+const PYTHON: &str = "/usr/bin/python3";
+
+fn python_program(program: &str, module: &str) -> Option<String> {
+    let found = Command::new(PYTHON).args(["-c", &format!("import {module}")]).output();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(program);
+    found.is_ok_and(|output| output.status.success()).then(|| file.to_str().unwrap().to_owned())
+}
+
+/// A server of gRPC by Google's own library.
+pub fn grpc() -> Option<Daemon> {
+    let program = python_program("grpc_server.py", "grpc")?;
+    let (address, folder) = (free_address(), Folder::new("grpc"));
+    let mut command = Command::new(PYTHON);
+    command.arg(program).arg(address.port().to_string());
+    Some(Daemon::start(command, address, folder, "ready"))
+}
+
+/// Python's server of the files of a folder, by HTTP/1.
+pub fn http(files: &str) -> Option<Daemon> {
+    let mut command = Command::new(find(PYTHON)?);
+    let (address, folder) = (free_address(), Folder::new("http"));
+    command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", files, &address.port().to_string()]);
+    Some(Daemon::start(command, address, folder, "Serving HTTP on"))
+}
+
+/// A server of HTTP/3 by ngtcp2 and GnuTLS, with the files of a folder.
+pub fn http3(key: &str, certificate: &str, files: &str) -> Option<Daemon> {
+    let mut command = Command::new(find("gtlsserver")?);
+    let (address, folder) = (free_address(), Folder::new("http3"));
+    command.args(["--quiet", "--htdocs", files, "127.0.0.1", &address.port().to_string(), key, certificate]);
+    Some(Daemon::start(command, address, folder, "Using document root"))
+}
+
 /// A folder that goes when it is dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
+    /// Another one at each call, whatever its name.
     pub fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("posse-ecosystem-{name}-{}", std::process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("posse-ecosystem-{name}-{process}-{count}"));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }

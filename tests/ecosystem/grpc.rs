@@ -1,5 +1,6 @@
 //! tonic: its services are tower's, so the HTTP server serves them; its clients want a channel, which is hyper's client in a dozen lines.
 
+use crate::counterparts::{self, python, skip};
 use crate::http::serve;
 use futures_util::{Stream, StreamExt, stream};
 use hyper::body::Incoming;
@@ -104,6 +105,26 @@ async fn a_client_and_a_server_of_tonic_talk_one_by_one_and_in_streams() {
     let greeting = client.greet(Name { name: "you".to_owned() }).await.unwrap();
     assert_eq!(greeting.into_inner().text, "hello you");
     assert_eq!(client.greet(Name::default()).await.unwrap_err().code(), Code::InvalidArgument);
+    let greetings = client.repeat(Name { name: "all".to_owned() }).await.unwrap().into_inner();
+    let texts: Vec<_> = greetings.map(|greeting| greeting.unwrap().text).collect().await;
+    assert_eq!((texts.len(), texts[99].as_str()), (100, "99 times hello all"));
+}
+
+#[posse::test]
+async fn a_client_of_googles_library_calls_a_server_of_tonic() {
+    let address = serve(GreeterServer::new(Polite)).await.to_string();
+    let Some(said) = python("grpc_client.py", "grpc", &address).await else { return skip("python3-grpcio") };
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines, ["hello Python", "INVALID_ARGUMENT who are you?", "100 99 times hello you", "100"]);
+}
+
+#[posse::test]
+async fn a_client_of_tonic_calls_a_server_of_googles_library() {
+    let Some(server) = counterparts::grpc() else { return skip("python3-grpcio") };
+    let mut client = client(server.address).await.unwrap();
+    assert_eq!(client.greet(Name { name: "you".to_owned() }).await.unwrap().into_inner().text, "hello you");
+    let refused = client.greet(Name::default()).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "who are you?"));
     let greetings = client.repeat(Name { name: "all".to_owned() }).await.unwrap().into_inner();
     let texts: Vec<_> = greetings.map(|greeting| greeting.unwrap().text).collect().await;
     assert_eq!((texts.len(), texts[99].as_str()), (100, "99 times hello all"));

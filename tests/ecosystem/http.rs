@@ -1,6 +1,6 @@
 //! axum and hyper, driven by curl, wrk and h2load, and by hyper's own client.
 
-use crate::counterparts::{Folder, run, skip};
+use crate::counterparts::{self, Folder, run, skip};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::routing::{get, post};
 use axum::{Router, http::StatusCode};
@@ -77,5 +77,23 @@ async fn clients_of_hyper_talk_to_it_in_both_versions() {
     let responses: Vec<_> = (0..100).map(|_| client.send_request(post())).collect();
     for response in futures_util::future::join_all(responses).await {
         assert_eq!(to_bytes(Body::new(response.unwrap().into_body()), 10).await.unwrap(), "hello");
+    }
+}
+
+#[posse::test]
+async fn a_client_of_hyper_gets_a_file_from_pythons_server() {
+    let folder = Folder::new("http-files");
+    let expected: Vec<u8> = (0..1_500_000u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(folder.file("file"), &expected).unwrap();
+    let Some(server) = counterparts::http(folder.0.to_str().unwrap()) else { return skip("python3") };
+    for (path, status) in [("/file", StatusCode::OK), ("/nothing", StatusCode::NOT_FOUND)] {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (mut client, connection) = http1::handshake(stream).await.unwrap();
+        posse::task::spawn(connection);
+        let request = Request::get(path).header("host", "here").body(Body::empty()).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = to_bytes(Body::new(response.into_body()), 2_000_000).await.unwrap();
+        assert!(status != StatusCode::OK || body == expected);
     }
 }

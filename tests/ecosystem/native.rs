@@ -6,6 +6,7 @@ mod counterparts;
 mod grpc;
 mod http;
 mod metrics;
+mod ports;
 mod postgres;
 mod quic;
 mod raft;

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A certificate for this test, made by openssl, in files and as configurations of both ends.
 pub struct Secrets {
-    file: String,
+    pub key: String,
+    pub file: String,
     pub server: Arc<ServerConfig>,
     pub client: Arc<ClientConfig>,
     _folder: Folder,
@@ -30,11 +31,12 @@ pub async fn secrets(name: &str) -> Option<Secrets> {
     let certificate = CertificateDer::from_pem_file(&file).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
-    let key = PrivateKeyDer::from_pem_file(&key).unwrap();
-    let mut server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let private = PrivateKeyDer::from_pem_file(&key).unwrap();
+    let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], private);
+    let mut server = server.unwrap();
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Some(Secrets { file, server: Arc::new(server), client: Arc::new(client), _folder: folder })
+    Some(Secrets { key, file, server: Arc::new(server), client: Arc::new(client), _folder: folder })
 }
 
 async fn serve_https(server: Arc<ServerConfig>) -> SocketAddr {
@@ -104,4 +106,23 @@ async fn a_server_of_tokio_rustls_echoes_a_megabyte_to_a_client_of_futures_rustl
     posse::io::AsyncReadExt::read_to_end(&mut read, &mut received).await.unwrap();
     writing.await.unwrap();
     assert!(received == sent);
+}
+
+#[posse::test]
+async fn a_server_of_tokio_rustls_answers_openssl() {
+    let Some(secrets) = secrets("openssl").await else { return skip("openssl") };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = tokio_rustls::TlsAcceptor::from(secrets.server);
+    let serving = posse::task::spawn(async move {
+        let mut stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut word = [0; 6];
+        stream.read_exact(&mut word).await.unwrap();
+        stream.write_all(&word).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    let client = "openssl s_client -quiet -verify_return_error -verify_hostname localhost";
+    let command = format!("echo hello | {client} -CAfile {} -connect {address} 2> /dev/null", secrets.file);
+    assert_eq!(run("sh", &["-c", &command]).await.unwrap(), "hello\n");
+    serving.await.unwrap();
 }

@@ -1,5 +1,7 @@
-//! WebSockets: async-tungstenite on the traits of futures-io, tokio-tungstenite on Tokio's, each against the other.
+//! WebSockets: async-tungstenite on the traits of futures-io, tokio-tungstenite on Tokio's, each against the other and against a client
+//! of Python's.
 
+use crate::counterparts::{python, skip};
 use futures_util::{SinkExt, StreamExt};
 use posse::net::{TcpListener, TcpStream};
 
@@ -52,4 +54,31 @@ async fn tokio_tungstenite_serves_a_client_of_async_tungstenite() {
     socket.close(None).await.unwrap();
     while socket.next().await.is_some() {}
     server.await.unwrap();
+}
+
+/// Echoes with a server of either kind, until the client of another make closes.
+macro_rules! echoes_to_python {
+    ($tungstenite:ident) => {{
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = posse::task::spawn(async move {
+            let mut socket = $tungstenite::accept_async(listener.accept().await.unwrap().0).await.unwrap();
+            while let Some(message) = socket.next().await {
+                let message = message.unwrap();
+                if message.is_text() || message.is_binary() {
+                    socket.send(message).await.unwrap();
+                }
+            }
+        });
+        let said = python("websocket_client.py", "websockets", &url).await;
+        let Some(said) = said else { return skip("python3-websockets") };
+        assert_eq!(said, "closed 1000\n");
+        server.await.unwrap();
+    }};
+}
+
+#[posse::test]
+async fn a_client_of_python_is_echoed_by_both() {
+    echoes_to_python!(async_tungstenite);
+    echoes_to_python!(tokio_tungstenite);
 }

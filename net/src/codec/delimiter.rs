@@ -37,6 +37,11 @@ impl AnyDelimiterCodec {
         Self { delimiters: copy(delimiters.as_ref()), written: copy(written.as_ref()), max, searched: 0 }
     }
 
+    /// The same, by the name that it has in Tokio.
+    pub fn new_with_max_length(delimiters: impl AsRef<[u8]>, written: impl AsRef<[u8]>, max: usize) -> Self {
+        Self::new(delimiters, written, max)
+    }
+
     /// Returns the most bytes that a frame may have, its delimiter not counted.
     pub fn max_length(&self) -> usize {
         self.max

@@ -30,6 +30,11 @@ impl LinesCodec {
         Self { max, searched: 0 }
     }
 
+    /// The same, by the name that it has in Tokio.
+    pub fn new_with_max_length(max: usize) -> Self {
+        Self::new(max)
+    }
+
     /// Returns the most bytes that a line may have, its end not counted.
     pub fn max_length(&self) -> usize {
         self.max
