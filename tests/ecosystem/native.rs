@@ -10,6 +10,7 @@ mod ports;
 mod postgres;
 mod quic;
 mod raft;
+mod raft_cluster;
 mod redis;
 mod symbols;
 mod tls;
