@@ -29,7 +29,7 @@ pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
 /// Entries of the table of types: the index has 16 bits and its last value says "none".
 pub const TYPES_MAX: usize = 65_535;
 
-/// Bytes that are reckoned for a DOWN without a text, of which there may be one for each monitor.
+/// Bytes that are reckoned for a DOWN or a REPLY_ERR without a text, of which there may be one for each monitor and each ask.
 const DOWN_BYTES: usize = 32;
 /// Bytes of a RESOLVED, the longest answer that has no text.
 const RESOLVED_BYTES: usize = 64;
@@ -201,6 +201,12 @@ impl NodeConfig {
     /// frames that are neither messages nor replies.
     pub fn monitors_bound(&self) -> usize {
         self.monitors_max.min(self.control_room() / 2 / DOWN_BYTES)
+    }
+
+    /// Asks of another node that may be begun. All of them can fail at once: what is said then takes no more than a quarter of the room
+    /// for frames that are neither messages nor replies.
+    pub(crate) fn begun_bound(&self) -> usize {
+        (self.control_room() / 4 / DOWN_BYTES).max(1)
     }
 
     /// Frames that may be understood before the answers to them are looked at: a quarter of the room for these is kept free.

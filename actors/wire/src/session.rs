@@ -434,7 +434,8 @@ impl<T> Session<T> {
         if !self.has_room_for_replies() {
             self.out.drop_expired(now);
         }
-        self.concurrency.allowance(now, begun, self.out.reply_bytes(), asks_wait)
+        let allowance = self.concurrency.allowance(now, begun, self.out.reply_bytes(), asks_wait);
+        allowance.min(self.config.begun_bound().saturating_sub(begun))
     }
 
     /// Returns the bytes of answers and other frames besides messages that wait or are being written.

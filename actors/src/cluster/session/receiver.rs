@@ -392,9 +392,11 @@ impl Receiver {
     /// Delivers what waits for one actor, as far as there is room. False if nothing is left.
     fn deliver_backlog(&mut self, backlog: &mut Backlog, cx: &mut Context<'_>) -> bool {
         loop {
-            // An ask that may not be begun yet takes no place in the mailbox from anybody.
+            // An ask that may not be begun yet takes no place in the mailbox from anybody. Nor is one refused, which may be too late
+            // by now, while many answers wait: hundreds in a row would find no room.
             let front = backlog.queue.front();
-            if self.allowance == 0 && matches!(front, Some(Queued::Message(message)) if message.ask.is_some()) {
+            let is_ask = matches!(front, Some(Queued::Message(message)) if message.ask.is_some());
+            if is_ask && (self.allowance == 0 || self.peer.with_session(|session| session.is_crowded())) {
                 backlog.endpoint.reserve().cancel_reserve(&mut backlog.waiter);
                 self.asks_wait = true;
                 return true;
