@@ -215,7 +215,7 @@ fn names_room(line: &str, room: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 14] = [
+const RULES: [(&str, Check); 15] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -303,6 +303,14 @@ const RULES: [(&str, Check); 14] = [
         let line = format!("//! Run: cargo run --example {example}");
         (!example.contains('/') && !text.contains(&line)).then(|| format!("no line {line:?}"))
     }),
+    ("a waker leaves the lock before it is woken or dropped", |_, text| {
+        let code = text.lines().filter(|line| is_code(line)).map(str::trim).collect::<String>();
+        // The guard of a lock lives as long as the statement that takes it.
+        let ends = |call: &str| call.contains(".take().wake()") || call.contains(".take().forget()");
+        let found =
+            code.split([';', '{', '}']).find(|part| part.split_once(".lock()").is_some_and(|(_, rest)| ends(rest)))?;
+        Some(format!("`{found}`"))
+    }),
 ];
 
 /// A public `async fn` whose documentation has no section on being dropped.
@@ -349,6 +357,7 @@ fn every_rule_refuses_a_bad_sample() {
         ),
         ("net/src/a.rs", "//! x\n/// ```\n/// use posse_net::TcpStream;\n/// ```"),
         ("examples/a.rs", "//! x"),
+        ("core/src/a.rs", "//! x\na.lock()\n    .waiter\n    .take()\n    .wake();"),
     ];
     for ((rule, check), (path, text)) in RULES.iter().zip(samples) {
         assert!(check(path, text).is_some(), "accepted: {rule}");
@@ -433,6 +442,23 @@ fn every_folder_has_its_floor_and_its_place_on_the_map() {
             ["", "core/src", "net/src", "actors/src"].iter().any(|from| root().join(from).join(place).exists());
         assert!(is_there, "{place} is on the map and not in the tree");
     }
+}
+
+#[test]
+fn every_path_that_the_scripts_name_is_there() {
+    let mut found = 0;
+    for script in fs::read_dir(root().join(".ci")).unwrap() {
+        let text = fs::read_to_string(script.unwrap().path()).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)));
+        let folders = ["core/", "net/", "actors/", "tests/", "examples/", "benches/", ".ci/"];
+        for path in
+            words.map(|word| word.trim_end_matches('.')).filter(|word| folders.iter().any(|f| word.starts_with(f)))
+        {
+            assert!(root().join(path).exists(), "{path} is named by a script and not in the tree");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "the paths were not found");
 }
 
 #[test]

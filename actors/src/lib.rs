@@ -104,7 +104,7 @@ use std::time::Duration;
 /// Outside of a runtime.
 #[track_caller]
 pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
-    lifecycle::start(&Handle::current(), actor.into_spec(), None)
+    lifecycle::start(&Handle::current(), actor.into_spec())
 }
 
 /// Starts an actor as [`spawn`] does, and says so if it cannot.
@@ -114,7 +114,7 @@ pub fn spawn<S: IntoSpec>(actor: S) -> LocalRef<S::Actor> {
 #[track_caller]
 pub fn try_spawn<S: IntoSpec>(actor: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
     let handle = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-    match lifecycle::try_start(&handle, actor.into_spec(), None) {
+    match lifecycle::try_start(&handle, actor.into_spec()) {
         (actor, Ok(())) => Ok(actor),
         (_, Err(RegisterError::InvalidName)) => Err(SpawnError::InvalidName),
         (_, Err(_)) => Err(SpawnError::NameTaken),

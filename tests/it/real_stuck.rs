@@ -3,6 +3,7 @@
 //! Each test blocks a worker until something happens that the worker itself would do next. If nobody else did it, the test
 //! would hang.
 
+use posse::System;
 use posse::net::UdpSocket;
 use posse::prelude::*;
 use posse::runtime::{Builder, Runtime};
@@ -11,9 +12,9 @@ use posse::time::sleep;
 use std::future::Future;
 use std::io::Write;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -52,7 +53,7 @@ impl Write for Lines {
 }
 
 /// An actor whose handler listens to the watchdog until it has told of it.
-struct Stuck(Receiver<String>);
+struct Stuck(Arc<Mutex<Receiver<String>>>, &'static str);
 
 #[derive(Message)]
 #[message(reply = String)]
@@ -62,7 +63,8 @@ impl Actor for Stuck {}
 
 impl Handler<ListenForYourself> for Stuck {
     async fn handle(&mut self, _: ListenForYourself, _: &mut Context<Self>) -> String {
-        self.0.iter().find(|line| line.contains("task.name=stuck actor")).unwrap()
+        let heard = self.0.lock().unwrap();
+        heard.iter().find(|line| line.contains(&format!("task.name={}", self.1))).unwrap()
     }
 }
 
@@ -79,17 +81,31 @@ fn the_watchdog_names_a_stuck_task_and_where_it_was_spawned() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let (line, actors_line) = runtime.block_on(async {
+    let (line, actors_lines) = runtime.block_on(async {
         let stuck = async move {
             let line = heard.iter().find(|line| line.contains("task.name=stuck on purpose")).unwrap();
             (heard, line)
         };
         let (heard, line) = task::Builder::new().name("stuck on purpose").spawn(stuck).await.unwrap();
-        let actor = posse::spawn(Spec::once(Stuck(heard)).name("stuck actor"));
-        (line, actor.ask(ListenForYourself).await.unwrap())
+        // However it is started.
+        let heard = Arc::new(Mutex::new(heard));
+        let stuck = |name: &'static str| {
+            let heard = heard.clone();
+            Spec::new(move || Stuck(heard.clone(), name)).name(name)
+        };
+        let tree = Supervisor::one_for_one().child(stuck("stuck first child")).spawn();
+        let later = tree.start_child(stuck("stuck later child")).await.unwrap();
+        let first = System::current().whereis("stuck first child").unwrap();
+        let mut lines = Vec::new();
+        for actor in [posse::spawn(stuck("stuck actor")), first, later] {
+            lines.push(actor.ask(ListenForYourself).await.unwrap());
+        }
+        (line, lines)
     });
     let place = "task.place=tests/it/real_stuck.rs:";
-    assert!(actors_line.contains(place) && actors_line.contains("Stuck"), "{actors_line}");
+    for line in actors_lines {
+        assert!(line.contains(place) && line.contains("Stuck"), "{line}");
+    }
     assert!(line.starts_with(" WARN posse::task: a task is in one poll for long task.id="), "{line}");
     assert!(line.contains("task.type=it::real_stuck::") && line.contains(place), "{line}");
     assert!(runtime.handle().metrics().slow_poll_count() >= 1);

@@ -37,6 +37,11 @@ async fn a_listener_serves_no_more_connections_at_once_than_it_may() {
     third.write_u64(3).await.unwrap();
     echoes(&mut first, 4).await;
     assert_eq!(posse::System::current().alive(), 4);
+    // The listener and its connections, each from the place that a reader of lists can find.
+    let mut tasks = posse::runtime::Handle::current().tasks();
+    tasks.retain(|task| task.type_name().contains("services::Echo"));
+    let places: Vec<_> = tasks.iter().map(|task| task.spawned_at().file().ends_with("tests/it/services.rs")).collect();
+    assert_eq!(places, [true; 3], "{tasks:?}");
     assert_eq!(third.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     drop(second);
     assert_eq!(third.read_u64().await.unwrap(), 3);

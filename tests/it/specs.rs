@@ -2,8 +2,9 @@
 
 use crate::common::{Add, Break, Hang, Log, Worker, manual, settle};
 use posse::prelude::*;
-use posse::runtime::Handle;
+use posse::runtime::{Builder, Handle, TaskMeta};
 use posse::{SpawnError, SupervisorRef, System};
+use std::sync::{Arc, Mutex};
 
 fn worker() -> Worker {
     Worker::new("a", &Log::default())
@@ -132,8 +133,26 @@ async fn a_name_that_is_too_long_is_refused_however_the_actor_is_started() {
     let supervisor = Supervisor::one_for_one().spawn();
     let child = supervisor.start_child(Spec::new(worker).name(too_long.as_str())).await;
     assert_eq!(child, Err(SpawnError::InvalidName));
+    let supervisor = Supervisor::one_for_one().child(Spec::new(worker).name(too_long.as_str())).spawn();
+    let reason = supervisor.closed().await.to_string();
+    assert!(reason.contains("a name has 1 to 255 bytes") && reason.len() < 200, "{} bytes", reason.len());
     let reason = posse::spawn(Spec::new(worker).name(too_long)).closed().await.to_string();
     assert!(reason.contains("a name has 1 to 255 bytes") && reason.len() < 200, "{} bytes", reason.len());
+}
+
+#[test]
+fn a_name_that_is_too_long_is_not_its_tasks_either() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let names = named.clone();
+    let on_spawn = move |task: &TaskMeta| names.lock().unwrap().extend(task.name().map(str::len));
+    let runtime = Builder::new_current_thread().on_task_spawn(on_spawn).build().unwrap();
+    runtime.block_on(async {
+        for bytes in [0, 1, 255, 256] {
+            posse::spawn(Spec::new(worker).name("n".repeat(bytes)));
+        }
+        let listed: Vec<_> = Handle::current().tasks().iter().filter_map(|task| task.name().map(str::len)).collect();
+        assert_eq!((listed, &*named.lock().unwrap()), (vec![1, 255], &vec![1, 255]));
+    });
 }
 
 /// Says which thread has run it.

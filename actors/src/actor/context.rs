@@ -4,7 +4,7 @@ use crate::actor::Actor;
 use crate::actor::children::Children;
 use crate::actor::lifecycle::{self, Local};
 use crate::actor::message::{Handler, Message};
-use crate::actor::spec::IntoSpec;
+use crate::actor::spec::{IntoSpec, Spec};
 use crate::error::{Error, Result};
 use crate::id::{ActorId, ExitReason};
 use crate::refs::LocalRef;
@@ -19,6 +19,7 @@ use posse_core::task::AbortHandle;
 use posse_core::time::{Sleep, interval_at};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -146,9 +147,13 @@ impl<A: Actor> Context<A> {
     /// Starts a child that this actor owns: it ends with its parent. It is not restarted; that is a supervisor's work.
     #[track_caller]
     pub fn spawn<S: IntoSpec>(&mut self, child: S) -> LocalRef<S::Actor> {
-        let spec = child.into_spec();
+        self.spawn_from(Location::caller(), child.into_spec())
+    }
+
+    /// As [`spawn`](Self::spawn), from this place in the code.
+    pub(crate) fn spawn_from<C: Actor>(&mut self, place: &'static Location<'static>, spec: Spec<C>) -> LocalRef<C> {
         let stop_within = spec.stop_within;
-        let child = lifecycle::start(&self.runtime, spec, None);
+        let (child, _) = lifecycle::start_from(place, &self.runtime, spec, None);
         self.children.adopt(child.child(stop_within));
         child
     }

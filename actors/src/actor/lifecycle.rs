@@ -14,8 +14,8 @@ use crate::actor::spec::Spec;
 use crate::error::RegisterError;
 use crate::id::ExitReason;
 use crate::refs::LocalRef;
-use crate::system::System;
 use crate::system::dead_letter::{DeadLetter, DeadLetterReason, Unreported};
+use crate::system::{System, registry};
 use crate::watch::monitor::Down;
 use crate::watch::shared::{ActorShared, Command};
 use posse_core::mailbox::{self, CellRef, Inbox, Receive, Receiver};
@@ -24,6 +24,7 @@ use posse_core::task::catch;
 use std::any::type_name;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -114,13 +115,19 @@ pub(crate) trait Supervise: Send + Sync {
 
 /// Starts an actor. If its name is taken it ends as failed.
 #[track_caller]
-pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>, supervisor: Option<Arc<dyn Supervise>>) -> LocalRef<A> {
-    try_start(handle, spec, supervisor).0
+pub(crate) fn start<A: Actor>(handle: &Handle, spec: Spec<A>) -> LocalRef<A> {
+    try_start(handle, spec).0
 }
 
-/// As [`start`], and says why the actor has not got its name. Its task has the name and the place of the caller in any case.
+/// As [`start`], and says why the actor has not got its name.
 #[track_caller]
-pub(crate) fn try_start<A: Actor>(
+pub(crate) fn try_start<A: Actor>(handle: &Handle, spec: Spec<A>) -> (LocalRef<A>, Result<(), RegisterError>) {
+    start_from(Location::caller(), handle, spec, None)
+}
+
+/// As [`try_start`], and says from which place in the code. The actor's task has the place, and the name if it is valid, in any case.
+pub(crate) fn start_from<A: Actor>(
+    place: &'static Location<'static>,
     handle: &Handle,
     spec: Spec<A>,
     supervisor: Option<Arc<dyn Supervise>>,
@@ -131,8 +138,10 @@ pub(crate) fn try_start<A: Actor>(
         Some(Err(error)) => Recipe::Refused(error),
         _ => spec.recipe,
     };
-    let (worker, name) = (spec.worker, spec.name.as_ref());
-    let cell = mailbox::spawn_on::<Local<A>, _>(handle, worker, name, spec.capacity, shared, |cell, inbox| {
+    // What lists tasks shows names in full.
+    let name = spec.name.as_ref().filter(|name| registry::is_valid(name));
+    let (worker, room) = (spec.worker, spec.capacity);
+    let cell = mailbox::spawn_on::<Local<A>, _>(handle, worker, place, name, room, shared, |cell, inbox| {
         // Before it runs, so that it finds itself by its name.
         let pending_name = spec.name.clone().filter(|name| {
             named = register(&LocalRef(cell), name);
@@ -148,7 +157,7 @@ fn register<A: Actor>(actor: &LocalRef<A>, name: &str) -> Result<(), RegisterErr
 }
 
 /// The beginning of a name, which may be far too long to be printed.
-fn shortened(name: &str) -> &str {
+pub(crate) fn shortened(name: &str) -> &str {
     name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
 }
 

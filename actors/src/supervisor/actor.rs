@@ -8,7 +8,7 @@ use super::{ChildInfo, ChildSpec, ChildState, Supervisor};
 use crate::actor::Actor;
 use crate::actor::children::ChildRef;
 use crate::actor::context::Context;
-use crate::actor::lifecycle::{LifeEvent, Supervise};
+use crate::actor::lifecycle::{LifeEvent, Supervise, shortened};
 use crate::actor::message::{Handler, Message};
 use crate::error::{ChildError, SpawnError};
 use crate::id::ExitReason;
@@ -102,8 +102,8 @@ impl Actor for Supervisor {
         ctx.children.set_ordered();
         ctx.tells_itself = true;
         for spec in std::mem::take(&mut self.pending) {
-            let name = spec.name.clone();
-            self.add(spec, false, ctx).map_err(|error| format!("child {:?}: {error}", name.unwrap_or_default()))?;
+            let name = spec.name.clone().unwrap_or_default();
+            self.add(spec, false, ctx).map_err(|error| format!("child {:?}: {error}", shortened(&name)))?;
         }
         self.drive(ctx);
         if self.beginning {

@@ -9,6 +9,7 @@ use posse_net::{TcpListener, TcpStream};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -62,12 +63,14 @@ impl Listener {
 
     /// Starts an actor for each connection, which the closure makes, or a [`Spec`] with it. It is the listener's child, and is
     /// not restarted. The listener does not start if it cannot listen.
+    #[track_caller]
     pub fn serve<S, F>(self, make: F) -> Spec<Acceptor<F>>
     where
         S: Serves,
         F: FnMut(TcpStream) -> S + Clone + Send + 'static,
     {
-        Spec::new(move || Acceptor { listener: self.clone(), make: make.clone(), socket: None })
+        let place = Location::caller();
+        Spec::new(move || Acceptor { listener: self.clone(), make: make.clone(), place, socket: None })
     }
 
     pub(super) async fn bind(&self) -> Result<TcpListener> {
@@ -90,6 +93,8 @@ impl fmt::Debug for Listener {
 pub struct Acceptor<F> {
     listener: Listener,
     make: F,
+    /// Where the actors of connections come from.
+    place: &'static Location<'static>,
     /// `None` until it has started.
     socket: Option<TcpListener>,
 }
@@ -115,7 +120,7 @@ where
             });
             let (stream, _) = accepted.await?;
             connections.fetch_add(1, Ordering::AcqRel);
-            let child = ctx.spawn((self.make)(stream).into_spec());
+            let child = ctx.spawn_from(self.place, (self.make)(stream).into_spec());
             let (me, connections) = (ctx.me(), connections.clone());
             child.0.monitors.add(Box::new(move |_: &ExitReason| {
                 connections.fetch_sub(1, Ordering::AcqRel);

@@ -31,6 +31,7 @@ use posse_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -101,15 +102,19 @@ struct ChildSpec {
 type StartCell = Box<dyn FnMut(&Handle, Arc<dyn Supervise>) -> ChildRef + Send>;
 
 impl ChildSpec {
-    /// Hands `started` each cell that it starts.
-    fn new<A: Actor>(spec: Spec<A>, mut started: impl FnMut(LocalRef<A>) + Send + 'static) -> Self {
+    /// A child from this place in the code. Hands `started` each cell that it starts.
+    fn new<A: Actor>(
+        place: &'static Location<'static>,
+        spec: Spec<A>,
+        mut started: impl FnMut(LocalRef<A>) + Send + 'static,
+    ) -> Self {
         let (name, stop_within, restart) = (spec.name.clone(), spec.stop_within, spec.effective_restart());
         let (cell_name, capacity, worker) = (name.clone(), spec.capacity, spec.worker);
         let shelf: Shelf<A> = Arc::new(Mutex::new(Some(spec.recipe)));
         let start = move |handle: &Handle, supervisor: Arc<dyn Supervise>| {
             let recipe = Lent::recipe(&shelf);
             let spec = Spec { recipe, name: cell_name.clone(), capacity, restart, stop_within, worker };
-            let actor = lifecycle::start(handle, spec, Some(supervisor));
+            let (actor, _) = lifecycle::start_from(place, handle, spec, Some(supervisor));
             started(actor.clone());
             actor.child(stop_within)
         };
@@ -191,8 +196,9 @@ impl Supervisor {
 
     /// Adds a child: a closure that makes an actor, also another supervisor, or a [`Spec`], as [`Listener`](crate::Listener) is.
     /// If two children have one name the supervisor does not start.
+    #[track_caller]
     pub fn child(mut self, child: impl IntoSpec) -> Self {
-        self.pending.push(ChildSpec::new(child.into_spec(), |_| {}));
+        self.pending.push(ChildSpec::new(Location::caller(), child.into_spec(), |_| {}));
         self
     }
 
@@ -202,13 +208,14 @@ impl Supervisor {
     /// Outside of a runtime.
     #[track_caller]
     pub fn spawn(self) -> SupervisorRef {
-        lifecycle::start(&Handle::current(), Spec::once(self), None)
+        lifecycle::start(&Handle::current(), Spec::once(self))
     }
 
     /// Runs a program that is this supervisor: builds a runtime, and does what [`run_until_shutdown`](Self::run_until_shutdown) does.
     ///
     /// # Errors
     /// If the runtime cannot be built, or the supervisor fails.
+    #[track_caller]
     pub fn main(self) -> Result {
         Runtime::new()?.block_on(self.run_until_shutdown())
     }
@@ -250,21 +257,27 @@ impl Supervisor {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn run_until_shutdown(self) -> Result {
-        let signalled = end_requested();
-        let supervisor = EndedOnDrop(self.spawn());
-        let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.0.closed()));
-        let ended = poll_fn(|cx| {
-            if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Some(reason)));
+    #[track_caller]
+    pub fn run_until_shutdown(self) -> impl Future<Output = Result> + Send {
+        // Not an async function: that would have no caller.
+        let place = Location::caller();
+        async move {
+            let signalled = end_requested();
+            let (supervisor, _) = lifecycle::start_from(place, &Handle::current(), Spec::once(self), None);
+            let supervisor = EndedOnDrop(supervisor);
+            let (mut signalled, mut closed) = (pin!(signalled), pin!(supervisor.0.closed()));
+            let ended = poll_fn(|cx| {
+                if let Poll::Ready(reason) = closed.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(Some(reason)));
+                }
+                signalled.as_mut().poll(cx).map(|result| result.map(|()| None))
+            });
+            let ended = ended.await;
+            supervisor.0.shutdown().await;
+            match ended? {
+                Some(reason) if reason.is_abnormal() => Err(Error::msg(format!("the supervisor ended: {reason}"))),
+                Some(_) | None => Ok(()),
             }
-            signalled.as_mut().poll(cx).map(|result| result.map(|()| None))
-        });
-        let ended = ended.await;
-        supervisor.0.shutdown().await;
-        match ended? {
-            Some(reason) if reason.is_abnormal() => Err(Error::msg(format!("the supervisor ended: {reason}"))),
-            Some(_) | None => Ok(()),
         }
     }
 }
@@ -327,17 +340,25 @@ impl LocalRef<Supervisor> {
     ///
     /// # Cancel safety
     /// If this is dropped half-way the child may have been started.
-    pub async fn start_child<S: IntoSpec>(&self, child: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let spec = ChildSpec::new(child.into_spec(), move |actor| drop(send.try_send(actor)));
-        let asked = self.ask(StartChild(spec)).within(Duration::MAX).await;
-        let outcome = asked.map_err(|_| SpawnError::ParentStopped)??;
-        match outcome.await {
-            Ok(Ok(())) => {}
-            Ok(Err(ChildError::Failed(reason))) => return Err(SpawnError::Failed(reason)),
-            Ok(Err(_)) | Err(_) => return Err(SpawnError::ParentStopped),
+    #[track_caller]
+    pub fn start_child<S: IntoSpec>(
+        &self,
+        child: S,
+    ) -> impl Future<Output = std::result::Result<LocalRef<S::Actor>, SpawnError>> + Send {
+        // Not an async function: that would have no caller.
+        let place = Location::caller();
+        async move {
+            let (send, receive) = std::sync::mpsc::sync_channel(1);
+            let spec = ChildSpec::new(place, child.into_spec(), move |actor| drop(send.try_send(actor)));
+            let asked = self.ask(StartChild(spec)).within(Duration::MAX).await;
+            let outcome = asked.map_err(|_| SpawnError::ParentStopped)??;
+            match outcome.await {
+                Ok(Ok(())) => {}
+                Ok(Err(ChildError::Failed(reason))) => return Err(SpawnError::Failed(reason)),
+                Ok(Err(_)) | Err(_) => return Err(SpawnError::ParentStopped),
+            }
+            receive.try_recv().map_err(|_| SpawnError::ParentStopped)
         }
-        receive.try_recv().map_err(|_| SpawnError::ParentStopped)
     }
 
     /// Ends a child for good, waits for it, and keeps its specification for [`restart_child`](Self::restart_child). A temporary

@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -81,14 +82,15 @@ where
     R: Receiver,
     F: Future<Output = ()> + Send + 'static,
 {
-    spawn_on(handle, None, None, capacity, shared, make)
+    spawn_on(handle, None, Location::caller(), None, capacity, shared, make)
 }
 
-/// As [`spawn`], on one worker alone if there is one of this index, and with a name by which [`Handle::tasks`] and the watchdog know it.
-#[track_caller]
+/// As [`spawn`], on one worker alone if there is one of this index, and with the place in the code and the name by which [`Handle::tasks`] and the watchdog
+/// know it.
 pub fn spawn_on<R, F>(
     handle: &Handle,
     worker: Option<usize>,
+    place: &'static Location<'static>,
     name: Option<&Arc<str>>,
     capacity: Capacity,
     shared: R::Shared,
@@ -108,7 +110,7 @@ where
         let cell = CellRef::<R> { task: task.clone(), receiver: PhantomData };
         make(cell.clone(), Inbox::new(cell))
     });
-    handle.launch(worker, name, runnable);
+    handle.launch(worker, place, name, runnable);
     CellRef { task, receiver: PhantomData }
 }
 

@@ -93,7 +93,8 @@ mod tests {
             let slot = slot.clone();
             move || {
                 // It would wait for ever if the lock were held.
-                slot.lock().take().forget();
+                let taken = slot.lock().take();
+                taken.forget();
                 panic!("a waker that panics");
             }
         };
@@ -107,7 +108,8 @@ mod tests {
 
         let quiet = slot.clone();
         register(&slot, &waker_that_is_cloned(move || drop(quiet.lock())));
-        slot.lock().take().forget();
+        let taken = slot.lock().take();
+        taken.forget();
     }
 }
 

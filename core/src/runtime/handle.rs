@@ -19,6 +19,7 @@ use crate::sim::env::SimHandle;
 use crate::time::driver::{Clock, Instant, Timers};
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,10 +228,15 @@ impl Handle {
         JoinHandle::new(task.into_untyped())
     }
 
-    /// Lists and submits a new task of the caller, on one worker alone if there is one of this index.
-    #[track_caller]
-    pub(crate) fn launch(&self, worker: Option<usize>, name: Option<&Arc<str>>, task: Runnable) {
-        let origin = Origin { name, ..Origin::here() };
+    /// Lists and submits a new task, on one worker alone if there is one of this index.
+    pub(crate) fn launch(
+        &self,
+        worker: Option<usize>,
+        place: &'static Location<'static>,
+        name: Option<&Arc<str>>,
+        task: Runnable,
+    ) {
+        let origin = Origin { place, name };
         match worker.filter(|&worker| worker < self.workers()) {
             Some(worker) => self.launch_pinned_from(worker, task, origin),
             None => self.launch_from(task, origin),

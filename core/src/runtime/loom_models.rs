@@ -1,7 +1,8 @@
 //! Models of the end of a runtime with real tasks: wakes, aborts and spawns that race with it, and the join of a task.
 //!
 //! A model thread that is in the runtime's context would be so for all of them, since they share one thread of the system:
-//! so at most one enters it, and no worker is entered at all. What a worker does with its own queue is `runtime::leave`.
+//! so at most one enters it, and no worker is entered at all. What a worker does with its own queue
+//! at its end is `runtime::shutdown_worker`.
 
 use super::thread_names::ThreadNames;
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};

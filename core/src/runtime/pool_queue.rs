@@ -201,8 +201,8 @@ impl<T: PartialEq, C, W> PoolQueue<T, C, W> {
                 state = self.state.lock();
                 state.driving -= 1;
                 state.leave_place(thread);
-                // Others serve closures meanwhile, as many as may.
-                if state.serving() > self.limits.threads {
+                // Others serve closures meanwhile, as many as may; a worker that waits may have nobody else.
+                if state.serving() > self.limits.threads && state.workers.is_empty() {
                     break;
                 }
                 continue;
@@ -289,19 +289,44 @@ impl<T: PartialEq, C, W> PoolQueue<T, C, W> {
     }
 }
 
+#[cfg(all(test, not(posse_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_too_many_takes_a_worker_that_waits_before_it_leaves() {
+        let limits = Limits { threads: 1, in_place: 1, keep_alive: Duration::MAX };
+        let (life, queue) = (Life::new(1), PoolQueue::<usize, (), usize>::new(limits));
+        // One serves closures, all that may.
+        assert!(queue.adopt(&life, 1));
+        assert_eq!(queue.lend(&life, 2, 0), Ok(NewThread::Wanted));
+        let mut ran = Vec::new();
+        let run = |job: Job<(), usize>| {
+            let Job::Worker(worker) = job else { unreachable!("no closure is queued") };
+            // Too many block by now for one more thread.
+            if ran.is_empty() {
+                assert_eq!(queue.lend(&life, 3, 1), Ok(NewThread::NotWanted));
+            }
+            ran.push(worker);
+        };
+        queue.serve(&life, &4, Entry::Started, run, || {});
+        assert_eq!((ran, queue.counts()), (vec![0, 1], (1, 0, 0)));
+    }
+}
+
 #[cfg(all(test, posse_loom))]
 mod loom_models {
     use super::*;
     use crate::loom::cell::UnsafeCell;
     use crate::loom::sync::Arc;
 
-    /// What stands for a worker: loom sees every access, and each is a write, so that two who have it would be a race.
-    struct Worker(UnsafeCell<usize>);
+    /// What stands for a worker or a closure: loom sees every access, and each is a write, so that two who have it would be a race.
+    struct Token(UnsafeCell<usize>);
 
-    // SAFETY: whoever has the worker alone looks inside. Loom would say if not.
-    unsafe impl Send for Worker {}
+    // SAFETY: whoever has it looks inside, alone. Loom would say if not.
+    unsafe impl Send for Token {}
 
-    impl Worker {
+    impl Token {
         fn new() -> Self {
             Self(UnsafeCell::new(0))
         }
@@ -314,7 +339,7 @@ mod loom_models {
         }
     }
 
-    type Queue = PoolQueue<usize, (), Worker>;
+    type Queue = PoolQueue<usize, Token, Token>;
 
     // The thread that blocks, and one of the pool.
     const BLOCKS: usize = 0;
@@ -325,18 +350,18 @@ mod loom_models {
         Arc::new((Life::new(1), Queue::new(limits)))
     }
 
+    fn run_all(unserved: Unserved<Token, Token>) -> usize {
+        unserved.closures.into_iter().chain(unserved.workers).map(Token::run).sum()
+    }
+
     fn end(shared: &(Life, Queue)) -> usize {
         shared.0.begin_end();
-        shared.1.shut_down().workers.into_iter().map(Worker::run).sum()
+        run_all(shared.1.shut_down())
     }
 
     fn serve(shared: &(Life, Queue), thread: usize, entry: Entry) -> usize {
         let mut ran = 0;
-        let run = |job: Job<(), Worker>| {
-            if let Job::Worker(worker) = job {
-                ran += worker.run();
-            }
-        };
+        let run = |(Job::Closure(token) | Job::Worker(token)): Job<Token, Token>| ran += token.run();
         shared.1.serve(&shared.0, &thread, entry, run, || {});
         ran
     }
@@ -347,13 +372,13 @@ mod loom_models {
     fn loom_a_worker_that_is_lent_is_taken_over_or_taken_back_or_ended() {
         loom::model(|| {
             let shared = open(1);
-            let lent = shared.1.lend(&shared.0, BLOCKS, Worker::new());
+            let lent = shared.1.lend(&shared.0, BLOCKS, Token::new());
             assert_eq!(lent.ok(), Some(NewThread::Wanted));
             let [pool, ending] = [|shared: &(Life, Queue)| serve(shared, POOL, Entry::Started), end].map(|life| {
                 let shared = shared.clone();
                 loom::thread::spawn(move || life(&shared))
             });
-            let mut ran = shared.1.take_back(&BLOCKS, |_| true).map_or(0, Worker::run);
+            let mut ran = shared.1.take_back(&BLOCKS, |_| true).map_or(0, Token::run);
             // Without its worker it is one of the pool after the poll, if there is room.
             if ran == 0 && shared.1.adopt(&shared.0, BLOCKS) {
                 ran += serve(&shared, BLOCKS, Entry::Adopted);
@@ -374,16 +399,46 @@ mod loom_models {
                     let shared = shared.clone();
                     loom::thread::spawn(move || end(&shared))
                 };
-                let kept = match shared.1.lend(&shared.0, BLOCKS, Worker::new()) {
+                let kept = match shared.1.lend(&shared.0, BLOCKS, Token::new()) {
                     Ok(NewThread::Wanted) if starts => serve(&shared, POOL, Entry::Started),
                     // No thread could be started.
-                    Ok(NewThread::Wanted) => {
-                        shared.1.thread_failed(&shared.0).workers.into_iter().map(Worker::run).sum()
-                    }
+                    Ok(NewThread::Wanted) => run_all(shared.1.thread_failed(&shared.0)),
                     Ok(NewThread::NotWanted) => 0,
                     Err(worker) => worker.run(),
                 };
                 assert_eq!(kept + ending.join().unwrap(), 1);
+            });
+        }
+    }
+
+    /// Closures are queued while the runtime ends: each is run, dropped by the end or refused, once, whether a thread starts for them or does not.
+    #[test]
+    fn loom_a_closure_is_run_or_dropped_or_refused() {
+        for starts in [true, false] {
+            loom::model(move || {
+                let shared = open(0);
+                let ending = {
+                    let shared = shared.clone();
+                    loom::thread::spawn(move || end(&shared))
+                };
+                let mut pool = None;
+                let mut counted = 0;
+                for _ in 0..2 {
+                    counted += match shared.1.submit(&shared.0, Token::new()) {
+                        Ok(NewThread::Wanted) if starts => {
+                            let shared = shared.clone();
+                            let thread = loom::thread::spawn(move || serve(&shared, POOL, Entry::Started));
+                            assert!(pool.replace(thread).is_none(), "there is room for one");
+                            0
+                        }
+                        Ok(NewThread::Wanted) => run_all(shared.1.thread_failed(&shared.0)),
+                        Ok(NewThread::NotWanted) => 0,
+                        Err(closure) => closure.run(),
+                    };
+                }
+                counted += pool.map_or(0, |pool| pool.join().unwrap());
+                assert_eq!(counted + ending.join().unwrap(), 2);
+                assert_eq!((shared.1.busy(), shared.1.counts().0), (0, 0));
             });
         }
     }

@@ -99,7 +99,7 @@ impl TaskInfo {
         self.id
     }
 
-    /// Returns the name the task was given by [`Builder::name`](crate::task::Builder::name).
+    /// Returns the name of the task: what [`Builder::name`](crate::task::Builder::name) gave it, or of an actor's task the actor's.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

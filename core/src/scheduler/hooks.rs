@@ -27,7 +27,7 @@ impl TaskMeta {
         self.id
     }
 
-    /// Returns the name that [`task::Builder::name`](crate::task::Builder::name) gave it.
+    /// Returns its name: what [`task::Builder::name`](crate::task::Builder::name) gave it, or of an actor's task the actor's.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -25,7 +25,8 @@ pub(crate) struct OwnedTasks {
 struct Shard {
     /// Those that have not completed.
     tasks: Slab<Entry>,
-    /// The names of those that have one: few, and so not in the slots.
+    /// The names of those that have one. Not in the slots: most tasks have none, and a slot is paid for by each. So a task with a name, as an
+    /// actor with one is, costs a node of the map besides.
     names: BTreeMap<usize, Arc<str>>,
     /// How many were ever added.
     spawned: u64,
@@ -88,7 +89,7 @@ impl OwnedTasks {
             return false;
         }
 
-        // Few tasks have a name, so it lies beside the slots and the slot says only that there is one.
+        // The name lies beside the slots; the slot says only that there is one, so that a task without one leaves the map alone.
         let is_named = origin.name.is_some();
         let entry = Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false };
         let index = shard.tasks.insert(entry);

@@ -215,3 +215,21 @@ fn a_receiver_that_goes_leaves_no_waker_with_its_senders() {
     assert_eq!(std::sync::Arc::strong_count(&wakes), 1);
     drop((send, one));
 }
+
+#[test]
+fn a_sender_that_goes_leaves_no_waker_with_its_receiver() {
+    for sends in [true, false] {
+        let (wakes, waker) = counting_waker();
+        let (mut send, mut receive) = oneshot::channel();
+        assert!(poll_with(pin!(send.closed()), &waker).is_pending());
+        drop(waker);
+        assert_eq!(std::sync::Arc::strong_count(&wakes), 2);
+        if sends {
+            assert_eq!(send.send(7), Ok(()));
+        } else {
+            drop(send);
+        }
+        assert_eq!((std::sync::Arc::strong_count(&wakes), wakes.count()), (1, 0));
+        assert_eq!(receive.try_recv().ok(), sends.then_some(7));
+    }
+}

@@ -3,7 +3,7 @@
 use crate::loom::sync::{Arc, Mutex};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
-use crate::raw_task::waker_slot::WakerSlot;
+use crate::raw_task::waker_slot::{TakenWaker, WakerSlot};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -58,6 +58,12 @@ impl<T> State<T> {
             sender: WakerSlot::new(),
         }
     }
+
+    /// The sender has said its last. Returns who waits for that, and the sender's own waker: with it the receiver would keep the task that sent.
+    fn end_sender(&mut self) -> (TakenWaker, TakenWaker) {
+        self.sender_gone = true;
+        (self.receiver.take(), self.sender.take())
+    }
 }
 
 /// The sending end.
@@ -77,11 +83,11 @@ impl<T> Sender<T> {
             return Err(value);
         }
         state.value = Some(value);
-        state.sender_gone = true;
-        let woken = state.receiver.take();
+        let (woken, own) = state.end_sender();
         drop(state);
         self.sent = true;
         woken.wake();
+        own.forget();
         Ok(())
     }
 
@@ -120,10 +126,10 @@ impl<T> Drop for Sender<T> {
             return;
         }
         let mut state = self.shared.state.lock();
-        state.sender_gone = true;
-        let woken = state.receiver.take();
+        let (woken, own) = state.end_sender();
         drop(state);
         woken.wake();
+        own.forget();
     }
 }
 

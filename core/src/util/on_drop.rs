@@ -1,7 +1,6 @@
 //! A guard that runs a closure when it is dropped, whatever ends the scope or the future that has it.
 
 /// Runs a closure when it is dropped.
-#[derive(Debug)]
 pub struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnDrop<F> {
