@@ -41,6 +41,8 @@ pub struct Context<A: Actor> {
     pub(crate) leaving: Option<ExitReason>,
     /// Its messages come from its own house: those that its end drops are no loss to anybody. A supervisor's.
     pub(crate) tells_itself: bool,
+    /// Its supervisor was about to start it again: people have heard of its failure.
+    pub(crate) failure_was_said: bool,
     /// Its end was accounted for, which happens once.
     ended: bool,
 }
@@ -55,6 +57,7 @@ impl<A: Actor> Context<A> {
             monitors: Tracker::new(),
             leaving: None,
             tells_itself: false,
+            failure_was_said: false,
             ended: false,
         }
     }
@@ -74,7 +77,7 @@ impl<A: Actor> Context<A> {
     fn say_ended(&self, reason: &ExitReason) {
         let cell = self.inbox.cell();
         match reason {
-            ExitReason::Failed(text) => event!(
+            ExitReason::Failed(text) if !self.failure_was_said => event!(
                 ERROR, "posse::actor", "an actor failed",
                 actor.id = %cell.id(), actor.type = %std::any::type_name::<A>(), actor.name = %cell.name(), reason = %text,
             ),

@@ -213,9 +213,11 @@ fn run_incarnations<'a, A: Actor>(
             supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
             match next_order(&shared).await {
                 Command::Start => shared.system().count_restart(),
-                // It was to start again: what it ended for has been dealt with.
-                Command::Shutdown if !shared.has(Command::Release) => return ExitReason::Shutdown,
-                _ => return reason,
+                order => {
+                    // It was to start again: its failure was a matter for its supervisor, which has said it.
+                    ctx.failure_was_said = order == Command::Shutdown;
+                    return reason;
+                }
             }
         }
     }

@@ -292,8 +292,6 @@ impl Supervisor {
                 let text =
                     format!("{child:?} needed more than {limit} restarts within {period:?}; it {what}: {reason}");
                 ctx.leaving = Some(ExitReason::GaveUp(text.into()));
-                // It ends for the reason that it had, not because its supervisor does.
-                command(key, Command::Release, ctx);
             }
             Decision::Leave | Decision::Expected => {}
         }

@@ -95,7 +95,7 @@ fn a_child_that_waits_for_its_restart_ends_in_peace() {
                 posse_core::task::yield_now().await;
             }
             supervisor.shutdown().await;
-            assert_eq!(child.closed().await, ExitReason::Shutdown);
+            assert_eq!(child.closed().await, ExitReason::failed("broken on purpose"));
         });
     });
     let levels: Vec<_> = lines.0.lock().iter().map(|(level, _)| *level).collect();
