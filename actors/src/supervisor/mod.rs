@@ -282,7 +282,8 @@ impl LocalRef<Supervisor> {
     /// If the child does not start, its name is taken, or the supervisor has ended. The child is not kept then.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may have been started.
+    /// The order is given when it is first polled, as soon as the supervisor's mailbox has room. After that the child is started and kept, also if the
+    /// future is dropped: find it by [`which_children`](Self::which_children), or by its name.
     pub async fn start_child<S: IntoSpec>(&self, child: S) -> std::result::Result<LocalRef<S::Actor>, SpawnError> {
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let spec = ChildSpec::new(child.into_spec(), move |actor| drop(send.try_send(actor)));
@@ -303,7 +304,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may end all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child ends, also if the future is dropped.
     pub async fn terminate_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.to_child(name, Change::Terminate).await
     }
@@ -316,7 +317,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may end all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child ends, also if the future is dropped.
     pub async fn delete_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.to_child(name, Change::Delete).await
     }
@@ -329,7 +330,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, it does not start, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may start again all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child starts again, also if the future is dropped.
     pub async fn restart_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.to_child(name, Change::Restart).await
     }
@@ -351,7 +352,7 @@ impl LocalRef<Supervisor> {
     /// Ends the children in reverse order, then the supervisor, and waits for it. One that is itself a child is not restarted.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way everything ends all the same.
+    /// Once polled everything ends, also if the future is dropped.
     pub async fn shutdown(&self) {
         self.0.command(Command::Shutdown);
         self.0.wake();

@@ -21,7 +21,7 @@ const ENTRIES: usize = 32;
 /// What the system says; an error outside of a runtime.
 ///
 /// # Cancel safety
-/// The call goes on if the future is dropped.
+/// A call that was begun, by the first poll, goes on if the future is dropped.
 ///
 /// # Examples
 /// ```
@@ -132,7 +132,7 @@ impl DirEntry {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn metadata(&self) -> io::Result<Metadata> {
         let entry = self.0.clone();
         blocking(move || entry.metadata()).await
@@ -144,7 +144,7 @@ impl DirEntry {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn file_type(&self) -> io::Result<FileType> {
         let entry = self.0.clone();
         blocking(move || entry.file_type()).await

@@ -104,7 +104,7 @@ where
 /// What either side says.
 ///
 /// # Cancel safety
-/// No byte is lost: what was not written is still in the reader. The number of bytes is.
+/// No byte is lost: what was not written is still in the reader. What was written may not have been flushed, and its number is lost.
 ///
 /// # Examples
 /// ```

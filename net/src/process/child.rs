@@ -66,7 +66,7 @@ impl Child {
     /// What the system says.
     ///
     /// # Cancel safety
-    /// May be repeated.
+    /// May be repeated. The input is closed by the first poll.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         poll_fn(|cx| match &mut self.state {
@@ -118,7 +118,7 @@ impl Child {
     /// What the system says.
     ///
     /// # Cancel safety
-    /// It is ended, also if the future is dropped.
+    /// Once polled it is ended, also if the future is dropped; [`wait`](Self::wait) waits for that.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.start_kill()?;
         self.wait().await.map(drop)
