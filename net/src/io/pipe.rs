@@ -2,7 +2,7 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{PollWaker, WakerSlot};
+use posse_core::sync::wait_list::{PollWaker, WaitKind, WakerSlot};
 use posse_core::task::coop::poll_proceed;
 use std::collections::VecDeque;
 use std::fmt;
@@ -100,7 +100,7 @@ impl Pipe {
         take: impl FnOnce(&mut VecDeque<u8>) -> Result<usize>,
     ) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
         if state.bytes.is_empty() && !state.ended {
             let prev = state.reader.register(&mut waker);
@@ -120,7 +120,7 @@ impl Pipe {
     /// Puts in as much as there is room for, or waits for some.
     fn poll_write(&self, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));

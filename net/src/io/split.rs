@@ -6,7 +6,7 @@
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{PollWaker, TakenWaker, WakerSlot};
+use posse_core::sync::wait_list::{PollWaker, TakenWaker, WaitKind, WakerSlot};
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut, Result};
 use std::pin::Pin;
@@ -106,7 +106,7 @@ impl<T> Shared<T> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut slot = self.0.lock();
         let Some(stream) = slot.stream.take() else {
             let prev = slot.waiting[side as usize].register(&mut waker);
