@@ -90,11 +90,13 @@ impl ReadDir {
                     if let Some(entry) = batch.entries.pop_front() {
                         return Poll::Ready(entry.map(Some));
                     }
+                    // The state holds the call from here on, so a poll that is the last of its future leaves it to the next one.
                     let Some(rest) = batch.rest.take() else { return Poll::Ready(Ok(None)) };
                     self.0 = State::Reading(start(|| Batch::read(rest))?);
                 }
                 State::Reading(reading) => {
                     let read = ready!(Pin::new(reading).poll(cx));
+                    // A handle is not polled again after its end, also if that is an error.
                     self.0 = State::Read(Batch::default());
                     self.0 = State::Read(read.map_err(io::Error::other)?);
                 }

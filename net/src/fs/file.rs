@@ -231,6 +231,7 @@ impl File {
 
     /// Waits until no call is on its way and tells of a write that failed.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Whatever was on its way has ended; only a write has something to tell to who comes next.
         ready!(self.poll_call(cx))?;
         self.seeking = None;
         self.failed.take().map_or(Poll::Ready(Ok(())), |error| Poll::Ready(Err(error)))
@@ -266,6 +267,8 @@ impl AsyncRead for File {
         let progress = ready!(poll_proceed(cx));
         loop {
             let done = ready!(this.poll_call(cx))?;
+            // What was read ahead, perhaps for a read that was dropped, is given out before anything is asked for. A read that found the end has left
+            // nothing, and is told once.
             let available = &this.ahead[this.start..];
             let has_read = matches!(done, Some(Done::Read(Ok(_))));
             if !available.is_empty() || has_read {
@@ -295,6 +298,7 @@ impl AsyncWrite for File {
         }
 
         this.seeking = None;
+        // The system stands after what was read ahead; the write begins where the reader does.
         let back = -this.take_ahead();
         let len = bytes.len().min(this.max);
         let bytes = bytes[..len].to_vec();
@@ -329,6 +333,7 @@ impl AsyncSeek for File {
                 return Poll::Ready(reached);
             }
 
+            // As seen from the system's position, which what was read ahead has moved.
             let ahead = this.take_ahead();
             let position_now = match position {
                 SeekFrom::Current(step) => SeekFrom::Current(step.checked_sub(ahead).ok_or(ErrorKind::InvalidInput)?),

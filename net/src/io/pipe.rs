@@ -109,6 +109,7 @@ impl Pipe {
             return Poll::Pending;
         }
 
+        // There is room now, or the end was seen. Who waits is woken after the lock.
         let read = take(&mut state.bytes);
         let writer = state.writer.take();
         drop(state);
@@ -122,6 +123,7 @@ impl Pipe {
         let progress = ready!(poll_proceed(cx));
         let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
+        // Before the look at the room: nobody would ever make some.
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
@@ -133,6 +135,7 @@ impl Pipe {
             return Poll::Pending;
         }
 
+        // As much of all buffers together as there is room for.
         let before = state.bytes.len();
         state.bytes.extend(buffers.iter().flat_map(|buffer| buffer.iter()).take(room));
         let written = state.bytes.len() - before;
@@ -156,6 +159,7 @@ impl Pipe {
 
 impl Drop for SimplexReader {
     fn drop(&mut self) {
+        // What nobody will read is dropped outside of the lock.
         let mut bytes = VecDeque::new();
         self.0.end(|state| {
             state.unread = true;

@@ -108,6 +108,7 @@ impl<T> Shared<T> {
     ) -> Poll<R> {
         let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut slot = self.0.lock();
+        // The other half has it for a poll, and wakes those who came meanwhile when it puts it back.
         let Some(stream) = slot.stream.take() else {
             let prev = slot.waiting[side as usize].register(&mut waker);
             drop(slot);
@@ -116,6 +117,7 @@ impl<T> Shared<T> {
         };
         drop(slot);
 
+        // From here on foreign code runs, without the lock; if it panics the guard puts the stream back.
         let mut taken = Taken { shared: self, stream: Some(stream) };
         match &mut taken.stream {
             Some(stream) => poll(stream.as_mut(), cx),

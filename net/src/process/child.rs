@@ -133,6 +133,7 @@ impl Child {
     /// Dropping the future drops the child; what was read is lost.
     pub async fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
+        // Kept until the end: a child that finds a stream closed is ended by its next write.
         let (mut out, mut errors) = (self.stdout.take(), self.stderr.take());
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
 
