@@ -17,6 +17,7 @@
 
 use crate::raw_task::panic::wake_catching;
 pub use crate::raw_task::poll_waker::PollWaker;
+pub use crate::raw_task::wait_kind::WaitKind;
 pub use crate::raw_task::waker_slot::{TakenWaker, WakerSlot};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;

@@ -8,6 +8,7 @@ use crate::loom::const_unless_loom;
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use std::fmt;
 use std::future::Future;
@@ -27,18 +28,19 @@ impl WaitSet {
     /// Waits until `condition` gives something. The condition runs under a lock: it is a look at an atomic or the like.
     ///
     /// The future leaves nothing behind when it is dropped.
-    pub(crate) fn until<R, C: FnMut() -> Option<R> + Unpin>(&self, condition: C) -> Until<'_, C> {
-        Until { set: self, key: WaiterKey::default(), condition }
+    pub(crate) fn until<R, C: FnMut() -> Option<R> + Unpin>(&self, kind: WaitKind, condition: C) -> Until<'_, C> {
+        Until { set: self, kind, key: WaiterKey::default(), condition }
     }
 
     /// As [`until`](Self::until), with a key that its owner keeps; who drops the key calls [`leave`](Self::leave).
     pub(crate) fn poll_until<R>(
         &self,
+        kind: WaitKind,
         key: &mut WaiterKey,
         cx: &Context<'_>,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, kind);
         let mut waiters = self.0.lock();
         if let Some(result) = condition() {
             let left = waiters.remove(key);
@@ -80,6 +82,8 @@ impl Default for WaitSet {
 pub(crate) struct Until<'a, C> {
     /// Where it waits while the condition does not hold.
     set: &'a WaitSet,
+    /// What the set is to who waits.
+    kind: WaitKind,
     /// Its place there; idle before the first poll and at the end.
     key: WaiterKey,
     /// Looked at under the lock of the set, in each poll.
@@ -92,7 +96,7 @@ impl<R, C: FnMut() -> Option<R> + Unpin> Future for Until<'_, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let result = ready!(this.set.poll_until(&mut this.key, cx, &mut this.condition));
+        let result = ready!(this.set.poll_until(this.kind, &mut this.key, cx, &mut this.condition));
         progress.made_progress();
         Poll::Ready(result)
     }

@@ -98,3 +98,27 @@ fn an_ask_that_timed_out_is_not_begun_however_long_it_is_kept() {
         assert_eq!(worker.ask(Add(0)).await, Ok(0));
     });
 }
+
+#[test]
+fn a_task_that_waits_for_a_reply_or_for_room_says_so() {
+    use posse::runtime::Handle;
+    use posse::task::{Id, WaitsFor};
+
+    let waits_for = |id: Id| -> Vec<WaitsFor> {
+        let tasks = Handle::current().tasks();
+        tasks.iter().find(|task| task.id() == id).unwrap().waits_for().to_vec()
+    };
+    manual().block_on(async {
+        let worker = posse::spawn(Spec::new(|| Worker::new("w", &Log::default())).capacity(1));
+        worker.try_tell(Hang).unwrap();
+        settle().await;
+        let (asker, teller) = (worker.clone(), worker);
+        let asks = posse::task::spawn(async move { asker.ask(Add(1)).await });
+        settle().await;
+        let tells = posse::task::spawn(async move { teller.tell(Add(1)).await });
+        settle().await;
+        let of_ask = waits_for(asks.id());
+        assert!(matches!(of_ask[..], [WaitsFor::Reply, WaitsFor::Timer(_)]), "{of_ask:?}");
+        assert_eq!(waits_for(tells.id()), [WaitsFor::Mailbox]);
+    });
+}

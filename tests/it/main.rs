@@ -28,5 +28,3 @@ mod runtimes;
 mod services;
 mod specs;
 mod supervision;
-mod sync_drops;
-mod task_drops;

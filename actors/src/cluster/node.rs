@@ -506,7 +506,7 @@ impl Node {
     /// seconds. The address it listened on is free when this returns.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the node leaving; call it again to wait.
+    /// Once polled the node leaves, also if the future is dropped; call it again to wait.
     pub async fn shutdown(&self) {
         let node = &self.0.state;
         node.close();

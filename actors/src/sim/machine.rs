@@ -173,6 +173,10 @@ impl IntoFuture for MachineBuilder {
     type Output = SimMachine;
     type IntoFuture = Pin<Box<dyn Future<Output = SimMachine> + Send>>;
 
+    /// Starts the machine.
+    ///
+    /// # Cancel safety
+    /// The machine is added at the first poll, also if the future is dropped; nobody has a handle to it then.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.start())
     }
@@ -276,7 +280,7 @@ impl SimMachine {
     /// While the machine is not up, if it ends meanwhile, and if the future panics.
     ///
     /// # Cancel safety
-    /// Dropping the future lets the one on the machine run on.
+    /// The future on the machine is started at the first poll, and runs on if this one is dropped.
     pub async fn run<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
@@ -306,6 +310,11 @@ impl SimMachine {
     {
         let node = self.node().unwrap_or_else(|| panic!("{} has no node", self.name));
         self.run(async move { f(node).await }).await
+    }
+
+    /// A start that nobody has waited for is not the one that comes.
+    pub(super) fn forget_start(&self) {
+        self.inside.state.lock().started = false;
     }
 
     /// Waits until this incarnation has started.

@@ -99,7 +99,7 @@ impl Sim {
     /// Kills the process of a machine, as SIGKILL does: no code of it runs any more, its kernel closes its connections.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn kill(&self, machine: &SimMachine) {
         self.control.kill(machine.id(), Crash::Kill).await;
     }
@@ -107,7 +107,7 @@ impl Sim {
     /// Takes the power from a machine: it falls silent, nobody is told.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn power_off(&self, machine: &SimMachine) {
         self.control.kill(machine.id(), Crash::PowerOff).await;
     }
@@ -115,8 +115,9 @@ impl Sim {
     /// Starts a machine again, which runs its program as a new incarnation. One that is up is killed first.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn restart(&self, machine: &SimMachine) {
+        machine.forget_start();
         self.control.start(machine.id(), None).await;
         machine.started().await;
     }
@@ -124,8 +125,9 @@ impl Sim {
     /// As [`restart`](Self::restart), with clocks that are wrong in another way.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn restart_with_skew(&self, machine: &SimMachine, skew: Skew) {
+        machine.forget_start();
         self.control.start(machine.id(), Some(skew)).await;
         machine.started().await;
     }
@@ -138,7 +140,7 @@ impl Sim {
     /// Ends a machine's runtime in order, as a program does whose `main` returns.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn stop(&self, machine: &SimMachine) {
         self.control.stop(machine.id()).await;
     }

@@ -339,7 +339,8 @@ impl LocalRef<Supervisor> {
     /// If the child does not start, its name is taken, or the supervisor has ended. The child is not kept then.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may have been started.
+    /// The order is given when it is first polled, as soon as the supervisor's mailbox has room. After that the child is started and kept, also if the
+    /// future is dropped: find it by [`which_children`](Self::which_children), or by its name.
     #[track_caller]
     pub fn start_child<S: IntoSpec>(
         &self,
@@ -368,7 +369,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may end all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child ends, also if the future is dropped.
     pub async fn terminate_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.request_child(name, ChildAction::Terminate).await
     }
@@ -381,7 +382,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may end all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child ends, also if the future is dropped.
     pub async fn delete_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.request_child(name, ChildAction::Delete).await
     }
@@ -394,7 +395,7 @@ impl LocalRef<Supervisor> {
     /// If there is no such child, it does not start, or the supervisor has ended.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way the child may start again all the same.
+    /// As [`start_child`](Self::start_child): once the order is given the child starts again, also if the future is dropped.
     pub async fn restart_child(&self, name: &str) -> std::result::Result<(), ChildError> {
         self.request_child(name, ChildAction::Restart).await
     }
@@ -416,7 +417,7 @@ impl LocalRef<Supervisor> {
     /// Ends the children in reverse order, then the supervisor, and waits for it. One that is itself a child is not restarted.
     ///
     /// # Cancel safety
-    /// If this is dropped half-way everything ends all the same.
+    /// Once polled everything ends, also if the future is dropped.
     pub async fn shutdown(&self) {
         self.ask_to_shut_down();
         self.closed().await;

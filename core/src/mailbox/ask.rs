@@ -14,6 +14,8 @@
 use crate::loom::cell::UnsafeCell;
 use crate::loom::sync::atomic::{AtomicU8, Ordering};
 use crate::raw_task::panic::{drop_catching, wake_catching};
+use crate::raw_task::wait_kind::WaitKind;
+use crate::raw_task::waker::note_wait;
 use std::alloc::Layout;
 use std::fmt;
 use std::future::Future;
@@ -180,6 +182,7 @@ impl AskCore {
             }
         });
         drop(prev);
+        note_wait(cx.waker(), WaitKind::Reply);
         // Partner: `finish`. If it was quicker it found no waker, and the reply is here.
         self.state.compare_exchange(EMPTY, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err()
     }

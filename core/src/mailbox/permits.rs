@@ -7,7 +7,7 @@ use super::audit::OverCapacity;
 use super::turn::TURN_MESSAGES;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::wait_list::{PollWaker, WaitList, WaiterKey, WakeList};
+use crate::wait_list::{PollWaker, WaitKind, WaitList, WaiterKey, WakeList};
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll, Waker};
 
@@ -240,7 +240,7 @@ impl Permits {
             return Poll::Ready(!self.is_closed());
         }
 
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Mailbox);
         let mut waiters = self.waiters.lock();
         if self.is_closed() || self.was_granted(reservation) {
             return Poll::Ready(!self.is_closed());

@@ -26,6 +26,7 @@ pub(crate) mod poll_waker;
 mod raw;
 mod schedule;
 mod state;
+pub(crate) mod wait_kind;
 pub(crate) mod waker;
 pub(crate) mod waker_slot;
 pub(crate) mod yielding;

@@ -2,9 +2,13 @@
 //!
 //! Written by whoever holds the right to run the task, with plain stores. Telling the time costs more than many a poll, so the worker
 //! looks at the clock now and then, and its tasks get the [`Stamp`] it made of that.
+//!
+//! What the task waits for is kept with the count: what gives its waker to a list says so by [`PollRecord::waits_for`], and the next poll takes it
+//! back without an instruction of its own.
 
+use super::wait_kind::WaitKind;
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
-use crate::util::count::Count;
+use std::sync::atomic::AtomicU64 as StdAtomicU64;
 
 /// A time on the runtime's clock, of which the ground knows no more: the nanoseconds of an `Instant`.
 pub(crate) type Nanos = u64;
@@ -40,23 +44,30 @@ impl Stamp {
 /// Marks the time, in nanoseconds, at which a task was put into a queue. No stamp has this bit before a clock has run for 146 years.
 const SCHEDULED: u64 = 1 << 63;
 
+/// Low bits of the count: polls for nine years at a million a second. Then it begins anew.
+const COUNT_BITS: u32 = 48;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
 #[derive(Debug)]
 pub(crate) struct PollRecord {
-    /// Polls begun.
-    count: Count,
+    /// Polls begun, in the low bits, and the kinds of what the last one has left a waker with, above them. It orders nothing and decides nothing,
+    /// so it is the standard library's atomic in the models too. Written within the poll; a thread that is lent the waker, and waits by it, may cost
+    /// the count a poll.
+    count: StdAtomicU64,
     /// The [`Stamp`] of the last poll, or with `SCHEDULED` since when the task waits for the next.
     last: AtomicU64,
 }
 
 impl PollRecord {
     pub(crate) fn new() -> Self {
-        Self { count: Count::default(), last: AtomicU64::new(Stamp::NONE.0) }
+        Self { count: StdAtomicU64::new(0), last: AtomicU64::new(Stamp::NONE.0) }
     }
 
     /// Before the state word says that the task runs: who sees it running sees by whom.
     #[inline]
     pub(crate) fn begin(&self, stamp: Stamp) {
-        self.count.add(1);
+        let before = self.count.load(Ordering::Relaxed) & COUNT_MASK;
+        self.count.store(before + 1, Ordering::Relaxed);
         self.last.store(stamp.0, Ordering::Relaxed);
     }
 
@@ -72,8 +83,20 @@ impl PollRecord {
         (last & SCHEDULED != 0).then_some(last & !SCHEDULED)
     }
 
+    /// The poll leaves the task's waker with something of this kind.
+    #[inline]
+    pub(super) fn waits_for(&self, kind: WaitKind) {
+        let before = self.count.load(Ordering::Relaxed);
+        self.count.store(before | (kind.bit() << COUNT_BITS), Ordering::Relaxed);
+    }
+
+    /// What the last poll has left a waker with.
+    pub(crate) fn wait_kinds(&self) -> impl Iterator<Item = WaitKind> + use<> {
+        WaitKind::of_bits(self.count.load(Ordering::Relaxed) >> COUNT_BITS)
+    }
+
     pub(crate) fn count(&self) -> u64 {
-        self.count.get()
+        self.count.load(Ordering::Relaxed) & COUNT_MASK
     }
 
     /// When the last poll began, as of the worker's last look at the clock before it.
@@ -103,5 +126,18 @@ mod tests {
             assert!(nanos - stamp.time() < 1 << TIME_SHIFT);
         }
         assert_eq!(Stamp::NONE.worker(), None);
+    }
+
+    #[test]
+    fn what_a_poll_waits_for_is_told_until_the_next_one() {
+        let record = PollRecord::new();
+        record.begin(Stamp::NONE);
+        record.waits_for(WaitKind::Mutex);
+        record.waits_for(WaitKind::Blocking);
+        record.waits_for(WaitKind::Mutex);
+        assert_eq!(record.wait_kinds().collect::<Vec<_>>(), [WaitKind::Mutex, WaitKind::Blocking]);
+        assert_eq!(record.count(), 1);
+        record.begin(Stamp::NONE);
+        assert_eq!((record.wait_kinds().count(), record.count()), (0, 2));
     }
 }

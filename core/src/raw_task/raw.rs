@@ -14,6 +14,7 @@ use super::poll_record::{PollRecord, Stamp};
 use super::poll_waker::PollWaker;
 use super::schedule::Schedule;
 use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, TaskState, Wake};
+use super::wait_kind::WaitKind;
 use super::waker::waker_of;
 use super::waker_slot::WakerSlot;
 use super::{Id, JoinError, current};
@@ -125,6 +126,8 @@ struct VTable {
     scheduler: fn() -> TypeId,
     /// Queues a task that was marked as scheduled.
     schedule: unsafe fn(NonNull<Header>),
+    /// See [`Schedule::UNLISTED`].
+    unlisted: WaitKind,
 }
 
 /// A counted reference to a task, whatever its type.
@@ -251,6 +254,7 @@ where
         type_name: std::any::type_name::<F>,
         scheduler: TypeId::of::<S>,
         schedule: schedule::<S>,
+        unlisted: S::UNLISTED,
     }
 }
 
@@ -342,7 +346,8 @@ impl TaskRef {
 
     /// Makes the end of the task wake the task that polls. True if it has completed instead.
     fn set_join_waker(&self, cx: &Context<'_>) -> bool {
-        let mut waker = PollWaker::of(cx);
+        let kind = if self.header().is_owned() { WaitKind::Listed } else { self.header().vtable.unlisted };
+        let mut waker = PollWaker::of(cx, kind);
         // A previous one is dropped outside of the lock: it may be the last of what it wakes.
         let prev = self.header().join_waker.lock().register(&mut waker);
         drop(prev);

@@ -1,12 +1,16 @@
 //! What a task needs of who runs it. The ground knows no more of a scheduler than this.
 
 use super::raw::{Header, Runnable};
+use super::wait_kind::WaitKind;
 
 /// Where the tasks of one kind wait to be run. A value of it is part of each task, next to the header, and its type is in the functions of the
 /// task's vtable: to wake a task decides nothing.
 ///
 /// A runtime is one: its workers run the task. A `LocalSet` is another: the thread that polls it does.
 pub(crate) trait Schedule: Send + Sync + 'static {
+    /// What it is to join one of its tasks that is in no list of tasks.
+    const UNLISTED: WaitKind = WaitKind::Listed;
+
     /// Takes in a task that was woken, aborted or just made, on any thread. It is kept alive by the caller during the call and by its life
     /// reference afterwards.
     ///

@@ -2,6 +2,7 @@
 
 use super::Id;
 use super::raw::{self, Header, TaskRef};
+use super::wait_kind::WaitKind;
 use std::mem;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
@@ -10,12 +11,21 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 
 /// The task that a waker wakes, if it is one of ours.
 pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
-    if !is_of_a_task(waker) {
-        return None;
+    header_of_waker(waker).map(Header::id)
+}
+
+/// Notes what a task has left its waker with, if the waker is a task's.
+#[inline]
+pub(crate) fn note_wait(waker: &Waker, kind: WaitKind) {
+    if let Some(header) = header_of_waker(waker) {
+        header.polls().waits_for(kind);
     }
-    // SAFETY: a waker with our functions points to a header and holds a reference to it.
-    let header = unsafe { &*waker.data().cast::<Header>() };
-    Some(header.id())
+}
+
+#[inline]
+fn header_of_waker(waker: &Waker) -> Option<&Header> {
+    // SAFETY: a waker with our functions points to a header and holds a reference to it, as long as the waker is borrowed.
+    is_of_a_task(waker).then(|| unsafe { &*waker.data().cast::<Header>() })
 }
 
 /// Whether a waker is one of our tasks'.

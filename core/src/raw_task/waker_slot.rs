@@ -63,12 +63,13 @@ impl TakenWaker {
 #[cfg(all(test, not(posse_loom)))]
 mod tests {
     use super::*;
+    use crate::raw_task::wait_kind::WaitKind;
     use crate::lock::Mutex;
     use crate::testing::{counting_waker, waker_that_drops, waker_that_is_cloned, waker_that_wakes};
     use std::sync::Arc;
 
     fn register(slot: &Mutex<WakerSlot>, waker: &Waker) {
-        let mut waker = PollWaker::new(waker);
+        let mut waker = PollWaker::new(waker, WaitKind::Listed);
         let prev = slot.lock().register(&mut waker);
         drop(prev);
     }
@@ -128,7 +129,7 @@ mod loom_models {
 
     /// True if it has come. Else who polls is woken.
     fn poll(shared: &Mutex<Shared>, waker: &Waker) -> bool {
-        let mut waker = PollWaker::new(waker);
+        let mut waker = PollWaker::new(waker, WaitKind::Listed);
         let mut shared = shared.lock();
         if shared.has_come {
             return true;

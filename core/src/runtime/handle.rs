@@ -5,6 +5,7 @@ use crate::extensions::Extensions;
 use crate::io::driver::IoHandle;
 use crate::lock::{Condvar, Mutex};
 use crate::loom::sync::atomic::{AtomicU64, Ordering};
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule};
 use crate::rng::{SharedRng, split};
 use crate::runtime::UnhandledPanic;
@@ -465,6 +466,9 @@ impl Handle {
 
 /// A task of a runtime waits for any of its workers.
 impl Schedule for Handle {
+    /// What its workers run is in a list. Closures of the blocking pool are in none.
+    const UNLISTED: WaitKind = WaitKind::Blocking;
+
     #[inline]
     fn schedule(&self, task: Runnable) {
         self.inner.shared.submit(task);

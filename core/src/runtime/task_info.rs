@@ -1,6 +1,7 @@
 //! The living tasks of a runtime, as data and as lines to print.
 
 use super::Handle;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::{Id, TaskState};
 use crate::scheduler::owned::Listed;
 use crate::time::driver::Instant;
@@ -51,7 +52,7 @@ impl Handle {
     }
 }
 
-/// What a task waits for.
+/// What a task waits for. `Display` says it in a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitsFor {
@@ -61,6 +62,77 @@ pub enum WaitsFor {
     Socket,
     /// The end of another task.
     Task(Id),
+    /// A value in a channel, room in one, or the end of its other side: `mpsc`, `oneshot`, `watch`, `broadcast`.
+    Channel,
+    /// Permits of a [`Semaphore`](crate::sync::Semaphore).
+    Semaphore,
+    /// A [`Mutex`](crate::sync::Mutex).
+    Mutex,
+    /// An [`RwLock`](crate::sync::RwLock).
+    RwLock,
+    /// Others at a [`Barrier`](crate::sync::Barrier).
+    Barrier,
+    /// A [`Notify`](crate::sync::Notify).
+    Notify,
+    /// The value of a [`OnceCell`](crate::sync::OnceCell) or a [`SetOnce`](crate::sync::SetOnce).
+    Value,
+    /// A [`CancellationToken`](crate::sync::CancellationToken).
+    Cancellation,
+    /// The end of some task of a set, a scope or a tracker, or of a task of a [`LocalSet`](crate::task::LocalSet).
+    Tasks,
+    /// The reply of an actor.
+    Reply,
+    /// Room in the mailbox of an actor.
+    Mailbox,
+    /// A closure of the blocking pool: files, names that are looked up, and what the program gave it.
+    Blocking,
+    /// A stream in memory: bytes in it, or room in it.
+    Stream,
+}
+
+impl WaitsFor {
+    /// `None` for what is found in another way.
+    fn of(kind: WaitKind) -> Option<Self> {
+        Some(match kind {
+            WaitKind::Channel => Self::Channel,
+            WaitKind::Semaphore => Self::Semaphore,
+            WaitKind::Mutex => Self::Mutex,
+            WaitKind::RwLock => Self::RwLock,
+            WaitKind::Barrier => Self::Barrier,
+            WaitKind::Notify => Self::Notify,
+            WaitKind::Value => Self::Value,
+            WaitKind::Cancellation => Self::Cancellation,
+            WaitKind::Tasks => Self::Tasks,
+            WaitKind::Reply => Self::Reply,
+            WaitKind::Mailbox => Self::Mailbox,
+            WaitKind::Blocking => Self::Blocking,
+            WaitKind::Stream => Self::Stream,
+            WaitKind::Listed => return None,
+        })
+    }
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Task(id) => return write!(f, "task {id}"),
+            Self::Timer(_) => "a timer",
+            Self::Socket => "a socket",
+            Self::Channel => "a channel",
+            Self::Semaphore => "a semaphore",
+            Self::Mutex => "a mutex",
+            Self::RwLock => "a reader-writer lock",
+            Self::Barrier => "a barrier",
+            Self::Notify => "a notification",
+            Self::Value => "a value to be set",
+            Self::Cancellation => "a cancellation",
+            Self::Tasks => "the end of tasks",
+            Self::Reply => "a reply",
+            Self::Mailbox => "room in a mailbox",
+            Self::Blocking => "a blocking closure",
+            Self::Stream => "a stream in memory",
+        })
+    }
 }
 
 /// What is known of a task, from [`Handle::tasks`]. `Display` prints it in a line.
@@ -81,8 +153,10 @@ impl TaskInfo {
     /// `None` if the task has completed meanwhile.
     pub(crate) fn new(listed: &Listed<'_>, now: Instant) -> Option<Self> {
         let polls = listed.task.polls();
+        let state = listed.task.task_state()?;
+        let kinds = (state == TaskState::Waiting).then(|| polls.wait_kinds().filter_map(WaitsFor::of));
         Some(Self {
-            state: listed.task.task_state()?,
+            state,
             id: listed.task.id(),
             name: listed.name.cloned(),
             type_name: listed.task.type_name(),
@@ -90,7 +164,7 @@ impl TaskInfo {
             polls: polls.count(),
             since_last_poll: polls.last().map(|last| now.saturating_duration_since(Instant(last))),
             is_slow: listed.is_slow,
-            waits_for: Vec::new(),
+            waits_for: kinds.into_iter().flatten().collect(),
         })
     }
 
@@ -137,9 +211,12 @@ impl TaskInfo {
         self.is_slow
     }
 
-    /// Returns what it waits for, as far as that can be told without a cost to tasks that nobody lists: timers, sockets of the operating
-    /// system, and the end of other tasks, if the task itself waits for them and not through a waker of its own. Channels, locks and messages
-    /// are not told, so the list may be empty though the state is [`TaskState::Waiting`].
+    /// Returns what it waits for: everything of this runtime's that its last poll has left its waker with, even if the poll has dropped it
+    /// again, as `select!` does with what has lost; timers, sockets of the operating system and joined tasks also of earlier polls.
+    ///
+    /// What it waits for through a waker of its own, as the sets of futures of other libraries do, and what is not the runtime's, is not told, so
+    /// the list may be empty though the state is [`TaskState::Waiting`]: then the task of an actor waits for messages. The reply of an actor of
+    /// another node is a [`Channel`](WaitsFor::Channel).
     pub fn waits_for(&self) -> &[WaitsFor] {
         &self.waits_for
     }
@@ -158,11 +235,7 @@ impl fmt::Display for TaskInfo {
         }
         for (index, what) in self.waits_for.iter().enumerate() {
             f.write_str(if index == 0 { " for " } else { " or " })?;
-            match what {
-                WaitsFor::Timer(_) => f.write_str("a timer")?,
-                WaitsFor::Socket => f.write_str("a socket")?,
-                WaitsFor::Task(id) => write!(f, "task {id}")?,
-            }
+            what.fmt(f)?;
         }
         match self.since_last_poll {
             Some(age) => write!(f, ", polled {} times, {age:.1?} ago", self.polls)?,

@@ -1,6 +1,7 @@
 //! A meeting point for a number of tasks.
 
 use crate::loom::sync::Mutex;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::wait_set::WaitSet;
 
 /// Lets tasks wait until so many of them have come, again and again.
@@ -57,7 +58,7 @@ impl Barrier {
             return BarrierWaitResult(true);
         };
         let _arrival = Arrival { barrier: self, meeting };
-        self.met.until(|| (self.state.lock().meetings != meeting).then_some(())).await;
+        self.met.until(WaitKind::Barrier, || (self.state.lock().meetings != meeting).then_some(())).await;
         BarrierWaitResult(false)
     }
 

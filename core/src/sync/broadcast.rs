@@ -11,6 +11,7 @@ use super::wait_list::{WaitList, WaiterKey, WakeList};
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::wait_set::WaitSet;
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -262,7 +263,7 @@ impl<T> Sender<T> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn closed(&self) {
-        self.shared.deserted.until(|| (self.receiver_count() == 0).then_some(())).await;
+        self.shared.deserted.until(WaitKind::Channel, || (self.receiver_count() == 0).then_some(())).await;
     }
 
     /// Returns how many values some receiver has not received yet.
@@ -397,7 +398,7 @@ impl<T> Receiver<T> {
     /// The value at its position, or the waker is left behind.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<T>, RecvError>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Channel);
         let mut state = self.shared.state.lock();
         let taken = state.take(&mut self.next);
         let result = match taken {

@@ -4,6 +4,7 @@ use super::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::util::slab::Slab;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -188,7 +189,7 @@ impl Future for Cancelled {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Cancellation);
         let mut state = this.node.state.lock();
         if state.cancelled {
             let left = state.waiters.remove(&mut this.key);

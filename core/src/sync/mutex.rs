@@ -8,6 +8,7 @@ use super::permit::SemaphorePermit;
 use super::semaphore::Semaphore;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::const_unless_loom;
+use crate::raw_task::wait_kind::WaitKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ impl<T> Mutex<T> {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let _ = self.semaphore.wait(1).await;
+        let _ = self.semaphore.wait(1, WaitKind::Mutex).await;
         self.owned_guard()
     }
 
@@ -116,7 +117,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Dropping the future gives up the place in the line.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
         // The semaphore is never closed.
-        let _ = self.semaphore.wait(1).await;
+        let _ = self.semaphore.wait(1, WaitKind::Mutex).await;
         self.guard()
     }
 

@@ -6,6 +6,7 @@ use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::panic::wake_catching;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -180,7 +181,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Notify);
         let mut state = self.notify.state.lock();
         if !self.done {
             if state.notify_waiters_calls != self.notify_waiters_calls {

@@ -2,6 +2,7 @@
 
 use super::semaphore::Semaphore;
 use crate::loom::const_unless_loom;
+use crate::raw_task::wait_kind::WaitKind;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -127,7 +128,7 @@ impl<T> OnceCell<T> {
             return Ok(value);
         }
         // The semaphore is never closed.
-        let _turn = self.turn.acquire().await;
+        let _turn = self.turn.wait(1, WaitKind::Value).await.ok().map(|()| self.turn.permit(1));
         if let Some(value) = self.get() {
             return Ok(value);
         }

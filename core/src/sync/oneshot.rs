@@ -3,6 +3,7 @@
 use crate::loom::sync::{Arc, Mutex};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::waker_slot::{TakenWaker, WakerSlot};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -107,7 +108,7 @@ impl<T> Sender<T> {
     /// Polls for the end of the receiver; see [`closed`](Self::closed).
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Channel);
         let mut state = self.shared.state.lock();
         if state.receiver_gone {
             progress.made_progress();
@@ -237,7 +238,7 @@ impl<T> Future for Receiver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Channel);
         let this = &mut *self;
         let mut state = this.shared.state.lock();
         let taken = state.value.take();

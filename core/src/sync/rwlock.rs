@@ -9,6 +9,7 @@ use super::permit::SemaphorePermit;
 use super::semaphore::Semaphore;
 use crate::loom::cell::UnsafeCell;
 use crate::loom::const_unless_loom;
+use crate::raw_task::wait_kind::WaitKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -134,7 +135,7 @@ impl<T> RwLock<T> {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub async fn read_owned(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        let _ = self.semaphore.wait(1).await;
+        let _ = self.semaphore.wait(1, WaitKind::RwLock).await;
         self.owned_reader()
     }
 
@@ -143,7 +144,7 @@ impl<T> RwLock<T> {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub async fn write_owned(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        let _ = self.semaphore.wait(self.readers_max).await;
+        let _ = self.semaphore.wait(self.readers_max, WaitKind::RwLock).await;
         self.owned_writer()
     }
 
@@ -195,7 +196,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Dropping the future gives up the place in the line.
     pub async fn read(&self) -> RwLockReadGuard<'_, T> {
         // The semaphore is never closed.
-        let _ = self.semaphore.wait(1).await;
+        let _ = self.semaphore.wait(1, WaitKind::RwLock).await;
         self.reader()
     }
 
@@ -204,7 +205,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub async fn write(&self) -> RwLockWriteGuard<'_, T> {
-        let _ = self.semaphore.wait(self.readers_max).await;
+        let _ = self.semaphore.wait(self.readers_max, WaitKind::RwLock).await;
         self.writer()
     }
 

@@ -7,6 +7,7 @@ use crate::loom::sync::atomic::{AtomicU64, Ordering};
 use crate::loom::sync::{Mutex, MutexGuard};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ struct Waiting<'a> {
     semaphore: &'a Semaphore,
     /// The permits that it waits for, all at once.
     count: usize,
+    /// What the semaphore is to who waits.
+    kind: WaitKind,
     /// Its place in the line; idle before the first poll and once it has the permits.
     key: WaiterKey,
 }
@@ -89,7 +92,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let result = ready!(self.semaphore.poll_acquire(self.count, &mut self.key, cx));
+        let result = ready!(self.semaphore.poll_acquire(self.count, self.kind, &mut self.key, cx));
         progress.made_progress();
         Poll::Ready(result)
     }
@@ -132,7 +135,7 @@ impl Semaphore {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_many(&self, count: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.wait(count).await?;
+        self.wait(count, WaitKind::Semaphore).await?;
         Ok(self.permit(count))
     }
 
@@ -155,7 +158,7 @@ impl Semaphore {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_many_owned(self: Arc<Self>, count: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.wait(count).await?;
+        self.wait(count, WaitKind::Semaphore).await?;
         Ok(OwnedSemaphorePermit::new(self, count))
     }
 
@@ -224,8 +227,8 @@ impl Semaphore {
         super::blocking::block_on(self.acquire_many_owned(count))
     }
 
-    pub(super) async fn wait(&self, count: usize) -> Result<(), AcquireError> {
-        let mut waiting = Waiting { semaphore: self, count, key: WaiterKey::default() };
+    pub(super) async fn wait(&self, count: usize, kind: WaitKind) -> Result<(), AcquireError> {
+        let mut waiting = Waiting { semaphore: self, count, kind, key: WaiterKey::default() };
         poll_fn(|cx| waiting.poll(cx)).await
     }
 
@@ -280,13 +283,19 @@ impl Semaphore {
         Ok(())
     }
 
-    fn poll_acquire(&self, count: usize, key: &mut WaiterKey, cx: &Context<'_>) -> Poll<Result<(), AcquireError>> {
+    fn poll_acquire(
+        &self,
+        count: usize,
+        kind: WaitKind,
+        key: &mut WaiterKey,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), AcquireError>> {
         if self.was_granted(key) {
             *key = WaiterKey::default();
             return Poll::Ready(Ok(()));
         }
 
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, kind);
         let mut state = self.state.lock();
         if key.is_idle() {
             if state.closed {
@@ -404,11 +413,11 @@ mod loom_models {
             let (wakes, waker) = counting_waker();
             let cx = Context::from_waker(&waker);
             let mut key = WaiterKey::default();
-            let first = semaphore.poll_acquire(1, &mut key, &cx);
+            let first = semaphore.poll_acquire(1, WaitKind::Semaphore, &mut key, &cx);
             giver.join().unwrap();
             if first.is_pending() {
                 assert_eq!(wakes.count(), 1);
-                assert!(semaphore.poll_acquire(1, &mut key, &cx).is_ready());
+                assert!(semaphore.poll_acquire(1, WaitKind::Semaphore, &mut key, &cx).is_ready());
             }
             assert_eq!(semaphore.available_permits(), 0);
         });
@@ -421,8 +430,12 @@ mod loom_models {
             let semaphore = Arc::new(Semaphore::new(0));
             let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
             let (mut leaves, mut stays) = (WaiterKey::default(), WaiterKey::default());
-            assert!(semaphore.poll_acquire(1, &mut leaves, &Context::from_waker(&first)).is_pending());
-            assert!(semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)).is_pending());
+            assert!(
+                semaphore.poll_acquire(1, WaitKind::Semaphore, &mut leaves, &Context::from_waker(&first)).is_pending()
+            );
+            assert!(
+                semaphore.poll_acquire(1, WaitKind::Semaphore, &mut stays, &Context::from_waker(&second)).is_pending()
+            );
             let giver = {
                 let semaphore = semaphore.clone();
                 loom::thread::spawn(move || semaphore.add_permits(1))
@@ -430,7 +443,10 @@ mod loom_models {
             semaphore.leave(&mut leaves, 1);
             giver.join().unwrap();
             assert_eq!(wakes.count(), 1);
-            assert_eq!(semaphore.poll_acquire(1, &mut stays, &Context::from_waker(&second)), Poll::Ready(Ok(())));
+            assert_eq!(
+                semaphore.poll_acquire(1, WaitKind::Semaphore, &mut stays, &Context::from_waker(&second)),
+                Poll::Ready(Ok(()))
+            );
             assert_eq!(semaphore.available_permits(), 0);
         });
     }
@@ -442,7 +458,9 @@ mod loom_models {
             let semaphore = Arc::new(Semaphore::new(0));
             let (wakes, waker) = counting_waker();
             let mut key = WaiterKey::default();
-            assert!(semaphore.poll_acquire(1, &mut key, &Context::from_waker(&waker)).is_pending());
+            assert!(
+                semaphore.poll_acquire(1, WaitKind::Semaphore, &mut key, &Context::from_waker(&waker)).is_pending()
+            );
             let giver = {
                 let semaphore = semaphore.clone();
                 loom::thread::spawn(move || semaphore.add_permits(1))
@@ -450,7 +468,9 @@ mod loom_models {
             semaphore.close();
             giver.join().unwrap();
             assert_eq!(wakes.count(), 1);
-            let Poll::Ready(result) = semaphore.poll_acquire(1, &mut key, &Context::from_waker(&waker)) else {
+            let Poll::Ready(result) =
+                semaphore.poll_acquire(1, WaitKind::Semaphore, &mut key, &Context::from_waker(&waker))
+            else {
                 panic!("it waits for a closed semaphore");
             };
             assert_eq!(semaphore.available_permits(), usize::from(result.is_err()));

@@ -1,6 +1,7 @@
 //! A value that is set once and waited for.
 
 use crate::loom::const_unless_loom;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::wait_set::WaitSet;
 use std::fmt;
 use std::sync::OnceLock;
@@ -78,7 +79,7 @@ impl<T> SetOnce<T> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn wait(&self) -> &T {
-        self.waiters.until(|| self.get()).await
+        self.waiters.until(WaitKind::Value, || self.get()).await
     }
 
     /// Returns the value, if there is one.

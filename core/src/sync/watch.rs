@@ -8,6 +8,7 @@ use super::wait_list::WaiterKey;
 use crate::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::loom::sync::{RwLock, RwLockReadGuard};
 use crate::raw_task::coop;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::yielding::consume_budget;
 use crate::wait_set::WaitSet;
 use futures_core::Stream;
@@ -236,7 +237,7 @@ impl<T> Sender<T> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn closed(&self) {
-        self.shared.deserted.until(|| self.is_closed().then_some(())).await;
+        self.shared.deserted.until(WaitKind::Channel, || self.is_closed().then_some(())).await;
     }
 
     /// Returns true if no receiver is left. One may come by [`subscribe`](Self::subscribe).
@@ -337,7 +338,7 @@ impl<T> Receiver<T> {
     }
 
     async fn next_version(&self) -> Result<u64, RecvError> {
-        self.shared.changed.until(|| self.shared.change_since(self.seen)).await
+        self.shared.changed.until(WaitKind::Channel, || self.shared.change_since(self.seen)).await
     }
 
     /// Waits until the value satisfies `condition`, beginning with the present one, and marks it as seen. `condition` runs
@@ -364,7 +365,7 @@ impl<T> Receiver<T> {
                 }
             }
             let seen = self.seen;
-            shared.changed.until(|| shared.change_since(seen)).await?;
+            shared.changed.until(WaitKind::Channel, || shared.change_since(seen)).await?;
         }
     }
 
@@ -400,7 +401,8 @@ impl<T: Clone> Stream for Receiver<T> {
         let progress = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
         let (shared, seen) = (&*this.shared, this.seen);
-        let changed = ready!(shared.changed.poll_until(&mut this.key, cx, || shared.change_since(seen)));
+        let changed =
+            ready!(shared.changed.poll_until(WaitKind::Channel, &mut this.key, cx, || shared.change_since(seen)));
         progress.made_progress();
         Poll::Ready(changed.ok().map(|_| this.borrow_and_update().clone()))
     }

@@ -6,6 +6,8 @@ use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::loom::sync::Mutex;
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
+use crate::raw_task::waker::note_wait;
 use crate::raw_task::waker_slot::WakerSlot;
 use crate::runtime::Handle;
 use std::collections::{BTreeMap, VecDeque};
@@ -174,11 +176,12 @@ impl<T> JoinSet<T> {
             progress.made_progress();
             return Poll::Ready(None);
         }
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Listed);
         let prev = self.woken.0.lock().waiter.register(&mut waker);
         drop(prev);
         let joined = self.take_ended();
         if joined.is_none() {
+            note_wait(cx.waker(), WaitKind::Tasks);
             return Poll::Pending;
         }
         progress.made_progress();

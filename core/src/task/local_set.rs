@@ -6,6 +6,7 @@
 use crate::context;
 use crate::loom::sync::Mutex;
 use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule, TypedRef};
 use crate::runtime::{Handle, Runtime};
 use crate::wait_list::WaiterKey;
@@ -97,6 +98,8 @@ impl Schedule for Scheduler {
     fn schedule(&self, task: Runnable) {
         self.ready.push(task);
     }
+
+    const UNLISTED: WaitKind = WaitKind::Tasks;
 
     /// Who runs it has it in its list: see [`Inner::forget_completed`].
     fn release(&self, _: &Header) {}
@@ -294,7 +297,7 @@ impl Inner {
         let may_be_more = (0..TASKS_PER_POLL).all(|_| self.run_one());
         self.is_running.set(was_running);
         let is_woken = || (!self.ready.queue.lock().tasks.is_empty()).then_some(());
-        if may_be_more || self.ready.pollers.poll_until(key, cx, is_woken).is_ready() {
+        if may_be_more || self.ready.pollers.poll_until(WaitKind::Tasks, key, cx, is_woken).is_ready() {
             cx.waker().wake_by_ref();
         }
     }

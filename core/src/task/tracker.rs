@@ -2,6 +2,7 @@
 
 use super::JoinHandle;
 use crate::loom::sync::Mutex;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::runtime::Handle;
 use crate::wait_set::WaitSet;
 use std::future::Future;
@@ -121,7 +122,7 @@ impl TaskTracker {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn wait(&self) {
-        self.shared.ended.until(|| self.shared.is_ended().then_some(())).await;
+        self.shared.ended.until(WaitKind::Tasks, || self.shared.is_ended().then_some(())).await;
     }
 
     /// Lets [`wait`](Self::wait) end once no task is left. Tasks may still be started. True if it was open.

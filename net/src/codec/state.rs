@@ -46,6 +46,7 @@ impl Reading {
     ) -> Poll<Option<Result<C::Item, C::Error>>> {
         loop {
             let progress = ready!(poll_proceed(cx));
+            // What is there comes before what is to come: after the end the codec is asked until it has nothing left.
             let decoded = match self.phase {
                 Phase::Open => codec.decode(&mut self.received),
                 Phase::Ended => codec.decode_eof(&mut self.received),
@@ -60,6 +61,7 @@ impl Reading {
                 Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
             }
 
+            // The stream fills a part behind what is there. A poll that reads nothing must leave nothing of it: the codec would take it for data.
             let filled = self.received.len();
             self.received.resize(filled + READ_BYTES, 0);
             let read = Pin::new(&mut *stream).poll_read(cx, &mut self.received[filled..]);
@@ -73,6 +75,7 @@ impl Reading {
     }
 
     fn fail<E>(&mut self, error: E) -> E {
+        // Where the next frame would begin is not known any more.
         self.phase = Phase::Failed;
         self.received.clear();
         error
@@ -139,6 +142,7 @@ impl Writing {
             }
             progress.made_progress();
         }
+        // The memory stays, for the next frames.
         self.to_send.clear();
         self.sent = 0;
         Poll::Ready(Ok(()))

@@ -77,6 +77,7 @@ impl<C> UdpFramed<C> {
     /// Sends the datagram that waits, if one does.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(to) = self.to else { return Poll::Ready(Ok(())) };
+        // Sent or failed, it is not tried again: a datagram may be lost, and the next one must not wait for it.
         let sent = ready!(self.socket.poll_send_to(cx, &self.to_send, to));
         let len = self.to_send.len();
         self.to_send.clear();
@@ -100,6 +101,7 @@ impl<C: Decoder> UdpFramed<C> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Received<C>> {
         loop {
             let progress = ready!(poll_proceed(cx));
+            // What is left of the last datagram comes first; a frame that it does not hold whole is an error of that datagram alone.
             if let Some(from) = self.from {
                 match self.codec.decode_eof(&mut self.received) {
                     Ok(Some(item)) => {

@@ -21,7 +21,7 @@ const ENTRIES: usize = 32;
 /// What the system says; an error outside of a runtime.
 ///
 /// # Cancel safety
-/// The call goes on if the future is dropped.
+/// A call that was begun, by the first poll, goes on if the future is dropped.
 ///
 /// # Examples
 /// ```
@@ -90,11 +90,13 @@ impl ReadDir {
                     if let Some(entry) = batch.entries.pop_front() {
                         return Poll::Ready(entry.map(Some));
                     }
+                    // The state holds the call from here on, so a poll that is the last of its future leaves it to the next one.
                     let Some(rest) = batch.rest.take() else { return Poll::Ready(Ok(None)) };
                     self.0 = State::Reading(start(|| Batch::read(rest))?);
                 }
                 State::Reading(reading) => {
                     let read = ready!(Pin::new(reading).poll(cx));
+                    // A handle is not polled again after its end, also if that is an error.
                     self.0 = State::Read(Batch::default());
                     self.0 = State::Read(read.map_err(io::Error::other)?);
                 }
@@ -132,7 +134,7 @@ impl DirEntry {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn metadata(&self) -> io::Result<Metadata> {
         let entry = self.0.clone();
         blocking(move || entry.metadata()).await
@@ -144,7 +146,7 @@ impl DirEntry {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn file_type(&self) -> io::Result<FileType> {
         let entry = self.0.clone();
         blocking(move || entry.file_type()).await

@@ -22,7 +22,8 @@ const BUFFER_MAX: usize = 2 * 1024 * 1024;
 /// file is written or moved.
 ///
 /// # Cancel safety
-/// A read or a seek that is dropped goes on; the next call waits for it, and no byte is lost.
+/// A read or a seek that is dropped goes on; the next call waits for it, and no byte is lost. A seek to the same place that follows a dropped one is
+/// that one, also if the place is relative. A write that is dropped has written nothing.
 ///
 /// # Examples
 /// ```
@@ -70,7 +71,7 @@ impl File {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped; the file is closed again.
+    /// A call that was begun, by the first poll, goes on if the future is dropped; the file is closed again.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::options().read(true).open(path).await
     }
@@ -114,7 +115,7 @@ impl File {
     /// That of a write that failed.
     ///
     /// # Cancel safety
-    /// The file is closed if the future is dropped.
+    /// The file is closed if the future is dropped, once a write on its way has ended.
     pub async fn into_std(mut self) -> Result<std::fs::File> {
         poll_fn(|cx| self.poll_settled(cx)).await?;
         Arc::try_unwrap(self.std).or_else(|shared| shared.try_clone())
@@ -131,7 +132,7 @@ impl File {
     /// What the system says, also of writes before.
     ///
     /// # Cancel safety
-    /// May be repeated.
+    /// May be repeated. Writes before it go on.
     pub async fn sync_all(&mut self) -> Result<()> {
         self.after_writes(|file| file.sync_all()).await
     }
@@ -142,7 +143,7 @@ impl File {
     /// What the system says, also of writes before.
     ///
     /// # Cancel safety
-    /// May be repeated.
+    /// May be repeated. Writes before it go on.
     pub async fn sync_data(&mut self) -> Result<()> {
         self.after_writes(|file| file.sync_data()).await
     }
@@ -153,7 +154,7 @@ impl File {
     /// What the system says, also of writes before.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// If the future is dropped the file may be cut all the same: it is once the writes before it have ended.
     pub async fn set_len(&mut self, len: u64) -> Result<()> {
         self.after_writes(move |file| file.set_len(len)).await
     }
@@ -164,7 +165,7 @@ impl File {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn metadata(&self) -> Result<Metadata> {
         let file = self.std.clone();
         blocking(move || file.metadata()).await
@@ -176,7 +177,7 @@ impl File {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn set_permissions(&self, permissions: Permissions) -> Result<()> {
         let file = self.std.clone();
         blocking(move || file.set_permissions(permissions)).await
@@ -188,7 +189,7 @@ impl File {
     /// What the system says; an error outside of a runtime.
     ///
     /// # Cancel safety
-    /// The call goes on if the future is dropped.
+    /// A call that was begun, by the first poll, goes on if the future is dropped.
     pub async fn try_clone(&self) -> Result<Self> {
         let file = self.std.clone();
         blocking(move || file.try_clone()).await.map(Self::from_std)
@@ -230,6 +231,7 @@ impl File {
 
     /// Waits until no call is on its way and tells of a write that failed.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Whatever was on its way has ended; only a write has something to tell to who comes next.
         ready!(self.poll_call(cx))?;
         self.seeking = None;
         self.failed.take().map_or(Poll::Ready(Ok(())), |error| Poll::Ready(Err(error)))
@@ -265,6 +267,8 @@ impl AsyncRead for File {
         let progress = ready!(poll_proceed(cx));
         loop {
             let done = ready!(this.poll_call(cx))?;
+            // What was read ahead, perhaps for a read that was dropped, is given out before anything is asked for. A read that found the end has left
+            // nothing, and is told once.
             let available = &this.ahead[this.start..];
             let has_read = matches!(done, Some(Done::Read(Ok(_))));
             if !available.is_empty() || has_read {
@@ -294,6 +298,7 @@ impl AsyncWrite for File {
         }
 
         this.seeking = None;
+        // The system stands after what was read ahead; the write begins where the reader does.
         let back = -this.take_ahead();
         let len = bytes.len().min(this.max);
         let bytes = bytes[..len].to_vec();
@@ -328,6 +333,7 @@ impl AsyncSeek for File {
                 return Poll::Ready(reached);
             }
 
+            // As seen from the system's position, which what was read ahead has moved.
             let ahead = this.take_ahead();
             let position_now = match position {
                 SeekFrom::Current(step) => SeekFrom::Current(step.checked_sub(ahead).ok_or(ErrorKind::InvalidInput)?),

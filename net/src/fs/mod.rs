@@ -5,7 +5,7 @@
 //! [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter), or do the whole work in one
 //! `spawn_blocking`.
 //!
-//! A future that is dropped does not stop its call: it goes on in its thread, and what it says is lost.
+//! A future that is dropped does not stop its call, which begins with the first poll: it goes on in its thread, and what it says is lost.
 //!
 //! # Examples
 //! ```
@@ -60,7 +60,7 @@ macro_rules! calls {
         /// What the system says; an error outside of a runtime.
         ///
         /// # Cancel safety
-        /// The call goes on if the future is dropped.
+        /// A call that was begun, by the first poll, goes on if the future is dropped.
         pub async fn $name($($path: impl AsRef<Path>,)+ $($value: $value_ty)?) -> io::Result<$output> {
             $(let $path = $path.as_ref().to_owned();)+
             blocking(move || std::fs::$name($($path,)+ $($value)?)).await
@@ -107,7 +107,7 @@ calls! {
 /// What the system says; an error outside of a runtime.
 ///
 /// # Cancel safety
-/// The call goes on if the future is dropped.
+/// A call that was begun, by the first poll, goes on if the future is dropped.
 pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     let path = path.as_ref().to_owned();
     blocking(move || std::fs::exists(path)).await
@@ -119,7 +119,7 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// What the system says; an error outside of a runtime.
 ///
 /// # Cancel safety
-/// The call goes on if the future is dropped.
+/// A call that was begun, by the first poll, goes on if the future is dropped.
 pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let (path, contents) = (path.as_ref().to_owned(), contents.as_ref().to_owned());
     blocking(move || std::fs::write(path, contents)).await
@@ -131,7 +131,7 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
 /// What the system says; an error outside of a runtime.
 ///
 /// # Cancel safety
-/// The call goes on if the future is dropped.
+/// A call that was begun, by the first poll, goes on if the future is dropped.
 #[cfg(unix)]
 pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());

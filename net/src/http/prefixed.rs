@@ -41,6 +41,7 @@ impl<I: Read + Unpin> Prefixed<I> {
 
     /// Reads until it is clear which version the client speaks.
     pub(super) async fn version(&mut self) -> Result<Version> {
+        // The first byte that differs decides: a client of version 1 need not send as many as the preface has.
         while self.read < PREFACE.len() && self.prefix[..self.read] == PREFACE[..self.read] {
             let read = poll_fn(|cx| {
                 let mut buffer = ReadBuf::new(&mut self.prefix[self.read..]);
@@ -63,6 +64,7 @@ impl<I: Read + Unpin> Prefixed<I> {
 impl<I: Read + Unpin> Read for Prefixed<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
+        // The bytes that told the version belong to the conversation.
         let ahead = &this.prefix[this.given..this.read];
         if ahead.is_empty() {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);
@@ -82,6 +84,7 @@ impl<I: Write + Unpin> Prefixed<I> {
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut I>, &mut Context<'_>) -> Poll<Result<T>>,
     ) -> Poll<Result<T>> {
+        // The time counts only while the client takes nothing.
         let written = write(Pin::new(&mut self.stream), cx);
         if written.is_ready() {
             self.writing.moved();

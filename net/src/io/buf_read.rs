@@ -47,6 +47,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
                 let progress = ready!(poll_proceed(cx));
                 let available = ready!(Pin::new(&mut *self).poll_fill_buf(cx))?;
                 progress.made_progress();
+                // Taken out of the source piece by piece, and into the buffer at once: a drop between two polls loses none.
                 let found = available.iter().position(|&byte| byte == delimiter);
                 let used = found.map_or(available.len(), |position| position + 1);
                 if total + used > max {

@@ -57,6 +57,7 @@ impl<R> BufReader<R> {
 
 impl<R: AsyncRead + Unpin> AsyncRead for BufReader<R> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        // A caller with as much room as the buffer has saves the copy.
         if self.start == self.end && buffer.len() >= self.buffer.len() {
             return Pin::new(&mut self.inner).poll_read(cx, buffer);
         }
@@ -156,9 +157,11 @@ impl<W: AsyncWrite + Unpin> BufWriter<W> {
 
 impl<W: AsyncWrite + Unpin> AsyncWrite for BufWriter<W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        // No room beside what waits, which goes first. How far it has come is kept: a write that is dropped leaves the rest to the next one.
         if self.buffer.len() + bytes.len() > self.capacity {
             ready!(self.poll_send(cx))?;
         }
+        // It would fill the buffer at once, which is empty here.
         if bytes.len() >= self.capacity {
             return Pin::new(&mut self.inner).poll_write(cx, bytes);
         }

@@ -49,6 +49,7 @@ impl CopyBuffer {
                 return Poll::Ready(Ok(self.total));
             }
 
+            // Nothing is left in the buffer, so all of it is free.
             match Pin::new(&mut *reader).poll_read(cx, &mut self.buffer)? {
                 Poll::Ready(0) => self.at_end = true,
                 Poll::Ready(read) => {
@@ -57,6 +58,7 @@ impl CopyBuffer {
                     progress.made_progress();
                 }
                 Poll::Pending => {
+                    // Nothing more comes for now: who waits at the other side must not wait for what a sink holds back.
                     if self.unflushed {
                         ready!(Pin::new(&mut *writer).poll_flush(cx))?;
                         self.unflushed = false;
@@ -104,7 +106,7 @@ where
 /// What either side says.
 ///
 /// # Cancel safety
-/// No byte is lost: what was not written is still in the reader. The number of bytes is.
+/// No byte is lost: what was not written is still in the reader. What was written may not have been flushed, and its number is lost.
 ///
 /// # Examples
 /// ```
@@ -139,6 +141,7 @@ where
                 return Poll::Ready(Ok(total));
             }
 
+            // Taken out only once it is written: whoever drops this future finds the rest in the reader.
             let written = ready!(Pin::new(&mut *writer).poll_write(cx, available))?;
             if written == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
@@ -197,6 +200,7 @@ where
             sent = forth.poll_to_close(cx, a, b)?;
             received = back.poll_to_close(cx, b, a)?;
         }
+        // Each keeps its total, so the one that has ended may be polled again.
         match (sent, received) {
             (Poll::Ready(sent), Poll::Ready(received)) => Poll::Ready(Ok((sent, received))),
             _ => Poll::Pending,

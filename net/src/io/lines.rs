@@ -88,6 +88,7 @@ impl<R: AsyncBufRead + Unpin> Split<R> {
                 return Poll::Ready(Ok((!last.is_empty()).then_some(last)));
             }
 
+            // The maximum is looked at before the piece is taken in: a peer without a delimiter has no more of our memory than that.
             let found = available.iter().position(|&byte| byte == self.delimiter);
             let len = found.unwrap_or(available.len());
             if self.partial.len() + len > self.max.saturating_add(self.uncounted) {
@@ -175,6 +176,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         if line.last() == Some(&b'\r') {
             line.pop();
         }
+        // The split lets the `\r` of an end pass as one more byte. Here there was none.
         if line.len() > self.split.max {
             self.split.failed = true;
             return Poll::Ready(Err(no_delimiter(self.split.max)));

@@ -2,7 +2,7 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{PollWaker, WakerSlot};
+use posse_core::sync::wait_list::{PollWaker, WaitKind, WakerSlot};
 use posse_core::task::coop::poll_proceed;
 use std::collections::VecDeque;
 use std::fmt;
@@ -100,7 +100,7 @@ impl Pipe {
         take: impl FnOnce(&mut VecDeque<u8>) -> Result<usize>,
     ) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
         if state.bytes.is_empty() && !state.ended {
             let prev = state.reader.register(&mut waker);
@@ -109,6 +109,7 @@ impl Pipe {
             return Poll::Pending;
         }
 
+        // There is room now, or the end was seen. Who waits is woken after the lock.
         let read = take(&mut state.bytes);
         let writer = state.writer.take();
         drop(state);
@@ -120,8 +121,9 @@ impl Pipe {
     /// Puts in as much as there is room for, or waits for some.
     fn poll_write(&self, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
+        // Before the look at the room: nobody would ever make some.
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
@@ -133,6 +135,7 @@ impl Pipe {
             return Poll::Pending;
         }
 
+        // As much of all buffers together as there is room for.
         let before = state.bytes.len();
         state.bytes.extend(buffers.iter().flat_map(|buffer| buffer.iter()).take(room));
         let written = state.bytes.len() - before;
@@ -156,6 +159,7 @@ impl Pipe {
 
 impl Drop for SimplexReader {
     fn drop(&mut self) {
+        // What nobody will read is dropped outside of the lock.
         let mut bytes = VecDeque::new();
         self.0.end(|state| {
             state.unread = true;

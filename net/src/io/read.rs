@@ -93,6 +93,7 @@ pub trait AsyncReadExt: AsyncRead {
     {
         poll_fn(move |cx| {
             let mut chunk = [0; CHUNK];
+            // Into a chunk of this function's: the trait reads into bytes that have a value, and the free part has none.
             let room = buffer.remaining_mut().min(CHUNK);
             if room == 0 {
                 return Poll::Ready(Ok(0));
@@ -166,6 +167,7 @@ pub trait AsyncReadExt: AsyncRead {
     {
         async move {
             let mut bytes = Vec::new();
+            // Aside, for the text must stay as it is if this is none.
             let read = self.read_to_end(&mut bytes).await?;
             text.push_str(std::str::from_utf8(&bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error))?);
             Ok(read)

@@ -6,7 +6,7 @@
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{PollWaker, TakenWaker, WakerSlot};
+use posse_core::sync::wait_list::{PollWaker, TakenWaker, WaitKind, WakerSlot};
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut, Result};
 use std::pin::Pin;
@@ -106,8 +106,9 @@ impl<T> Shared<T> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut slot = self.0.lock();
+        // The other half has it for a poll, and wakes those who came meanwhile when it puts it back.
         let Some(stream) = slot.stream.take() else {
             let prev = slot.waiting[side as usize].register(&mut waker);
             drop(slot);
@@ -116,6 +117,7 @@ impl<T> Shared<T> {
         };
         drop(slot);
 
+        // From here on foreign code runs, without the lock; if it panics the guard puts the stream back.
         let mut taken = Taken { shared: self, stream: Some(stream) };
         match &mut taken.stream {
             Some(stream) => poll(stream.as_mut(), cx),

@@ -219,10 +219,12 @@ impl Stdin {
         while Pin::new(&mut shared.given_back).poll(cx).is_ready() {
             shared.given_back = shared.thread.notify.clone().notified_owned();
         }
+        // What another handle gave back was read before what this one asked for, if its number is smaller, and comes first.
         let own = self.asked.as_ref().map(|(number, _)| *number);
         if let Some(given_back) = shared.thread.take_given_back(own) {
             return Poll::Ready(Ok(given_back));
         }
+        // A question of a read that was dropped is still this handle's.
         let (number, asked) = match &mut self.asked {
             Some(asked) => asked,
             None => self.asked.insert(shared.thread.begin(max)?),
@@ -237,6 +239,7 @@ impl Stdin {
 impl Drop for Stdin {
     fn drop(&mut self) {
         let Some(shared) = &self.shared else { return };
+        // In the order of the input: what it has read and not given out, then what has come for its last question.
         shared.thread.give_back(self.number, &self.rest[self.start..]);
         let Some((number, asked)) = &mut self.asked else { return };
         // The thread takes nothing for it from here on.
@@ -324,6 +327,7 @@ impl<T: OutputThread> Output<T> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let progress = ready!(poll_proceed(cx));
+        // One order at a time, so that an error is told to the write after the one that it is of.
         ready!(self.poll_flush(cx))?;
         let len = bytes.len().min(CHUNK);
         let (answer, written) = oneshot::channel();

@@ -60,6 +60,7 @@ impl<R: AsyncRead + Unpin> Stream for ReaderStream<R> {
         this.buffer.resize(this.capacity, 0);
         let read = ready!(Pin::new(reader).poll_read(cx, &mut this.buffer));
         progress.made_progress();
+        // After the end, or an error, the source is gone: it is not asked again.
         match read {
             Ok(0) => this.reader = None,
             Ok(read) => return Poll::Ready(Some(Ok(this.buffer.split_to(read).freeze()))),
@@ -140,6 +141,7 @@ where
 {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<&[u8]>> {
         let this = self.get_mut();
+        // Empty buffers are none: they would be the end to who reads.
         while this.rest.as_ref().is_none_or(|rest| !rest.has_remaining()) {
             let progress = ready!(poll_proceed(cx));
             this.rest = match ready!(Pin::new(&mut this.stream).poll_next(cx)) {

@@ -49,6 +49,7 @@ impl<R> Take<R> {
 
 impl<R: AsyncRead + Unpin> AsyncRead for Take<R> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        // At the limit the source is not asked: it might wait for what nobody wants.
         let max = self.max(buffer.len());
         if max == 0 {
             return Poll::Ready(Ok(0));
@@ -72,6 +73,7 @@ impl<R: AsyncBufRead + Unpin> AsyncBufRead for Take<R> {
     }
 
     fn consume(mut self: Pin<&mut Self>, bytes: usize) {
+        // A caller may say more than it was shown.
         let used = self.max(bytes);
         self.limit -= used as u64;
         Pin::new(&mut self.inner).consume(used);
@@ -109,6 +111,7 @@ impl<A, B> Chain<A, B> {
 
 impl<A: AsyncRead + Unpin, B: AsyncRead + Unpin> AsyncRead for Chain<A, B> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        // Into no room a read says zero as well, which is no end.
         if !self.first_ended && !buffer.is_empty() {
             match ready!(Pin::new(&mut self.first).poll_read(cx, buffer))? {
                 0 => self.first_ended = true,

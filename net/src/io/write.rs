@@ -198,6 +198,7 @@ where
     if !buffer.has_remaining() {
         return Poll::Ready(Ok(0));
     }
+    // A buffer in one piece needs no list of pieces.
     let mut slices = [IoSlice::new(&[]); SLICES];
     let written = match buffer.chunks_vectored(&mut slices) {
         0 | 1 => ready!(writer.poll_write(cx, buffer.chunk()))?,

@@ -66,7 +66,7 @@ impl Child {
     /// What the system says.
     ///
     /// # Cancel safety
-    /// May be repeated.
+    /// May be repeated. The input is closed by the first poll.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         poll_fn(|cx| match &mut self.state {
@@ -118,7 +118,7 @@ impl Child {
     /// What the system says.
     ///
     /// # Cancel safety
-    /// It is ended, also if the future is dropped.
+    /// Once polled it is ended, also if the future is dropped; [`wait`](Self::wait) waits for that.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.start_kill()?;
         self.wait().await.map(drop)
@@ -133,6 +133,7 @@ impl Child {
     /// Dropping the future drops the child; what was read is lost.
     pub async fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
+        // Kept until the end: a child that finds a stream closed is ended by its next write.
         let (mut out, mut errors) = (self.stdout.take(), self.stderr.take());
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
 

@@ -155,7 +155,7 @@ impl Command {
     /// As [`spawn`](Self::spawn).
     ///
     /// # Cancel safety
-    /// The child goes on if the future is dropped, unless it is [killed](Self::kill_on_drop).
+    /// A child that was started, by the first poll, goes on if the future is dropped, unless it is [killed](Self::kill_on_drop).
     pub async fn status(&mut self) -> io::Result<ExitStatus> {
         let mut child = self.spawn()?;
         child.wait().await

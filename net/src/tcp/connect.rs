@@ -27,6 +27,7 @@ where
 
 /// Puts the addresses in an order in which the families take turns, beginning with the first one's.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    // The resolver's order says which family is preferred.
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut second = second.into_iter();
@@ -67,6 +68,7 @@ where
                 }
             }
 
+            // The next attempt begins when its time has come, and at once if one has failed or none is under way.
             let is_time = match &mut self.next {
                 _ if has_failed || self.running.is_empty() => true,
                 Some(next) => Pin::new(next).poll(cx).is_ready(),
@@ -75,6 +77,7 @@ where
             if !is_time {
                 return Poll::Pending;
             }
+            // All were begun: those that run decide.
             let Some(address) = self.waiting.next() else {
                 self.next = None;
                 let none = || io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");

@@ -24,7 +24,8 @@ pub async fn now<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-/// Polls a future that waits, lets everybody else run, polls it again, and drops it.
+/// Polls a future that waits, lets everybody else run, polls it again, and drops it: what a test begins with that is about what comes after. In the
+/// workspace `tests/it/drops` drops each function at every moment.
 pub async fn cut<F: Future>(future: F) {
     let mut future = pin!(future);
     for _ in 0..2 {

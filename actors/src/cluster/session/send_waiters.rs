@@ -8,7 +8,7 @@
 
 use crate::refs::target::RemoteReservation;
 use posse_core::lock::Mutex;
-use posse_core::sync::wait_list::{PollWaker, WaitList, WakeList};
+use posse_core::sync::wait_list::{PollWaker, WaitKind, WaitList, WakeList};
 use posse_wire::ActorKey;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -40,7 +40,7 @@ impl SendWaiters {
 
     /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
     pub(crate) fn join(&self, place: &mut RemoteReservation, to: ActorKey, cx: &Context<'_>) -> bool {
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Mailbox);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
         let previous = line.poll_or_push(&mut place.0, (), &mut waker);

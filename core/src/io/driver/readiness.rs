@@ -8,7 +8,7 @@ use super::interest::{Interest, Ready};
 use crate::io::os::Event;
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};
-use crate::wait_list::{PollWaker, WaitList, WaiterKey, WaiterState};
+use crate::wait_list::{PollWaker, WaitKind, WaitList, WaiterKey, WaiterState};
 use std::task::{Context, Poll, Waker};
 
 // The low bits are those of a `Ready`.
@@ -193,7 +193,7 @@ impl Readiness {
             return Poll::Ready(ready_event);
         }
 
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Listed);
         let mut waiters = self.waiters.lock();
         // An event takes this lock after it has set the bits: it finds the waker, or this look finds the bits.
         if let Some(ready_event) = self.ready_event(direction) {
@@ -240,8 +240,8 @@ impl Readiness {
         }
 
         // A foreign waker is cloned for each direction that is waited for, and for no other.
-        let mut read_waker = interest.waits_as_reader().then(|| PollWaker::of(cx));
-        let mut write_waker = interest.is_writable().then(|| PollWaker::of(cx));
+        let mut read_waker = interest.waits_as_reader().then(|| PollWaker::of(cx, WaitKind::Listed));
+        let mut write_waker = interest.is_writable().then(|| PollWaker::of(cx, WaitKind::Listed));
         let mut waiters = self.waiters.lock();
         // As in `poll`.
         if let Some(ready_event) = self.interest_event(interest) {

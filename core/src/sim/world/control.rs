@@ -101,7 +101,7 @@ impl WorldHandle {
     /// Adds a machine and starts it. `None` if the simulation has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: the machine is added.
+    /// The order is given at the first poll: the machine is added also if the future is dropped.
     pub async fn add(&self, spec: MachineSpec) -> Option<MachineId> {
         self.done(|reply| Command::Add(spec, reply)).await
     }
@@ -109,7 +109,7 @@ impl WorldHandle {
     /// Ends a machine without a word.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn kill(&self, machine: MachineId, crash: Crash) {
         self.done(|reply| Command::End(machine.0, Some(crash), reply)).await;
     }
@@ -117,7 +117,7 @@ impl WorldHandle {
     /// Ends a machine's runtime as a program ends that returns from `main`: everything is dropped in order.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn stop(&self, machine: MachineId) {
         self.done(|reply| Command::End(machine.0, None, reply)).await;
     }
@@ -125,7 +125,7 @@ impl WorldHandle {
     /// Starts a machine that has ended. One that is up is killed first.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order: it is carried out.
+    /// The order is given at the first poll, and carried out also if the future is dropped.
     pub async fn start(&self, machine: MachineId, skew: Option<Skew>) {
         self.done(|reply| Command::Start(machine.0, skew, reply)).await;
     }

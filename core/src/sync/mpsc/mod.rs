@@ -17,6 +17,7 @@ pub use error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 
 use super::semaphore::Semaphore;
 use crate::loom::sync::Mutex;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::waker_slot::WakerSlot;
 use crate::wait_set::WaitSet;
 use std::collections::VecDeque;
@@ -123,7 +124,7 @@ impl<T> Shared<T> {
 
     /// Waits until no further values are taken.
     async fn closed(&self) {
-        self.ended.until(|| self.is_closed().then_some(())).await;
+        self.ended.until(WaitKind::Channel, || self.is_closed().then_some(())).await;
     }
 }
 

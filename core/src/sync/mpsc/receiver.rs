@@ -4,6 +4,7 @@ use super::error::TryRecvError;
 use super::{Shared, State};
 use crate::raw_task::coop;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::sync::blocking::block_on;
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -83,7 +84,7 @@ impl<T> Receiver<T> {
         take: impl FnOnce(&mut VecDeque<T>) -> Option<(R, usize)>,
     ) -> Poll<Option<R>> {
         let progress = ready!(coop::poll_proceed(cx));
-        let mut waker = PollWaker::of(cx);
+        let mut waker = PollWaker::of(cx, WaitKind::Channel);
         let mut state = self.shared.state.lock();
         if let Some((taken, count)) = take(&mut state.queue) {
             drop(state);

@@ -2,6 +2,7 @@
 
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::{OwnedPermit, Permit, PermitIterator, Shared};
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::waker_slot::TakenWaker;
 use crate::sync::blocking::block_on;
 use crate::sync::semaphore::TryAcquireError;
@@ -111,7 +112,7 @@ impl<T> Sender<T> {
 
     async fn wait(&self, count: usize) -> Result<(), SendError<()>> {
         match &self.shared.room {
-            Some(room) => room.wait(count).await.map_err(|_| SendError(())),
+            Some(room) => room.wait(count, WaitKind::Channel).await.map_err(|_| SendError(())),
             None => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use crate::loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::raw_task::Id;
 use crate::raw_task::panic::wake_all;
 use crate::raw_task::poll_waker::PollWaker;
+use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::waker::task_of;
 use std::task::Waker;
 
@@ -68,7 +69,7 @@ impl Timers {
 
     /// Makes a timer wake `waker`. False if it has fired.
     pub(crate) fn update(&self, entry: &Entry, waker: &Waker) -> bool {
-        let mut waker = PollWaker::new(waker);
+        let mut waker = PollWaker::new(waker, WaitKind::Listed);
         let mut wheel = self.shards[entry.shard].wheel.lock();
         let Some(known) = wheel.get_mut(entry.key) else { return false };
         let prev = waker.renew(known);

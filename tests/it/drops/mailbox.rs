@@ -1,7 +1,7 @@
-//! A future is dropped at every moment of its life: before it is polled, while it waits, after what it waits for has come. Nothing is
-//! lost and nothing kept, whatever the moment.
+//! Futures of actors, their mailboxes and what these are made of are dropped at every moment of their lives.
 
-use crate::common::{manual, settle};
+use super::{Moment, at_every_moment, now};
+use crate::common::settle;
 use posse::prelude::*;
 use posse::sync::{CancellationToken, Mutex, Notify, Semaphore, mpsc, oneshot};
 use std::future::poll_fn;
@@ -9,66 +9,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-
-/// More polls than any of the futures takes.
-const POLLS: usize = 5;
-
-/// When a future is dropped, and when what it waits for happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    polls: usize,
-    event: usize,
-}
-
-impl Moment {
-    /// Polls `future`, and lets everybody else run after each poll, until it is ready or its time has come. Then it is dropped.
-    pub async fn cut<F: Future>(self, future: F, event: impl FnOnce()) -> Option<F::Output> {
-        let mut event = Some(event);
-        let mut happen = || event.take().map_or((), |event| event());
-        let mut future = Box::pin(future);
-        let mut output = None;
-        for round in 0..=self.polls {
-            if round == self.event {
-                happen();
-                settle().await;
-            }
-            if round == self.polls || output.is_some() {
-                break;
-            }
-            output = now(&mut future).await;
-            settle().await;
-        }
-        drop(future);
-        happen();
-        settle().await;
-        output
-    }
-}
-
-/// Calls `test` for every moment, each time in a runtime of its own. It returns whether the future came to its end, which must happen
-/// at some moments and not at others.
-pub fn at_every_moment(test: impl AsyncFn(Moment) -> bool) {
-    let mut ends = Vec::new();
-    for polls in 0..=POLLS {
-        for event in 0..=POLLS {
-            let moment = Moment { polls, event };
-            ends.push(manual().block_on(test(moment)));
-        }
-    }
-    assert!(ends.contains(&true) && ends.contains(&false));
-}
-
-/// What a future has to say at once, if anything.
-pub async fn now<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
 
 /// Counts, and waits when told.
 struct Counter(u64);
@@ -303,5 +243,34 @@ fn closed() {
         let closed = moment.cut(counter.closed(), || counter.stop()).await;
         counter.closed().await;
         closed.is_some()
+    });
+}
+
+#[test]
+fn recover() {
+    at_every_moment(async |moment| {
+        let (counter, free) = full().await;
+        let asked = moment.cut(counter.ask(Add(10)).recover(), || free.send(()).unwrap()).await;
+        let total = assert_free(&counter, moment).await;
+        match &asked {
+            Some(reply) => assert_eq!((reply.as_ref().ok(), total), (Some(&11), 11), "{moment:?}"),
+            None => assert!(total == 11 || total == 1, "{moment:?}: {total}"),
+        }
+        asked.is_some()
+    });
+}
+
+#[test]
+fn by_a_recipient() {
+    at_every_moment(async |moment| {
+        let (counter, free) = full().await;
+        let recipient: Recipient<Add> = counter.recipient();
+        let told = moment.cut(recipient.tell(Add(10)).into_future(), || free.send(()).unwrap()).await;
+        let expected = if told.is_some() { 11 } else { 1 };
+        assert_eq!(assert_free(&counter, moment).await, expected, "{moment:?}");
+        let asked = moment.cut(recipient.ask(Add(100)).into_future(), || ()).await;
+        let total = assert_free(&counter, moment).await;
+        assert!(total == expected + 100 || asked.is_none() && total == expected, "{moment:?}: {total}");
+        told.is_some() && asked.is_some()
     });
 }

@@ -1,8 +1,8 @@
-//! Futures of channels, locks and cells are dropped at every moment of their lives: see `drops.rs` for the way it is done.
+//! Futures of channels, locks and cells are dropped at every moment of their lives.
 
+use super::{at_every_moment, now};
 use crate::common::settle;
-use crate::drops::{at_every_moment, now};
-use posse::sync::{Barrier, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
+use posse::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -232,5 +232,114 @@ fn acquire_many_owned() {
         drop(acquired);
         assert_eq!(semaphore.available_permits(), 2, "{moment:?}");
         ended
+    });
+}
+
+#[test]
+fn owned_guards() {
+    at_every_moment(async |moment| {
+        let mutex = Arc::new(Mutex::new(0));
+        let held = mutex.clone().lock_owned().await;
+        let locked = moment.cut(mutex.clone().lock_owned(), || drop(held)).await;
+        assert_eq!(mutex.try_lock().is_err(), locked.is_some(), "{moment:?}");
+
+        let lock = Arc::new(RwLock::new(0));
+        let held = lock.clone().write_owned().await;
+        let read = moment.cut(lock.clone().read_owned(), || drop(held)).await;
+        assert_eq!(lock.try_write().is_err(), read.is_some(), "{moment:?}");
+        drop(read);
+        let held = lock.clone().read_owned().await;
+        let written = moment.cut(lock.clone().write_owned(), || drop(held)).await;
+        assert_eq!(lock.try_read().is_err(), written.is_some(), "{moment:?}");
+
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = semaphore.clone().try_acquire_owned().unwrap();
+        let acquired = moment.cut(semaphore.clone().acquire_owned(), || drop(held)).await;
+        assert_eq!(semaphore.available_permits(), usize::from(acquired.is_none()), "{moment:?}");
+        let ended = locked.is_some() && written.is_some() && acquired.is_some();
+        drop((locked, written, acquired));
+        assert!(
+            mutex.try_lock().is_ok() && lock.try_write().is_ok() && semaphore.available_permits() == 1,
+            "{moment:?}"
+        );
+        // Neither a guard nor a wait keeps what it is of.
+        assert_eq!((Arc::strong_count(&mutex), Arc::strong_count(&lock), Arc::strong_count(&semaphore)), (1, 1, 1));
+        ended
+    });
+}
+
+#[test]
+fn once_cell_get_or_try_init() {
+    at_every_moment(async |moment| {
+        let cell = OnceCell::new();
+        let (go, gone) = oneshot::channel::<()>();
+        let init = || async { gone.await.map(|()| 1).map_err(|_| "dropped") };
+        let made = moment.cut(cell.get_or_try_init(init), || _ = go.send(())).await;
+        let expected = if made.is_some() { 1 } else { 2 };
+        assert_eq!(cell.get_or_try_init(async || Ok::<_, &str>(2)).await, Ok(&expected), "{moment:?}");
+        made.is_some()
+    });
+}
+
+#[test]
+fn once_cell_with_another_one_behind() {
+    at_every_moment(async |moment| {
+        let cell = Arc::new(OnceCell::new());
+        let (go, gone) = oneshot::channel::<()>();
+        let other = cell.clone();
+        let init = || async {
+            let _ = gone.await;
+            1
+        };
+        let made = moment
+            .cut(cell.get_or_init(init), || {
+                drop(posse::task::spawn(async move { *other.get_or_init(async || 2).await }));
+                _ = go.send(());
+            })
+            .await;
+        let ended = made.is_some();
+        // Who waits behind makes the value if the first one goes.
+        assert!(cell.get().is_some_and(|value| *value == if ended { 1 } else { 2 } || moment.begins()), "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn ends_of_channels() {
+    at_every_moment(async |moment| {
+        let (mut send, receive) = oneshot::channel::<()>();
+        let closed = moment.cut(send.closed(), || drop(receive)).await;
+        send.closed().await;
+        let (send, receive) = mpsc::unbounded_channel::<()>();
+        let unbounded_closed = moment.cut(send.closed(), || drop(receive)).await;
+        send.closed().await;
+        closed.is_some() && unbounded_closed.is_some()
+    });
+}
+
+#[test]
+fn mpsc_unbounded_recv() {
+    at_every_moment(async |moment| {
+        let (send, mut receive) = mpsc::unbounded_channel();
+        let received = moment.cut(receive.recv(), || assert!(send.send(1).is_ok())).await;
+        let left = now(receive.recv()).await;
+        assert_eq!(received.or(left), Some(Some(1)), "{moment:?}");
+        assert!(received.is_none() || left.is_none(), "{moment:?}");
+        received.is_some()
+    });
+}
+
+#[test]
+fn notified_owned_and_notify_waiters() {
+    at_every_moment(async |moment| {
+        let notify = Arc::new(Notify::new());
+        let notified = moment.cut(notify.clone().notified_owned(), || notify.notify_one()).await;
+        assert_eq!(now(notify.notified()).await.is_some(), notified.is_none(), "{moment:?}");
+
+        // It counts as waiting from its making on, and leaves nothing for those who come later.
+        let all = moment.cut(notify.notified(), || notify.notify_waiters()).await;
+        assert!(now(notify.notified()).await.is_none(), "{moment:?}");
+        assert_eq!(Arc::strong_count(&notify), 1, "{moment:?}");
+        notified.is_some() && all.is_some()
     });
 }

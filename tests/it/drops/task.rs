@@ -1,9 +1,9 @@
-//! Futures of tasks and of time are dropped at every moment of their lives: see `drops.rs` for the way it is done.
+//! Futures of tasks and of time are dropped at every moment of their lives.
 
-use crate::drops::{Moment, at_every_moment, now};
+use super::{Moment, at_every_moment, at_every_real_moment, now};
 use posse::runtime::Handle;
 use posse::sync::{CancellationToken, oneshot};
-use posse::task::{self, AbortOnDropHandle, JoinMap, JoinSet, TaskScope, TaskTracker, coop};
+use posse::task::{self, AbortOnDropHandle, JoinMap, JoinSet, LocalSet, TaskScope, TaskTracker, coop};
 use posse::time::{DelayQueue, Instant, interval_at, sleep_until, timeout, timeout_at};
 use posse::{ms, secs};
 use std::future::pending;
@@ -457,5 +457,64 @@ fn several_at_once() {
         assert_no_timers(moment);
         assert!(before <= 1 && drops.count() <= 2, "{moment:?}");
         selected.is_some() && joined.is_some()
+    });
+}
+
+#[test]
+fn local_set() {
+    at_every_moment(async |moment| {
+        let (set, drops) = (LocalSet::new(), Drops::default());
+        let (go, gone) = oneshot::channel::<()>();
+        let guard = drops.guard();
+        let task = set.spawn_local(async move {
+            let _guard = guard;
+            gone.await.is_ok()
+        });
+        let (first, second) = oneshot::channel();
+        let ran = moment.cut(set.run_until(second), || _ = first.send(7)).await;
+        assert!(ran.is_none_or(|output| output == Ok(7)));
+        assert_eq!((drops.count(), task.is_finished()), (0, false), "{moment:?}: the tasks stay in the set");
+
+        let mut set = set;
+        let all = moment.cut(&mut set, || assert_eq!(go.send(()), Ok(()))).await;
+        assert_eq!(all.is_some(), task.is_finished(), "{moment:?}");
+        drop(set);
+        assert_eq!(drops.count(), 1, "{moment:?}");
+        assert_eq!(task.await.is_ok_and(|sent| sent), all.is_some(), "{moment:?}");
+        ran.is_some() && all.is_some()
+    });
+}
+
+#[test]
+fn advancing_time() {
+    at_every_moment(async |moment| {
+        let start = Instant::now();
+        let ended = moment.cut(posse::time::advance(secs(5)), || ()).await.is_some();
+        // Turned at the first poll, and once.
+        assert_eq!(start.elapsed(), if moment.begins() { secs(5) } else { secs(0) }, "{moment:?}");
+        ended
+    });
+}
+
+#[test]
+fn real_blocking_closures() {
+    at_every_real_moment(async |moment| {
+        let (started, runs) = std::sync::mpsc::channel();
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        let mut handle = task::spawn_blocking(move || {
+            started.send(()).unwrap();
+            let _ = finished.recv();
+            7
+        });
+        runs.recv().unwrap();
+        let output = moment.cut(&mut handle, || finish.send(()).unwrap()).await;
+        let ended = output.is_some();
+        // It goes on, and its output is had once, whenever.
+        let output = match output {
+            Some(output) => output,
+            None => handle.await,
+        };
+        assert_eq!(output.unwrap(), 7, "{moment:?}");
+        ended
     });
 }
