@@ -364,7 +364,7 @@ mod with_tokio {
             let (send, mut receive) = mpsc::channel::<oneshot::Sender<u64>>(CHANNEL);
             tokio::spawn(async move {
                 while let Some(reply) = receive.recv().await {
-                    reply.send(0).expect("somebody waits");
+                    reply.send(0).expect("the receiver waits");
                 }
             });
             for _ in 0..count {

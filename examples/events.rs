@@ -17,7 +17,7 @@ struct Pay(u64);
 
 impl Handler<Pay> for Till {
     async fn handle(&mut self, Pay(cents): Pay, _: &mut Context<Self>) -> u64 {
-        assert!(cents < 1_000_000, "nobody has that much");
+        assert!(cents < 1_000_000, "no account has that much");
         self.cents += cents;
         // The line says in which actor and with which message, though nothing here does.
         tracing::info!(total = self.cents, "paid");
@@ -38,7 +38,7 @@ async fn main() -> posse::Result {
     }
     till.ask(Pay(100)).await?;
 
-    // Nobody restarts this one: its failure is an error.
+    // This one is not restarted: its failure is an error.
     let alone = posse::spawn(|| Till { cents: 0 });
     alone.tell(Pay(5_000_000)).await?;
     println!("it ended: {}", alone.closed().await);

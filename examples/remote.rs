@@ -12,7 +12,7 @@ use posse::signal;
 pub trait Counting {
     /// Adds to the total, and returns it.
     async fn add(n: u64) -> u64;
-    /// Tells somebody about every change from now on.
+    /// Tells a recipient about every change from now on.
     async fn watch(who: ActorRef<Observing>);
 }
 

@@ -35,7 +35,7 @@ async fn main() -> posse::Result {
     // What has arrived is sent back; who does not take it in time does without.
     let drained = async {
         for connection in connections {
-            // A connection that broke concerns nobody else.
+            // A connection that broke concerns no other.
             let _ = connection.await;
         }
     };

@@ -117,20 +117,35 @@ const CLUSTER_ARROWS: [(&str, &[&str]); 7] = [
     ("actors/src/cluster/connect/", &["node", "remote"]),
 ];
 
+/// Words of no party and no number, in the packages: a sentence names the task, the node or the caller, and the parameter.
+const VAGUE_WORDS: &[&str] =
+    &["Everybody", "Nobody", "So many", "Somebody", "Whoever", "everybody", "nobody", "so many", "somebody", "whoever"];
+
+/// Words that a file of a package does not begin with: it begins with a noun.
+const NO_NOUNS: &[&str] = &["How", "What", "When", "Where", "Who", "Whose"];
+
+/// The folders whose files are published.
+const PACKAGES: [&str; 5] = ["core/src/", "net/src/", "actors/src/", "actors/wire/src/", "actors/macros/src/"];
+
 /// Words that were given up for those of the field, with the folder where they must not come back.
 const WORDS: [(&str, &str); 4] = [
-    ("core/src/", "Choice Credit Dice Lane Living Patience Refusal Unmade hand-turned shim"),
-    ("net/src/", "Patience is_of_one_connection read_now shutdown_now write_now"),
+    (
+        "core/src/",
+        "Choice Credit DRIVING Dice JOURNAL_MAX Lane Living Patience Refusal Stamp Unmade drive_nothing \
+         former hand-turned is_driving journal journals note_way room_on_its_way shim",
+    ),
+    ("net/src/", "Beginning CAPACITY CHUNK Patience is_of_one_connection read_now shutdown_now write_now"),
     (
         "actors/wire/src/",
         "Farewell Goodbye HELD Held Limits Link Outbox Pace Question Told Violation farewell former goodbye \
-         is_leaving overflown question",
+         is_leaving overflown question refused_now",
     ),
     (
         "actors/src/",
-        "Apart DeadReason Debt FindError Goodbye Held Intake LastWords Ledger Limits LocalOp NodeError Owed \
-         Pace Place RemoteRef RoomWaiter ServedActor Undelivered Watchable former is_together redial_backoff \
-         shim watched_by",
+        "Apart DeadReason Debt FindError GREETING_BYTES Goodbye Held Intake LastWords Ledger Limits LocalOp \
+         NodeError Owed Pace Place RemoteRef RoomWaiter SHUTDOWN_TIME ServedActor Undelivered Watchable \
+         former full_text give_up is_together make_place note_refusal redial_backoff say_refused shim \
+         until_connected_at watched_by",
     ),
 ];
 
@@ -215,7 +230,7 @@ fn names_room(line: &str, room: &str) -> bool {
 /// Looks at the path and the text of a file and says what is wrong with it, if anything.
 type Check = fn(&str, &str) -> Option<String>;
 
-const RULES: [(&str, Check); 15] = [
+const RULES: [(&str, Check); 17] = [
     ("a file is at most 500 lines of code", |_, text| {
         let lines = text.lines().filter(|line| is_code(line)).count();
         (lines > CODE_LINES_MAX).then(|| format!("{lines} lines"))
@@ -282,6 +297,16 @@ const RULES: [(&str, Check); 15] = [
     ("a word that was given up does not come back", |path, text| {
         let (_, words) = WORDS.iter().find(|(folder, _)| path.starts_with(folder))?;
         let found = words.split_whitespace().find(|word| text.lines().any(|line| names(line, word)));
+        found.map(|word| format!("`{word}`"))
+    }),
+    ("a sentence names who or how many", |path, text| {
+        PACKAGES.iter().find(|package| path.starts_with(*package))?;
+        let found = VAGUE_WORDS.iter().find(|word| text.lines().any(|line| names(line, word)));
+        found.map(|word| format!("`{word}`"))
+    }),
+    ("a file begins with a noun", |path, text| {
+        PACKAGES.iter().find(|package| path.starts_with(*package))?;
+        let found = NO_NOUNS.iter().find(|word| text.starts_with(&format!("//! {word} ")));
         found.map(|word| format!("`{word}`"))
     }),
     ("what waits says what becomes of it when it is dropped", |path, text| {
@@ -351,6 +376,8 @@ fn every_rule_refuses_a_bad_sample() {
         ("core/src/mailbox/a.rs", "//! x\nuse crate::time::sleep;"),
         ("actors/src/cluster/state.rs", "//! x\nuse super::connect::dial;"),
         ("core/src/a.rs", "//! x\nstruct Lane;"),
+        ("core/src/a.rs", "//! x\n/// Nobody waits."),
+        ("core/src/a.rs", "//! What waits."),
         (
             "net/src/a.rs",
             "//! x\n/// # Cancel safety\npub async fn a() {}\n/// Waits.\n#[must_use]\npub async fn b() {}",

@@ -48,7 +48,7 @@ impl Error {
     }
 
     /// The text with all causes, at most `CAUSES_MAX` of them.
-    pub(crate) fn full_text(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.0.to_string();
         let mut cause = self.0.source();
         for _ in 0..CAUSES_MAX {
@@ -84,7 +84,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.full_text())
+        f.write_str(&self.chain())
     }
 }
 
@@ -217,7 +217,7 @@ pub enum AskError {
     Full,
     /// The actor ended before it began with the message, or accepts nothing more.
     Stopped,
-    /// Nobody is at the address: the actor ended long ago, or never was.
+    /// No actor is at the address: it ended long ago, or never was.
     NoSuchActor,
     /// The actor failed, or was killed, while it handled the message.
     Failed,
@@ -276,7 +276,7 @@ impl StdError for AskError {}
 
 /// Why an ask got no reply, and the message if it was not taken; see [`Ask::recover`](crate::Ask::recover).
 ///
-/// With the message in hand it is certain that nobody handled it, so asking again cannot make it happen twice. Without
+/// With the message in hand it is certain that it was not handled, so asking again cannot make it happen twice. Without
 /// it, it may have been handled, whatever the error.
 ///
 /// It converts into [`AskError`], [`Error`] and boxed errors with `?`, whatever the message is.

@@ -98,7 +98,7 @@ use std::time::Duration;
 
 /// Starts an actor in the current runtime: from a closure that makes it, or a [`Spec`] with settings.
 ///
-/// Nobody restarts it; that is the work of a [`Supervisor`]. If its name is taken it ends as failed, at once.
+/// It is not restarted; that is the work of a [`Supervisor`]. If its name is taken it ends as failed, at once.
 ///
 /// # Panics
 /// Outside of a runtime.
@@ -129,12 +129,12 @@ pub fn run<F: Future<Output = Result>>(program: F) -> Result {
     Runtime::new()?.block_on(program)
 }
 
-/// A duration of so many seconds.
+/// A duration of `seconds` seconds.
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A duration of so many milliseconds.
+/// A duration of `milliseconds` milliseconds.
 pub const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }

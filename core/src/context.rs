@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
     /// Inside a worker or a `block_on`, where blocking the thread would stall the runtime.
-    static DRIVING: Cell<bool> = const { Cell::new(false) };
+    static BLOCKING_DISALLOWED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls `f` with the current runtime's handle, if the code runs inside one. `f` enters and leaves no runtime.
@@ -45,19 +45,19 @@ impl Drop for Entered {
     }
 }
 
-/// Marks the thread as driving a runtime until the guard is dropped.
-pub(crate) fn drive() -> Scoped<bool> {
-    Scoped::set(&DRIVING, true)
+/// Until the guard is dropped the thread drives a runtime, and must not block.
+pub(crate) fn disallow_blocking() -> Scoped<bool> {
+    Scoped::set(&BLOCKING_DISALLOWED, true)
 }
 
 /// Until the guard is dropped the thread drives nothing: it may block.
-pub(crate) fn drive_nothing() -> Scoped<bool> {
-    Scoped::set(&DRIVING, false)
+pub(crate) fn allow_blocking() -> Scoped<bool> {
+    Scoped::set(&BLOCKING_DISALLOWED, false)
 }
 
 /// True inside a worker or a `block_on`.
-pub(crate) fn is_driving() -> bool {
-    DRIVING.get()
+pub(crate) fn is_blocking_disallowed() -> bool {
+    BLOCKING_DISALLOWED.get()
 }
 
 #[cfg(feature = "sim")]

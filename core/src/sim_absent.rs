@@ -1,4 +1,4 @@
-//! What stands for the simulation without the feature `sim`: the same names, of types that have no value.
+//! Stand-ins for the simulation without the feature `sim`: the same names, of types that have no value.
 //!
 //! So the rooms above are written once, with a branch for the simulation that the compiler knows to be dead. It costs nothing: neither a
 //! comparison nor a byte.

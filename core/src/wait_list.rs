@@ -221,7 +221,7 @@ impl<T: Copy> WaitList<T> {
         slot.is_some_and(|slot| slot.ticket.is_some() && slot.ticket == key.ticket && slot.waker.is_some())
     }
 
-    /// Returns true if nobody waits before this waiter.
+    /// Returns true if no other waits before this waiter.
     pub fn is_front(&self, key: &WaiterKey) -> bool {
         key.ticket.is_some_and(|own| own.get() == self.front_ticket())
     }
@@ -325,7 +325,7 @@ impl<T: Copy> Slab<T> {
     }
 }
 
-/// Wakers on their way out of a lock, so many at a time. Wakes what it holds when it is dropped.
+/// Wakers on their way out of a lock, a few at a time. Wakes what it holds when it is dropped.
 #[derive(Debug)]
 pub struct WakeList {
     /// Those below `len`. What is woken is taken out, so nothing is left to be dropped, and 32 places need not be looked at
@@ -464,7 +464,7 @@ mod tests {
     }
 
     proptest! {
-        /// The list does what a queue in which everybody is looked for would do.
+        /// The list does what a queue in which each is looked for would do.
         #[test]
         fn it_is_a_queue(ops in proptest::collection::vec((0..6u8, any::<prop::sample::Index>()), 0..200)) {
             let mut list = WaitList::default();
@@ -544,15 +544,15 @@ mod loom_models {
         }
         state.things -= 1;
         state.taken_by.push(ticket);
-        let former = state.waiters.remove(key);
+        let prev = state.waiters.remove(key);
         drop(state);
-        drop(former);
+        drop(prev);
         wake_first(shelf);
         true
     }
 
-    /// Two wait; two things come, one by one, while the first looks or leaves without having looked. Nobody is overtaken,
-    /// and nobody who is first beside a thing was left asleep.
+    /// Two wait; two things come, one by one, while the first looks or leaves without having looked. None is overtaken,
+    /// and none that is first beside a thing was left asleep.
     #[test]
     fn loom_first_waiter_is_woken_keeps_its_place_and_leaves_it_to_the_next() {
         for leaves in [false, true] {
@@ -574,8 +574,8 @@ mod loom_models {
 
                 let mut a_has = false;
                 if leaves {
-                    let former = shelf.lock().unwrap().waiters.remove(&mut a);
-                    drop(former);
+                    let prev = shelf.lock().unwrap().waiters.remove(&mut a);
+                    drop(prev);
                     wake_first(&shelf);
                 } else {
                     a_has = look(&shelf, &mut a, 1);

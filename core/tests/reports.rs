@@ -30,7 +30,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Polls once as somebody whose waker panics.
+/// Polls once with a waker that panics.
 fn poll_badly<F: Future<Output: Debug>>(future: Pin<&mut F>) {
     let polled = future.poll(&mut Context::from_waker(&Waker::from(Arc::new(BadWaker))));
     assert!(polled.is_pending(), "{polled:?}");

@@ -85,7 +85,7 @@ async fn main() -> posse::Result {
     }
 }
 
-/// One node: an echo actor under a name, until somebody ends it.
+/// One node: an echo actor under a name, until it is ended.
 async fn be_a_node(name: &str, arguments: &Arguments) -> posse::Result {
     // Installed first, so that a signal counts from the first line on, also while the node joins others.
     let signalled = signal::shutdown();
@@ -128,7 +128,7 @@ async fn live(node: &Node, arguments: &Arguments) -> posse::Result {
     Ok(())
 }
 
-/// Drives nodes that somebody else has started.
+/// Drives nodes that another process has started.
 async fn drive_by_hand(join: &[String]) -> posse::Result {
     let client = match join.split_first() {
         Some((first, rest)) => {

@@ -135,7 +135,7 @@ impl Arguments {
         integer.ok_or_else(|| Reply::error("value is not an integer or out of range"))
     }
 
-    /// A time of so many units; what is negative is over already.
+    /// A time in units of `unit_ms`; what is negative is over already.
     fn time(&mut self, unit_ms: u64) -> Result<Duration, Reply> {
         let units = u64::try_from(self.integer()?).unwrap_or(0);
         let ms = units.checked_mul(unit_ms).filter(|ms| *ms <= i64::MAX as u64);

@@ -123,7 +123,7 @@ enum Flow {
 
 impl Actor for Connection {
     async fn run(&mut self, ctx: &mut Context<Self>) -> posse::Result {
-        let (house, me) = (House::find()?, ctx.me());
+        let (house, me) = (House::find()?, ctx.myself());
         // An answer must not wait until the client has acknowledged the one before.
         self.stream.set_nodelay(true)?;
         loop {

@@ -126,7 +126,7 @@ impl State {
         if self.until.is_some_and(|until| now < until) {
             return None;
         }
-        // Without jitter: nobody else waits for the descriptors of this process.
+        // Without jitter: no other process waits for the descriptors of this one.
         let pause = Backoff::exponential(PAUSE_MIN..PAUSE_MAX).longest(self.failed);
         self.failed = self.failed.saturating_add(1);
         self.until = Some(now + pause);

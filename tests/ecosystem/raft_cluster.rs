@@ -369,7 +369,7 @@ async fn a_leader_that_is_cut_off_is_replaced_and_follows_when_it_is_back(sim: S
     }
     assert_eq!(old.texts.0.lock().unwrap().texts, ["one"]);
 
-    cut.heal();
+    cut.repair();
     assert_eq!(old.leader_but(Some(first)).await, second);
     old.until("it follows", |metrics| metrics.state == ServerState::Follower).await;
     alone.await.unwrap().unwrap_err();

@@ -62,7 +62,7 @@ impl Handler<Add> for Selfish {
 
 impl Handler<TellYourself> for Selfish {
     async fn handle(&mut self, _: TellYourself, ctx: &mut Context<Self>) -> (bool, Result<u64, AskError>) {
-        let me = ctx.me();
+        let me = ctx.myself();
         while me.try_tell(Add(1)).is_ok() {}
         let full = matches!(me.tell(Add(1)).await, Err(TellError { reason: SendReason::Full, .. }));
         (full, me.ask(Add(1)).await)

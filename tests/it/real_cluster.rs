@@ -29,7 +29,7 @@ pub struct Tester {
 
 impl Actor for Tester {
     async fn started(&mut self, ctx: &mut Context<Self>) -> posse::Result {
-        self.me = Some(ctx.me().share());
+        self.me = Some(ctx.myself().share());
         Ok(())
     }
 }

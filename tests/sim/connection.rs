@@ -66,7 +66,7 @@ async fn black_hole_is_given_up_after_the_time_of_a_handshake(sim: Sim) {
     assert!(matches!(join(&b, &a).await, Err(ConnectError::Timeout { .. })));
     let took = sim.elapsed() - begun;
     assert!((secs(5)..ms(5100)).contains(&took), "{took:?}");
-    partition.heal();
+    partition.repair();
     assert_eq!(join(&b, &a).await.unwrap(), id_of(&a));
 }
 
@@ -242,7 +242,7 @@ async fn one_way_loss_breaks_the_connection_and_it_heals(sim: Sim) {
     let probe = find(&b, &a).await;
     let id = id_of(&a);
     let (from, to) = if sim.random_below(2) == 0 { (&a, &b) } else { (&b, &a) };
-    let cut = sim.cut(from, to);
+    let cut = sim.partition_oneway(from, to);
     let time = secs(1) + moment(&sim, 7000);
     let told = probe.clone();
     let telling = b.spawn(async move {
@@ -263,11 +263,11 @@ async fn one_way_loss_breaks_the_connection_and_it_heals(sim: Sim) {
 async fn one_way_loss_beyond_the_grace_is_down_for_both(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);
     let probe = find(&b, &a).await;
-    let cut = sim.cut(&a, &b);
+    let cut = sim.partition_oneway(&a, &b);
     sleep(secs(16) + moment(&sim, 4000)).await;
     let both = || state(&b, id_of(&a)) == Some(PeerState::Down) && state(&a, id_of(&b)) == Some(PeerState::Down);
     sim.wait_for(secs(5), "both are down for each other", both).await;
-    cut.heal();
+    cut.repair();
     assert_eq!(echo(&b, &probe, secs(1)).await, Err(AskError::NodeDown));
 }
 

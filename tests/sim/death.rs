@@ -33,7 +33,7 @@ async fn caller(sim: &Sim, server: &SimMachine) -> (SimMachine, Node, ActorRef<P
     (host, node, probe)
 }
 
-/// The process ends, its kernel says so, and nobody listens at its address any more: two times there and back.
+/// The process ends, its kernel says so, and no node listens at its address any more: two times there and back.
 #[posse::test(sim, seeds = 20)]
 async fn death_of_a_node_that_listens_is_seen_at_once(sim: Sim) {
     let (a, b) = (server(&sim, "a").await, sim.node("b").await);

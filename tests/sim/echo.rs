@@ -44,7 +44,7 @@ async fn nodes_are_together_again_within_a_second_after_a_partition(sim: Sim) {
     find(&b, &a).await;
     let partition = sim.partition([&a], [&b]);
     posse::time::sleep(ms(4000 + sim.random_below(4000) as u64)).await;
-    partition.heal();
+    partition.repair();
     let (node, id) = (b.node().unwrap(), a.node().unwrap().id());
     sim.wait_for(secs(1), "they are together", || {
         node.peers().iter().any(|peer| peer.id == id && peer.state == PeerState::Connected)

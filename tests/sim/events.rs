@@ -164,7 +164,7 @@ async fn each_end_of_a_connection_has_its_reason(sim: Sim) {
         assert!(!reasons.is_empty() && reasons.iter().all(is_silent), "{reasons:?}");
     }
 
-    sim.cut(&b, &a).during(secs(6)).await;
+    sim.partition_oneway(&b, &a).during(secs(6)).await;
     sleep(secs(2)).await;
     meet(&sim, &a, &b).await;
     let at_a = at_a.lock().unwrap().clone();

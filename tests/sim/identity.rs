@@ -100,7 +100,7 @@ async fn node_that_was_declared_down_is_not_let_in_again(sim: Sim) {
     sleep(secs(17) + moment(&sim, 2000)).await;
     assert_eq!(state(&b, old[0]), Some(PeerState::Down));
     assert_eq!(echo(&b, &probe, secs(5)).await, Err(AskError::NodeDown));
-    partition.heal();
+    partition.repair();
     sim.wait_for(secs(5), "they have met again", || state(&b, id_of(&a)) == Some(PeerState::Connected)).await;
     assert_ne!([id_of(&a), id_of(&b)], old);
     assert_eq!(echo(&b, &probe, secs(5)).await, Err(AskError::NodeDown));

@@ -255,8 +255,8 @@ async fn faults_of_any_length_lose_only_what_was_on_its_way(sim: Sim) {
         match sim.random_below(5) {
             0 => sim.partition([&a], [&b]).during(time).await,
             1 => sim.hold(&a, &b).during(time).await,
-            2 => sim.cut(&a, &b).during(time).await,
-            3 => sim.cut(&b, &a).during(time).await,
+            2 => sim.partition_oneway(&a, &b).during(time).await,
+            3 => sim.partition_oneway(&b, &a).during(time).await,
             _ => {
                 let machine = if sim.random_below(2) == 0 { &a } else { &b };
                 sim.pause(machine);

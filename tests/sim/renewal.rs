@@ -44,8 +44,8 @@ async fn nodes_that_declared_each_other_down_meet_again(sim: Sim) {
     let watching = b.spawn(async move { watched.closed().await });
     let time = secs(17) + moment(&sim, 20_000);
     match sim.random_below(3) {
-        0 => sim.cut(&a, &b).during(time).await,
-        1 => sim.cut(&b, &a).during(time).await,
+        0 => sim.partition_oneway(&a, &b).during(time).await,
+        1 => sim.partition_oneway(&b, &a).during(time).await,
         _ => sim.partition([&a], [&b]).during(time).await,
     }
     assert_eq!(watching.await.unwrap(), ExitReason::NodeDown);

@@ -73,7 +73,7 @@ impl Worker {
         match (random >> 32) % 4 {
             0 => ctx.fail(posse::Error::msg("it failed on purpose")),
             1 => ctx.stop(),
-            2 => ctx.me().kill(),
+            2 => ctx.myself().kill(),
             _ => panic!("it panicked on purpose"),
         }
     }

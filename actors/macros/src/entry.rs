@@ -6,7 +6,7 @@ use syn::parse::Parser;
 use syn::{Error, ItemFn, LitBool, LitInt, LitStr, Path, Result};
 
 struct Args {
-    /// Run in a simulation, with so many seeds.
+    /// Run in a simulation, with this many seeds.
     sim: Option<Option<LitInt>>,
     current_thread: bool,
     workers: Option<LitInt>,

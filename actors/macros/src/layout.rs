@@ -1,4 +1,4 @@
-//! What both sides of a connection compare: a text that changes when a message's layout does.
+//! The layout of a message, which both sides of a connection compare: a text that changes when a message's layout does.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};

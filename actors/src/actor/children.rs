@@ -116,7 +116,7 @@ impl Children {
     }
 
     /// Takes a child over. Those that ended are forgotten now and then, so that the list stays in proportion.
-    pub(crate) fn adopt(&mut self, child: ChildRef) {
+    pub(crate) fn add_child(&mut self, child: ChildRef) {
         let key = self.next_key();
         let list = self.list();
         if list.children.len() >= list.prune_at {

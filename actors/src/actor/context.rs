@@ -1,4 +1,4 @@
-//! What an actor's callbacks can reach: itself, its children, its timers.
+//! The context, which an actor's callbacks get: itself, its children, its timers.
 
 use crate::actor::Actor;
 use crate::actor::children::Children;
@@ -62,18 +62,18 @@ impl<A: Actor> Context<A> {
         }
     }
 
-    /// The end of the actor, once: accounts for all its messages, then tells everybody who wants to know.
+    /// The end of the actor, once: accounts for all its messages, then tells its monitors and those that wait.
     pub(crate) fn end(&mut self, reason: &ExitReason) {
         if !std::mem::replace(&mut self.ended, true) {
             lifecycle::drain_to_dead_letters(&mut self.inbox, self.tells_itself);
             // Those it watches need not keep its memory until they end.
             self.cancel_monitors();
             self.say_ended(reason);
-            self.inbox.cell().finish(reason);
+            self.inbox.cell().exit(reason);
         }
     }
 
-    /// Nobody may be left to hear why: a failure is said.
+    /// There may be no monitor left to hear why: a failure is logged.
     fn say_ended(&self, reason: &ExitReason) {
         let cell = self.inbox.cell();
         match reason {
@@ -89,7 +89,7 @@ impl<A: Actor> Context<A> {
     }
 
     /// Returns a reference to the actor itself.
-    pub fn me(&self) -> LocalRef<A> {
+    pub fn myself(&self) -> LocalRef<A> {
         LocalRef(self.inbox.cell().clone())
     }
 
@@ -120,7 +120,7 @@ impl<A: Actor> Context<A> {
 
     /// Ends the actor as failed after the message it handles now. A supervisor decides whether it is restarted.
     pub fn fail(&mut self, error: impl Into<Error>) {
-        self.leaving = Some(ExitReason::failed(error.into().full_text()));
+        self.leaving = Some(ExitReason::failed(error.into().chain()));
     }
 
     /// Handles messages until the actor is told to end. This is what `run` does by default.
@@ -157,7 +157,7 @@ impl<A: Actor> Context<A> {
     pub(crate) fn spawn_from<C: Actor>(&mut self, place: &'static Location<'static>, spec: Spec<C>) -> LocalRef<C> {
         let stop_within = spec.stop_within;
         let (child, _) = lifecycle::start_from(place, &self.runtime, spec, None);
-        self.children.adopt(child.child(stop_within));
+        self.children.add_child(child.child(stop_within));
         child
     }
 
@@ -182,7 +182,7 @@ impl<A: Actor> Context<A> {
         A: Handler<Down>,
     {
         let reserved = self.inbox.cell().reserve_unbounded::<Down>();
-        let actor = other.watched();
+        let actor = other.monitored();
         let tracked = self.system().audit.monitor(|| other.is_over());
         let record = tracked.clone();
         self.monitors.add(|token| {
@@ -201,7 +201,7 @@ impl<A: Actor> Context<A> {
     where
         A: Handler<M>,
     {
-        let me = self.me();
+        let me = self.myself();
         // From now on, and not from when the task is first seen to.
         let time = Sleep::on(self.runtime.clone(), delay);
         self.timer(async move {
@@ -219,7 +219,7 @@ impl<A: Actor> Context<A> {
     where
         A: Handler<M>,
     {
-        let me = self.me();
+        let me = self.myself();
         let start = posse_core::time::Instant::now() + period;
         self.timer(async move {
             // A mailbox without room holds the timer up, so ticks do not pile up in front of it.

@@ -87,7 +87,7 @@ pub(crate) enum Recipe<A> {
 
 impl<A> Recipe<A> {
     fn make(&mut self) -> Result<A, ExitReason> {
-        let made = caught(|| match self {
+        let made = catch_unwind(|| match self {
             Self::Once(actor) => Ok(actor.take()),
             Self::Again(recipe) => Ok(Some(recipe())),
             Self::Refused(error) => Err(ExitReason::failed(error.to_string())),
@@ -176,7 +176,7 @@ fn run_actor<A: Actor>(
         ctx.children.end().await;
         ctx.end(&reason);
         // What the recipe holds goes back before the supervisor hears of the end.
-        drop(caught(|| drop(recipe)));
+        drop(catch_unwind(|| drop(recipe)));
         if let Some(supervisor) = &supervisor {
             supervisor.report(LifeEvent::Exited);
         }
@@ -225,7 +225,7 @@ fn run_incarnations<'a, A: Actor>(
 
 fn take_pending_name<A: Actor>(ctx: &Context<A>, pending_name: &mut Option<Arc<str>>) -> Result<(), ExitReason> {
     let Some(name) = pending_name else { return Ok(()) };
-    register(&ctx.me(), name).map_err(|error| ExitReason::failed(format!("{:?}: {error}", shortened(name))))?;
+    register(&ctx.myself(), name).map_err(|error| ExitReason::failed(format!("{:?}: {error}", shortened(name))))?;
     *pending_name = None;
     Ok(())
 }
@@ -283,7 +283,7 @@ fn run_incarnation<'a, A: Actor>(
         }
         ctx.end_incarnation();
 
-        match caught(|| drop(actor)) {
+        match catch_unwind(|| drop(actor)) {
             Ok(()) => reason,
             Err(panicked) => panicked,
         }
@@ -291,14 +291,14 @@ fn run_incarnation<'a, A: Actor>(
 }
 
 /// Calls a user's code; a panic becomes a reason.
-fn caught<T>(f: impl FnOnce() -> T) -> Result<T, ExitReason> {
+fn catch_unwind<T>(f: impl FnOnce() -> T) -> Result<T, ExitReason> {
     catch(f).map_err(|panic| ExitReason::Failed(panic.into()))
 }
 
 /// What an error says, whose text and drop are a user's code as well.
 fn failed_with(error: crate::Error) -> ExitReason {
-    let text = caught(|| error.full_text());
-    let dropped = caught(|| drop(error));
+    let text = catch_unwind(|| error.chain());
+    let dropped = catch_unwind(|| drop(error));
     match text.and_then(|text| dropped.map(|()| text)) {
         Ok(text) => ExitReason::failed(text),
         Err(panicked) => panicked,
@@ -349,7 +349,7 @@ fn catch_unwind_in<F: Future>(
         });
         polled.unwrap_or_else(|panic| {
             // What the panic has left of it.
-            drop(caught(|| future.set(None)));
+            drop(catch_unwind(|| future.set(None)));
             Poll::Ready(Err(ExitReason::Failed(panic.into())))
         })
     })
@@ -366,7 +366,7 @@ pub(crate) fn drain_to_dead_letters<A: Actor>(inbox: &mut Inbox<Local<A>>, tells
     inbox.drain(|envelope| {
         let message = envelope.type_name();
         system.dead_letters.record(DeadLetter { to: cell.id(), message, reason: DeadLetterReason::Stopped });
-        // Who asked is told; who told is not. Nobody told a `Down`.
+        // Who asked is told; who told is not. A `Down` has no sender.
         if !envelope.is_ask() && !tells_itself && message != type_name::<Down>() {
             unreported.add(message);
         }

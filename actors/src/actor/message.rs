@@ -1,6 +1,6 @@
 //! Messages, and who handles them.
 //!
-//! The reply belongs to the message, so a message means the same whoever handles it. Nothing here knows how messages
+//! The reply belongs to the message, so a message means the same to every actor that handles it. Nothing here knows how messages
 //! travel.
 
 use crate::actor::Actor;

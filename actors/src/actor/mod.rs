@@ -1,4 +1,4 @@
-//! What an actor is: state, and what happens in its life.
+//! The trait [`Actor`]: state, and what happens in its life.
 
 pub(crate) mod children;
 pub(crate) mod context;
@@ -15,7 +15,7 @@ use std::future::Future;
 ///
 /// The life of an actor: its recipe makes it, [`started`](Self::started) runs, then [`run`](Self::run), then
 /// [`stopped`](Self::stopped). By default `run` serves the mailbox (message style); an actor that overrides it is its own
-/// loop (process style). A panic, or an error of `started` or `run`, fails the actor; nobody else is harmed.
+/// loop (process style). A panic, or an error of `started` or `run`, fails the actor; no other is harmed.
 ///
 /// # Examples
 /// ```

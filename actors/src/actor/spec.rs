@@ -1,4 +1,4 @@
-//! How an actor is started: what makes it, and its settings. One [`Spec`] for every way to start one.
+//! The specification of an actor: what makes it, and its settings. One [`Spec`] for every way to start one.
 
 use crate::actor::Actor;
 use crate::actor::lifecycle::{DEFAULT_CAPACITY, DEFAULT_SHUTDOWN, Recipe};
@@ -77,7 +77,7 @@ impl<A: Actor> Spec<A> {
         self
     }
 
-    /// Sets when a supervisor restarts the actor. Nobody else restarts actors. Default: [`Restart::Permanent`].
+    /// Sets when a supervisor restarts the actor. Only a supervisor restarts actors. Default: [`Restart::Permanent`].
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self

@@ -71,7 +71,7 @@ pub enum ConnectError {
         /// Why not at the last of them.
         cause: io::Error,
     },
-    /// Whoever is there was reached but is not one to talk to.
+    /// The node that is there was reached but is not one to talk to.
     Handshake {
         /// Where it is.
         at: Vec<SocketAddr>,
@@ -141,7 +141,7 @@ fn not_loopback(address: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhereisError {
-    /// Nobody has registered the name.
+    /// No actor is registered under the name.
     NotFound {
         /// What was looked for.
         name: Box<str>,
@@ -153,7 +153,7 @@ pub enum WhereisError {
         /// The name of the node that has it.
         node: Box<str>,
     },
-    /// Nobody who could be asked has registered the name, and a node that was asked, or that this one joined, is down.
+    /// No node that could be asked has an actor of the name, and a node that was asked, or that this one joined, is down.
     NodeDown {
         /// What was looked for.
         name: Box<str>,
@@ -162,7 +162,7 @@ pub enum WhereisError {
         /// Where it was; empty if it did not listen.
         at: Vec<SocketAddr>,
     },
-    /// Nobody who could be asked has registered the name, and a node that this one joined refuses it.
+    /// No node that could be asked has an actor of the name, and a node that this one joined refuses it.
     Refused {
         /// What was looked for.
         name: Box<str>,
@@ -171,7 +171,7 @@ pub enum WhereisError {
         /// Why.
         code: CloseReason,
     },
-    /// Nobody who could be asked has registered the name, and of some node so many names are asked already, 65,536, that this one
+    /// No node that could be asked has an actor of the name, and of some node as many names are asked already, 65,536, that this one
     /// was not.
     Overloaded {
         /// What was looked for.
@@ -191,7 +191,7 @@ pub enum WhereisError {
 impl fmt::Display for WhereisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { name } => write!(f, "nobody has registered the name `{name}`"),
+            Self::NotFound { name } => write!(f, "no actor is registered under the name `{name}`"),
             Self::WrongProtocol { name, node } => {
                 write!(f, "the name `{name}` belongs to an actor of node `{node}` that speaks another protocol")
             }

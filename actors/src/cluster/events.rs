@@ -1,5 +1,5 @@
-//! What happens between nodes, for programs that want to know: a ring of the last events that any number of readers
-//! follow. A reader that is too slow hears how many it missed; nobody waits for it.
+//! Events between nodes, for programs that want to know: a ring of the last events that any number of readers
+//! follow. A reader that is too slow hears how many it missed; nothing waits for it.
 
 use super::state::NodeState;
 use posse_core::lock::Mutex;
@@ -44,7 +44,7 @@ pub enum NodeEvent {
         /// Why.
         reason: DownReason,
     },
-    /// Whoever is at an address that was joined refuses this node, or is refused by it. It is tried again and again, and
+    /// The node at an address that was joined refuses this one, or is refused by it. It is tried again and again, and
     /// said once.
     Refused {
         /// The address.
@@ -68,7 +68,7 @@ pub enum NodeEvent {
         /// The later incarnation.
         by: u64,
     },
-    /// So many events before the next one were not read in time.
+    /// This many events before the next one were not read in time.
     Missed(u64),
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for DisconnectReason {
 pub enum DownReason {
     /// It said that it leaves.
     Left,
-    /// Nobody listens at its address any more, or somebody else.
+    /// No node listens at its address any more, or another one.
     Gone,
     /// It does not listen, its connection ended, and it did not come back within
     /// [`NodeConfig::return_timeout`](super::NodeConfig::return_timeout).
@@ -126,7 +126,7 @@ pub enum DownReason {
     Replaced,
     /// It refuses this node.
     Refused(CloseReason),
-    /// This node came back as a new incarnation, which has met nobody yet.
+    /// This node came back as a new incarnation, which has met no other yet.
     Renewed,
     /// This node, or its runtime, has ended.
     Closed,
@@ -136,7 +136,7 @@ impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Left => "it has left",
-            Self::Gone => "nobody listens at its address",
+            Self::Gone => "no node listens at its address",
             Self::Died => "its connection ended and it did not come back",
             Self::Unreachable => "it stayed away for too long",
             Self::Replaced => "a later incarnation was met",
@@ -209,7 +209,7 @@ impl NodeEvents {
 
     /// Returns the next event, in the order in which they happened. `None` when the node was shut down and all were read.
     ///
-    /// The last 1,024 are kept; whoever is slower gets [`NodeEvent::Missed`] in their place.
+    /// The last 1,024 are kept; a reader that is slower gets [`NodeEvent::Missed`] in their place.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.

@@ -1,6 +1,6 @@
 //! The actors of this node that others may reach, and the names they are found by.
 //!
-//! An arriving message looks its actor up in a table of many locks and waits for nobody's end; names are under a lock of
+//! An arriving message looks its actor up in a table of many locks and waits for the end of none; names are under a lock of
 //! their own, and an actor knows its own, so that its end costs the same however many others there are. No guard of a
 //! table leaves this file, and none is held while an actor is dropped.
 
@@ -36,7 +36,7 @@ pub(super) struct Exports {
     keys: Table<(u64, u64), ActorKey, DefaultHasher>,
     /// Filled by `register`, emptied by `unregister` and with the actors.
     names: Mutex<Names>,
-    /// What keys follow from, and nobody outside may know.
+    /// What keys follow from. It is never shown.
     secret: [u64; 2],
     /// How many keys were made: each follows from its number and the secret.
     given: AtomicU64,
@@ -76,7 +76,7 @@ impl Names {
     }
 
     /// Takes back all names of an actor, and looks at no others. Returns how many there were.
-    fn withdraw(&mut self, key: ActorKey) -> usize {
+    fn remove(&mut self, key: ActorKey) -> usize {
         let names = self.of.remove(&key).unwrap_or_default();
         names.iter().filter(|name| self.keys.remove(*name).is_some()).count()
     }
@@ -129,7 +129,7 @@ impl Exports {
         }
     }
 
-    /// A key that nobody has, and that nobody can guess from others.
+    /// A key that no actor has, and that cannot be guessed from others.
     fn new_key(&self) -> ActorKey {
         loop {
             let mut hasher = DefaultHasher::new();
@@ -153,8 +153,8 @@ impl Exports {
     pub(super) fn unexport(&self, key: ActorKey, number: u64, protocol: u64) {
         self.keys.remove(&(number, protocol));
         let ended = self.actors.remove(&key);
-        // Afterwards: whoever registers a name looks for the actor first, under this lock.
-        self.names().withdraw(key);
+        // Afterwards: a task that registers a name looks for the actor first, under this lock.
+        self.names().remove(key);
         drop(ended);
     }
 
@@ -174,7 +174,7 @@ impl Exports {
             match self.get(taken) {
                 Some(endpoint) => return Err(RegisterError::Taken(endpoint.shared().id())),
                 // It ended a moment ago, and takes its names with it.
-                None => drop(self.names().withdraw(taken)),
+                None => drop(self.names().remove(taken)),
             }
         }
     }
@@ -209,7 +209,7 @@ impl Drop for Exports {
     }
 }
 
-/// A number that nobody can know from what a program shows. In a simulation it follows from the seed.
+/// A number that cannot be known from what a program shows. In a simulation it follows from the seed.
 fn secret(handle: &Handle) -> u64 {
     let drawn = handle.random_u64();
     if is_simulated(handle) {
@@ -246,8 +246,8 @@ mod tests {
             assert_eq!(names.register(&format!("b{n}"), key(n)), Ok(()));
         }
         for n in (0..1000).step_by(2) {
-            assert_eq!(names.withdraw(key(n)), 2);
-            assert_eq!(names.withdraw(key(n)), 0);
+            assert_eq!(names.remove(key(n)), 2);
+            assert_eq!(names.remove(key(n)), 0);
         }
         assert_eq!((names.keys.len(), names.of.len()), (1000, 500));
     }
@@ -262,7 +262,7 @@ mod tests {
         assert!(!names.unregister("name"));
         assert!(names.of.is_empty());
         assert_eq!(names.register("name", key(2)), Ok(()));
-        assert_eq!((names.withdraw(key(1)), names.withdraw(key(2))), (0, 1));
+        assert_eq!((names.remove(key(1)), names.remove(key(2))), (0, 1));
         assert!(names.keys.is_empty() && names.of.is_empty());
     }
 

@@ -37,7 +37,7 @@ const WHEREIS_TIME: Duration = Duration::from_secs(5);
 const JOIN_TIME: Duration = Duration::from_secs(10);
 
 /// How long a node that shuts down waits for its last words to be written. Specified, with room for what wakes late.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A node of a cluster: what lets actors of this runtime be found by, and find, those of others.
 ///
@@ -353,7 +353,7 @@ impl Node {
         }
     }
 
-    /// Takes a name back. False if nobody had it.
+    /// Takes a name back. False if no actor had it.
     pub fn unregister(&self, name: &str) -> bool {
         self.0.state.exports.unregister(name)
     }
@@ -516,8 +516,8 @@ impl Node {
                 peer.wait_for(Status::is_down).await;
             }
         };
-        // Whoever does not take the last words does without them.
-        let _ = timeout(SHUTDOWN_TIME, gone).await;
+        // A node that does not take the last words does without them.
+        let _ = timeout(SHUTDOWN_TIMEOUT, gone).await;
     }
 }
 
@@ -585,7 +585,7 @@ async fn wait_peers<R>(node: &NodeState, mut find: impl FnMut() -> Option<R>) ->
     }
 }
 
-/// Joins whoever comes after a node that went down.
+/// Joins the incarnation that comes after a node that went down.
 async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer: Arc<Peer>, left: CancellationToken) {
     loop {
         // An address that was left is another one's business, should it be joined again.
@@ -610,7 +610,7 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
             match dialled {
                 Ok(next) => break next,
                 Err(DialError::Renewed) => attempt = 0,
-                Err(error) => note_refusal(&node, &addresses, &left, &error),
+                Err(error) => note_rejection(&node, &addresses, &left, &error),
             }
             let pause = node.reconnect_backoff().wait(attempt, node.handle.random_u64());
             left.run_until_cancelled(sleep(pause)).await;
@@ -620,8 +620,8 @@ async fn rejoin_loop(node: Arc<NodeState>, addresses: Vec<SocketAddr>, mut peer:
     }
 }
 
-/// Whoever is refused stays out until something changes. It is said once, not with every attempt.
-fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &DialError) {
+/// A node that is refused stays out until something changes. It is said once, not with every attempt.
+fn note_rejection(node: &NodeState, addresses: &[SocketAddr], left: &CancellationToken, error: &DialError) {
     let (DialError::Handshake(HandshakeError::Rejected { code, .. }) | DialError::Refused(code, _)) = error else {
         return;
     };
@@ -634,7 +634,7 @@ fn note_refusal(node: &NodeState, addresses: &[SocketAddr], left: &CancellationT
     }
 }
 
-/// Nobody has the name. If that may be because a node is missing, it says so.
+/// No actor has the name. If that may be because a node is missing, it says so.
 fn why_not_found(node: &NodeState, error: WhereisError) -> WhereisError {
     match (error, node.misses()) {
         (WhereisError::NotFound { name } | WhereisError::NodeDown { name, .. }, Some((at, Joined::Refused(code)))) => {
@@ -660,23 +660,23 @@ struct Lookup {
     /// Of the request, by which it is cancelled.
     id: CorrelationId,
     /// `None` in it if the node is down.
-    answer: oneshot::Receiver<Option<Resolution>>,
+    reply: oneshot::Receiver<Option<Resolution>>,
     /// The request is over: there is nothing to cancel.
-    answered: bool,
+    has_replied: bool,
 }
 
 impl Lookup {
     fn start(peer: &Arc<Peer>, protocol: u64, name: &str) -> Result<Self, SendError> {
-        let (asker, answer) = oneshot::channel();
+        let (asker, reply) = oneshot::channel();
         let id = peer.update_session(|session| session.resolve(protocol, name, Requester::Resolve(asker)));
         let id = id.map_err(|(error, _)| error)?;
-        Ok(Self { peer: peer.clone(), id, answer, answered: false })
+        Ok(Self { peer: peer.clone(), id, reply, has_replied: false })
     }
 }
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.has_replied {
             self.peer.update_session(|session| session.cancel(self.id));
             self.peer.wake_senders();
         }
@@ -687,20 +687,20 @@ impl Drop for Lookup {
 struct Search<'n> {
     name: &'n str,
     lookups: Vec<Lookup>,
-    /// Why nobody has it, as far as is known.
+    /// Why no actor has it, as far as is known.
     failure: WhereisError,
 }
 
 impl Search<'_> {
-    /// The first who has the name. If nobody has it, why.
+    /// The first actor that has the name. If none has it, why.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RemoteActor, WhereisError>> {
         let (mut found, name, failure) = (None, self.name, &mut self.failure);
         self.lookups.retain_mut(|lookup| {
             // Each answer takes its lookup out, and at most changes what the search fails with in the end.
-            let Poll::Ready(answer) = Pin::new(&mut lookup.answer).poll(cx) else { return true };
-            lookup.answered = true;
+            let Poll::Ready(reply) = Pin::new(&mut lookup.reply).poll(cx) else { return true };
+            lookup.has_replied = true;
             let peer = &lookup.peer;
-            match answer {
+            match reply {
                 Ok(Some(Resolution::Found(wire))) if wire.node == peer.id() => {
                     found = Some(RemoteActor::new(peer.clone(), wire.key, wire.protocol));
                 }

@@ -15,7 +15,7 @@ const PAST_INCARNATIONS_MAX: usize = 1024;
 /// Third nodes that are remembered before anybody speaks to them. Guessed.
 const KNOWN_NODES_MAX: usize = 65_536;
 
-/// Dead entries are looked for when a table has so many.
+/// Dead entries are looked for when a table has this many.
 const SWEEP_MIN: usize = 64;
 
 /// Entries that one reference looks at when there is no place for its node: what it costs does not depend on the table.
@@ -29,9 +29,9 @@ pub(super) struct Nodes {
     /// The latest incarnation of each that was met, by the hash of its name. With one too many the one that has been down for
     /// longest goes.
     met: BTreeMap<u64, Arc<Peer>>,
-    /// Those that were not met: mentioned by others, or in a handshake. They are there as long as somebody holds them.
+    /// Those that were not met: mentioned by others, or in a handshake. They are there as long as a reference holds them.
     unmet: BTreeMap<NodeId, Weak<Peer>>,
-    /// With so many unmet ones those that nobody holds any more are removed.
+    /// With this many unmet ones those that no reference holds any more are removed.
     sweep_at: usize,
     /// Up to which of the unmet ones the last search for a place has looked; the next one goes on from there.
     searched: Option<NodeId>,
@@ -101,17 +101,17 @@ impl Nodes {
         self.unmet.insert(peer.id(), Arc::downgrade(peer));
     }
 
-    /// Returns the introduction of a node that may be added because somebody mentioned it. As many as can be met, and no
+    /// Returns the introduction of a node that may be added because a message mentioned it. As many as can be met, and no
     /// more, may be held on to without having been met.
-    pub(super) fn mentioned(&mut self, node: NodeId) -> Option<NodeInfo> {
-        let introduction = self.known_nodes.get(&node)?.clone();
-        let has_place = self.unmet.len() < self.met_max || self.make_place();
-        has_place.then_some(introduction)
+    pub(super) fn admit_referenced(&mut self, node: NodeId) -> Option<NodeInfo> {
+        let node_info = self.known_nodes.get(&node)?.clone();
+        let has_place = self.unmet.len() < self.met_max || self.evict_unreferenced();
+        has_place.then_some(node_info)
     }
 
-    /// Looks at some unmet ones, each time at those that follow, and removes those that nobody holds any more. Returns true if
+    /// Looks at some unmet ones, each time at those that follow, and removes those that no reference holds any more. Returns true if
     /// there is a place then.
-    fn make_place(&mut self) -> bool {
+    fn evict_unreferenced(&mut self) -> bool {
         let after = self.searched.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.unmet.range((after, Bound::Unbounded)).take(LOOKED_AT_MAX);
         let next: Vec<_> = next.map(|(node, peer)| (*node, peer.strong_count() > 0)).collect();
@@ -123,8 +123,8 @@ impl Nodes {
         self.unmet.len() < self.met_max
     }
 
-    pub(super) fn learn_node(&mut self, introduction: NodeInfo) {
-        self.known_nodes.insert(introduction.node, introduction);
+    pub(super) fn learn_node(&mut self, node_info: NodeInfo) {
+        self.known_nodes.insert(node_info.node, node_info);
     }
 
     /// Returns true if a later incarnation of a node was met.
@@ -158,7 +158,7 @@ impl Nodes {
         }
     }
 
-    /// This node becomes another one that has met nobody. Returns all relations there were.
+    /// This node becomes another one that has met no other. Returns all relations there were.
     pub(super) fn forget(&mut self) -> Vec<Arc<Peer>> {
         let met = std::mem::take(&mut self.met);
         met.values().for_each(|peer| self.keep_past(peer.clone()));
@@ -235,17 +235,17 @@ mod tests {
                 held.insert(peer.id(), peer);
             }
             let in_order: Vec<_> = held.keys().copied().collect();
-            let (third, nobody) = (info(max), info(max + 1).node);
+            let (third, unknown) = (info(max), info(max + 1).node);
             nodes.learn_node(third.clone());
             for round in 0..8 {
-                assert!(nodes.mentioned(third.node).is_none());
+                assert!(nodes.admit_referenced(third.node).is_none());
                 assert_eq!(nodes.searched, in_order.get((round % 4 + 1) * LOOKED_AT_MAX - 1).copied());
             }
-            // One that nobody holds any more is found once the search comes by, and not before.
+            // One that no reference holds any more is found once the search comes by, and not before.
             held.remove(&in_order[2 * LOOKED_AT_MAX]);
-            assert!(nodes.mentioned(nobody).is_none());
+            assert!(nodes.admit_referenced(unknown).is_none());
             assert_eq!((nodes.searched, nodes.unmet.len()), (None, max));
-            let found = [(); 3].map(|()| nodes.mentioned(third.node));
+            let found = [(); 3].map(|()| nodes.admit_referenced(third.node));
             assert_eq!(found, [None, None, Some(third)]);
             assert_eq!(nodes.unmet.len(), max - 1);
         });

@@ -1,4 +1,4 @@
-//! Handshakes that were refused, as they are logged: whoever is refused tries again and again, which must not fill the log.
+//! Handshakes that were refused, as they are logged: a node that is refused tries again and again, which must not fill the log.
 
 use crate::system::throttle::Throttle;
 use posse_core::event;
@@ -39,7 +39,7 @@ impl Default for Refusals {
 impl Refusals {
     /// Says that a handshake with a node was refused, by whom and why, at once or together with the next one.
     pub(super) fn say(&self, by: &str, name: &str, code: CloseReason, text: &str) {
-        // Connections that meet each other are everyday; whoever is refused for another reason stays out.
+        // Connections that meet each other are everyday; a node that is refused for another reason stays out.
         if matches!(code, CloseReason::Simultaneous | CloseReason::AlreadyConnected) {
             event!(
                 DEBUG, "posse::node", "a handshake was refused, as there is another connection",

@@ -43,8 +43,8 @@ fn with_encoded<R>(
 ) -> Result<R, CodecError> {
     let mut body = SCRATCH.take();
     body.clear();
-    let (result, mentioned) = scope::within(node, || message.encode(&mut body));
-    let result = result.map(|()| send(&body, mentioned));
+    let (result, referenced_nodes) = scope::within(node, || message.encode(&mut body));
+    let result = result.map(|()| send(&body, referenced_nodes));
     if body.capacity() <= SCRATCH_BYTES_MAX {
         SCRATCH.set(body);
     }
@@ -52,10 +52,10 @@ fn with_encoded<R>(
 }
 
 /// Says who the third nodes of a message are, before it.
-pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, mentioned: &[NodeInfo]) {
-    if !mentioned.is_empty() {
+pub(super) fn send_node_infos<T>(node: &NodeState, session: &mut Session<T>, referenced_nodes: &[NodeInfo]) {
+    if !referenced_nodes.is_empty() {
         let now = node.now();
-        mentioned.iter().for_each(|node| session.send_node_info(node, now));
+        referenced_nodes.iter().for_each(|node| session.send_node_info(node, now));
     }
 }
 
@@ -76,16 +76,16 @@ impl RemoteActor {
     ) -> Result<R, SendReason> {
         let node = self.peer.node().ok_or(SendReason::NodeDown)?;
         let MessageType { id, schema, .. } = message.message_type();
-        // Whoever waits for room for this actor comes first; before anything is encoded.
+        // A sender that waits for room for this actor comes first; before anything is encoded.
         if !self.peer.may_send(&waiter.remote, self.key) {
             return Err(SendReason::Full);
         }
         let log = WireLog::of(&node.handle);
-        let sent = with_encoded(node, message, |body, mentioned| {
+        let sent = with_encoded(node, message, |body, referenced_nodes| {
             // Third nodes that the message mentions go before it, in the same queue.
-            let introduces = (!mentioned.is_empty()).then(|| self.peer.node()).flatten();
+            let introduces = (!referenced_nodes.is_empty()).then(|| self.peer.node()).flatten();
             let result = self.peer.update_session(|session| {
-                introduces.iter().for_each(|node| send_node_infos(node, session, &mentioned));
+                introduces.iter().for_each(|node| send_node_infos(node, session, &referenced_nodes));
                 send(session, TypeInfo { id, schema }, body)
             });
             if result.is_ok() {
@@ -112,7 +112,7 @@ impl Remote for RemoteActor {
 
     fn export(&self) -> (WireRef, NodeInfo) {
         let wire = WireRef { node: self.peer.id(), key: self.key, protocol: self.protocol };
-        (wire, self.peer.introduction())
+        (wire, self.peer.node_info())
     }
 
     fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason> {

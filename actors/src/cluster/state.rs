@@ -1,4 +1,4 @@
-//! What a node knows: itself, its exported actors and their names, and the other nodes.
+//! State of a node: itself, its exported actors and their names, and the other nodes.
 //!
 //! Locks are taken in the order types, nodes, session, and never held while user code or a waker runs.
 
@@ -57,8 +57,8 @@ pub(crate) struct NodeState {
     /// the node, because sessions, which start it, stand below `connect`.
     pub(super) spawn_peer_task: SpawnPeerTask,
     /// Everything that the node runs ends with it. Cancelled by [`close`](Self::close), parent of each peer's.
-    pub(super) closing: CancellationToken,
-    /// The listener is closed, or there is none. Cancelled by whoever drops it, awaited by `Node::shutdown`.
+    pub(super) shutdown: CancellationToken,
+    /// The listener is closed, or there is none. Cancelled by the task that drops it, awaited by `Node::shutdown`.
     pub(super) listener_closed: CancellationToken,
     /// Some peer's status has changed: it was met, is there, is away or is down. Notified by the peer, after what the change
     /// entails; `Node::wait_for` and `Node::join` look again.
@@ -91,7 +91,7 @@ pub(super) enum Joined {
     There,
     /// The node is down, and another one is looked for.
     Away,
-    /// Whoever is there refuses this node.
+    /// The node that is there refuses this one.
     Refused(CloseReason),
 }
 
@@ -122,7 +122,7 @@ impl NodeState {
             is_superseded: AtomicBool::new(false),
             renewed_at: AtomicU64::new(0),
             hello,
-            closing: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
             listener_closed: CancellationToken::new(),
             peers_changed: Notify::new(),
             events: Ring::default(),
@@ -159,7 +159,7 @@ impl NodeState {
     }
 
     /// The node introduced itself as `incarnation` and was told that a later one is known. True if it is to be tried again:
-    /// nobody knows this one, because the clock went back, and it takes the next after the one that is known. Else another
+    /// no node knows this one, because the clock went back, and it takes the next after the one that is known. Else another
     /// process has its name.
     pub(super) fn on_stale(&self, incarnation: u64, seen: u64) -> bool {
         let nodes = self.nodes.lock();
@@ -167,7 +167,7 @@ impl NodeState {
         match self.id().incarnation {
             // It has changed since it introduced itself: what was said of the previous one is past.
             current if current != incarnation => return true,
-            // Nobody knows this one, so nobody misses it.
+            // No node knows this one, so none misses it.
             current if !known => {
                 self.incarnation.store(current.max(seen + 1), Ordering::Release);
                 drop(nodes);
@@ -187,9 +187,9 @@ impl NodeState {
     }
 
     /// The node introduced itself as `incarnation` and was told by `peer` that this one is down for good. It becomes a new
-    /// node that has met nobody, and whose actors keep their names. `is_chosen`: the program chose where to ask.
+    /// node that has met no other, and whose actors keep their names. `is_chosen`: the program chose where to ask.
     ///
-    /// False if that cannot be true: whoever declares this incarnation down must have met it.
+    /// False if that cannot be true: a node that declares this incarnation down must have met it.
     pub(super) fn on_quarantined(&self, incarnation: u64, peer: &Peer, is_chosen: bool) -> bool {
         let mut nodes = self.nodes.lock();
         let previous = self.id();
@@ -319,10 +319,10 @@ impl NodeState {
             Known::Peer(peer) => Some(peer),
             Known::Later(_) => None,
             Known::Nothing => {
-                let introduction = nodes.mentioned(node)?;
+                let node_info = nodes.admit_referenced(node)?;
                 // Charged to the message that mentions it, which may mention many.
-                made_aside(Peer::bytes(&introduction, &types.list));
-                let peer = Peer::new(&own, introduction, &types.list);
+                made_aside(Peer::bytes(&node_info, &types.list));
+                let peer = Peer::new(&own, node_info, &types.list);
                 nodes.add(&peer);
                 Some(peer)
             }
@@ -350,8 +350,8 @@ impl NodeState {
                 return Admission::Reject(CloseReason::Overloaded, 0, "this node knows too many others");
             }
             Known::Nothing => {
-                let introduction = NodeInfo { node, name: hello.name.clone(), address: hello.address.clone() };
-                let peer = Peer::new(&own, introduction, &types.list);
+                let node_info = NodeInfo { node, name: hello.name.clone(), address: hello.address.clone() };
+                let peer = Peer::new(&own, node_info, &types.list);
                 nodes.add(&peer);
                 peer
             }
@@ -382,7 +382,7 @@ impl NodeState {
             Met::Again => {}
             Met::New(previous) => {
                 self.living.fetch_add(1, Ordering::AcqRel);
-                // It is in its list by now, so that whoever hears of its end finds it.
+                // It is in its list by now, so that a task that hears of its end finds it.
                 previous.iter().for_each(|previous| previous.mark_down(DownReason::Replaced));
             }
         }
@@ -397,13 +397,13 @@ impl NodeState {
 
     /// Returns true if no event will come any more.
     pub(super) fn is_over(&self) -> bool {
-        self.closing.is_cancelled() && self.living.load(Ordering::Acquire) == 0
+        self.shutdown.is_cancelled() && self.living.load(Ordering::Acquire) == 0
     }
 
     /// Another node says where a third one is.
-    pub(super) fn learn_node(&self, introduction: NodeInfo) {
-        if introduction.node.name_hash != self.name_hash {
-            self.nodes.lock().learn_node(introduction);
+    pub(super) fn learn_node(&self, node_info: NodeInfo) {
+        if node_info.node.name_hash != self.name_hash {
+            self.nodes.lock().learn_node(node_info);
         }
     }
 
@@ -414,7 +414,7 @@ impl NodeState {
             *state = Joined::There;
             return None;
         }
-        let left = self.closing.child_token();
+        let left = self.shutdown.child_token();
         joined.insert(at.to_vec(), (Joined::There, left.clone()));
         Some(left)
     }
@@ -470,7 +470,7 @@ impl NodeState {
     }
 
     pub(super) fn close(&self) {
-        self.closing.cancel();
+        self.shutdown.cancel();
         let half_open = std::mem::take(&mut *self.half_open.lock());
         half_open.into_iter().for_each(|(_, handshake)| handshake.abort());
         self.events.wake();

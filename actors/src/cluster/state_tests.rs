@@ -1,4 +1,4 @@
-//! What a node makes of what it is told about itself, and of connections that say nothing.
+//! Tests of what a node makes of what it is told about itself, and of connections that say nothing.
 
 use super::*;
 use crate::cluster::remote::RemoteActor;
@@ -17,8 +17,8 @@ fn in_runtime(config: NodeConfig, test: impl AsyncFnOnce(Arc<NodeState>)) {
 }
 
 fn peer(node: &Arc<NodeState>, name: &str) -> Arc<Peer> {
-    let introduction = NodeInfo { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
-    let peer = Peer::new(node, introduction, &[]);
+    let node_info = NodeInfo { node: NodeId::new(name, 1), name: name.into(), address: String::new() };
+    let peer = Peer::new(node, node_info, &[]);
     node.nodes.lock().add(&peer);
     peer
 }
@@ -76,8 +76,8 @@ fn later_incarnation_replaces_the_previous_when_it_is_met() {
         let previous = peer(&node, "other");
         assert!(node.meet(&previous, "a:1", 5));
         let id = NodeId { incarnation: 2, ..previous.id() };
-        let introduction = NodeInfo { node: id, name: "other".into(), address: String::new() };
-        let later = Peer::new(&node, introduction, &[]);
+        let node_info = NodeInfo { node: id, name: "other".into(), address: String::new() };
+        let later = Peer::new(&node, node_info, &[]);
         assert!(!previous.is_down());
         assert!(node.meet(&later, "a:1", 5));
         assert!(previous.is_down() && !later.is_down());
@@ -119,7 +119,7 @@ fn node_that_was_down_for_longest_makes_place() {
         assert!(matches!(node.admit(&hello, true), Admission::Reject(CloseReason::Overloaded, ..)));
         second.mark_down(DownReason::Left);
         let Admission::Accept(third) = node.admit(&hello, true) else { panic!("there is a place") };
-        // Nobody is forgotten for one that only said its name.
+        // No node is forgotten for one that only said its name.
         assert_eq!(node.peers().len(), 2);
         assert!(node.peer(second.id()).is_some_and(|peer| peer.is_down()));
         assert!(node.meet(&third, "", 5));
@@ -160,15 +160,15 @@ fn read(node: &Arc<NodeState>, of: impl IntoIterator<Item = NodeId>) -> Result<V
 #[test]
 fn reference_to_a_node_of_which_nothing_is_known_is_its_address_and_answers_node_down() {
     in_runtime(NodeConfig::default(), async |node| {
-        let nobody = named(1).node;
-        let read = read(&node, [nobody]).unwrap();
-        assert!(matches!(read[0].repr(), Repr::Gone(wire) if wire.node == nobody));
+        let unknown = named(1).node;
+        let read = read(&node, [unknown]).unwrap();
+        assert!(matches!(read[0].repr(), Repr::Gone(wire) if wire.node == unknown));
         assert!(!read[0].is_local());
         assert_eq!(read[0].closed().await, ExitReason::NodeDown);
         assert!(node.nodes.lock().living().is_empty());
-        // It goes on as it came, and introduces nobody.
+        // It goes on as it came, and introduces no node.
         let (sent, introduced) = scope::within(node.clone(), || scope::export(read[0].repr()));
-        assert_eq!((sent.unwrap().node, introduced.len()), (nobody, 0));
+        assert_eq!((sent.unwrap().node, introduced.len()), (unknown, 0));
     });
 }
 

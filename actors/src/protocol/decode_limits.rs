@@ -53,7 +53,7 @@ thread_local! {
     static ASIDE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The reference that is being read has taken an allocation of so many bytes. No effect if none is.
+/// The reference that is being read has taken an allocation of `bytes` bytes. No effect if none is.
 pub(crate) fn made_aside(bytes: usize) {
     ASIDE.set(ASIDE.get().saturating_add(bytes));
 }
@@ -71,7 +71,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a message of so many bytes, which is decoded into `size` and what lies behind pointers.
+    /// For a message of `bytes` bytes, which is decoded into `size` and what lies behind pointers.
     pub(super) fn new(bytes: usize, size: usize, memory_max: usize) -> Self {
         let elements = (bytes as u64).saturating_mul(ELEMENTS_PER_BYTE).saturating_add(ELEMENTS_MIN);
         let memory = bytes.saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_MIN).min(memory_max);
@@ -189,7 +189,7 @@ impl Drop for Level<'_> {
 
 /// How a list or map has its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Collection {
     /// It is none: the parts have their places in the whole.
     Fixed,
     /// One beside the other, in an allocation as long as the list claims to be.
@@ -198,12 +198,12 @@ enum Form {
     Other,
 }
 
-impl Form {
+impl Collection {
     fn of_list<V>() -> Self {
         if type_name::<V>().starts_with("alloc::vec::Vec<") { Self::Vec } else { Self::Other }
     }
 
-    /// What so many elements of a size take, `besides` what there is of each.
+    /// What `count` elements of a size take, `besides` what there is of each.
     fn bytes(self, size: usize, besides: usize, count: usize) -> usize {
         match (self, count) {
             (Self::Fixed, _) | (_, 0) => 0,
@@ -223,12 +223,12 @@ pub(super) struct Guarded<'b, T> {
     inner: T,
     budget: &'b Budget,
     /// What it visits.
-    form: Form,
+    collection: Collection,
 }
 
 impl<'b, T> Guarded<'b, T> {
     pub(super) fn new(inner: T, budget: &'b Budget) -> Self {
-        Self { inner, budget, form: Form::Fixed }
+        Self { inner, budget, collection: Collection::Fixed }
     }
 }
 
@@ -278,13 +278,13 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let Self { inner, budget, .. } = self;
-        let visitor = Guarded { inner: visitor, budget, form: Form::of_list::<V::Value>() };
+        let visitor = Guarded { inner: visitor, budget, collection: Collection::of_list::<V::Value>() };
         budget.put::<V::Value, _, _>(|| inner.deserialize_seq(visitor))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let Self { inner, budget, .. } = self;
-        let visitor = Guarded { inner: visitor, budget, form: Form::Other };
+        let visitor = Guarded { inner: visitor, budget, collection: Collection::Other };
         budget.put::<V::Value, _, _>(|| inner.deserialize_map(visitor))
     }
 
@@ -418,12 +418,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_seq(Elements::new(access, self.budget, self.form))
+        self.inner.visit_seq(Elements::new(access, self.budget, self.collection))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         let _level = self.budget.enter()?;
-        self.inner.visit_map(Elements::new(access, self.budget, self.form))
+        self.inner.visit_map(Elements::new(access, self.budget, self.collection))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
@@ -445,7 +445,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
 struct Elements<'b, A> {
     inner: A,
     budget: &'b Budget,
-    form: Form,
+    collection: Collection,
     /// What it claimed to have at first.
     claimed: usize,
     /// Elements, or keys, that are paid for; `None` before the first.
@@ -456,22 +456,22 @@ struct Elements<'b, A> {
 }
 
 impl<'b, A> Elements<'b, A> {
-    fn new(inner: A, budget: &'b Budget, form: Form) -> Self {
-        Self { inner, budget, form, claimed: 0, keys: None, values: None, grows: Cell::new(false) }
+    fn new(inner: A, budget: &'b Budget, collection: Collection) -> Self {
+        Self { inner, budget, collection, claimed: 0, keys: None, values: None, grows: Cell::new(false) }
     }
 
     /// How many elements a collection may take room for. Upon a claim that cannot be true, or that there may not be enough
     /// memory left for, it takes none.
     fn hint(&self, claimed: Option<usize>) -> Option<usize> {
         let is_possible = claimed.is_none_or(|claimed| claimed as u64 <= self.budget.elements.get());
-        if self.form == Form::Fixed || (is_possible && self.budget.memory.get() >= AHEAD_BYTES) {
+        if self.collection == Collection::Fixed || (is_possible && self.budget.memory.get() >= AHEAD_BYTES) {
             return claimed;
         }
         self.grows.set(true);
         Some(0)
     }
 
-    /// Room for so many elements that are a `V` each. What is claimed is charged with the first.
+    /// Room for `left` elements that are a `V` each. What is claimed is charged with the first.
     #[inline]
     fn claim<V>(&mut self, left: Option<usize>) {
         if self.keys.is_none() {
@@ -490,7 +490,7 @@ impl<'b, A> Elements<'b, A> {
 #[inline]
 fn next<V, R, E: Error>(
     budget: &Budget,
-    (form, besides, claimed): (Form, usize, usize),
+    (collection, besides, claimed): (Collection, usize, usize),
     paid: &mut Option<usize>,
     make: impl FnOnce() -> Result<R, E>,
     is_one: impl FnOnce(&R) -> bool,
@@ -498,7 +498,7 @@ fn next<V, R, E: Error>(
     let left = match *paid {
         Some(left) => left,
         None => {
-            budget.charge(form.bytes(size_of::<V>(), besides, claimed))?;
+            budget.charge(collection.bytes(size_of::<V>(), besides, claimed))?;
             claimed
         }
     };
@@ -506,7 +506,7 @@ fn next<V, R, E: Error>(
     let made = budget.put_aside::<V, _>(make)?;
     // More than were claimed: each of those is paid for by itself.
     if left == 0 && is_one(&made) {
-        budget.charge(form.bytes(size_of::<V>(), besides, 1))?;
+        budget.charge(collection.bytes(size_of::<V>(), besides, 1))?;
     }
     Ok(made)
 }
@@ -516,13 +516,13 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<'_, A> {
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         self.budget.element()?;
-        if self.form == Form::Fixed {
+        if self.collection == Collection::Fixed {
             return self.inner.next_element_seed(Guarded::new(seed, self.budget));
         }
         self.claim::<S::Value>(self.inner.size_hint());
-        let Self { inner, budget, form, claimed, keys, .. } = self;
+        let Self { inner, budget, collection, claimed, keys, .. } = self;
         let make = || inner.next_element_seed(Guarded::new(seed, budget));
-        next::<S::Value, _, _>(budget, (*form, NODE_BYTES, *claimed), keys, make, Option::is_some)
+        next::<S::Value, _, _>(budget, (*collection, NODE_BYTES, *claimed), keys, make, Option::is_some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -535,22 +535,22 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Elements<'_, A> {
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         self.budget.element()?;
-        if self.form == Form::Fixed {
+        if self.collection == Collection::Fixed {
             return self.inner.next_key_seed(Guarded::new(seed, self.budget));
         }
         self.claim::<S::Value>(self.inner.size_hint());
-        let Self { inner, budget, form, claimed, keys, .. } = self;
+        let Self { inner, budget, collection, claimed, keys, .. } = self;
         let make = || inner.next_key_seed(Guarded::new(seed, budget));
-        next::<S::Value, _, _>(budget, (*form, NODE_BYTES, *claimed), keys, make, Option::is_some)
+        next::<S::Value, _, _>(budget, (*collection, NODE_BYTES, *claimed), keys, make, Option::is_some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        let Self { inner, budget, form, claimed, values, .. } = self;
+        let Self { inner, budget, collection, claimed, values, .. } = self;
         let make = || inner.next_value_seed(Guarded::new(seed, budget));
-        if *form == Form::Fixed {
+        if *collection == Collection::Fixed {
             return make();
         }
-        next::<S::Value, _, _>(budget, (*form, 0, *claimed), values, make, |_| true)
+        next::<S::Value, _, _>(budget, (*collection, 0, *claimed), values, make, |_| true)
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! How an actor of this process takes the messages of its protocol: as values from here, as bytes from other nodes.
+//! Dispatch: an actor of this process takes the messages of its protocol as values from here, as bytes from other nodes.
 
 use super::{MessageType, ServedBy, Wire, codec, protocol_id};
 use crate::actor::Actor;

@@ -1,4 +1,4 @@
-//! Scopes in which references are written and read: whoever encodes or decodes for another node sets one, and serde, which
+//! Scopes in which references are written and read: the code that encodes or decodes for another node sets one, and serde, which
 //! knows nothing of nodes, finds it here.
 
 use super::dispatch::Endpoint;
@@ -20,7 +20,7 @@ pub(crate) trait RefScope: Send + Sync {
 struct Scope {
     node: Arc<dyn RefScope>,
     /// Third nodes that were mentioned and may have to be introduced.
-    mentioned: Vec<NodeInfo>,
+    referenced_nodes: Vec<NodeInfo>,
 }
 
 thread_local! {
@@ -38,15 +38,16 @@ impl Drop for Entered {
 
 /// Until the guard is dropped references can be read.
 pub(crate) fn enter(node: Arc<dyn RefScope>) -> Entered {
-    Entered(SCOPE.replace(Some(Scope { node, mentioned: Vec::new() })))
+    Entered(SCOPE.replace(Some(Scope { node, referenced_nodes: Vec::new() })))
 }
 
 /// Runs `f` so that references can be written and read. Returns the third nodes that were mentioned.
 pub(crate) fn within<R>(node: Arc<dyn RefScope>, f: impl FnOnce() -> R) -> (R, Vec<NodeInfo>) {
     let _entered = enter(node);
     let result = f();
-    let mentioned = SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.mentioned)));
-    (result, mentioned.unwrap_or_default())
+    let referenced_nodes =
+        SCOPE.with_borrow_mut(|scope| scope.as_mut().map(|scope| std::mem::take(&mut scope.referenced_nodes)));
+    (result, referenced_nodes.unwrap_or_default())
 }
 
 /// Bytes that what is decoded may take; `None` outside of any scope.
@@ -64,7 +65,7 @@ pub(crate) fn export(repr: &Repr) -> Result<WireRef, &'static str> {
             Repr::Local(endpoint) => scope.node.export(endpoint),
             Repr::Remote(remote) => {
                 let (wire, node) = remote.export();
-                scope.mentioned.push(node);
+                scope.referenced_nodes.push(node);
                 wire
             }
             Repr::Stale(wire) | Repr::Gone(wire) => *wire,

@@ -171,7 +171,7 @@ impl<P: Protocol> ActorRef<P> {
         let monitor = self.watch(
             None,
             Box::new(move |reason| {
-                // Nobody waits any more.
+                // Its asker has gone.
                 let _ = ended.send(reason.clone());
             }),
         );
@@ -204,7 +204,7 @@ impl<P: Protocol> Monitorable for ActorRef<P> {
         }
     }
 
-    fn watched(&self) -> ActorId {
+    fn monitored(&self) -> ActorId {
         self.id()
     }
 

@@ -126,7 +126,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
     ///
     ///     let failed = old.ask(Weigh("a stone".into())).recover().await.unwrap_err();
     ///     assert_eq!(*failed.error(), AskError::Stopped);
-    ///     // It was not handled, so somebody else may do it.
+    ///     // It was not handled, so another actor may do it.
     ///     let again = failed.into_message().ok_or("it was taken")?;
     ///     assert_eq!(new.ask(again).await?, 7);
     ///     Ok(())
@@ -199,7 +199,7 @@ impl<M: Message, T: Target<M>> Ask<M, T> {
 
     /// There will be no reply: what it held goes at once, however long the future is kept.
     #[cold]
-    fn give_up(&mut self) {
+    fn cancel(&mut self) {
         self.waiter.cancel(|| self.target.reserve());
         self.deadline = None;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
@@ -223,7 +223,7 @@ impl<M: Message, T: Target<M> + Unpin> Future for Ask<M, T> {
             result = Poll::Ready(Err(AskError::Timeout));
         }
         if let Poll::Ready(Err(_)) = &result {
-            this.give_up();
+            this.cancel();
         }
         if result.is_ready() {
             this.tracked.end();

@@ -187,7 +187,7 @@ impl<A: Actor> Monitorable for LocalRef<A> {
         Monitor::local(&self.0, notify)
     }
 
-    fn watched(&self) -> ActorId {
+    fn monitored(&self) -> ActorId {
         self.id()
     }
 

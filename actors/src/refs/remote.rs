@@ -25,7 +25,7 @@ pub(crate) trait Remote: Send + Sync {
     fn id(&self) -> ActorId;
     /// Its address, and its node, which the other side may not have met.
     fn export(&self) -> (WireRef, NodeInfo);
-    /// Sends a message if there is room on the way, and nobody else waits for it before this sender.
+    /// Sends a message if there is room on the way, and no other sender waits for it before this one.
     fn tell(&self, waiter: &mut Waiter, message: &dyn Outgoing) -> Result<(), SendReason>;
     /// As `tell`. What comes of it goes into `reply`, once.
     fn ask(
@@ -83,7 +83,7 @@ fn decode<R: DeserializeOwned + 'static>(scope: Arc<dyn RefScope>, body: &[u8]) 
     reply.map_err(|error| AskError::Decode(error.to_string().into()))
 }
 
-/// The reply of an actor that is not in this process. Dropping it tells the far side that nobody waits.
+/// The reply of an actor that is not in this process. Dropping it tells the far side that its asker has gone.
 #[doc(hidden)]
 pub struct RemoteReply<R> {
     reply: oneshot::Receiver<Result<BytesMut, AskError>>,

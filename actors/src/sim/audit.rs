@@ -1,4 +1,4 @@
-//! What must be true of a machine, whatever the test does: looked at while it rests, and when it has ended.
+//! Invariants of a machine, whatever the test does: looked at while it rests, and when it has ended.
 
 use crate::system::System;
 use posse_core::runtime::Handle;

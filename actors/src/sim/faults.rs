@@ -5,7 +5,7 @@ use posse_core::sim::{MachineId, WorldHandle};
 use posse_core::time::sleep;
 use std::time::Duration;
 
-/// A fault that lasts until it is healed, also if this is dropped.
+/// A fault that lasts until it is repaired, also if this is dropped.
 #[derive(Debug)]
 pub struct Fault {
     control: WorldHandle,
@@ -16,17 +16,17 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Lets the fault last for a while, then heals it.
+    /// Lets the fault last for a while, then repairs it.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the fault as it is, for good.
     pub async fn during(self, time: Duration) {
         sleep(time).await;
-        self.heal();
+        self.repair();
     }
 
     /// Ends the fault. What was held goes on; what was lost is sent again as kernels do.
-    pub fn heal(self) {
+    pub fn repair(self) {
         for (from, to) in self.cut {
             self.control.repair(from, to);
         }
@@ -55,11 +55,11 @@ impl Sim {
     }
 
     /// Cuts the way from one machine to another; the other direction stays open.
-    pub fn cut(&self, from: &SimMachine, to: &SimMachine) -> Fault {
+    pub fn partition_oneway(&self, from: &SimMachine, to: &SimMachine) -> Fault {
         self.cut_all(vec![(from.id(), to.id())])
     }
 
-    /// Holds back everything that travels between two machines, in both directions, until it is healed.
+    /// Holds back everything that travels between two machines, in both directions, until it is repaired.
     pub fn hold(&self, a: &SimMachine, b: &SimMachine) -> Fault {
         let held = vec![(a.id(), b.id()), (b.id(), a.id())];
         held.iter().for_each(|&(from, to)| self.control.hold(from, to));

@@ -63,7 +63,7 @@ impl MachineBuilder {
     }
 
     /// Sets what the machine runs once its node listens. It runs anew, with a new node, whenever the machine starts; an
-    /// error or a panic of it fails the test. When it returns, the node lives on until the machine is asked to end. Whoever awaits
+    /// error or a panic of it fails the test. When it returns, the node lives on until the machine is asked to end. A program that awaits
     /// the machine waits for its node, and not for this.
     pub fn run<F, Fut>(mut self, program: F) -> Self
     where
@@ -176,7 +176,7 @@ impl IntoFuture for MachineBuilder {
     /// Starts the machine.
     ///
     /// # Cancel safety
-    /// The machine is added at the first poll, also if the future is dropped; nobody has a handle to it then.
+    /// The machine is added at the first poll, also if the future is dropped; no handle to it is left then.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.start())
     }
@@ -312,7 +312,7 @@ impl SimMachine {
         self.run(async move { f(node).await }).await
     }
 
-    /// A start that nobody has waited for is not the one that comes.
+    /// A start that was not waited for is not the one that comes.
     pub(super) fn forget_start(&self) {
         self.inside.state.lock().started = false;
     }

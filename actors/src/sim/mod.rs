@@ -1,7 +1,7 @@
 //! Deterministic simulation: a whole cluster in one thread, from one seed, as an ordinary test.
 //!
 //! The same actors, supervisors, nodes and sockets as in production run on machines of a simulated world. Time jumps ahead
-//! when nobody has anything to do, the network is late and breaks as told, machines die and start again. Every choice
+//! when no machine has anything to do, the network is late and breaks as told, machines die and start again. Every choice
 //! follows from the seed: a run that fails fails again, to the byte.
 //!
 //! ```
@@ -48,7 +48,7 @@
 //! run the promises of the README are checked as well; see `docs/guide/simulation.md`.
 //!
 //! # Environment
-//! `POSSE_SIM_SEED=N` runs that one seed, as a failure says. `POSSE_SIM_SEEDS=N` runs so many seeds in place of what the
+//! `POSSE_SIM_SEED=N` runs that one seed, as a failure says. `POSSE_SIM_SEEDS=N` runs `N` seeds in place of what the
 //! attribute says. Each seed is run twice and both runs must decide the same.
 
 mod audit;
@@ -104,7 +104,7 @@ impl Sim {
         self.control.kill(machine.id(), Crash::Kill).await;
     }
 
-    /// Takes the power from a machine: it falls silent, nobody is told.
+    /// Takes the power from a machine: it falls silent, no other is told.
     ///
     /// # Cancel safety
     /// The order is given at the first poll, and carried out also if the future is dropped.
@@ -155,7 +155,7 @@ impl Sim {
         self.control.pause(machine.id(), false);
     }
 
-    /// Makes everything that a machine computes take so many times as long; 1 is as before.
+    /// Makes everything that a machine computes take `factor` times as long; 1 is as before.
     pub fn slow(&self, machine: &SimMachine, factor: u32) {
         self.control.slow(machine.id(), factor);
     }

@@ -57,7 +57,7 @@ pub struct Report {
     /// What went wrong, if anything, with what happened last at each machine.
     pub failure: Option<String>,
     /// What happened last at each machine.
-    pub journals: String,
+    pub event_logs: String,
 }
 
 /// Runs a test with all its seeds, each twice.
@@ -114,9 +114,9 @@ where
         Ok(Ok(Some(text)) | Err(Failure::Found(text))) | Err(text) => Some(text),
         Ok(Err(Failure::Panic(payload))) => Some(panic_message(payload)),
     };
-    let journals = journals(&world);
-    let failure = failure.map(|text| format!("{text}\n{journals}"));
-    Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure, journals }
+    let event_logs = event_logs(&world);
+    let failure = failure.map(|text| format!("{text}\n{event_logs}"));
+    Report { seed, elapsed: world.elapsed(), steps: world.steps(), record: world.record(), failure, event_logs }
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -137,7 +137,7 @@ where
     let again = || {
         let mut options = Options::new(seed);
         options.time_max = divergence.at;
-        run_seed(options, body).journals
+        run_seed(options, body).event_logs
     };
     Some(format!(
         "two runs of this seed differ at {:.6} s of virtual time: after {} decisions that were the same the first run decided {:?}, the second {:?}. \
@@ -153,11 +153,11 @@ where
     ))
 }
 
-fn journals(world: &World) -> String {
+fn event_logs(world: &World) -> String {
     let mut text = String::from("what happened last, by machine:\n");
-    for (name, journal) in world.journals() {
+    for (name, event_log) in world.event_logs() {
         text.push_str(&format!("  {name}\n"));
-        for (at, what) in journal {
+        for (at, what) in event_log {
             text.push_str(&format!("    {:>14.6} s  {what}\n", at.as_secs_f64()));
         }
     }

@@ -1,6 +1,6 @@
 //! The supervisor as an actor: it hears reports and commands, asks its plan what to do, and does it.
 //!
-//! No handler here waits for anything, so a child that is slow to start or to stop holds up nobody but those whose turn is
+//! No handler here waits for anything, so a child that is slow to start or to stop holds up only those whose turn is
 //! after it.
 
 use super::plan::{AfterExit, Decision, Key, Phase, Settings, Step};
@@ -256,7 +256,7 @@ impl Supervisor {
             return;
         }
         let Some(entry) = self.children.get_mut(&key) else { return };
-        let reporter = Reporter { supervisor: ctx.me(), child: key };
+        let reporter = Reporter { supervisor: ctx.myself(), child: key };
         let child = (entry.spec.start)(ctx.runtime(), Arc::new(reporter));
         ctx.children.insert(key, child);
     }
@@ -307,7 +307,7 @@ impl Supervisor {
         ctx.children.remove(key);
         self.plan.exited(key);
         self.answer_ending(key);
-        // Whoever waited for a start that does not come any more.
+        // Those that waited for a start that does not come any more.
         if matches!(self.plan.phase(key), None | Some(Phase::Terminated)) {
             let unstarted = self.children.get_mut(&key).and_then(|entry| entry.unstarted.take());
             self.answer_starting(key, &Err(unstarted.unwrap_or(ExitReason::Shutdown)));

@@ -121,7 +121,7 @@ where
             let (stream, _) = accepted.await?;
             connections.fetch_add(1, Ordering::AcqRel);
             let child = ctx.spawn_from(self.place, (self.make)(stream).into_spec());
-            let (me, connections) = (ctx.me(), connections.clone());
+            let (me, connections) = (ctx.myself(), connections.clone());
             child.0.monitors.add(Box::new(move |_: &ExitReason| {
                 connections.fetch_sub(1, Ordering::AcqRel);
                 me.0.wake();

@@ -234,7 +234,7 @@ impl Supervisor {
     /// Outside of a runtime.
     ///
     /// # Cancel safety
-    /// If this is dropped the supervisor is asked to end, and nobody waits for it.
+    /// If this is dropped the supervisor is asked to end, and is not waited for.
     ///
     /// # Examples
     /// ```no_run
@@ -282,7 +282,7 @@ impl Supervisor {
     }
 }
 
-/// A tree that nobody refers to but the future that runs it.
+/// A tree that only the future refers to that runs it.
 struct EndedOnDrop(SupervisorRef);
 
 impl Drop for EndedOnDrop {

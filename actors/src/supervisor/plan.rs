@@ -1,4 +1,4 @@
-//! What a supervisor does next, pure: what happened to its children goes in, steps come out.
+//! The plan of a supervisor, pure: what happened to its children goes in, the next steps come out.
 //!
 //! One plan knows the phase of every child. What happens changes phases; [`Plan::next_step`] says what follows from them.
 //! An *ordered restart* terminates several children in reverse order and then starts them in order, the next one when the one before has
@@ -280,7 +280,7 @@ impl Plan {
         self.children.get(&key).map(|child| child.phase)
     }
 
-    /// A child that nobody asked to ends, and is to run again.
+    /// A child that was not asked to ends, and is to run again.
     fn failed(&mut self, key: Key, now: Instant, random: u64) -> Decision {
         self.down(key);
         // It only went before it was asked to.

@@ -1,4 +1,4 @@
-//! When a child is started again, and after how long: pure, the time and random numbers are arguments.
+//! The restart policy: when a child is started again, and after how long. Pure: the time and random numbers are arguments.
 
 use crate::actor::spec::Restart;
 use crate::id::ExitReason;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Who else starts over when a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// Nobody.
+    /// No other child.
     OneForOne,
     /// All its siblings.
     OneForAll,

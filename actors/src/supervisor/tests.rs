@@ -1,4 +1,4 @@
-//! What a supervisor says about its children.
+//! Tests of what a supervisor says about its children.
 
 use super::*;
 use crate::{Context, ExitReason, Handler, Message, secs};

@@ -23,7 +23,7 @@ pub enum DeadLetterReason {
     Stopped,
     /// The actor failed or was killed while it handled the message.
     Failed,
-    /// It was an ask, and nobody waited for the reply any more.
+    /// It was an ask, and its asker had gone.
     Expired,
 }
 
@@ -106,7 +106,7 @@ impl Drop for DeadLetters {
     }
 }
 
-/// Messages that one stop dropped and nobody is told about.
+/// Messages that one stop dropped and whose senders are not told.
 #[derive(Debug, Default)]
 pub(crate) struct Unreported {
     pub(crate) count: u64,

@@ -1,4 +1,4 @@
-//! What the actors of one runtime share: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
+//! Shared state of the actors of one runtime: ids, names, dead letters, counters. It hangs on the runtime; there is no global.
 
 pub(crate) mod audit;
 pub(crate) mod dead_letter;

@@ -1,9 +1,9 @@
-//! Events of one kind that a log takes only so many of: some in each period are said, the others counted.
+//! Events of one kind of which a log takes a limited number: some in each period are said, the others counted.
 
 use posse_core::time::Instant;
 use std::time::Duration;
 
-/// Lets so many in each period through, and counts what the others stand for.
+/// Lets a number of them in each period through, and counts what the others stand for.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     /// How many are said in a period. Does not change.

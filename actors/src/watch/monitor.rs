@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Monitors {
-    /// Adds somebody. If the actor has ended they are told at once.
+    /// Adds a monitor. If the actor has ended it is told at once.
     pub(crate) fn add(&self, notify: DownCallback) -> u64 {
         let mut state = self.0.lock();
         let key = state.next;
@@ -50,13 +50,13 @@ impl Monitors {
         key
     }
 
-    /// Takes somebody off the list. False if they were told already.
+    /// Takes a monitor off the list. False if it was told already.
     pub(crate) fn remove(&self, key: u64) -> bool {
         let removed = self.0.lock().waiting.remove(&key);
         removed.is_some()
     }
 
-    /// The actor has ended: tells everybody, once, in the order they came.
+    /// The actor has ended: tells each monitor, once, in the order they came.
     pub(crate) fn fire(&self, reason: &ExitReason) {
         let mut state = self.0.lock();
         state.ended.get_or_insert_with(|| reason.clone());
@@ -88,7 +88,7 @@ pub trait Monitorable {
     #[allow(private_interfaces)]
     fn watch(&self, watcher: Option<ActorId>, notify: DownCallback) -> Monitor;
     #[doc(hidden)]
-    fn watched(&self) -> ActorId;
+    fn monitored(&self) -> ActorId;
     /// Tells later whether the actor, or its node, has ended.
     #[doc(hidden)]
     fn is_over(&self) -> Box<dyn Fn() -> bool + Send>;
@@ -179,7 +179,7 @@ mod tests {
         assert!(!monitors.remove(keys[1]));
         assert_eq!(told.load(Ordering::Acquire), 1);
 
-        // Whoever comes later is told at once, and why it really ended.
+        // A monitor that comes later is told at once, and why it really ended.
         monitors.fire(&ExitReason::Killed);
         monitors.add(Box::new(|reason| assert_eq!(*reason, ExitReason::Normal)));
         monitors.add(notify());

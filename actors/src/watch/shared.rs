@@ -1,4 +1,4 @@
-//! What all references to an actor share: its identity, its commands, its names, and its end.
+//! Shared state of all references to an actor: its identity, its commands, its names, and its end.
 
 use crate::id::{ActorId, ExitReason};
 use crate::system::System;
@@ -140,7 +140,7 @@ impl ActorShared {
         self.names.lock().as_ref().map_or(0, Vec::len)
     }
 
-    pub(crate) fn finish(&self, reason: &ExitReason) {
+    pub(crate) fn exit(&self, reason: &ExitReason) {
         let names = self.names.lock().take();
         for name in names.iter().flatten() {
             self.system.registry.remove(name, self.id);

@@ -1,4 +1,4 @@
-//! What an actor keeps of others: an entry goes with whichever of the two ends first, so neither keeps the other.
+//! The tracker, what an actor keeps of others: an entry goes with whichever of the two ends first, so neither keeps the other.
 //!
 //! The actor has the [`Tracker`]; the other side holds the entry's [`Token`], whose drop removes the entry. Nothing of an
 //! entry is dropped under the lock.

@@ -326,16 +326,16 @@ pub(crate) fn read_resolve(mut body: &[u8]) -> Result<(u64, String), FrameError>
 pub enum Resolution {
     /// The actor of the name.
     Found(WireRef),
-    /// Nobody has the name.
+    /// No actor has the name.
     NotFound,
-    /// Somebody has it who speaks another protocol.
+    /// An actor has it that speaks another protocol.
     WrongProtocol,
 }
 
 impl Resolution {
     /// | offset | size | field |
     /// |---|---|---|
-    /// | 0 | 2 | 0 found, 1 nobody has the name, 2 other protocol |
+    /// | 0 | 2 | 0 found, 1 no actor has the name, 2 other protocol |
     /// | 2 | 6 | zero |
     /// | 8 | 32 | if found: [`WireRef`] |
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -1,4 +1,4 @@
-//! The numbers that frames carry for reasons, and their names. A number nobody knows keeps its value.
+//! The numbers that frames carry for reasons, and their names. An unknown number keeps its value.
 
 use std::fmt;
 

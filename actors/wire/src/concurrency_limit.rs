@@ -1,9 +1,9 @@
 //! An adaptive concurrency limit, as services have for requests: how many asks of another node may be worked on at once, so
 //! that their replies find room while it reads them.
 //!
-//! Nobody knows how large a reply will be. The next one is expected to be as large as the largest of late, and the first as
+//! It is unknown how large a reply will be. The next one is expected to be as large as the largest of late, and the first as
 //! large as any may be: few asks are begun at first, and twice as many with each millisecond in which asks wait and no
-//! reply comes, so asks that take long hold up nobody for long. While too much waits to be read none is begun.
+//! reply comes, so asks that take long hold up no other for long. While too much waits to be read none is begun.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl ConcurrencyLimit {
         self.waiting_since = None;
     }
 
-    /// How many more asks may be begun, with so many begun and so many bytes of replies waiting. `asks_wait`: some do.
+    /// How many more asks may be begun, with this many begun and this many bytes of replies waiting. `asks_wait`: some do.
     pub(crate) fn allowance(&mut self, now: Duration, begun: usize, reply_bytes: usize, asks_wait: bool) -> usize {
         if !asks_wait {
             self.waiting_since = None;

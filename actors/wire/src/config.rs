@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The version of the protocol that is written here.
+pub(crate) const VERSION: u8 = 1;
+
 /// Bytes of the name of a cluster.
 pub const CLUSTER_NAME_BYTES_MAX: usize = 64;
 /// Bytes of the name of a node, and of a published name.
 pub const NAME_BYTES_MAX: usize = 255;
-/// The latest incarnation of a node. A clock in microseconds takes 290,000 years to get there; whoever says more lies.
+/// The latest incarnation of a node. A clock in microseconds takes 290,000 years to get there; a node that says more lies.
 pub const INCARNATION_MAX: u64 = u64::MAX / 2;
 /// Bytes of an advertised address.
 pub const ADDRESS_BYTES_MAX: usize = 255;

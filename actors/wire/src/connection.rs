@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// So many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
+/// This many more bytes of a frame are a sign of life before it is whole: a large one may take longer than silence may. Who
 /// sends less within the time of silence is as good as silent. Guessed.
 const PROGRESS_BYTES: usize = 4096;
 
@@ -73,7 +73,7 @@ impl ConnectionState {
         }
     }
 
-    /// So many bytes of an unfinished frame are there.
+    /// This many bytes of an unfinished frame are there.
     pub(crate) fn on_partial_frame(&mut self, bytes: usize, now: Duration) {
         if bytes >= self.partial_bytes + PROGRESS_BYTES {
             (self.last_progress_at, self.partial_bytes) = (now, bytes);

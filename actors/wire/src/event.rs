@@ -1,4 +1,4 @@
-//! What a session says to whoever drives it.
+//! Events that a session reports to its driver.
 
 use crate::body::{DownBody, NodeInfo, Resolution};
 use crate::code::{CloseReason, ReplyCode};
@@ -36,9 +36,9 @@ pub enum Event<T> {
     Reply(T, BytesMut),
     /// There is no reply to an ask.
     ReplyErr(T, ReplyCode, String),
-    /// Somebody monitors an actor.
+    /// The other side monitors an actor.
     Watch(CorrelationId, ActorKey),
-    /// Somebody no longer does.
+    /// It no longer does.
     Unwatch(CorrelationId),
     /// A monitored actor has ended.
     Down(T, DownBody),

@@ -252,7 +252,7 @@ pub enum FrameError {
     TooShort(u32),
     /// Longer than agreed.
     TooLong(u32),
-    /// A kind nobody knows, of those that must be known.
+    /// An unknown kind, of those that must be known.
     UnknownKind(u8),
     /// An extension that was not agreed on.
     UnknownFlags(u8),

@@ -2,7 +2,7 @@
 //!
 //! Each stage is a type that only the one before yields: [`AwaitHello`] reads the other side's HELLO, [`HelloReceived`] holds
 //! it until the node has decided, [`AwaitReady`] waits for READY, [`Established`] opens the way to a
-//! [`Session`](crate::Session). Whoever drives it puts one deadline over all of it:
+//! [`Session`](crate::Session). Its driver puts one deadline over all of it:
 //! [`NodeConfig::handshake_timeout`](crate::NodeConfig::handshake_timeout).
 //!
 //! ```text
@@ -14,12 +14,12 @@
 
 use crate::body::{GoAwayBody, Ready, read_types, write_types};
 use crate::code::CloseReason;
-use crate::config::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX};
+use crate::config::{HANDSHAKE_FRAME_BYTES_MAX, TYPES_MAX, TYPES_PER_FRAME_MAX, VERSION};
+use crate::error::HandshakeError;
 use crate::frame::{FrameError, FrameKind, Header, Parsed, parse};
-use crate::hello::{CODEC, Hello, VERSION};
-use crate::types::{PeerTypes, TypeInfo, told};
+use crate::hello::{CODEC, Hello};
+use crate::types::{PeerTypes, TypeInfo, announced};
 use bytes::BytesMut;
-use std::fmt;
 
 /// Which side of a connection a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,79 +28,6 @@ pub enum Role {
     Initiator,
     /// It accepted.
     Acceptor,
-}
-
-/// Why a connection did not come about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HandshakeError {
-    /// The other side does not speak this protocol.
-    NotPosse,
-    /// The other side wants to speak TLS.
-    Tls,
-    /// No version that both speak.
-    Version {
-        /// The lowest the other side speaks.
-        min: u8,
-        /// The highest the other side speaks.
-        max: u8,
-    },
-    /// The other side is a node of another cluster.
-    Cluster(String),
-    /// The other side requires what this one does not know.
-    Unsupported(&'static str),
-    /// A part of the introduction breaks the rules.
-    Malformed(&'static str),
-    /// A frame that breaks the rules.
-    Frame(FrameError),
-    /// The other side has refused.
-    Rejected {
-        /// Why.
-        code: CloseReason,
-        /// With [`CloseReason::Stale`] the latest incarnation that is known, with [`CloseReason::Quarantined`] the number of nodes
-        /// that the other side is connected to.
-        detail: u64,
-        /// What it says about it.
-        text: String,
-    },
-}
-
-impl HandshakeError {
-    /// What to tell the other side, if it is one that would understand.
-    pub fn close_reason(&self) -> Option<CloseReason> {
-        match self {
-            Self::Version { .. } => Some(CloseReason::Version),
-            Self::Cluster(_) => Some(CloseReason::Cluster),
-            Self::Unsupported(_) => Some(CloseReason::Unsupported),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotPosse => f.write_str("the other side does not speak the node protocol"),
-            Self::Tls => f.write_str("the other side speaks TLS, which this node does not"),
-            Self::Version { min, max } => {
-                write!(f, "no common version: the other side speaks {min} to {max}, this one {VERSION}")
-            }
-            Self::Cluster(theirs) => write!(f, "the other side is a node of cluster `{theirs}`"),
-            Self::Unsupported(what) => write!(f, "not supported: {what}"),
-            Self::Malformed(what) => f.write_str(what),
-            Self::Frame(error) => write!(f, "{error}"),
-            Self::Rejected { code, text, .. } if text.is_empty() => write!(f, "the other side refused: {code}"),
-            Self::Rejected { code, text, .. } => write!(f, "the other side refused: {code}: {text}"),
-        }
-    }
-}
-
-impl std::error::Error for HandshakeError {}
-
-impl From<FrameError> for HandshakeError {
-    fn from(error: FrameError) -> Self {
-        Self::Frame(error)
-    }
 }
 
 /// Waits for the other side's introduction.
@@ -166,7 +93,7 @@ impl HelloReceived {
 
     /// Goes on. The bytes are to be sent; `types` are those this side receives.
     pub fn accept(self, types: &[TypeInfo]) -> (AwaitReady, BytesMut) {
-        let types = told(types);
+        let types = announced(types);
         let mut out = BytesMut::new();
         if self.role == Role::Acceptor {
             self.own.write(&mut out);

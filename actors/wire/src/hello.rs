@@ -14,14 +14,11 @@
 
 use crate::config::{
     ADDRESS_BYTES_MAX, CLUSTER_NAME_BYTES_MAX, ConfigError, HELLO_BYTES_MAX, INCARNATION_MAX, NAME_BYTES_MAX,
-    NodeConfig,
+    NodeConfig, VERSION,
 };
-use crate::handshake::HandshakeError;
+use crate::error::HandshakeError;
 use crate::ids::NodeId;
 use bytes::{Buf, BufMut, BytesMut};
-
-/// The version of the protocol that is written here.
-pub(crate) const VERSION: u8 = 1;
 
 /// The codec of messages: bincode 2 with integers of fixed size.
 pub(crate) const CODEC: u8 = 1;

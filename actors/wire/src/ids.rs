@@ -1,4 +1,4 @@
-//! Who is who on the wire: nodes, actors, requests. Plain data with a fixed layout, never a pointer or a path.
+//! Identities on the wire: nodes, actors, requests. Plain data with a fixed layout, never a pointer or a path.
 
 use std::fmt;
 
@@ -143,7 +143,7 @@ impl WireRef {
         Self { node: NodeId { name_hash, incarnation }, key: ActorKey::from_bits(key), protocol }
     }
 
-    /// The layout of the table above. Any bytes are a reference, perhaps to nobody.
+    /// The layout of the table above. Any bytes are a reference, perhaps to no actor.
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         let (node, rest): ([u8; 16], [u8; 16]) = cut(bytes);
         let (key, protocol) = halves(rest);

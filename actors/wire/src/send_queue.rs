@@ -12,11 +12,11 @@ use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A segment that has grown to so many bytes is written before another is begun.
+/// A segment that has grown to this many bytes is written before another is begun.
 /// One frame per write gives 0.22 M frames a second, 64 KiB 37 M, more hardly anything.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
-/// A reply of so many bytes is a segment of its own, so that it can be dropped once nobody waits for it. Guessed.
+/// A reply of this many bytes is a segment of its own, so that it can be dropped once its asker has gone. Guessed.
 const LARGE_REPLY_BYTES: usize = 16 * 1024;
 
 /// What became of the messages to one node: `offered = returned + accepted`,
@@ -54,7 +54,7 @@ struct Segment {
     message_bytes: u64,
     /// Bytes of the frames that are replies; what is neither is control.
     reply_bytes: usize,
-    /// Of a large reply, which is alone: when nobody waits for it any more.
+    /// Of a large reply, which is alone: when its asker gives it up.
     expires: Option<Duration>,
     /// Counted from 1 in the order of sending; 0 for what stands before all of that.
     number: u64,
@@ -154,7 +154,7 @@ impl SendQueue {
     }
 
     /// Returns true if the segment of this number has not been taken. Number 0 never waits.
-    pub(crate) fn waits(&self, number: u64) -> bool {
+    pub(crate) fn is_queued(&self, number: u64) -> bool {
         let first = self.segments.iter().find(|segment| segment.number > 0);
         number >= first.map_or(self.next, |segment| segment.number)
     }
@@ -213,7 +213,7 @@ impl SendQueue {
         header.write(body, &mut segment.bytes);
     }
 
-    /// Drops the replies that nobody waits for any more.
+    /// Drops the replies whose askers have gone.
     pub(crate) fn drop_expired(&mut self, now: Duration) {
         self.segments.retain(|segment| {
             let expired = segment.expires.is_some_and(|expires| now >= expires);
@@ -307,19 +307,19 @@ impl SendQueue {
             || ack.rejected.iter().zip(before.rejected).any(|(now, then)| *now < then);
         let rejected = ack.rejected_total();
         let settled_now = ack.settled.saturating_sub(before.settled);
-        let refused_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
+        let rejected_now = rejected.and_then(|sum| sum.checked_sub(before.rejected_total().unwrap_or(0)));
         // What is settled or in a backlog has arrived: no less than before, and no more than was sent.
         let mut arrived = self.loads.backlog_with(&self.backlogs);
         arrived.add(Load { messages: ack.settled, bytes: ack.bytes });
         let shrinks = shrinks || arrived.messages < self.arrived.messages || arrived.bytes < self.arrived.bytes;
         let too_much = arrived.messages > self.sent || arrived.bytes > self.sent_bytes;
         // Nothing has changed up to here, so a lie leaves no trace.
-        let Some(refused_now) = refused_now.filter(|now| !shrinks && !too_much && *now <= settled_now) else {
+        let Some(rejected_now) = rejected_now.filter(|now| !shrinks && !too_much && *now <= settled_now) else {
             return false;
         };
 
         self.counters.unsettled -= settled_now;
-        self.counters.acked += settled_now - refused_now;
+        self.counters.acked += settled_now - rejected_now;
         for (count, (now, then)) in self.counters.rejected.iter_mut().zip(ack.rejected.iter().zip(before.rejected)) {
             *count += now - then;
         }
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(send_queue.counters().rejected, [0, 1, 0, 0]);
     }
 
-    /// A tell with so many bytes of body.
+    /// A tell with `bytes` of body.
     fn push(send_queue: &mut SendQueue, bytes: usize) {
         send_queue.push_message(&Header::new(FrameKind::Tell), &vec![0; bytes]);
     }

@@ -16,7 +16,7 @@ use crate::handshake::Established;
 use crate::ids::{ActorKey, CorrelationId, NodeId};
 use crate::send_queue::{Counters, SendQueue};
 use crate::slab::Slab;
-use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey, told};
+use crate::types::{PeerTypes, TypeEncoding, TypeInfo, TypeKey, announced};
 use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use lookups::{Lookup, Lookups};
 /// Bytes of a request that is no ask: its name, and what goes around it.
 const REQUEST_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
 
-/// For how long the other side is taken to remember a third node, of which it remembers only so many. Guessed.
+/// For how long the other side is taken to remember a third node, of which it remembers a limited number. Guessed.
 const NODE_INFO_TIME: Duration = Duration::from_secs(10);
 
 /// The number of a monitor is that of the segment that it waits in, or has left in. One that has left is asked again.
@@ -42,7 +42,7 @@ enum PendingRequest {
 
 /// The relation of this node to another one. `T` is a token that comes back with the answer to a request.
 ///
-/// A session acts only when it is called. Whoever drives it makes these calls, one at a time:
+/// A session acts only when it is called. Its driver makes these calls, one at a time:
 ///
 /// | when | call |
 /// |---|---|
@@ -155,7 +155,7 @@ impl<T> Session<T> {
             peer_bytes_max: config.message_bytes_max,
             concurrency: ConcurrencyLimit::new(config.reply_budget(), config.message_bytes_max as usize),
             config,
-            own_types: told(own_types).to_vec(),
+            own_types: announced(own_types).to_vec(),
             peer_types: PeerTypes::default(),
             connection: None,
             epochs: 0,
@@ -198,10 +198,10 @@ impl<T> Session<T> {
         for ((slot, generation), (request, _)) in self.requests.iter() {
             let id = CorrelationId { slot, generation };
             match request {
-                PendingRequest::Watch(to, segment) if !self.out.waits(*segment) => {
+                PendingRequest::Watch(to, segment) if !self.out.is_queued(*segment) => {
                     Header { to: *to, ..request_header(FrameKind::Watch, id) }.write(&[], &mut frames);
                 }
-                PendingRequest::Resolve(protocol, name, Lookup::Sent(segment)) if !self.out.waits(*segment) => {
+                PendingRequest::Resolve(protocol, name, Lookup::Sent(segment)) if !self.out.is_queued(*segment) => {
                     body.clear();
                     write_resolve(*protocol, name, &mut body);
                     request_header(FrameKind::Resolve, id).write(&body, &mut frames);
@@ -347,7 +347,7 @@ impl<T> Session<T> {
         }
         let header = Header { to, ..Header::new(kind) };
         // The sender hears that the forms differ; nothing is sent that could only be refused.
-        match self.peer_types.form(message.id, message.schema) {
+        match self.peer_types.encoding(message.id, message.schema) {
             TypeEncoding::Index(type_ix) => Ok(Header { type_ix, ..header }),
             TypeEncoding::Full => {
                 Ok(Header { type_key: Some(TypeKey { id: message.id, schema: Some(message.schema) }), ..header })
@@ -428,7 +428,7 @@ impl<T> Session<T> {
         self.push_control(&Header::new(FrameKind::NodeInfo), &body);
     }
 
-    /// Returns how many more asks of the other side may be begun: with so many begun, its replies find room while it reads
+    /// Returns how many more asks of the other side may be begun: with this many begun, its replies find room while it reads
     /// them. `asks_wait`: some wait to be begun.
     pub fn ask_allowance(&mut self, now: Duration, begun: usize, asks_wait: bool) -> usize {
         if !self.has_room_for_replies() {
@@ -450,13 +450,13 @@ impl<T> Session<T> {
         self.out.unsettled().1 as usize + backlogs as usize + self.waiting_bytes()
     }
 
-    /// Returns true if so many frames wait besides messages and replies that they are better written before more is read: what is
+    /// Returns true if as many frames wait besides messages and replies that they are better written before more is read: what is
     /// read may have to be answered, and beyond [`NodeConfig::control_bytes_max`] the connection ends.
     pub fn is_crowded(&self) -> bool {
         self.out.control_bytes() > self.config.control_room() / 4
     }
 
-    /// Returns true unless so many replies wait that no ask may be begun.
+    /// Returns true unless too many replies wait for an ask to be begun.
     pub fn has_room_for_replies(&self) -> bool {
         self.out.reply_bytes() < self.config.reply_budget()
     }
@@ -586,7 +586,7 @@ impl<T> Session<T> {
         self.connection.as_ref().is_some_and(|connection| !matches!(connection.closing, Closing::No))
     }
 
-    /// Returns true if somebody waits for an answer.
+    /// Returns true if an answer is waited for.
     pub fn has_pending_requests(&self) -> bool {
         !self.requests.is_empty()
     }
@@ -624,7 +624,7 @@ impl<T> Session<T> {
         Some(connection.deadline(&self.config))
     }
 
-    /// Checks that the other side is still there, and drops replies that nobody waits for any more.
+    /// Checks that the other side is still there, and drops replies whose askers have gone.
     ///
     /// # Errors
     /// [`ProtocolError::IdleTimeout`] or [`ProtocolError::ControlOverflow`]; the connection is to be closed.

@@ -357,7 +357,7 @@ fn part_of_a_frame_is_a_sign_of_life_and_a_trickle_is_silence() {
     assert_eq!(b.handle_timeout(Duration::from_secs(13)), Err(ProtocolError::IdleTimeout(config.max_idle_timeout)));
 }
 
-/// Who does not read cannot hear, and blames nobody for it.
+/// Who does not read cannot hear, and blames no peer for it.
 #[test]
 fn silence_does_not_count_while_this_side_does_not_read() {
     let (mut a, _) = joined(&NodeConfig::default());
@@ -406,7 +406,7 @@ fn closing_gives_all_tokens_back_and_refuses_what_comes_later() {
     assert_eq!((counters.lost, counters.unsettled, counters.returned), (2, 0, 1));
 }
 
-/// One actor that settles nothing has half of the room, two have a third each, and somebody else is always served.
+/// One actor that settles nothing has half of the room, two have a third each, and another one is always served.
 #[test]
 fn actor_that_settles_nothing_takes_no_more_than_its_share() {
     let config = NodeConfig { unsettled_max: 600, ..NodeConfig::default() };

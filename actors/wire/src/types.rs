@@ -25,7 +25,7 @@ impl TypeInfo {
 }
 
 /// Of the types that a side receives those that the other side is told of.
-pub(crate) fn told(types: &[TypeInfo]) -> &[TypeInfo] {
+pub(crate) fn announced(types: &[TypeInfo]) -> &[TypeInfo] {
     &types[..types.len().min(TYPES_MAX)]
 }
 
@@ -71,7 +71,7 @@ impl PeerTypes {
         self.count
     }
 
-    pub(crate) fn form(&self, id: u64, schema: u64) -> TypeEncoding {
+    pub(crate) fn encoding(&self, id: u64, schema: u64) -> TypeEncoding {
         match self.by_id.get(&id) {
             Some((index, theirs)) if *theirs == schema => TypeEncoding::Index(*index),
             Some(_) => TypeEncoding::Incompatible,
@@ -90,10 +90,10 @@ mod tests {
         peer.add(&[TypeInfo { id: 10, schema: 1 }, TypeInfo { id: 20, schema: 2 }]);
         peer.add(&[TypeInfo { id: 30, schema: 3 }, TypeInfo { id: 10, schema: 9 }]);
 
-        assert_eq!(peer.form(10, 1), TypeEncoding::Index(0));
-        assert_eq!(peer.form(30, 3), TypeEncoding::Index(2));
-        assert_eq!(peer.form(20, 7), TypeEncoding::Incompatible);
-        assert_eq!(peer.form(99, 1), TypeEncoding::Full);
+        assert_eq!(peer.encoding(10, 1), TypeEncoding::Index(0));
+        assert_eq!(peer.encoding(30, 3), TypeEncoding::Index(2));
+        assert_eq!(peer.encoding(20, 7), TypeEncoding::Incompatible);
+        assert_eq!(peer.encoding(99, 1), TypeEncoding::Full);
         assert_eq!(peer.count(), 4);
     }
 }

@@ -388,7 +388,7 @@ unsafe fn resume<R: Receive<M>, M: Send + 'static, F: Future<Output = R::Reply>,
 /// # Safety
 /// The payload of `envelope` is empty.
 unsafe fn complete<R: Receive<M>, M: Send + 'static, const ASK: bool>(envelope: NonNull<Header<R>>, reply: R::Reply) {
-    // Nobody waits: the envelope goes first, so that a reply whose drop panics finds the message done.
+    // No asker waits: the envelope goes first, so that a reply whose drop panics finds the message done.
     if !ASK {
         // SAFETY: by contract.
         unsafe { release::<R, M, ASK>(envelope, Outcome::None) };

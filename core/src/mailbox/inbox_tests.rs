@@ -182,7 +182,7 @@ fn room_is_given_back_as_soon_as_a_handler_that_waited_is_done() {
     });
 }
 
-/// Its producer has swapped the tail and was stopped before it wrote the link: nobody else will wake the consumer.
+/// Its producer has swapped the tail and was stopped before it wrote the link: no other thread will wake the consumer.
 #[test]
 fn a_message_whose_producer_is_not_done_is_looked_for_again() {
     let two = async |cell: &CellRef<Probe>| (0..2).for_each(|_| cell.try_tell(0).unwrap());

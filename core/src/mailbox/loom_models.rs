@@ -169,7 +169,7 @@ fn loom_room_is_granted_to_two_waiters_of_whom_one_leaves() {
         };
         permits.cancel_reserve(&mut leaves);
         consumer.join().unwrap();
-        assert_eq!(wakes.count(), 1, "the room went to nobody");
+        assert_eq!(wakes.count(), 1, "the room went to no sender");
         assert!(permits.take_granted(&mut stays));
         assert_eq!((permits.count(), permits.acquire()), (1, Err(TryAcquireError::Full)));
         permits.release(1);

@@ -95,7 +95,7 @@ impl Permits {
     }
 
     /// Whether a message would not be refused for want of room, as it looks now: a sender that waits needs room that was granted to
-    /// it, another one room that is free while nobody waits, or that was set aside for its turn.
+    /// it, another one room that is free while no sender waits, or that was set aside for its turn.
     pub(super) fn has_room(&self, reservation: &Reservation, is_turn: impl FnOnce() -> bool) -> bool {
         if !reservation.key.is_idle() {
             return self.was_granted(reservation) || self.is_closed();
@@ -172,7 +172,7 @@ impl Permits {
     }
 
     /// Hands free room to waiters in the order they came, many at once, and wakes them outside the lock. Each gets room for
-    /// one message, and as far as there is room and others still wait, what it takes for a turn of so many is set aside. True if others still wait.
+    /// one message, and as far as there is room and others still wait, what it takes for a turn of `turn` messages is set aside. True if others still wait.
     fn grant(&self, turn: usize) -> bool {
         let mut waiters = self.waiters.lock();
         self.return_set_aside();
@@ -274,7 +274,7 @@ impl Permits {
         if self.was_granted(reservation) { Poll::Ready(true) } else { Poll::Pending }
     }
 
-    /// Nobody waits, and there is room: the place is one that was granted, and nobody needs to be woken. Called under the lock.
+    /// No sender waits, and there is room: the place is one that was granted, and none needs to be woken. Called under the lock.
     fn grant_at_once(&self, waiters: &mut WaitList<()>, reservation: &mut Reservation) {
         waiters.push(&mut reservation.key, (), Waker::noop().clone());
         waiters.pop();
@@ -366,7 +366,7 @@ mod tests {
         assert!(permits.has_room(&first, never) && !permits.has_room(&second, never));
         permits.release_in_turns(4);
         assert!(permits.has_room(&second, || true));
-        assert!(permits.acquire().is_ok() && permits.has_room(&idle, || false), "nobody waits any more");
+        assert!(permits.acquire().is_ok() && permits.has_room(&idle, || false), "no sender waits any more");
 
         let permits = full(8);
         let waiting: Vec<_> = (0..3).map(|_| wait(&permits)).collect();
@@ -454,13 +454,13 @@ mod tests {
         permits.release_in_turns(32);
         assert_eq!((woken(&waiting), permits.count()), (8, 64));
         assert!(permits.take_granted(&mut waiting[0].0));
-        // The room of the turns is nobody else's, and there is no more of it than was set aside.
+        // The room of the turns is no other sender's, and there is no more of it than was set aside.
         assert_eq!(permits.acquire(), Err(TryAcquireError::Full));
         assert!(permits.take_set_aside() && permits.take_set_aside());
         permits.reclaim();
         assert_eq!((woken(&waiting), permits.count(), permits.take_set_aside()), (8 + 22, 64, false));
 
-        // Enough for all who wait: there is nobody to set it aside for.
+        // Enough for all who wait: there is no sender to set it aside for.
         permits.release_in_turns(32);
         assert_eq!((woken(&waiting), permits.count()), (38, 64 - 24));
         assert_eq!((permits.take_set_aside(), permits.acquire()), (false, Ok(())));

@@ -17,7 +17,7 @@ const STEP: usize = 16;
 const SMALLEST: usize = 24;
 const SIZES: usize = 16;
 
-/// What a block holds while nobody uses it.
+/// What a block holds while it is not used.
 struct Free {
     next: *mut Free,
 }

@@ -1,7 +1,7 @@
-//! What a task keeps of its polls: how many there were, and when and where the last one began.
+//! The record of a task's polls: how many there were, and when and where the last one began.
 //!
-//! Written by whoever holds the right to run the task, with plain stores. Telling the time costs more than many a poll, so the worker
-//! looks at the clock now and then, and its tasks get the [`Stamp`] it made of that.
+//! Written by the thread that holds the right to run the task, with plain stores. Telling the time costs more than many a poll, so the worker
+//! looks at the clock now and then, and its tasks get the [`PollStart`] it made of that.
 //!
 //! What the task waits for is kept with the count: what gives its waker to a list says so by [`PollRecord::waits_for`], and the next poll takes it
 //! back without an instruction of its own.
@@ -15,7 +15,7 @@ pub(crate) type Nanos = u64;
 
 /// A worker and the time of its last look at the clock, in steps of about a millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(u64);
+pub(crate) struct PollStart(u64);
 
 /// A step of time is 2^20 ns, 1.05 ms.
 const TIME_SHIFT: u32 = 20;
@@ -24,7 +24,7 @@ const TIME_SHIFT: u32 = 20;
 const WORKER_BITS: u32 = 11;
 const WORKER_MASK: u64 = (1 << WORKER_BITS) - 1;
 
-impl Stamp {
+impl PollStart {
     /// By no worker: a thread of the blocking pool, say.
     pub(crate) const NONE: Self = Self(0);
 
@@ -41,7 +41,7 @@ impl Stamp {
     }
 }
 
-/// Marks the time, in nanoseconds, at which a task was put into a queue. No stamp has this bit before a clock has run for 146 years.
+/// Marks the time, in nanoseconds, at which a task was put into a queue. No poll_start has this bit before a clock has run for 146 years.
 const SCHEDULED: u64 = 1 << 63;
 
 /// Low bits of the count: polls for nine years at a million a second. Then it begins anew.
@@ -54,24 +54,24 @@ pub(crate) struct PollRecord {
     /// so it is the standard library's atomic in the models too. Written within the poll; a thread that is lent the waker, and waits by it, may cost
     /// the count a poll.
     count: StdAtomicU64,
-    /// The [`Stamp`] of the last poll, or with `SCHEDULED` since when the task waits for the next.
+    /// The [`PollStart`] of the last poll, or with `SCHEDULED` since when the task waits for the next.
     last: AtomicU64,
 }
 
 impl PollRecord {
     pub(crate) fn new() -> Self {
-        Self { count: StdAtomicU64::new(0), last: AtomicU64::new(Stamp::NONE.0) }
+        Self { count: StdAtomicU64::new(0), last: AtomicU64::new(PollStart::NONE.0) }
     }
 
     /// Before the state word says that the task runs: who sees it running sees by whom.
     #[inline]
-    pub(crate) fn begin(&self, stamp: Stamp) {
+    pub(crate) fn begin(&self, poll_start: PollStart) {
         let before = self.count.load(Ordering::Relaxed) & COUNT_MASK;
         self.count.store(before + 1, Ordering::Relaxed);
-        self.last.store(stamp.0, Ordering::Relaxed);
+        self.last.store(poll_start.0, Ordering::Relaxed);
     }
 
-    /// The task waits for a worker since `now`, by whoever is about to put it into a queue. Until the poll that is kept in place of the last
+    /// The task waits for a worker since `now`, by the thread that is about to put it into a queue. Until the poll that is kept in place of the last
     /// one, if it is measured at all.
     pub(crate) fn set_scheduled(&self, now: Nanos) {
         self.last.store(now | SCHEDULED, Ordering::Relaxed);
@@ -101,16 +101,16 @@ impl PollRecord {
 
     /// When the last poll began, as of the worker's last look at the clock before it.
     pub(crate) fn last(&self) -> Option<Nanos> {
-        self.stamp().worker().map(|_| self.stamp().time())
+        self.poll_start().worker().map(|_| self.poll_start().time())
     }
 
     pub(crate) fn last_worker(&self) -> Option<usize> {
-        self.stamp().worker()
+        self.poll_start().worker()
     }
 
-    fn stamp(&self) -> Stamp {
+    fn poll_start(&self) -> PollStart {
         let last = self.last.load(Ordering::Relaxed);
-        if last & SCHEDULED == 0 { Stamp(last) } else { Stamp::NONE }
+        if last & SCHEDULED == 0 { PollStart(last) } else { PollStart::NONE }
     }
 }
 
@@ -121,23 +121,23 @@ mod tests {
     #[test]
     fn a_stamp_tells_its_worker_and_the_time_to_a_millisecond() {
         for (worker, nanos) in [(0, 1), (1023, 10_000_000_000), (7, u64::MAX >> 2)] {
-            let stamp = Stamp::new(worker, nanos);
-            assert_eq!(stamp.worker(), Some(worker));
-            assert!(nanos - stamp.time() < 1 << TIME_SHIFT);
+            let poll_start = PollStart::new(worker, nanos);
+            assert_eq!(poll_start.worker(), Some(worker));
+            assert!(nanos - poll_start.time() < 1 << TIME_SHIFT);
         }
-        assert_eq!(Stamp::NONE.worker(), None);
+        assert_eq!(PollStart::NONE.worker(), None);
     }
 
     #[test]
     fn what_a_poll_waits_for_is_told_until_the_next_one() {
         let record = PollRecord::new();
-        record.begin(Stamp::NONE);
+        record.begin(PollStart::NONE);
         record.waits_for(WaitKind::Mutex);
         record.waits_for(WaitKind::Blocking);
         record.waits_for(WaitKind::Mutex);
         assert_eq!(record.wait_kinds().collect::<Vec<_>>(), [WaitKind::Mutex, WaitKind::Blocking]);
         assert_eq!(record.count(), 1);
-        record.begin(Stamp::NONE);
+        record.begin(PollStart::NONE);
         assert_eq!((record.wait_kinds().count(), record.count()), (0, 2));
     }
 }

@@ -10,7 +10,7 @@
 
 use super::nested::drop_nested;
 use super::panic::drop_catching;
-use super::poll_record::{PollRecord, Stamp};
+use super::poll_record::{PollRecord, PollStart};
 use super::poll_waker::PollWaker;
 use super::schedule::Schedule;
 use super::state::{AfterPoll, JoinEnd, OutputOwner, Start, State, TaskState, Wake};
@@ -107,7 +107,7 @@ struct Cell<F: Future, S, X> {
 
 enum Stage<F: Future> {
     Future(F),
-    /// Complete, and nobody has taken it.
+    /// Complete, and not taken yet.
     Output(Result<F::Output, JoinError>),
     /// Before the future was made, and after its output was taken.
     Taken,
@@ -305,7 +305,7 @@ impl TaskRef {
     pub(crate) fn shut_down(&self) -> bool {
         let is_taken = self.header().state.shut_down();
         if is_taken {
-            self.header().polls.begin(Stamp::NONE);
+            self.header().polls.begin(PollStart::NONE);
             let run = self.header().vtable.run;
             // SAFETY: the state word gave this call the exclusive access, which no other call can get any more. The life
             // reference keeps the task, and so does this one.
@@ -452,10 +452,10 @@ impl Runnable {
     /// Runs the task: polls it once, or drops its future if it was cancelled. Returns it if it was woken meanwhile.
     #[inline]
     #[must_use]
-    pub(crate) fn run(self, stamp: Stamp) -> Option<Self> {
+    pub(crate) fn run(self, poll_start: PollStart) -> Option<Self> {
         // SAFETY: the task is alive: its life reference is given back only by the run that completes it.
         let header = unsafe { self.0.as_ref() };
-        header.polls.begin(stamp);
+        header.polls.begin(poll_start);
         let run = header.vtable.run;
         let start = header.state.start();
         // SAFETY: owning the `Runnable` is the right to run, and it was started.
@@ -475,7 +475,7 @@ impl Runnable {
         let header = unsafe { self.0.as_ref() };
         // It is scheduled already, so nothing needs to be submitted, and the start can only say to drop.
         let (_, _) = (header.state.cancel(), header.state.start());
-        header.polls.begin(Stamp::NONE);
+        header.polls.begin(PollStart::NONE);
         let run = header.vtable.run;
         // SAFETY: as in `run`.
         let again = unsafe { run(self.0, Start::DropFuture) };
@@ -519,7 +519,7 @@ unsafe fn scheduler_of<'a, S>(ptr: NonNull<Header>) -> &'a S {
 /// `ptr` is a task that was made with this very `S`, marked as scheduled by the caller, and kept alive during the call.
 #[inline(never)]
 unsafe fn schedule<S: Schedule>(ptr: NonNull<Header>) {
-    // SAFETY: by contract. Whoever runs the task meanwhile does not free it: the caller keeps it.
+    // SAFETY: by contract. The thread that runs the task meanwhile does not free it: the caller keeps it.
     let scheduler: &S = unsafe { scheduler_of(ptr) };
     scheduler.schedule(Runnable(ptr));
 }

@@ -1,4 +1,4 @@
-//! What a task needs of who runs it. The ground knows no more of a scheduler than this.
+//! The trait [`Schedule`]: what a task needs of its scheduler. The ground knows no more of one than this.
 
 use super::raw::{Header, Runnable};
 use super::wait_kind::WaitKind;

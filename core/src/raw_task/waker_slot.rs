@@ -17,7 +17,7 @@ use std::task::Waker;
 pub struct WakerSlot(Option<Waker>);
 
 impl WakerSlot {
-    /// Nobody waits.
+    /// No task waits.
     #[inline]
     pub const fn new() -> Self {
         Self(None)
@@ -63,8 +63,8 @@ impl TakenWaker {
 #[cfg(all(test, not(posse_loom)))]
 mod tests {
     use super::*;
-    use crate::raw_task::wait_kind::WaitKind;
     use crate::lock::Mutex;
+    use crate::raw_task::wait_kind::WaitKind;
     use crate::testing::{counting_waker, waker_that_drops, waker_that_is_cloned, waker_that_wakes};
     use std::sync::Arc;
 

@@ -72,7 +72,7 @@ impl Handle {
     /// [`BlockOnError::InsideRuntime`] in a task or inside another `block_on`, [`BlockOnError::ShutDown`] if the runtime has
     /// shut down, [`BlockOnError::TaskPanicked`] if it shuts down meanwhile because a task has panicked; the future is dropped.
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnError> {
-        if context::is_driving() {
+        if context::is_blocking_disallowed() {
             return Err(BlockOnError::InsideRuntime);
         }
         if !self.shared().is_open() {
@@ -82,7 +82,7 @@ impl Handle {
         }
 
         // From here on the thread stands for the runtime, whether it runs tasks or only sleeps between two polls.
-        let _driving = context::drive();
+        let _no_blocking = context::disallow_blocking();
         let _entered = context::enter(self.clone());
         let future = pin!(future);
         let block_on = BlockOn::new(self);

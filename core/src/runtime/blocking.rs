@@ -14,7 +14,7 @@ use crate::context;
 use crate::lock::Mutex;
 use crate::raw_task::Runnable;
 use crate::raw_task::panic::catch_panic;
-use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::poll_record::PollStart;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -153,7 +153,7 @@ impl Pool {
             }
             // The thread is counted: it must come back, whatever the closure leaves behind.
             Job::Closure(task) => {
-                let again = catch_panic("a task of the blocking pool panicked", || task.run(Stamp::NONE));
+                let again = catch_panic("a task of the blocking pool panicked", || task.run(PollStart::NONE));
                 debug_assert!(again.flatten().is_none(), "a blocking task completes in one run");
             }
         };

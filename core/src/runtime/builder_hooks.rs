@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// The task ends alone. If nobody has its handle the panic is an event.
+    /// The task ends alone. If its handle was dropped the panic is an event.
     #[default]
     Ignore,
     /// The runtime shuts down.
@@ -122,7 +122,7 @@ impl Builder {
         self
     }
 
-    /// Sets what becomes of the runtime when a task or a closure of the blocking pool panics, whether somebody has its handle or not. Default:
+    /// Sets what becomes of the runtime when a task or a closure of the blocking pool panics, whether its handle is still held or not. Default:
     /// [`UnhandledPanic::Ignore`]. Panics of actors are their supervisors' affair, and none of this.
     ///
     /// # Examples

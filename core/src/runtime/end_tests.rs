@@ -205,7 +205,7 @@ fn real_a_socket_does_not_outlast_the_runtime() {
             });
             is_started.recv().expect("started");
             drop(runtime);
-            assert!(inside.join().expect("no panic").expect_err("nobody sent").to_string().contains("shut down"));
+            assert!(inside.join().expect("no panic").expect_err("nothing was sent").to_string().contains("shut down"));
         });
 
         let _guard = handle.enter();
@@ -226,7 +226,7 @@ fn real_who_waits_and_tries_in_turn_hears_of_the_end() {
                 for _ in 0..10 {
                     socket.ready(Interest::READABLE).await?;
                     let nothing = socket.try_io(Interest::READABLE, |socket| socket.recv_from(&mut [0; 8]));
-                    assert_eq!(nothing.expect_err("nobody sent").kind(), ErrorKind::WouldBlock);
+                    assert_eq!(nothing.expect_err("nothing was sent").kind(), ErrorKind::WouldBlock);
                     let _ = started.send(());
                 }
                 Ok::<_, std::io::Error>(())

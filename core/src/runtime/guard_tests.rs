@@ -42,7 +42,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Polls once as somebody whose waker panics.
+/// Polls once with a waker that panics.
 fn poll_badly<F: Future<Output: Debug>>(future: Pin<&mut F>) -> Arc<BadWaker> {
     let bad = Arc::new(BadWaker::default());
     let polled = future.poll(&mut Context::from_waker(&Waker::from(bad.clone())));

@@ -233,11 +233,11 @@ impl Handle {
     pub(crate) fn launch(
         &self,
         worker: Option<usize>,
-        place: &'static Location<'static>,
+        spawned_at: &'static Location<'static>,
         name: Option<&Arc<str>>,
         task: Runnable,
     ) {
-        let origin = Origin { place, name };
+        let origin = Origin { spawned_at, name };
         match worker.filter(|&worker| worker < self.workers()) {
             Some(worker) => self.launch_pinned_from(worker, task, origin),
             None => self.launch_from(task, origin),
@@ -492,7 +492,7 @@ impl Host for Handle {
     }
 
     fn drive<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _driving = context::drive();
+        let _no_blocking = context::disallow_blocking();
         let _entered = context::enter(self.clone());
         f()
     }
@@ -504,11 +504,11 @@ impl Host for Handle {
     /// Tells of it on a thread of the blocking pool: a subscriber may wait for what the slow task holds.
     fn report_slow_poll(&self, poll: SlowPoll) {
         drop(self.spawn_blocking(move || {
-            let SlowPoll { task, name, type_name, place, worker, lasts } = poll;
+            let SlowPoll { task, name, type_name, spawned_at, worker, lasts } = poll;
             crate::event!(
                 WARN, "posse::task", "a task is in one poll for long",
                 task.id = %task, task.name = %name.as_deref().unwrap_or("-"), task.type = %type_name,
-                task.place = %place; worker = worker, lasts = lasts.as_secs_f64(),
+                task.place = %spawned_at; worker = worker, lasts = lasts.as_secs_f64(),
             );
         }));
     }

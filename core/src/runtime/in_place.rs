@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// See [`task::block_in_place`](crate::task::block_in_place).
 #[track_caller]
 pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
-    if !context::is_driving() {
+    if !context::is_blocking_disallowed() {
         return f();
     }
     match flavor_here() {
@@ -31,7 +31,7 @@ pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
     let _taken = Taken::take();
     // A thread that is a worker's still may block, but must not drive another runtime: what it spawns or wakes waits for itself.
     let is_worker = worker::with_local_queue(|local| local.is_some());
-    let _may_block = (!is_worker).then(context::drive_nothing);
+    let _may_block = (!is_worker).then(context::allow_blocking);
     coop::unlimited(f)
 }
 

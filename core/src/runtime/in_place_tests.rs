@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any test takes; whoever waits for this has failed.
+/// Longer than any test takes; a test that waits for this has failed.
 const LONG: Duration = Duration::from_secs(60);
 
 fn one_worker() -> Runtime {
@@ -26,7 +26,7 @@ fn one_worker() -> Runtime {
 /// Blocks until the worker that this thread was is another thread's, in which it has run a task.
 fn lose_worker() {
     let (sender, receiver) = mpsc::channel();
-    task::spawn(async move { sender.send(thread::current().id()).expect("somebody waits") });
+    task::spawn(async move { sender.send(thread::current().id()).expect("the receiver waits") });
     let elsewhere = task::block_in_place(|| receiver.recv_timeout(LONG).expect("another thread has the worker"));
     assert_ne!(elsewhere, thread::current().id());
 }
@@ -328,7 +328,7 @@ fn in_a_simulation_it_runs_inline() {
     assert_eq!(output.unwrap(), thread::current().id());
 }
 
-/// The thread that is in the poll drops the task after it: the runtime has ended meanwhile, and whoever dropped all others has passed it over.
+/// The thread that is in the poll drops the task after it: the runtime has ended meanwhile, and the thread that dropped all others has passed it over.
 #[test]
 fn a_task_that_is_dropped_after_the_runtime_terminates_for_the_hooks_as_well() {
     let (terminates, terminated) = mpsc::channel();
@@ -435,7 +435,7 @@ fn where_very_many_block_in_place_the_next_worker_waits_for_a_thread() {
             let (end, ends) = mpsc::channel::<()>();
             let task = runtime.spawn(async move {
                 let lost = lost.clone();
-                task::spawn(async move { lost.send(()).expect("somebody waits") });
+                task::spawn(async move { lost.send(()).expect("the receiver waits") });
                 task::block_in_place(|| ends.recv_timeout(LONG)).expect("told to end");
             });
             losing.recv_timeout(LONG).expect("another thread has the worker");

@@ -8,7 +8,7 @@ use super::thread_names::ThreadNames;
 use super::{Config, Flavor, Handle, Inner, UnhandledPanic};
 use crate::io::driver::Driver;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::poll_record::PollStart;
 use crate::runtime::blocking::Pool;
 use crate::scheduler::histogram::Scales;
 use crate::scheduler::park::Parker;
@@ -58,9 +58,9 @@ pub(crate) fn runtime_and_queue() -> (Handle, Local) {
 pub(crate) fn step(handle: &Handle) {
     let shared = handle.shared();
     if let Some(task) = shared.injector.pop().or_else(|| shared.remotes[0].inbox.pop()) {
-        let place = task.header().owned.load(Ordering::Relaxed);
-        handle.shared().remotes[0].front.polled.store(place, Ordering::Relaxed);
-        assert!(task.run(Stamp::new(0, handle.now().0)).is_none());
+        let slot = task.header().owned.load(Ordering::Relaxed);
+        handle.shared().remotes[0].front.polled.store(slot, Ordering::Relaxed);
+        assert!(task.run(PollStart::new(0, handle.now().0)).is_none());
     }
 }
 
@@ -180,8 +180,8 @@ fn loom_the_watchdog_is_shown_each_running_task_at_most_once() {
             let handle = handle.clone();
             loom::thread::spawn(move || {
                 let look = |_| {
-                    let place = handle.shared().remotes[0].front.polled.load(Ordering::Relaxed);
-                    handle.shared().owned.mark_slow(place, 0, |listed| listed.task.id())
+                    let slot = handle.shared().remotes[0].front.polled.load(Ordering::Relaxed);
+                    handle.shared().owned.mark_slow(slot, 0, |listed| listed.task.id())
                 };
                 (0..2).filter_map(look).collect::<Vec<_>>()
             })
@@ -289,7 +289,7 @@ fn loom_a_handle_dropped_against_the_completion_drops_the_output_once() {
 }
 
 /// A thread that has lost its worker is in a poll, in which the task is woken or not, while the runtime ends without it: the
-/// thread or who drops all tasks drops the future, whoever is last.
+/// thread or the one that drops all tasks drops the future, the later of the two.
 #[test]
 fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
     for wakes in [false, true] {
@@ -313,7 +313,7 @@ fn loom_a_poll_without_a_worker_against_the_end_drops_the_future_once() {
             let lost = {
                 let handle = handle.clone();
                 loom::thread::spawn(move || {
-                    let woken = runnable.run(Stamp::NONE);
+                    let woken = runnable.run(PollStart::NONE);
                     hand_on(&handle, &taker, woken);
                 })
             };

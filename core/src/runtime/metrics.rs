@@ -1,4 +1,4 @@
-//! What a runtime counts of itself, always.
+//! Metrics: what a runtime counts of itself, always.
 //!
 //! Each worker counts on cache lines of its own with plain loads and stores, so that counting costs an instruction or two and no worker
 //! waits for another. The figures of one moment therefore need not fit each other exactly; each by itself is exact, and counts never

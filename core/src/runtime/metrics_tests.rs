@@ -1,4 +1,4 @@
-//! What a runtime counts of itself.
+//! Tests of what a runtime counts of itself.
 
 use super::{Builder, Handle, Histogram, HistogramConfig, Runtime, RuntimeMetrics};
 use crate::task::{self, coop};

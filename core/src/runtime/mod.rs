@@ -225,7 +225,7 @@ impl Runtime {
     /// Shuts down, and waits up to `timeout` for the blocking closures that run. Returns how many pool threads did not
     /// end in that time.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> usize {
-        self.shut_down(!context::is_driving());
+        self.shut_down(!context::is_blocking_disallowed());
         self.handle.blocking().wait(timeout)
     }
 
@@ -266,7 +266,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shut_down(!context::is_driving());
+        self.shut_down(!context::is_blocking_disallowed());
     }
 }
 

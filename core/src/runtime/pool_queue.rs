@@ -201,7 +201,7 @@ impl<T: PartialEq, C, W> PoolQueue<T, C, W> {
                 state = self.state.lock();
                 state.driving -= 1;
                 state.leave_place(thread);
-                // Others serve closures meanwhile, as many as may; a worker that waits may have nobody else.
+                // Others serve closures meanwhile, as many as may; a worker that waits may have no other thread.
                 if state.serving() > self.limits.threads && state.workers.is_empty() {
                     break;
                 }
@@ -323,7 +323,7 @@ mod loom_models {
     /// What stands for a worker or a closure: loom sees every access, and each is a write, so that two who have it would be a race.
     struct Token(UnsafeCell<usize>);
 
-    // SAFETY: whoever has it looks inside, alone. Loom would say if not.
+    // SAFETY: the one that has it looks inside, alone. Loom would say if not.
     unsafe impl Send for Token {}
 
     impl Token {

@@ -7,13 +7,13 @@ use crate::context;
 use std::fmt;
 use std::time::Duration;
 
-/// How often it is looked whether all tasks have ended. Chosen: nobody notices it, and it costs nothing while the runtime lives.
+/// How often it is looked whether all tasks have ended. Chosen: too short to be noticed, and it costs nothing while the runtime lives.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Runtime {
     /// Gives the tasks and the blocking closures up to `grace` to end by themselves, then shuts down, and returns what has not ended.
     ///
-    /// Until then everything goes on as before: tasks run (on a current-thread runtime on this thread), and may start others. It tells nobody to end:
+    /// Until then everything goes on as before: tasks run (on a current-thread runtime on this thread), and may start others. It tells no task to end:
     /// that is a [`CancellationToken`](crate::sync::CancellationToken)'s work. What is left then is dropped, tasks each inside of the runtime;
     /// closures that run go on and are not waited for. `grace` is measured on the runtime's clock; one that does not go on by itself
     /// gives none, nor does one that is paused while a closure runs, nor a thread that drives a runtime, which may not block.
@@ -36,7 +36,7 @@ impl Runtime {
     /// ```
     pub fn shutdown_grace(mut self, grace: Duration) -> ShutdownReport {
         let handle = self.handle.clone();
-        let may_wait = !context::is_driving();
+        let may_wait = !context::is_blocking_disallowed();
         if may_wait && (!handle.clock().is_manual() || handle.clock().jumps()) {
             let until = handle.now() + grace;
             // A clock that jumps stands while a closure runs, and that may be for ever.

@@ -179,7 +179,7 @@ impl<T: Send + 'static> Blocking<T> {
         let closure = Arc::new(Mutex::new(Some(f)));
         let body = {
             let (turns, closure, handle) = (turns.clone(), closure.clone(), handle.clone());
-            let events = event_log::Place::current();
+            let events = event_log::LogContext::current();
             move || {
                 let _end = End(turns.clone());
                 let _entered = context::enter(handle);

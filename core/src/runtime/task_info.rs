@@ -141,7 +141,7 @@ pub struct TaskInfo {
     id: Id,
     name: Option<Arc<str>>,
     type_name: &'static str,
-    place: &'static Location<'static>,
+    spawned_at: &'static Location<'static>,
     state: TaskState,
     polls: u64,
     since_last_poll: Option<Duration>,
@@ -160,7 +160,7 @@ impl TaskInfo {
             id: listed.task.id(),
             name: listed.name.cloned(),
             type_name: listed.task.type_name(),
-            place: listed.place,
+            spawned_at: listed.spawned_at,
             polls: polls.count(),
             since_last_poll: polls.last().map(|last| now.saturating_duration_since(Instant(last))),
             is_slow: listed.is_slow,
@@ -185,7 +185,7 @@ impl TaskInfo {
 
     /// Returns the place in the code that started the task.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.place
+        self.spawned_at
     }
 
     /// Returns what it does.
@@ -244,6 +244,6 @@ impl fmt::Display for TaskInfo {
         if self.is_slow {
             f.write_str(", slow")?;
         }
-        write!(f, ", spawned at {} ({})", self.place, self.type_name)
+        write!(f, ", spawned at {} ({})", self.spawned_at, self.type_name)
     }
 }

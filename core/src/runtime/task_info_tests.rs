@@ -1,4 +1,4 @@
-//! What a runtime shows of its tasks.
+//! Tests of what a runtime shows of its tasks.
 
 use super::task_info::{TaskInfo, WaitsFor};
 use crate::io::UdpSocket;

@@ -248,7 +248,7 @@ fn two_threads_share_a_current_thread_runtime() {
 }
 
 /// A task is woken from outside, then the future inside `block_on`: the worker leaves as one who was woken to search. It
-/// must not stay counted as a searcher, or nobody would be woken any more for what comes from outside.
+/// must not stay counted as a searcher, or no worker would be woken any more for what comes from outside.
 #[test]
 fn a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");

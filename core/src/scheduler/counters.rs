@@ -1,4 +1,4 @@
-//! What a worker counts of itself, always: written by the worker alone with plain loads and stores, read by anybody.
+//! Counters of a worker, always kept: written by the worker alone with plain loads and stores, read by any thread.
 //!
 //! The counts order nothing and decide nothing, so they are the standard library's atomics in the models too.
 

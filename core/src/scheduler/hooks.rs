@@ -1,4 +1,4 @@
-//! What a program has run at points of the runtime's life: threads that start, sleep and stop, tasks that start, run and end.
+//! Hooks that a program has run at points of the runtime's life: threads that start, sleep and stop, tasks that start, run and end.
 //!
 //! Hooks are foreign code: their panics end here, as events. A runtime without hooks pays nothing for them: those of tasks are behind looks that
 //! are there anyway, at what is measured and at where a woken task goes.
@@ -18,7 +18,7 @@ pub(crate) type Hook<T = ()> = Arc<dyn Fn(&T) + Send + Sync>;
 pub struct TaskMeta {
     id: Id,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    spawned_at: &'static Location<'static>,
 }
 
 impl TaskMeta {
@@ -34,7 +34,7 @@ impl TaskMeta {
 
     /// Returns the place in the code that started it.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.place
+        self.spawned_at
     }
 }
 
@@ -116,8 +116,8 @@ impl TaskHooks {
 
 /// `None` for tasks that are in no list: closures of the blocking pool, tasks of a `LocalSet`, tasks that were refused.
 fn meta_of(shared: &Shared, task: &Header) -> Option<TaskMeta> {
-    let (place, name) = shared.owned.origin_of(task)?;
-    Some(TaskMeta { id: task.id(), name, place })
+    let (spawned_at, name) = shared.owned.origin_of(task)?;
+    Some(TaskMeta { id: task.id(), name, spawned_at })
 }
 
 impl fmt::Debug for ThreadHooks {

@@ -1,4 +1,4 @@
-//! What workers need of the runtime that they belong to. The scheduler knows no more of it than this.
+//! The trait [`Host`]: what workers need of the runtime that they belong to. The scheduler knows no more of it than this.
 
 use super::Shared;
 use crate::raw_task::Id;
@@ -32,7 +32,7 @@ pub(crate) struct SlowPoll {
     /// The type of the task's future.
     pub(crate) type_name: &'static str,
     /// Where the task was spawned.
-    pub(crate) place: &'static Location<'static>,
+    pub(crate) spawned_at: &'static Location<'static>,
     /// Which worker is in it.
     pub(crate) worker: usize,
     /// How long it has lasted.

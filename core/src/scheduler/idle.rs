@@ -207,7 +207,7 @@ mod tests {
         let mut workers = [Activity::Running; WORKERS];
         assert_eq!(idle.worker_to_wake(), None, "all are awake");
         for n in [1, 2] {
-            assert!(workers[n].transition_to_parked(&idle, n), "nobody else searches");
+            assert!(workers[n].transition_to_parked(&idle, n), "no other worker searches");
         }
         let woken = idle.worker_to_wake().expect("two sleep");
         assert_eq!((idle.searching(), idle.asleep()), (1, 1));

@@ -1,4 +1,4 @@
-//! What waits for one worker alone: the tasks that are pinned to it. No other worker takes from here, and the watchdog does not either.
+//! The inbox of one worker: the tasks that are pinned to it. No other worker takes from here, and the watchdog does not either.
 
 use crate::loom::sync::Mutex;
 use crate::loom::sync::atomic::{AtomicUsize, Ordering};

@@ -37,7 +37,7 @@ impl Life {
 
     /// False from the first moment of the end on: nothing new may begin.
     ///
-    /// Acquire on the word alone decides nothing: who must not miss the end looks while holding a lock that whoever ends
+    /// Acquire on the word alone decides nothing: who must not miss the end looks while holding a lock that the thread that ends
     /// the runtime takes after `begin_end` (a shard of the list of tasks, the queue of the blocking pool, the slot of the
     /// lent worker), or is woken after it.
     #[inline]

@@ -106,14 +106,14 @@ mod loom_models {
     struct Job(UnsafeCell<usize>);
 
     fn put(slot: &Slot<Job>, job: &'static Job) -> Option<NonNull<Job>> {
-        // SAFETY: not in the slot yet, so nobody else looks at it.
+        // SAFETY: not in the slot yet, so no other thread looks at it.
         job.0.with_mut(|runs| unsafe { *runs = 0 });
         slot.replace(NonNull::from(job))
     }
 
     /// Runs it as its only owner.
     fn run(job: NonNull<Job>) -> usize {
-        // SAFETY: leaked, so it lives; out of the slot, so nobody else has it. Loom would say if not.
+        // SAFETY: leaked, so it lives; out of the slot, so no other thread has it. Loom would say if not.
         unsafe { job.as_ref() }.0.with_mut(|runs| unsafe { *runs += 1 });
         1
     }

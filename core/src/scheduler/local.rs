@@ -1,7 +1,7 @@
 //! The part of a worker that code running on it reaches through the context: its queue, and what it shows to others.
 //!
 //! A task that is about to block the thread may take both away in the middle of its poll, for another thread to go on with
-//! ([`LocalQueue::exchange`]). A stand-in lies here then: an empty queue that nobody steals from, and a front that nobody looks at.
+//! ([`LocalQueue::exchange`]). A stand-in lies here then: an empty queue that no worker steals from, and a front that none looks at.
 
 use super::queue::Local;
 use super::watchdog::Ticks;

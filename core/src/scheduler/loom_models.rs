@@ -9,7 +9,7 @@ use super::queue::Local;
 use crate::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::loom::sync::{Arc, Mutex};
 use crate::raw_task::Runnable;
-use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::poll_record::PollStart;
 use crate::runtime::loom_models::runtime;
 use crate::runtime::{Flavor, Handle};
 
@@ -178,8 +178,8 @@ fn loom_pushed_work_always_finds_a_worker() {
 }
 
 /// A current-thread runtime: a thread drives the one worker until its own future was woken, then leaves it to the next.
-/// Somebody outside first wakes a task, then that future, so that the worker leaves as a searcher. Were it still counted
-/// as one, nobody would be woken for the second task, which loom reports as a deadlock.
+/// A thread outside first wakes a task, then that future, so that the worker leaves as a searcher. Were it still counted
+/// as one, no worker would be woken for the second task, which loom reports as a deadlock.
 #[test]
 fn loom_a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
     loom::model(|| {
@@ -214,7 +214,7 @@ fn loom_a_worker_that_leaves_while_it_searches_is_no_searcher_any_more() {
     });
 }
 
-/// If the watchdog rested while a worker is awake, nobody would rouse it, which loom reports as a deadlock.
+/// If the watchdog rested while a worker is awake, nothing would rouse it, which loom reports as a deadlock.
 #[test]
 fn loom_no_worker_is_awake_while_the_watchdog_rests() {
     loom::model(|| {
@@ -251,7 +251,7 @@ fn job(handle: &Handle, runs: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -
 }
 
 fn run(task: Runnable) {
-    assert!(task.run(Stamp::NONE).is_none());
+    assert!(task.run(PollStart::NONE).is_none());
 }
 
 /// A task takes the worker away in the middle of its poll, which another thread goes on with, or which comes back; the watchdog steals

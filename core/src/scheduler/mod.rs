@@ -240,7 +240,7 @@ impl Shared {
     /// all that wakes: what it calls is in it then.
     #[inline(never)]
     pub(crate) fn submit(&self, task: Runnable) {
-        // Relaxed: whoever wakes a pinned task knows it from after it was started.
+        // Relaxed: the thread that wakes a pinned task knows it from after it was started.
         if self.is_special.load(Ordering::Relaxed) {
             return self.submit_special(task);
         }

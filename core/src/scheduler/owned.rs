@@ -38,7 +38,7 @@ struct Entry {
     /// The name of the task; followed under the shard's lock alone.
     task: *const Header,
     /// Where in the code it was spawned.
-    place: &'static Location<'static>,
+    spawned_at: &'static Location<'static>,
     /// It has a name among those of the shard.
     is_named: bool,
     /// The watchdog has seen it in one poll for long.
@@ -51,7 +51,7 @@ unsafe impl Send for Entry {}
 /// Where a task comes from, and its name if it has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
-    pub(crate) place: &'static Location<'static>,
+    pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
 }
 
@@ -60,14 +60,14 @@ impl Origin<'_> {
     #[inline]
     #[track_caller]
     pub(crate) fn here() -> Self {
-        Self { place: Location::caller(), name: None }
+        Self { spawned_at: Location::caller(), name: None }
     }
 }
 
 /// A living task, seen under the lock of its shard.
 pub(crate) struct Listed<'a> {
     pub(crate) task: &'a Header,
-    pub(crate) place: &'static Location<'static>,
+    pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
     pub(crate) is_slow: bool,
 }
@@ -91,7 +91,7 @@ impl OwnedTasks {
 
         // The name lies beside the slots; the slot says only that there is one, so that a task without one leaves the map alone.
         let is_named = origin.name.is_some();
-        let entry = Entry { task: task.as_ptr(), place: origin.place, is_named, is_slow: false };
+        let entry = Entry { task: task.as_ptr(), spawned_at: origin.spawned_at, is_named, is_slow: false };
         let index = shard.tasks.insert(entry);
         if let Some(name) = origin.name {
             shard.names.insert(index, name.clone());
@@ -99,15 +99,15 @@ impl OwnedTasks {
         shard.spawned += 1;
 
         // Relaxed: written before the task is submitted, read by the run that completes it.
-        let place = ((shard_index as u64) << 32) | index as u64;
-        task.header().owned.store(place + 1, Ordering::Relaxed);
+        let slot = ((shard_index as u64) << 32) | index as u64;
+        task.header().owned.store(slot + 1, Ordering::Relaxed);
         true
     }
 
     /// Removes a task that completes, if it was ever added.
     #[inline]
     pub(crate) fn remove(&self, task: &Header) {
-        let Some((shard, index)) = place_of(task.owned.load(Ordering::Relaxed)) else { return };
+        let Some((shard, index)) = slot_of(task.owned.load(Ordering::Relaxed)) else { return };
         let mut shard = self.shards[shard].lock();
         // By the place alone: it is this task's until the task has completed, and only the run that completes it comes here.
         let removed = shard.tasks.remove(index);
@@ -116,7 +116,7 @@ impl OwnedTasks {
         }
     }
 
-    /// Shows each task once, under no lock. Nobody adds any: the runtime ends, and the last worker has left.
+    /// Shows each task once, under no lock. No thread adds any: the runtime ends, and the last worker has left.
     pub(crate) fn for_each_left(&self, f: impl Fn(&TaskRef)) {
         for shard_index in 0..self.shards.len() {
             let mut index = 0;
@@ -128,10 +128,10 @@ impl OwnedTasks {
 
     /// Where a task comes from that is in the list, and its name.
     pub(crate) fn origin_of(&self, task: &Header) -> Option<(&'static Location<'static>, Option<Arc<str>>)> {
-        let (shard, index) = place_of(task.owned.load(Ordering::Relaxed))?;
+        let (shard, index) = slot_of(task.owned.load(Ordering::Relaxed))?;
         let shard = self.shards[shard].lock();
         let entry = shard.tasks.get(index).filter(|entry| std::ptr::eq(entry.task, task))?;
-        Some((entry.place, shard.names.get(&index).cloned()))
+        Some((entry.spawned_at, shard.names.get(&index).cloned()))
     }
 
     fn next_task(&self, shard_index: usize, index: &mut usize) -> Option<TaskRef> {
@@ -167,13 +167,13 @@ impl OwnedTasks {
     }
 
     /// Whether the worker is in a poll of the task with this place.
-    pub(crate) fn is_running(&self, place: u64, worker: usize) -> bool {
-        self.with_running(place, worker, |_, _| ()).is_some()
+    pub(crate) fn is_running(&self, slot: u64, worker: usize) -> bool {
+        self.with_running(slot, worker, |_, _| ()).is_some()
     }
 
     /// Notes that a task is slow, if the worker is in a poll of it. Shows it to `f` if it is the first time.
-    pub(crate) fn mark_slow<R>(&self, place: u64, worker: usize, f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
-        self.with_running(place, worker, |shard, index| {
+    pub(crate) fn mark_slow<R>(&self, slot: u64, worker: usize, f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
+        self.with_running(slot, worker, |shard, index| {
             if std::mem::replace(&mut shard.tasks.get_mut(index)?.is_slow, true) {
                 return None;
             }
@@ -182,8 +182,8 @@ impl OwnedTasks {
     }
 
     /// The place may be that of a task which has left the list, and be another one's now. So the task itself must say that it runs, and where.
-    fn with_running<R>(&self, place: u64, worker: usize, f: impl FnOnce(&mut Shard, usize) -> R) -> Option<R> {
-        let (shard, index) = place_of(place)?;
+    fn with_running<R>(&self, slot: u64, worker: usize, f: impl FnOnce(&mut Shard, usize) -> R) -> Option<R> {
+        let (shard, index) = slot_of(slot)?;
         let mut shard = self.shards.get(shard)?.lock();
         let entry = shard.tasks.get(index)?;
         // SAFETY: it is in the list, so it has its life reference; the lock keeps it in the list meanwhile.
@@ -220,7 +220,7 @@ impl Shard {
         // SAFETY: it is in the list, so it has its life reference; the lock, which is borrowed, keeps it in the list meanwhile.
         let task: &'a Header = unsafe { &*entry.task };
         let name = if entry.is_named { self.names.get(&index) } else { None };
-        Listed { task, place: entry.place, name, is_slow: entry.is_slow }
+        Listed { task, spawned_at: entry.spawned_at, name, is_slow: entry.is_slow }
     }
 }
 
@@ -229,21 +229,21 @@ const PINNED: u64 = 1 << 63;
 
 /// Has a task that is in the list, and was not submitted yet, run on the worker of its shard alone.
 pub(crate) fn pin(task: &Header) {
-    let place = task.owned.load(Ordering::Relaxed);
-    task.owned.store(place | PINNED, Ordering::Relaxed);
+    let slot = task.owned.load(Ordering::Relaxed);
+    task.owned.store(slot | PINNED, Ordering::Relaxed);
 }
 
 /// The worker that a task is pinned to, if it is.
 pub(crate) fn pinned_to(task: &Header) -> Option<usize> {
-    let place = task.owned.load(Ordering::Relaxed);
-    if place & PINNED == 0 {
+    let slot = task.owned.load(Ordering::Relaxed);
+    if slot & PINNED == 0 {
         return None;
     }
-    place_of(place).map(|(shard, _)| shard)
+    slot_of(slot).map(|(shard, _)| shard)
 }
 
 /// Takes apart what a task keeps of its place: shard and index. `None` if it has none.
-fn place_of(place: u64) -> Option<(usize, usize)> {
-    let place = (place & !PINNED).checked_sub(1)?;
-    Some(((place >> 32) as usize, place as u32 as usize))
+fn slot_of(slot: u64) -> Option<(usize, usize)> {
+    let slot = (slot & !PINNED).checked_sub(1)?;
+    Some(((slot >> 32) as usize, slot as u32 as usize))
 }

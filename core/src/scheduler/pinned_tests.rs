@@ -1,4 +1,4 @@
-//! Tasks that stay on one worker: whoever wakes them, whatever else the worker does, however the runtime ends.
+//! Tasks that stay on one worker: whichever thread wakes them, whatever else the worker does, however the runtime ends.
 
 use super::current;
 use crate::runtime::{Builder, Handle, Runtime};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
-/// Longer than any test takes; whoever waits for this has failed.
+/// Longer than any test takes; a test that waits for this has failed.
 const LONG: Duration = Duration::from_secs(60);
 
 fn runtime(workers: usize) -> Runtime {
@@ -131,7 +131,7 @@ fn the_end_of_the_runtime_drops_it_wherever_it_waits() {
     let tasks = [
         handle.spawn_pinned(0, async move {
             let _guard = asleep;
-            sleeping.send(()).expect("somebody waits");
+            sleeping.send(()).expect("the receiver waits");
             pending::<()>().await;
         }),
         handle.spawn_pinned(0, async move {
@@ -145,7 +145,7 @@ fn the_end_of_the_runtime_drops_it_wherever_it_waits() {
     let (release, blocked) = blocking::channel::<()>();
     let blocker = handle.spawn_pinned(1, async move {
         let _guard = blocks;
-        begun.send(()).expect("somebody waits");
+        begun.send(()).expect("the receiver waits");
         blocked.recv_timeout(LONG).expect("released");
         pending::<()>().await;
     });
@@ -172,7 +172,7 @@ fn a_worker_that_is_taken_away_takes_along_what_is_pinned_to_it() {
     let task = runtime.handle().spawn_pinned(1, async move {
         for _ in 0..20 {
             let (sender, receiver) = blocking::channel();
-            let other = pinned(1, async move { sender.send(here()).expect("somebody waits") });
+            let other = pinned(1, async move { sender.send(here()).expect("the receiver waits") });
             let ran_on = task::block_in_place(|| receiver.recv_timeout(LONG).expect("another thread has the worker"));
             assert_eq!(ran_on, Some(1));
             // Woken while no worker runs it, and when it waits.
@@ -205,7 +205,7 @@ fn the_watchdog_leaves_it_where_it_is() {
         // One behind the other in the queue of this worker, and one that is pinned to it.
         let free = [task::spawn(async move { ran.send("free").expect("it waits") }), task::spawn(async {})];
         let bound = pinned(0, async move { others.send("pinned").expect("it waits") });
-        begun.send(()).expect("somebody waits");
+        begun.send(()).expect("the receiver waits");
         let first = runs.recv_timeout(LONG);
         blocked.recv_timeout(LONG).expect("released");
         let none_yet = runs.try_recv();

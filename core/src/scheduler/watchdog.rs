@@ -98,8 +98,8 @@ impl<H: Host> Watchdog<H> {
     pub(crate) fn check_polls(&mut self, now: Instant) {
         let shared = self.runtime.shared();
         for (worker, (remote, look)) in shared.remotes.iter().zip(&mut self.looks).enumerate() {
-            let place = remote.front.polled.load(Ordering::Relaxed);
-            if look.has_stepped || !shared.owned.is_running(place, worker) {
+            let slot = remote.front.polled.load(Ordering::Relaxed);
+            if look.has_stepped || !shared.owned.is_running(slot, worker) {
                 (look.since, look.is_counted) = (now, false);
                 continue;
             }
@@ -110,7 +110,7 @@ impl<H: Host> Watchdog<H> {
 
             look.is_counted = true;
             remote.slow_polls.add(1);
-            let poll = shared.owned.mark_slow(place, worker, |listed| SlowPoll::new(&listed, worker, lasts));
+            let poll = shared.owned.mark_slow(slot, worker, |listed| SlowPoll::new(&listed, worker, lasts));
             poll.into_iter().for_each(|poll| self.runtime.report_slow_poll(poll));
         }
     }
@@ -118,7 +118,7 @@ impl<H: Host> Watchdog<H> {
     /// If no worker has looked for events since the last look, a sleeper is woken: it finds nothing and sleeps in the driver.
     fn check_driver(&mut self) {
         let shared = self.runtime.shared();
-        // No turn since the last look and none under way: nobody will hear of a socket until somebody sleeps.
+        // No turn since the last look and none under way: no task will hear of a socket until a worker sleeps.
         let turns = shared.turns();
         if turns == self.turns && !shared.timers.is_attended() {
             shared.wake_one();
@@ -150,7 +150,7 @@ impl SlowPoll {
             task: listed.task.id(),
             name: listed.name.cloned(),
             type_name: listed.task.type_name(),
-            place: listed.place,
+            spawned_at: listed.spawned_at,
             worker,
             lasts,
         }
@@ -200,7 +200,7 @@ impl Ticks {
     }
 
     /// Makes the next step one with maintenance if there was none since `last`: steps that take milliseconds would else
-    /// put it off for seconds. Returns the number of steps as it stands then: it is due before so many more have been counted.
+    /// put it off for seconds. Returns the number of steps as it stands then: it is due before that many more have been counted.
     fn hurry(&self, last: u32, interval: u32) -> u32 {
         let ticks = self.get();
         if ticks.wrapping_sub(last) >= interval {

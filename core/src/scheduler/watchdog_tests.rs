@@ -1,4 +1,4 @@
-//! What the watchdog notices, with the time of its looks given to it.
+//! Tests of what the watchdog notices, with the time of its looks given to it.
 
 use super::watchdog::Watchdog;
 use crate::lock::Mutex;
@@ -22,7 +22,7 @@ struct Eye {
 }
 
 impl Eye {
-    /// Looks so many milliseconds after the start. Returns how many slow polls were counted so far.
+    /// Looks `millis` milliseconds after the start. Returns how many slow polls were counted so far.
     fn look(&self, millis: u64) -> u64 {
         let mut watchdog = self.watchdog.lock();
         let _ = watchdog.check_workers();

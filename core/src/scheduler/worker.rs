@@ -13,7 +13,7 @@ use super::policy::SchedulePolicy;
 use super::queue::Local;
 use super::{Intervals, Shared};
 use crate::loom::sync::atomic::Ordering;
-use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::poll_record::PollStart;
 use crate::raw_task::{Runnable, TaskRef};
 use crate::rng::Rng;
 use crate::time::driver::{Instant, Timers};
@@ -107,7 +107,7 @@ impl<H: Host> WorkerParts<H> {
         let shared = runtime.shared();
         let local = LocalQueue::new(index, shared.flavor, queue, shared.remotes[index].front.clone());
         let local = Rc::new(local);
-        Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, stamp: Stamp::NONE, due }
+        Worker { runtime, local, policy, lifo_polls: 0, activity: Activity::Running, poll_start: PollStart::NONE, due }
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Worker<H> {
     /// What `Idle` counts this worker as.
     activity: Activity,
     /// The last look at the clock, for the tasks.
-    stamp: Stamp,
+    poll_start: PollStart,
     /// The steps at which it looks around next; the watchdog brings them nearer by moving its `ticks`.
     due: Due,
 }
@@ -224,7 +224,7 @@ impl<H: Host> Worker<H> {
             front.polled.store(task.header().owned.load(Ordering::Relaxed), Ordering::Relaxed);
             front.is_watched
         });
-        if is_watched { self.run_watched(task) } else { task.run(self.stamp) }
+        if is_watched { self.run_watched(task) } else { task.run(self.poll_start) }
     }
 
     /// Where maintenance is due: runs one pinned task, if any waits, and sees to it that the next one comes after one task of the queue.
@@ -279,14 +279,14 @@ impl<H: Host> Worker<H> {
 
     fn run_measured(&self, task: Runnable) -> Option<Runnable> {
         let front = self.local.with(|seat| seat.front.clone());
-        let Some(histograms) = &front.histograms else { return task.run(self.stamp) };
-        // A look at the clock of its own: the stamp of the step may be as old as the last maintenance.
+        let Some(histograms) = &front.histograms else { return task.run(self.poll_start) };
+        // A look at the clock of its own: the poll_start of the step may be as old as the last maintenance.
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(Instant(at)));
         }
 
-        let woken = task.run(Stamp::new(self.local.index, begin.0));
+        let woken = task.run(PollStart::new(self.local.index, begin.0));
         let end = self.now();
         // Unless the worker, which alone writes there, went to another thread meanwhile.
         if let (Some(histogram), false) = (&histograms.poll_time, self.local.is_lost()) {
@@ -324,7 +324,7 @@ impl<H: Host> Worker<H> {
     /// Fires the timers that are due, and asks the driver for events.
     pub(crate) fn look_outside(&mut self) {
         let now = self.look_at_clock();
-        // The watchdog found a shard late whose worker is stuck: whoever comes by first fires all of them.
+        // The watchdog found a shard late whose worker is stuck: the worker that comes by first fires all of them.
         if self.timers().take_overdue() {
             self.fire_all_timers(now);
         } else {
@@ -501,7 +501,7 @@ impl<H: Host> Worker<H> {
     /// Returns the time, which the next tasks get as that of their polls.
     fn look_at_clock(&mut self) -> Instant {
         let now = self.now();
-        self.stamp = Stamp::new(self.local.index, now.0);
+        self.poll_start = PollStart::new(self.local.index, now.0);
         now
     }
 
@@ -595,6 +595,6 @@ pub(crate) fn hand_on(runtime: &impl Host, task: &TaskRef, woken: Option<Runnabl
     if runtime.shared().is_open() {
         return runtime.shared().requeue(woken);
     }
-    // Nobody else has it to run. Who drops all tasks may see it too; the state word gives it to one of the two.
+    // No other thread has it to run. The one that drops all tasks may see it too; the state word gives it to one of the two.
     runtime.drive(|| runtime.shared().shut_down(task));
 }

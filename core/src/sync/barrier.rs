@@ -4,7 +4,7 @@ use crate::loom::sync::Mutex;
 use crate::raw_task::wait_kind::WaitKind;
 use crate::wait_set::WaitSet;
 
-/// Lets tasks wait until so many of them have come, again and again.
+/// Lets tasks wait until a number of them have come, again and again.
 ///
 /// # Examples
 /// ```
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Barrier {
-    /// A barrier for so many tasks. Nobody waits at one for 0 or 1.
+    /// A barrier for `tasks` tasks. At one for 0 or 1 no task waits.
     pub fn new(tasks: usize) -> Self {
         Self { tasks: tasks.max(1), state: Mutex::default(), met: WaitSet::new() }
     }
@@ -170,7 +170,7 @@ mod loom_models {
                 assert_eq!(wakes.count(), 1);
                 assert!(poll_with(this.as_mut(), &waker).is_ready());
             }
-            // Nobody is left over from that meeting.
+            // No task is left over from that meeting.
             assert!(poll_with(pin!(barrier.wait()), &waker).is_pending());
         });
     }

@@ -26,7 +26,7 @@ impl Wake for Sleeper {
 /// On a thread that drives a runtime, which it would stall.
 #[track_caller]
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    assert!(!context::is_driving(), "{}", BlockOnError::InsideRuntime);
+    assert!(!context::is_blocking_disallowed(), "{}", BlockOnError::InsideRuntime);
     let mut future = pin!(future);
     if let Some(output) = block_on_simulated(future.as_mut()) {
         return output;

@@ -5,7 +5,7 @@
 //! released; the last receiver of a value gets the value itself.
 //!
 //! Invariants, all under the one lock: `ring[0]` has position `first`; a receiver reads the positions in order, so the
-//! entries that wait for nobody stand in front, and are taken out at once.
+//! entries that wait for no receiver stand in front, and are taken out at once.
 
 use super::wait_list::{WaitList, WaiterKey, WakeList};
 use crate::loom::sync::{Mutex, MutexGuard};
@@ -26,7 +26,7 @@ pub mod error {
     pub use super::{Lagged, RecvError, SendError, TryRecvError};
 }
 
-/// Makes a channel that keeps so many values for slow receivers, at least one.
+/// Makes a channel that keeps `capacity` values for slow receivers, at least one.
 ///
 /// # Examples
 /// ```
@@ -116,7 +116,7 @@ impl<T> State<T> {
         if entry.awaited_by > 0 {
             return Ok(entry.value.clone());
         }
-        debug_assert_eq!(index, 0, "everybody has taken what stands before it");
+        debug_assert_eq!(index, 0, "all have taken what stands before it");
         Ok(self.pop().expect("invariant: the entry is the first"))
     }
 
@@ -126,7 +126,7 @@ impl<T> State<T> {
         Some(entry.value)
     }
 
-    /// A receiver at this position is gone. Returns the values that nobody else waits for.
+    /// A receiver at this position is gone. Returns the values that no other receiver waits for.
     fn forget_receiver(&mut self, next: u64) -> Vec<Arc<T>> {
         let seen = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
         self.ring.iter_mut().skip(seen).for_each(|entry| entry.awaited_by -= 1);
@@ -136,7 +136,7 @@ impl<T> State<T> {
     }
 }
 
-/// Nobody receives; the value comes back.
+/// There is no receiver; the value comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -159,7 +159,7 @@ impl<T> std::error::Error for SendError<T> {}
 pub enum RecvError {
     /// All senders are gone and every value was received.
     Closed,
-    /// So many values were lost because the receiver was too slow. The next call gives the oldest one that is left.
+    /// This many values were lost because the receiver was too slow. The next call gives the oldest one that is left.
     Lagged(u64),
 }
 
@@ -181,7 +181,7 @@ pub enum TryRecvError {
     Empty,
     /// All senders are gone and every value was received.
     Closed,
-    /// So many values were lost because the receiver was too slow. The next call gives the oldest one that is left.
+    /// This many values were lost because the receiver was too slow. The next call gives the oldest one that is left.
     Lagged(u64),
 }
 
@@ -197,7 +197,7 @@ impl fmt::Display for TryRecvError {
 
 impl std::error::Error for TryRecvError {}
 
-/// So many values were lost because the receiver was too slow: what the stream of a receiver gives in their place.
+/// This many values were lost because the receiver was too slow: what the stream of a receiver gives in their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lagged(pub u64);
 
@@ -215,7 +215,7 @@ pub struct Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Makes a channel that nobody receives from yet; see [`channel`].
+    /// Makes a channel without a receiver; see [`channel`].
     pub fn new(capacity: usize) -> Self {
         let state = State { ring: VecDeque::new(), first: 0, senders: 1, receivers: 0, waiters: WaitList::new() };
         let shared = Shared { state: Mutex::new(state), capacity: capacity.max(1), deserted: WaitSet::new() };
@@ -229,7 +229,7 @@ impl<T> Sender<T> {
     /// All receivers see all values in the same order.
     ///
     /// # Errors
-    /// [`SendError`] with the value if nobody receives.
+    /// [`SendError`] with the value if there is no receiver.
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
         let mut state = self.shared.state.lock();
         let receivers = state.receivers;
@@ -492,7 +492,7 @@ impl<T: Clone> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        // What it has not received is one receiver nearer to its end; values that nobody awaits any more leave the ring.
+        // What it has not received is one receiver nearer to its end; values that no receiver awaits any more leave the ring.
         let left = state.waiters.remove(&mut self.key);
         let done = state.forget_receiver(self.next);
         let was_last = state.receivers == 0;

@@ -1,4 +1,4 @@
-//! A wish to end, shared by many.
+//! A cancellation signal, shared by clones and passed on to children.
 
 use super::wait_list::{WaitList, WaiterKey, wake_in_rounds};
 use crate::loom::sync::Mutex;
@@ -52,12 +52,12 @@ impl Hash for CancellationToken {
 #[derive(Default)]
 struct Node {
     /// `None` at a root, and at a child of what was cancelled before.
-    place: Option<Place>,
+    parent_slot: Option<ParentSlot>,
     state: Mutex<State>,
 }
 
 /// Where a node stands: up the line it is owned, down the line it is only known.
-struct Place {
+struct ParentSlot {
     parent: Arc<Node>,
     slot: usize,
 }
@@ -89,14 +89,14 @@ impl fmt::Debug for Node {
 /// Leaves the parent. If that was the last to keep it, it goes the same way: up the line in a loop, however long it is.
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut last = self.place.take();
-        while let Some(Place { parent, slot }) = last {
+        let mut last = self.parent_slot.take();
+        while let Some(ParentSlot { parent, slot }) = last {
             let mut state = parent.state.lock();
             // Nothing is there if all were taken out at once, by the cancelling. The weak reference frees memory at most.
             drop(state.children.remove(slot));
             state.children.shrink_if_empty(SLOTS_KEPT);
             drop(state);
-            last = Arc::into_inner(parent).and_then(|mut node| node.place.take());
+            last = Arc::into_inner(parent).and_then(|mut node| node.parent_slot.take());
         }
     }
 }
@@ -111,9 +111,9 @@ impl CancellationToken {
     pub fn child_token(&self) -> Self {
         let mut state = self.node.state.lock();
         let slot = state.children.next_index();
-        let place = (!state.cancelled).then(|| Place { parent: self.node.clone(), slot });
+        let parent_slot = (!state.cancelled).then(|| ParentSlot { parent: self.node.clone(), slot });
         let of_child = Mutex::new(State { cancelled: state.cancelled, ..State::default() });
-        let node = Arc::new(Node { place, state: of_child });
+        let node = Arc::new(Node { parent_slot, state: of_child });
         if !state.cancelled {
             state.children.insert(Arc::downgrade(&node));
         }

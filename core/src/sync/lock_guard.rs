@@ -27,7 +27,7 @@ impl<O> OwnedLease<O> {
         Self { lock, semaphore, permits }
     }
 
-    /// Gives back all permits but so many.
+    /// Gives back permits until this number is left.
     pub(super) fn shrink_to(&mut self, permits: usize) {
         let rest = self.permits.saturating_sub(permits);
         self.permits -= rest;
@@ -65,7 +65,7 @@ unsafe impl<L: Sync, T: ?Sized + Sync, P> Sync for ExclusiveGuard<L, T, P> {}
 
 impl<L, T: ?Sized> ExclusiveGuard<L, T> {
     /// # Safety
-    /// While the lease lives, the value stays where it is and nobody reaches it but by this guard.
+    /// While the lease lives, the value stays where it is and is reached by this guard alone.
     pub(super) unsafe fn new(lease: L, value: *mut T) -> Self {
         Self { value, lease, part: PhantomData }
     }
@@ -149,7 +149,7 @@ unsafe impl<L: Sync, T: ?Sized + Sync> Sync for SharedGuard<L, T> {}
 
 impl<L, T: ?Sized> SharedGuard<L, T> {
     /// # Safety
-    /// While the lease lives, the value stays where it is and nobody changes it.
+    /// While the lease lives, the value stays where it is and is not changed.
     pub(super) unsafe fn new(lease: L, value: *const T) -> Self {
         Self { value, lease }
     }
@@ -183,7 +183,7 @@ impl<L, T: ?Sized> Deref for SharedGuard<L, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: by the contract of `new` the value is there and nobody changes it while the lease lives.
+        // SAFETY: by the contract of `new` the value is there and is not changed while the lease lives.
         unsafe { &*self.value }
     }
 }

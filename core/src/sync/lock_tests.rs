@@ -47,7 +47,7 @@ fn who_asks_to_read_waits_for_a_writer_who_asked_before() {
     assert!(poll(read.as_mut()).is_pending() && lock.try_read().is_err(), "it would overtake");
     drop(reading);
     assert!(poll(read.as_mut()).is_pending());
-    let Poll::Ready(writing) = poll(write.as_mut()) else { panic!("nobody reads") };
+    let Poll::Ready(writing) = poll(write.as_mut()) else { panic!("no task reads") };
     drop(writing);
     assert!(poll(read.as_mut()).is_ready());
 

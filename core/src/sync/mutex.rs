@@ -1,6 +1,6 @@
 //! A lock that may be held across an await. Prefer `std::sync::Mutex` for what is not.
 //!
-//! A semaphore with one permit says who may touch the value: a guard exists for each permit that was taken, and nobody
+//! A semaphore with one permit says who may touch the value: a guard exists for each permit that was taken, and nothing
 //! else adds permits. The value stays where it is, so it is there also when a guard was forgotten.
 
 use super::lock_guard::{ExclusiveGuard, OwnedLease, Part};
@@ -139,7 +139,7 @@ impl<T: ?Sized> Mutex<T> {
         super::blocking::block_on(self.lock())
     }
 
-    /// Returns the value of a lock that is borrowed exclusively: nobody holds it.
+    /// Returns the value of a lock that is borrowed exclusively: no guard of it exists.
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: a guard borrows the lock or holds on to it, so there is none.
         self.value.with_mut(|value| unsafe { &mut *value })
@@ -213,7 +213,7 @@ mod loom_models {
         });
     }
 
-    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its former
+    /// A task that waits may be polled at any time, not only after a wake: it then has the lock, and sees what its previous
     /// holder wrote, or it waits on.
     #[test]
     fn loom_poll_without_a_wake_has_the_lock_or_waits_on() {

@@ -42,7 +42,7 @@ struct State {
 
 impl Notify {
     const_unless_loom! {
-        /// Nobody is notified yet.
+        /// None is notified yet.
         #[doc(alias = "const_new")]
         pub fn new() -> Self {
             let state = State { permit: false, waiters: WaitList::new(), notify_waiters_calls: 0 };
@@ -185,7 +185,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
         let mut state = self.notify.state.lock();
         if !self.done {
             if state.notify_waiters_calls != self.notify_waiters_calls {
-                // Everybody was notified: one that was meant for a single waiter is not needed here.
+                // All were notified: one that was meant for a single waiter is not needed here.
                 leave(&self.notify, state, &mut self.key);
             // Its first poll: takes a notification that was kept, or a place.
             } else if self.key.is_idle() {
@@ -212,7 +212,7 @@ impl<N: Deref<Target = Notify>> Drop for Wait<N> {
     }
 }
 
-/// Leaves the line, and passes on a notification that nobody else was meant to lose.
+/// Leaves the line, and passes on a notification that was meant for a single waiter.
 fn leave(notify: &Notify, mut state: MutexGuard<'_, State>, key: &mut WaiterKey) {
     let left = state.waiters.remove(key);
     drop(state);
@@ -247,10 +247,10 @@ mod loom_models {
         });
     }
 
-    /// One notification, two who wait, one of them leaves, whether everybody is notified beside it or not.
+    /// One notification, two who wait, one of them leaves, whether all are notified beside it or not.
     #[test]
     fn loom_a_notification_of_who_leaves_reaches_the_next() {
-        for everybody in [false, true] {
+        for all in [false, true] {
             loom::model(move || {
                 let notify = Arc::new(Notify::new());
                 let ((_, first), (wakes, second)) = (counting_waker(), counting_waker());
@@ -260,7 +260,7 @@ mod loom_models {
                     let notify = notify.clone();
                     loom::thread::spawn(move || {
                         notify.notify_one();
-                        if everybody {
+                        if all {
                             notify.notify_waiters();
                         }
                     })
@@ -270,7 +270,7 @@ mod loom_models {
                 drop(leaves);
                 notifier.join().unwrap();
                 assert!(polled.is_ready() || (wakes.count() == 1 && poll_with(stays, &second).is_ready()));
-                if !everybody {
+                if !all {
                     assert!(poll_with(pin!(notify.notified()), &second).is_pending(), "one became two");
                 }
             });

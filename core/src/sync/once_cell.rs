@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 pub struct OnceCell<T> {
     value: OnceLock<T>,
     /// One permit: who has it may make the value.
-    turn: Semaphore,
+    semaphore: Semaphore,
 }
 
 /// Why [`OnceCell::set`] did not set; the value comes back.
@@ -62,7 +62,7 @@ impl<T> OnceCell<T> {
         /// A cell without a value.
         #[doc(alias = "const_new")]
         pub fn new() -> Self {
-            Self { value: OnceLock::new(), turn: Semaphore::new(1) }
+            Self { value: OnceLock::new(), semaphore: Semaphore::new(1) }
         }
     }
 
@@ -89,8 +89,8 @@ impl<T> OnceCell<T> {
         if self.initialized() {
             return Err(SetError::AlreadyInitializedError(value));
         }
-        match self.turn.try_acquire() {
-            Ok(_turn) => self.value.set(value).map_err(SetError::AlreadyInitializedError),
+        match self.semaphore.try_acquire() {
+            Ok(_permit) => self.value.set(value).map_err(SetError::AlreadyInitializedError),
             Err(_) => Err(SetError::InitializingError(value)),
         }
     }
@@ -128,11 +128,11 @@ impl<T> OnceCell<T> {
             return Ok(value);
         }
         // The semaphore is never closed.
-        let _turn = self.turn.wait(1, WaitKind::Value).await.ok().map(|()| self.turn.permit(1));
+        let _permit = self.semaphore.wait(1, WaitKind::Value).await.ok().map(|()| self.semaphore.permit(1));
         if let Some(value) = self.get() {
             return Ok(value);
         }
-        // Whoever had the turn before has failed or was dropped.
+        // The one that had the permit before has failed or was dropped.
         let value = init().await?;
         Ok(self.value.get_or_init(|| value))
     }
@@ -156,7 +156,7 @@ impl<T> Default for OnceCell<T> {
 
 impl<T> From<T> for OnceCell<T> {
     fn from(value: T) -> Self {
-        Self { value: value.into(), turn: Semaphore::new(1) }
+        Self { value: value.into(), semaphore: Semaphore::new(1) }
     }
 }
 

@@ -218,7 +218,7 @@ impl<T> Receiver<T> {
     }
 
     /// Returns true once it has said its last: the value was taken, or it was told that none will come. What fuses a future asks
-    /// this, so an end that nobody has heard of yet does not count.
+    /// this, so an end that was not reported yet does not count.
     pub fn is_terminated(&self) -> bool {
         self.ended
     }

@@ -25,7 +25,7 @@ impl<'a> SemaphorePermit<'a> {
         Self { semaphore, count }
     }
 
-    /// Gives back all permits but so many.
+    /// Gives back permits until this number is left.
     pub(super) fn shrink_to(&mut self, count: usize) {
         drop(self.split(self.count.saturating_sub(count)));
     }
@@ -76,7 +76,7 @@ macro_rules! permit {
                 Ok(())
             }
 
-            /// Splits so many permits off; `None` if this holds fewer.
+            /// Splits `count` permits off; `None` if this holds fewer.
             pub fn split(&mut self, count: usize) -> Option<Self> {
                 self.count = self.count.checked_sub(count)?;
                 Some(Self::new(self.semaphore.clone(), count))

@@ -123,7 +123,7 @@ impl<T> RwLock<T> {
     }
 
     const_unless_loom! {
-        /// A lock that so many may read at a time, at least one.
+        /// A lock that up to `readers` may read at a time, at least one.
         pub fn with_max_readers(value: T, readers: usize) -> Self {
             let readers_max = if readers == 0 { 1 } else { readers };
             Self { semaphore: Semaphore::new(readers_max), readers_max, value: UnsafeCell::new(value) }
@@ -148,7 +148,7 @@ impl<T> RwLock<T> {
         self.owned_writer()
     }
 
-    /// Reads if nobody writes or waits to; the guard holds on to the lock.
+    /// Reads if no task writes or waits to; the guard holds on to the lock.
     ///
     /// # Errors
     /// [`TryLockError`].
@@ -157,7 +157,7 @@ impl<T> RwLock<T> {
         Ok(self.owned_reader())
     }
 
-    /// Writes if nobody reads, writes or waits to; the guard holds on to the lock.
+    /// Writes if no task reads, writes or waits to; the guard holds on to the lock.
     ///
     /// # Errors
     /// [`TryLockError`].
@@ -170,7 +170,7 @@ impl<T> RwLock<T> {
     fn owned_reader(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
         let value = self.value.with(|value| value);
         let lease = OwnedLease::new(self, |lock| &lock.semaphore, 1);
-        // SAFETY: the lease holds a permit, so nobody writes, and the lock, in which the value lies.
+        // SAFETY: the lease holds a permit, so no task writes, and the lock, in which the value lies.
         unsafe { SharedGuard::new(lease, value) }
     }
 
@@ -190,7 +190,7 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits until it may read: until nobody writes who asked before.
+    /// Waits until it may read: until no task writes that asked before.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
@@ -200,7 +200,7 @@ impl<T: ?Sized> RwLock<T> {
         self.reader()
     }
 
-    /// Waits until it may write: until nobody reads or writes who asked before.
+    /// Waits until it may write: until no task reads or writes that asked before.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
@@ -209,7 +209,7 @@ impl<T: ?Sized> RwLock<T> {
         self.writer()
     }
 
-    /// Reads if nobody writes or waits to.
+    /// Reads if no task writes or waits to.
     ///
     /// # Errors
     /// [`TryLockError`].
@@ -218,7 +218,7 @@ impl<T: ?Sized> RwLock<T> {
         Ok(self.reader())
     }
 
-    /// Writes if nobody reads, writes or waits to.
+    /// Writes if no task reads, writes or waits to.
     ///
     /// # Errors
     /// [`TryLockError`].
@@ -245,7 +245,7 @@ impl<T: ?Sized> RwLock<T> {
         super::blocking::block_on(self.write())
     }
 
-    /// Returns the value of a lock that is borrowed exclusively: nobody holds it.
+    /// Returns the value of a lock that is borrowed exclusively: no guard of it exists.
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: a guard borrows the lock or holds on to it, so there is none.
         self.value.with_mut(|value| unsafe { &mut *value })
@@ -254,7 +254,7 @@ impl<T: ?Sized> RwLock<T> {
     /// One permit was taken.
     fn reader(&self) -> RwLockReadGuard<'_, T> {
         let value = self.value.with(|value| value);
-        // SAFETY: the lease holds a permit, so nobody writes, and borrows the lock, in which the value lies.
+        // SAFETY: the lease holds a permit, so no task writes, and borrows the lock, in which the value lies.
         unsafe { SharedGuard::new(self.semaphore.permit(1), value) }
     }
 

@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A number of permits. Who asks for many waits for all of them, and nobody overtakes.
+/// A number of permits. A task that asks for many waits for all of them, and none overtakes it.
 ///
 /// # Examples
 /// ```
@@ -37,9 +37,9 @@ pub struct Semaphore {
 
 #[derive(Debug)]
 struct State {
-    /// Those that are free. While somebody waits they are fewer than the first one wants.
+    /// Those that are free. While tasks wait they are fewer than the first one wants.
     permits: usize,
-    /// Nobody is given any more permits.
+    /// No more permits are given.
     closed: bool,
     /// In the order they came, each with the number it wants.
     waiters: WaitList<usize>,
@@ -108,7 +108,7 @@ impl Drop for Waiting<'_> {
 
 impl Semaphore {
     const_unless_loom! {
-        /// A semaphore with so many permits.
+        /// A semaphore with `permits` permits.
         #[doc(alias = "const_new")]
         pub fn new(permits: usize) -> Self {
             let state = State { permits, closed: false, waiters: WaitList::new() };
@@ -339,7 +339,7 @@ impl Semaphore {
         self.grant(state);
     }
 
-    /// Takes away up to so many free permits for good, and returns how many those were.
+    /// Takes away up to `count` free permits for good, and returns how many those were.
     pub fn forget_permits(&self, count: usize) -> usize {
         let mut state = self.state.lock();
         let forgotten = count.min(state.permits);
@@ -373,7 +373,7 @@ impl Semaphore {
         self.state.lock().permits
     }
 
-    /// Refuses everybody from now on, those who wait included.
+    /// Refuses all from now on, those who wait included.
     pub fn close(&self) {
         wake_in_rounds(|woken| {
             let mut state = self.state.lock();
@@ -389,7 +389,7 @@ impl Semaphore {
 }
 
 impl State {
-    /// Whether there are permits for the first in line. Nobody is granted any while the line is sent away: that would
+    /// Whether there are permits for the first in line. None is granted while the line is sent away: that would
     /// move `granted_below` past those who were refused.
     fn can_grant(&self) -> bool {
         !self.closed && self.waiters.front().is_some_and(|count| count <= self.permits)

@@ -232,14 +232,14 @@ fn every_primitive_that_is_always_ready_yields_in_the_end() {
     while send.try_send(()).is_ok() {}
     lets_others_run("recv", move || {
         let receive = receive.clone();
-        async move { receive.try_lock().expect("nobody else").recv().await }
+        async move { receive.try_lock().expect("the only receiver").recv().await }
     });
     let (last, receive) = mpsc::channel::<()>(1);
     drop(last);
     let receive = Arc::new(Mutex::new(receive));
     lets_others_run("recv at the end", move || {
         let receive = receive.clone();
-        async move { receive.try_lock().expect("nobody else").recv().await }
+        async move { receive.try_lock().expect("the only receiver").recv().await }
     });
     lets_others_run("a budget of one's own", || std::future::poll_fn(task::poll_budget));
 }

@@ -1,4 +1,4 @@
-//! What becomes of those who wait: who leaves, who is granted what, where wakers are woken and dropped.
+//! Tests of what becomes of waiters: who leaves, who is granted what, where wakers are woken and dropped.
 
 use super::mpsc::TrySendError;
 use super::*;
@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Polls once, with a waker that nobody hears.
+/// Polls once, with a waker that wakes nothing.
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     poll_with(future, Waker::noop())
 }
@@ -34,7 +34,7 @@ fn a_notification_that_was_not_needed_goes_to_the_next() {
     notify.notify_one();
     notify.notify_waiters();
     assert!(poll(first).is_ready(), "it was notified twice");
-    assert!(poll(second.as_mut()).is_ready(), "it was there before everybody was notified");
+    assert!(poll(second.as_mut()).is_ready(), "it was there before all were notified");
     assert!(poll(pin!(notify.notified())).is_ready(), "the one is left");
 }
 

@@ -123,7 +123,7 @@ impl<T: fmt::Debug> fmt::Debug for Ref<'_, T> {
     }
 }
 
-/// Nobody receives; the value comes back.
+/// There is no receiver; the value comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -159,7 +159,7 @@ pub struct Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Makes a channel that nobody receives from yet.
+    /// Makes a channel without a receiver.
     pub fn new(value: T) -> Self {
         let shared = Shared {
             value: RwLock::new(value),
@@ -175,7 +175,7 @@ impl<T> Sender<T> {
     /// Replaces the value and tells the receivers. The previous value is dropped.
     ///
     /// # Errors
-    /// [`SendError`] with the value if nobody receives; [`send_replace`](Self::send_replace) does not care.
+    /// [`SendError`] with the value if there is no receiver; [`send_replace`](Self::send_replace) does not care.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if self.receiver_count() == 0 {
             return Err(SendError(value));
@@ -193,7 +193,7 @@ impl<T> Sender<T> {
     /// Changes the value in place and tells the receivers, if there are any.
     ///
     /// # Panics
-    /// If `modify` does: nobody is told, and the value is left as it was at that moment. `modify` runs with the channel
+    /// If `modify` does: no receiver is told, and the value is left as it was at that moment. `modify` runs with the channel
     /// locked; it deadlocks if it uses the channel.
     pub fn send_modify(&self, modify: impl FnOnce(&mut T)) {
         self.send_if_modified(|value| {

@@ -39,12 +39,12 @@ fn hangs(dropped: &Arc<AtomicUsize>) -> impl Future<Output = u8> + Send + 'stati
     }
 }
 
-/// Tasks in a line, each kept by the one before it. The drops of so many do not fit a stack inside of each other.
+/// Tasks in a line, each kept by the one before it. The drops of all of them do not fit a stack inside of each other.
 const LINE: usize = 20_000;
 
 type Line = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The task that so many come after; `next` keeps the next one and waits for it.
+/// The task that `after` others come after; `next` keeps the next one and waits for it.
 fn line(after: usize, dropped: Arc<AtomicUsize>, next: fn(Line) -> Line) -> Line {
     Box::pin(async move {
         let _guard = CountDrop(dropped.clone());
@@ -275,7 +275,7 @@ fn a_tracker_waits_for_its_tasks_once_it_is_closed() {
         let mut waits = Box::pin(tracker.wait());
         assert!(poll_with(waits.as_mut(), &waker).is_pending());
         assert!(go.send(()).is_ok() && task.await.unwrap());
-        // It counts until its closure is gone, so whoever it wakes was woken before.
+        // It counts until its closure is gone, so the task it wakes was woken before.
         blocking.await.unwrap();
         drop((token.clone(), token, unpolled));
         assert!(tracker.is_empty());

@@ -1,11 +1,11 @@
 //! Tasks that stay on their thread: for futures that are not `Send`.
 //!
-//! A set is a queue of tasks and whoever polls it. The tasks are those of the runtime in all but the place where they wait, which is
+//! A set is a queue of tasks and the futures that poll it. The tasks are those of the runtime in all but the place where they wait, which is
 //! the set's queue, and the list that they are in, which is the set's: it drops them on its own thread.
 
 use crate::context;
 use crate::loom::sync::Mutex;
-use crate::raw_task::poll_record::Stamp;
+use crate::raw_task::poll_record::PollStart;
 use crate::raw_task::wait_kind::WaitKind;
 use crate::raw_task::{self, Header, Id, JoinHandle, Joiner, Runnable, Schedule, TypedRef};
 use crate::runtime::{Handle, Runtime};
@@ -64,7 +64,7 @@ struct Inner {
     ready: Arc<Ready>,
     /// All that have not completed, in the order of their start, and none after the end.
     tasks: RefCell<BTreeMap<Key, SetTask>>,
-    /// While tasks of the set run: what they wake is seen afterwards, so nobody need be woken for it.
+    /// While tasks of the set run: what they wake is seen afterwards, so no thread need be woken for it.
     is_running: Cell<bool>,
 }
 
@@ -195,13 +195,13 @@ impl LocalSet {
     /// As the future. The tasks stay in the set.
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
-        let mut place = Place { ready: &self.inner.ready, key: WaiterKey::default() };
+        let mut waiter = Waiter { ready: &self.inner.ready, key: WaiterKey::default() };
         poll_fn(|cx| {
             let _entered = enter(self.inner.clone());
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
-            self.inner.poll_tasks(&mut place.key, cx);
+            self.inner.poll_tasks(&mut waiter.key, cx);
             Poll::Pending
         })
         .await
@@ -307,7 +307,7 @@ impl Inner {
         let next = self.ready.queue.lock().tasks.pop_front();
         let Some(task) = next else { return false };
         let key = (task.header().id(), task.as_ptr());
-        match task.run(Stamp::NONE) {
+        match task.run(PollStart::NONE) {
             // In its own poll: it goes behind its neighbours. The set is not dropped meanwhile, who polls it borrows it.
             Some(woken) => self.ready.queue.lock().tasks.push_back(woken),
             None => self.forget_completed(key),
@@ -337,13 +337,13 @@ impl Inner {
     }
 }
 
-/// A place in line of somebody who polls the set.
-struct Place<'a> {
+/// The waiter of a future that polls the set.
+struct Waiter<'a> {
     ready: &'a Ready,
     key: WaiterKey,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.ready.pollers.leave(&mut self.key);
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// # Why its tasks cannot borrow
 /// They are `'static`, as all tasks are: a scope lends them nothing of the code around it. A scope of threads may, because
-/// [`std::thread::scope`] does not return before they have ended. A future has no such moment: whoever holds it may leave it with
+/// [`std::thread::scope`] does not return before they have ended. A future has no such moment: its owner may leave it with
 /// [`std::mem::forget`], which is safe, and then neither its destructor nor its next line is ever run, while its tasks go on, on other
 /// threads, with what they had borrowed. (std's own first scope of threads was unsound for that reason.) What tasks share is in an `Arc`, or
 /// is moved into them and comes back as their output. Futures that may borrow are polled by one task: [`join!`](crate::join).
@@ -46,7 +46,7 @@ pub struct TaskScope<T> {
 pub struct ScopeEnd<T> {
     /// What tasks returned that were not joined before, in the order they ended.
     pub outputs: Vec<T>,
-    /// Tasks that panicked, or that somebody else aborted.
+    /// Tasks that panicked, or that were aborted by another handle.
     pub errors: Vec<JoinError>,
     /// How many tasks did not end within the grace and were aborted.
     pub aborted: usize,

@@ -187,7 +187,7 @@ mod loom_models {
     use crate::testing::{counting_waker, poll_with};
     use std::pin::pin;
 
-    /// The last task ends while the tracker is closed and somebody begins to wait: that one sees the end or is woken.
+    /// The last task ends while the tracker is closed and a waiter comes: it sees the end or is woken.
     #[test]
     fn loom_who_waits_hears_of_the_last_task_and_of_the_close() {
         loom::model(|| {

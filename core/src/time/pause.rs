@@ -46,7 +46,7 @@ pub fn resume() {
     let handle = Handle::current();
     let resumed = handle.clock().resume();
     assert!(resumed, "`time::resume` needs a current-thread runtime");
-    // Whoever sleeps without a limit has one from now on.
+    // A worker that sleeps without a limit has one from now on.
     handle.shared().unpark(0);
 }
 

@@ -55,7 +55,7 @@ fn time_stands_still_while_anything_can_run() {
     });
 }
 
-/// Its closure ends in real time, and nobody waits for it but the timer.
+/// Its closure ends in real time, and only the timer waits for it.
 #[test]
 fn time_does_not_jump_over_a_blocking_closure() {
     paused().block_on(async {

@@ -43,12 +43,12 @@ impl Backoff {
         Self { min: Duration::ZERO, max: Duration::ZERO }
     }
 
-    /// Returns the wait without jitter after so many failed attempts in a row, counted from 0.
+    /// Returns the wait without jitter after `attempt` failed attempts in a row, counted from 0.
     pub fn longest(&self, attempt: u32) -> Duration {
         self.min.saturating_mul(1 << attempt.min(31)).min(self.max)
     }
 
-    /// Returns the wait after so many failed attempts in a row, counted from 0, with a random number for the jitter; see
+    /// Returns the wait after `attempt` failed attempts in a row, counted from 0, with a random number for the jitter; see
     /// [`Handle::random_u64`](crate::runtime::Handle::random_u64).
     pub fn wait(&self, attempt: u32, random: u64) -> Duration {
         let longest = self.longest(attempt);

@@ -1,4 +1,4 @@
-//! Values in numbered slots that are used again, in constant time. What tells a former owner of a slot from the present one, if that is needed,
+//! Values in numbered slots that are used again, in constant time. What tells a previous owner of a slot from the present one, if that is needed,
 //! is the user's.
 
 /// Marks the last of the vacant slots.

@@ -1,4 +1,4 @@
-//! What a driver counts of its sockets.
+//! Counts of a driver's sockets.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

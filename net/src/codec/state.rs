@@ -87,7 +87,7 @@ impl Reading {
 pub(super) struct Writing {
     pub(super) to_send: BytesMut,
     sent: usize,
-    /// So many bytes may wait before the sink asks its caller to wait.
+    /// Bytes that may wait before the sink asks its caller to wait.
     pub(super) boundary: usize,
 }
 

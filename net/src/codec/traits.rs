@@ -1,4 +1,4 @@
-//! What a codec is: pure, incremental, with an error of its own.
+//! The traits of a codec: pure, incremental, with an error of its own.
 
 use super::{CodecError, Framed};
 use bytes::BytesMut;

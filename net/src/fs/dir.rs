@@ -1,4 +1,4 @@
-//! What lies in a folder, read some entries at a time.
+//! The entries of a folder, read some at a time.
 
 use super::{FileType, Metadata, blocking, start};
 use futures_core::Stream;

@@ -1,4 +1,4 @@
-//! How a file is opened.
+//! Options for opening a file.
 
 use super::{File, blocking};
 use std::io;

@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// `TimedOut` if the client sends nothing for [`Config::body_timeout`](super::Config::body_timeout) while it is read; what hyper says of
-/// one that breaks off. Only the time of waiting counts: a handler that does not read keeps nobody from sending.
+/// one that breaks off. Only the time of waiting counts: a handler that does not read keeps no client from sending.
 ///
 /// # Cancel safety
 /// A read that is dropped loses nothing.

@@ -4,7 +4,7 @@
 //! connections there are at once, how large a head is, how long the next head, the next byte of a body and the next byte taken of an
 //! answer may be waited for, and how long the end waits for requests that are being answered. How long a handler may take is said by
 //! [`TimeoutLayer`]. A service that panics answers 500; whatever panics is reported (`ERROR`, target `posse::http`), ends no more than
-//! its connection, and disturbs nobody else. Time is the runtime's, so a server runs in a simulation as it is.
+//! its connection, and disturbs no other. Time is the runtime's, so a server runs in a simulation as it is.
 //!
 //! ```
 //! use posse::http::{self, Request, Response};

@@ -130,7 +130,7 @@ async fn accept<S: HttpService, H: Handshake>(
         // A part of an answer must not wait until the client has acknowledged the one before. Without it it is only slower.
         let _ = stream.set_nodelay(true);
         // Code of the program, whose panic must not end the listener.
-        let (service, stream) = match catch(|| (service.clone(), handshake.begin(stream))) {
+        let (service, stream) = match catch(|| (service.clone(), handshake.accept(stream))) {
             Ok(begun) => begun,
             Err(panic) => {
                 posse_core::event!(
@@ -199,10 +199,10 @@ pub trait Handshake: Send + 'static {
     /// The stream on which HTTP is spoken.
     type Stream: Read + Write + Send + Unpin + 'static;
     /// The handshake of one connection.
-    type Beginning: Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    type Accept: Future<Output = io::Result<Self::Stream>> + Send + 'static;
 
-    /// Begins with a connection.
-    fn begin(&self, stream: TcpStream) -> Self::Beginning;
+    /// Starts the handshake of a connection that was accepted.
+    fn accept(&self, stream: TcpStream) -> Self::Accept;
 }
 
 /// No handshake: HTTP in the clear.
@@ -211,9 +211,9 @@ pub struct Plain;
 
 impl Handshake for Plain {
     type Stream = TcpStream;
-    type Beginning = Ready<io::Result<TcpStream>>;
+    type Accept = Ready<io::Result<TcpStream>>;
 
-    fn begin(&self, stream: TcpStream) -> Self::Beginning {
+    fn accept(&self, stream: TcpStream) -> Self::Accept {
         ready(Ok(stream))
     }
 }
@@ -225,9 +225,9 @@ where
     I: Read + Write + Send + Unpin + 'static,
 {
     type Stream = I;
-    type Beginning = T;
+    type Accept = T;
 
-    fn begin(&self, stream: TcpStream) -> T {
+    fn accept(&self, stream: TcpStream) -> T {
         self(stream)
     }
 }

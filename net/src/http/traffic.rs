@@ -1,4 +1,4 @@
-//! What goes on on a connection of HTTP/2, where hyper sees the streams and nobody their standstill: a client may answer every ping,
+//! The traffic of a connection of HTTP/2, where hyper sees the streams and not their standstill: a client may answer every ping,
 //! and neither ask for anything nor take what it was sent.
 
 use bytes::{Buf, Bytes};

@@ -1,4 +1,4 @@
-//! What hyper needs of a runtime: an [`Executor`], a [`Timer`] on the runtime's clock, and [`Io`] for streams that are not ours.
+//! The runtime that hyper needs: an [`Executor`], a [`Timer`] on the runtime's clock, and [`Io`] for streams that are not ours.
 //!
 //! The sockets of this crate implement `hyper::rt::{Read, Write}` themselves and need no wrapper; hyper reads into its buffers
 //! without their being filled with zeros first. Time is that of the runtime, so hyper's time-outs run on a manual clock and

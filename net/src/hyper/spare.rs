@@ -46,7 +46,7 @@ unsafe impl BufMut for Spare<'_> {
     }
 
     fn chunk_mut(&mut self) -> &mut UninitSlice {
-        // SAFETY: an `UninitSlice` lets nobody make initialised memory uninitialised, which is what the cursor asks for.
+        // SAFETY: an `UninitSlice` lets no code make initialised memory uninitialised, which is what the cursor asks for.
         let spare = unsafe { self.0.as_mut() };
         UninitSlice::uninit(spare)
     }

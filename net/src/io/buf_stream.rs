@@ -31,7 +31,7 @@ impl<S> BufStream<S> {
         Self(BufReader::new(BufWriter::new(stream)))
     }
 
-    /// Buffers so many bytes in each direction.
+    /// Buffers `read` and `write` bytes in the two directions.
     pub fn with_capacity(read: usize, write: usize, stream: S) -> Self {
         Self(BufReader::with_capacity(read, BufWriter::with_capacity(write, stream)))
     }

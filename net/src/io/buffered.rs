@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Bytes of a buffer unless said otherwise.
-const CAPACITY: usize = 8 * 1024;
+const CAPACITY_BYTES: usize = 8 * 1024;
 
 /// Reads large pieces from a source and gives out small ones.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ pub struct BufReader<R> {
 impl<R> BufReader<R> {
     /// Buffers 8 KiB.
     pub fn new(inner: R) -> Self {
-        Self::with_capacity(CAPACITY, inner)
+        Self::with_capacity(CAPACITY_BYTES, inner)
     }
 
-    /// Buffers so many bytes.
+    /// Buffers `capacity` bytes.
     pub fn with_capacity(capacity: usize, inner: R) -> Self {
         Self { inner, buffer: vec![0; capacity.max(1)].into(), start: 0, end: 0 }
     }
@@ -110,10 +110,10 @@ pub struct BufWriter<W> {
 impl<W> BufWriter<W> {
     /// Buffers 8 KiB.
     pub fn new(inner: W) -> Self {
-        Self::with_capacity(CAPACITY, inner)
+        Self::with_capacity(CAPACITY_BYTES, inner)
     }
 
-    /// Buffers so many bytes.
+    /// Buffers `capacity` bytes.
     pub fn with_capacity(capacity: usize, inner: W) -> Self {
         Self { inner, buffer: Vec::with_capacity(capacity.max(1)), capacity: capacity.max(1), sent: 0 }
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Bytes on their way at once, in each direction.
-const CAPACITY: usize = 8 * 1024;
+const CAPACITY_BYTES: usize = 8 * 1024;
 
 /// One direction of a copy.
 struct CopyBuffer {
@@ -96,7 +96,7 @@ where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut buffer = CopyBuffer::new(CAPACITY);
+    let mut buffer = CopyBuffer::new(CAPACITY_BYTES);
     poll_fn(|cx| buffer.poll(cx, reader, writer)).await
 }
 
@@ -141,7 +141,7 @@ where
                 return Poll::Ready(Ok(total));
             }
 
-            // Taken out only once it is written: whoever drops this future finds the rest in the reader.
+            // Taken out only once it is written: the one that drops this future finds the rest in the reader.
             let written = ready!(Pin::new(&mut *writer).poll_write(cx, available))?;
             if written == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
@@ -167,10 +167,10 @@ where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    copy_bidirectional_with_sizes(a, b, CAPACITY, CAPACITY).await
+    copy_bidirectional_with_sizes(a, b, CAPACITY_BYTES, CAPACITY_BYTES).await
 }
 
-/// As [`copy_bidirectional`], with buffers of so many bytes (at least one) for each direction instead of 8 KiB.
+/// As [`copy_bidirectional`], with buffers of the given sizes in bytes (at least one) for each direction instead of 8 KiB.
 ///
 /// # Errors
 /// What either side says.

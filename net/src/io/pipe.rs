@@ -123,7 +123,7 @@ impl Pipe {
         let progress = ready!(poll_proceed(cx));
         let mut waker = PollWaker::of(cx, WaitKind::Stream);
         let mut state = self.state.lock();
-        // Before the look at the room: nobody would ever make some.
+        // Before the look at the room: none would ever be made.
         if state.unread || state.ended {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
@@ -159,7 +159,7 @@ impl Pipe {
 
 impl Drop for SimplexReader {
     fn drop(&mut self) {
-        // What nobody will read is dropped outside of the lock.
+        // What will not be read is dropped outside of the lock.
         let mut bytes = VecDeque::new();
         self.0.end(|state| {
             state.unread = true;

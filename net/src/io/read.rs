@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 
 /// Bytes asked for at once by the methods that read to the end.
-const CHUNK: usize = 8 * 1024;
+const CHUNK_BYTES: usize = 8 * 1024;
 
 macro_rules! read_number {
     ($($name:ident $ty:ty, $from:ident, $doc:literal;)*) => {$(
@@ -92,9 +92,9 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Unpin,
     {
         poll_fn(move |cx| {
-            let mut chunk = [0; CHUNK];
+            let mut chunk = [0; CHUNK_BYTES];
             // Into a chunk of this function's: the trait reads into bytes that have a value, and the free part has none.
-            let room = buffer.remaining_mut().min(CHUNK);
+            let room = buffer.remaining_mut().min(CHUNK_BYTES);
             if room == 0 {
                 return Poll::Ready(Ok(0));
             }
@@ -141,7 +141,7 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Unpin,
     {
         let before = buffer.len();
-        let mut chunk = [0; CHUNK];
+        let mut chunk = [0; CHUNK_BYTES];
         poll_fn(move |cx| {
             loop {
                 let progress = ready!(poll_proceed(cx));

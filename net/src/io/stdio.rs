@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 /// Bytes handed to the thread, or asked from it, at once.
-const CHUNK: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Returns the standard input of the process.
 ///
@@ -136,7 +136,7 @@ impl<T> Default for Served<T> {
     }
 }
 
-/// A wish for at most so many bytes, and where they go.
+/// A request for at most a number of bytes, and where they go.
 type Ask = (usize, oneshot::Sender<Result<Vec<u8>>>);
 
 /// The thread that reads the input.
@@ -191,7 +191,7 @@ impl InThread {
             }
         };
         let len = read.as_ref().map_or(0, Vec::len);
-        // What nobody waits for any more stays where it is.
+        // What no read waits for any more stays where it is.
         if answer.send(read).is_ok() {
             input.consume(len);
         }
@@ -258,7 +258,7 @@ impl AsyncRead for Stdin {
         }
         let progress = ready!(poll_proceed(cx));
         if this.start == this.rest.len() {
-            (this.number, this.rest) = ready!(this.poll_next(cx, buffer.len().min(CHUNK)))?;
+            (this.number, this.rest) = ready!(this.poll_next(cx, buffer.len().min(CHUNK_BYTES)))?;
             this.start = 0;
         }
 
@@ -329,10 +329,10 @@ impl<T: OutputThread> Output<T> {
         let progress = ready!(poll_proceed(cx));
         // One order at a time, so that an error is told to the write after the one that it is of.
         ready!(self.poll_flush(cx))?;
-        let len = bytes.len().min(CHUNK);
+        let len = bytes.len().min(CHUNK_BYTES);
         let (answer, written) = oneshot::channel();
         let write = |(bytes, answer): Order| {
-            // Whoever wrote may be gone; the bytes are out all the same.
+            // The writer may be gone; the bytes are out all the same.
             let _ = answer.send(T::write(&bytes));
         };
         let thread = Handle::try_current().map_err(Error::other)?.extension(T::default);

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Bytes asked for at once unless said otherwise.
-const CAPACITY: usize = 8 * 1024;
+const CAPACITY_BYTES: usize = 8 * 1024;
 
 /// The bytes of a source as a stream of buffers. It ends with the source, and after an error.
 ///
@@ -40,7 +40,7 @@ pub struct ReaderStream<R> {
 impl<R> ReaderStream<R> {
     /// Reads up to 8 KiB at once.
     pub fn new(reader: R) -> Self {
-        Self::with_capacity(reader, CAPACITY)
+        Self::with_capacity(reader, CAPACITY_BYTES)
     }
 
     /// Reads up to `capacity` bytes at once, at least one.

@@ -1,11 +1,11 @@
-//! A source cut off after so many bytes, and two sources one after the other.
+//! A source cut off after a number of bytes, and two sources one after the other.
 
 use futures_io::{AsyncBufRead, AsyncRead};
 use std::io::{IoSliceMut, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A source that ends after so many bytes; see [`AsyncReadExt::take`](super::AsyncReadExt::take).
+/// A source that ends after a number of bytes; see [`AsyncReadExt::take`](super::AsyncReadExt::take).
 #[derive(Debug)]
 pub struct Take<R> {
     inner: R,
@@ -49,7 +49,7 @@ impl<R> Take<R> {
 
 impl<R: AsyncRead + Unpin> AsyncRead for Take<R> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        // At the limit the source is not asked: it might wait for what nobody wants.
+        // At the limit the source is not asked: it might wait for what is not wanted.
         let max = self.max(buffer.len());
         if max == 0 {
             return Poll::Ready(Ok(0));

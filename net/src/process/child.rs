@@ -39,7 +39,7 @@ impl Child {
         Self::of(Running::spawn(command)?, kill_on_drop, runtime)
     }
 
-    /// Takes over the streams of a child. If that fails nobody will hear of the child, so it is ended.
+    /// Takes over the streams of a child. If that fails the program will not hear of the child, so it is ended.
     fn of(mut running: Running, kill_on_drop: bool, runtime: Handle) -> io::Result<Self> {
         match streams(running.std()) {
             Ok((stdin, stdout, stderr)) => {
@@ -170,7 +170,7 @@ async fn read<R: crate::io::AsyncRead + Unpin>(stream: Option<&mut R>, bytes: &m
     }
 }
 
-/// A child that still runs gets somebody who waits for it: else it would stay as a zombie after its end.
+/// A child that still runs gets a task that waits for it: else it would stay as a zombie after its end.
 impl Drop for Child {
     fn drop(&mut self) {
         let State::Running(mut running) = std::mem::replace(&mut self.state, State::Dropped) else { return };

@@ -1,4 +1,4 @@
-//! How a child process is started.
+//! The command that starts a child process.
 
 use super::{Child, ExitStatus, Output, Stdio};
 use std::ffi::OsStr;

@@ -32,7 +32,7 @@ impl Running {
         match Events::of(child.id()) {
             Ok(events) => Ok(Self { child, events }),
             Err(error) => {
-                // Nobody would know of its end: it is ended here.
+                // The program would not know of its end: it is ended here.
                 end(child);
                 Err(error)
             }
@@ -86,7 +86,7 @@ fn end(mut child: Child) {
     let _ = child.wait();
 }
 
-/// The wait for a child that nobody else waits for: else it would stay as a zombie after its end. If the runtime ends first, a
+/// The wait for a child whose handle was dropped: else it would stay as a zombie after its end. If the runtime ends first, a
 /// thread waits on.
 #[derive(Debug)]
 pub(super) struct Orphan(Option<Running>);
@@ -102,7 +102,7 @@ impl Future for Orphan {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(running) = &mut self.0 else { return Poll::Ready(()) };
-        // Nobody wants to know how. An error says that the runtime ends.
+        // How it ended is of no interest any more. An error says that the runtime ends.
         if ready!(running.poll_exit(cx)).is_ok() {
             self.0 = None;
         }
@@ -119,7 +119,7 @@ impl Drop for Orphan {
         let id = child.id();
         let waiting = spawn_detached("orphan", move || drop(child.wait()));
         if let Err(error) = waiting {
-            posse_core::event!(WARN, "posse::net", "nobody waits for the end of a child process", reason = %error; pid = id);
+            posse_core::event!(WARN, "posse::net", "the end of a child process is not waited for", reason = %error; pid = id);
         }
     }
 }

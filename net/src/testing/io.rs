@@ -128,7 +128,7 @@ impl Script {
         Poll::Ready(())
     }
 
-    /// The first step is over, and whoever waited for it looks again.
+    /// The first step is over, and a task that waited for it looks again.
     fn step_done(&mut self) {
         self.steps.pop_front();
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);

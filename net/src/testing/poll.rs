@@ -53,7 +53,7 @@ impl<T> Spawn<T> {
         self.woken.0.load(Ordering::SeqCst)
     }
 
-    /// Returns how many wakers of it somebody keeps.
+    /// Returns how many wakers of it are kept.
     pub fn waker_ref_count(&self) -> usize {
         Arc::strong_count(&self.woken) - 1
     }

@@ -1,4 +1,4 @@
-//! What is polled by hand, and streams with a script.
+//! Tests of what is polled by hand, and of streams with a script.
 
 use super::io::{Builder, Mock};
 use super::{assert_pending, assert_ready, assert_ready_eq, assert_ready_err, assert_ready_ok, spawn};
@@ -28,7 +28,7 @@ fn a_future_polled_by_hand_says_when_it_was_woken() {
     let mut first = spawn(notify.notified());
     let mut second = spawn(notify.notified());
     assert_pending!(first.poll());
-    assert_pending!(second.poll(), "nobody has notified it");
+    assert_pending!(second.poll(), "it was not notified");
     assert_eq!((first.is_woken(), first.waker_ref_count()), (false, 1));
 
     notify.notify_one();

@@ -119,7 +119,7 @@ impl UdpSocket {
         self.socket.options()?.bind_device(device)
     }
 
-    /// Takes the error that happened since the last look, such as that nobody listens where it was sent to.
+    /// Takes the error that happened since the last look, such as that no socket listens where it was sent to.
     ///
     /// # Errors
     /// What the system says; `Unsupported` in a simulation.

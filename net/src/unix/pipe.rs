@@ -89,7 +89,7 @@ impl OpenOptions {
     /// Opens a FIFO for writing.
     ///
     /// # Errors
-    /// What the system says, such as that nobody reads (ENXIO); `InvalidInput` for a file that is no FIFO; an error outside
+    /// What the system says, such as that no process reads (ENXIO); `InvalidInput` for a file that is no FIFO; an error outside
     /// of a runtime.
     pub fn open_sender(&self, path: impl AsRef<Path>) -> Result<Sender> {
         Sender::from_owned_fd(self.open(path.as_ref(), self.read_write, true)?)

@@ -73,7 +73,7 @@ impl Nemesis {
             Harm::OneWay => {
                 let others = servers.iter().enumerate().filter(|(index, _)| *index != one);
                 let chosen = others.filter(|_| sim.random_below(2) == 0);
-                UnderWay::Cut(chosen.map(|(_, other)| sim.cut(&servers[one], other)).collect())
+                UnderWay::Cut(chosen.map(|(_, other)| sim.partition_oneway(&servers[one], other)).collect())
             }
             Harm::Kill => {
                 sim.kill(&servers[one]).await;
@@ -103,7 +103,7 @@ fn split(cluster: &Cluster, machines: Vec<&SimMachine>) -> Vec<Fault> {
 
 async fn end(cluster: &Cluster, harm: UnderWay) {
     match harm {
-        UnderWay::Cut(faults) => faults.into_iter().for_each(Fault::heal),
+        UnderWay::Cut(faults) => faults.into_iter().for_each(Fault::repair),
         UnderWay::Dead(index) => {
             let server = &cluster.servers[index];
             if !server.is_up() {

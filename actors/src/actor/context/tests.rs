@@ -1,4 +1,4 @@
-//! What ends leaves nothing behind, whoever ends first: counted in the tables themselves.
+//! Tests that what ends leaves nothing behind, whichever ends first: counted in the tables themselves.
 
 use crate::prelude::*;
 use crate::{System, spawn};
@@ -238,7 +238,7 @@ impl Message for Adopt {
 
 impl Handler<Adopt> for Family {
     async fn handle(&mut self, _: Adopt, ctx: &mut Context<Self>) -> LocalRef<Family> {
-        ctx.spawn(Spec::once(Family(Some(ctx.me()), self.1.clone())).stop_within(ms(1)))
+        ctx.spawn(Spec::once(Family(Some(ctx.myself()), self.1.clone())).stop_within(ms(1)))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn accept(guard: ListenerGuard) {
     loop {
         let accepted = select! {
             biased;
-            () = node.closing.cancelled() => return,
+            () = node.shutdown.cancelled() => return,
             accepted = listener.accept() => accepted,
             () = listener.exhausted() => {
                 node.close_half_open(INTRODUCTION_TIME);
@@ -55,7 +55,7 @@ pub(crate) async fn accept(guard: ListenerGuard) {
             Err(error) => {
                 // What can be waited for the listener waits for itself; this may not pass, so it must not spin.
                 event!(WARN, "posse::node", "a connection could not be accepted", reason = %error);
-                node.closing.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
+                node.shutdown.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
         };

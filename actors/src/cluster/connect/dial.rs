@@ -19,7 +19,7 @@ pub(crate) enum ResolveError {
     NotLoopback(SocketAddr),
 }
 
-/// The addresses of a name, all of them on this machine: without credentials nobody else may command the actors.
+/// The addresses of a name, all of them on this machine: without credentials no other machine may command the actors.
 pub(crate) async fn resolve_loopback(address: impl ToSocketAddrs) -> Result<Vec<SocketAddr>, ResolveError> {
     let addresses = lookup_host(address).await.map_err(ResolveError::Io)?;
     match addresses.iter().find(|address| !address.ip().is_loopback()) {

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Bytes that may arrive before a node has introduced itself.
-const GREETING_BYTES: usize = 4096;
+const HELLO_BYTES: usize = 4096;
 
 /// Frees the peer for another attempt unless the handshake succeeds.
 struct HandshakeGuard(Option<Arc<Peer>>, Role);
@@ -26,7 +26,7 @@ impl Drop for HandshakeGuard {
     }
 }
 
-/// `is_chosen`: the program wants to talk to whoever is there.
+/// `is_chosen`: the program wants to talk to the node that is there, whichever it is.
 pub(super) async fn handshake(
     node: &Arc<NodeState>,
     mut stream: TcpStream,
@@ -34,27 +34,27 @@ pub(super) async fn handshake(
     is_chosen: bool,
 ) -> Result<Arc<Peer>, DialError> {
     stream.set_nodelay(true)?;
-    let mut input = BytesMut::with_capacity(GREETING_BYTES);
+    let mut input = BytesMut::with_capacity(HELLO_BYTES);
     let own = node.hello();
     let me = own.node();
     // The initiator speaks first; an acceptor's HELLO goes with its answer.
     let (greeting, hello) = AwaitHello::new(role, own);
     stream.write_all(&hello).await?;
 
-    let introduced = read_hello(&greeting, &mut stream, &mut input).await?;
-    let address = introduced.peer().address.clone();
+    let hello_received = read_hello(&greeting, &mut stream, &mut input).await?;
+    let address = hello_received.peer().address.clone();
     // Of two connections that meet one waits until it is known what becomes of the other.
     let peer = loop {
-        match node.admit(introduced.peer(), role == Role::Acceptor) {
+        match node.admit(hello_received.peer(), role == Role::Acceptor) {
             Admission::Accept(peer) => break peer,
             Admission::Wait(peer) => peer.wait_for(|status| !status.is_accepting()).await,
             Admission::Reject(code, detail, text) => {
-                refuse(node, introduced, &mut stream, &mut input, (code, detail, text)).await?;
+                reject(node, hello_received, &mut stream, &mut input, (code, detail, text)).await?;
                 return Err(DialError::Refused(code, text));
             }
             Admission::Down(peer, weight) => {
                 let close_frame = (CloseReason::Quarantined, weight, "");
-                let theirs = refuse(node, introduced, &mut stream, &mut input, close_frame).await?;
+                let theirs = reject(node, hello_received, &mut stream, &mut input, close_frame).await?;
                 return Err(resolve_quarantine(node, me, &peer, weight, theirs));
             }
         }
@@ -62,7 +62,7 @@ pub(super) async fn handshake(
 
     // The relation is reserved from here on: whatever ends this early gives it back.
     let mut guard = HandshakeGuard(Some(peer.clone()), role);
-    let connected = match exchange_ready(node, introduced, &mut stream, &mut input).await {
+    let connected = match exchange_ready(node, hello_received, &mut stream, &mut input).await {
         Err(DialError::Handshake(HandshakeError::Rejected { code, detail, text })) => {
             node.refusals.say("the other node", peer.name(), code, &text);
             let renewed = match code {
@@ -86,15 +86,15 @@ pub(super) async fn handshake(
 }
 
 /// Says why there will be no connection. Returns why the other side refuses it, if it does.
-async fn refuse(
+async fn reject(
     node: &NodeState,
-    introduced: HelloReceived,
+    hello_received: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
     (code, detail, text): (CloseReason, u64, &'static str),
 ) -> Result<Option<(CloseReason, u64)>, DialError> {
-    node.refusals.say("this node", &introduced.peer().name, code, text);
-    let (mut agreeing, close_frame) = introduced.reject(code, detail, text);
+    node.refusals.say("this node", &hello_received.peer().name, code, text);
+    let (mut agreeing, close_frame) = hello_received.reject(code, detail, text);
     stream.write_all(&close_frame).await?;
     stream.shutdown().await?;
     // Until it has closed it may not have read them, and not acted upon them.
@@ -150,7 +150,7 @@ async fn read_hello(
 ) -> Result<HelloReceived, DialError> {
     loop {
         match greeting.read(input) {
-            Ok(Some(introduced)) => return Ok(introduced),
+            Ok(Some(hello_received)) => return Ok(hello_received),
             Ok(None) => read_more(stream, input).await?,
             Err(error) => {
                 if let Some(close_frame) = greeting.reject_frame(&error) {
@@ -164,11 +164,11 @@ async fn read_hello(
 
 async fn exchange_ready(
     node: &NodeState,
-    introduced: HelloReceived,
+    hello_received: HelloReceived,
     stream: &mut TcpStream,
     input: &mut BytesMut,
 ) -> Result<Established, DialError> {
-    let (mut agreeing, ready) = introduced.accept(&node.types());
+    let (mut agreeing, ready) = hello_received.accept(&node.types());
     stream.write_all(&ready).await?;
     loop {
         if let Some(connected) = agreeing.read(input)? {
@@ -179,7 +179,7 @@ async fn exchange_ready(
 }
 
 async fn read_more(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), DialError> {
-    input.reserve(GREETING_BYTES);
+    input.reserve(HELLO_BYTES);
     match stream.read_buf(input).await? {
         0 => Err(DialError::Io(io::ErrorKind::UnexpectedEof.into())),
         _ => Ok(()),

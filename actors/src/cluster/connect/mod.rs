@@ -1,4 +1,4 @@
-//! How connections come about: by dialling (`dial`) or accepting (`accept`), then a `handshake`; of two that meet one stays
+//! Connections as they are established: by dialling (`dial`) or accepting (`accept`), then a `handshake`; of two that meet one stays
 //! (`session/collision.rs`). `peer_task` is the life of a relation: it sees to it that there is a connection until the node is down.
 
 pub(super) mod accept;

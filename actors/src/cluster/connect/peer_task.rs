@@ -34,22 +34,22 @@ pub(crate) fn spawn_peer_task(node: Arc<NodeState>, peer: Arc<Peer>) {
 }
 
 async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
-    let (mut patience, mut given_up) = (node.config.down_after, DownReason::Unreachable);
+    let (mut down_after, mut down_reason) = (node.config.down_after, DownReason::Unreachable);
     loop {
-        let connection = match reconnect(node, peer, patience).await {
+        let connection = match reconnect(node, peer, down_after).await {
             Ok(Some(connection)) => connection,
-            Ok(None) => return given_up,
+            Ok(None) => return down_reason,
             Err(reason) => return reason,
         };
         let end = connection::run(node, peer, connection).await;
         peer.on_disconnect(end.clone());
-        (patience, given_up) = match end {
+        (down_after, down_reason) = match end {
             // The other node, or this one, is gone for good.
             DisconnectReason::ClosedByPeer { code: CloseReason::Shutdown, .. }
             | DisconnectReason::LocallyClosed { code: CloseReason::Shutdown, .. } => {
-                return if node.closing.is_cancelled() { DownReason::Closed } else { DownReason::Left };
+                return if node.shutdown.is_cancelled() { DownReason::Closed } else { DownReason::Left };
             }
-            // Its kernel ended the connection, and nobody can ask at its address whether the process is gone as well. If it
+            // Its kernel ended the connection, and this node cannot ask at its address whether the process is gone as well. If it
             // lives it has seen the same, and is on its way.
             DisconnectReason::Closed | DisconnectReason::Failed(_) if peer.address().is_empty() => {
                 (node.config.return_timeout.min(node.config.down_after), DownReason::Died)
@@ -59,45 +59,45 @@ async fn peer_task(node: &Arc<NodeState>, peer: &Arc<Peer>) -> DownReason {
     }
 }
 
-/// Dials, or is dialled, until there is a connection. `None` if it takes longer than `patience`, an error if the node is
+/// Dials, or is dialled, until there is a connection. `None` if it takes longer than `down_after`, an error if the node is
 /// down.
 async fn reconnect(
     node: &Arc<NodeState>,
     peer: &Arc<Peer>,
-    patience: Duration,
+    down_after: Duration,
 ) -> Result<Option<Connection>, DownReason> {
-    let give_up = Instant::now() + patience;
+    let down_at = Instant::now() + down_after;
     let mut attempts = 0u32;
     loop {
         if let Some(connection) = peer.take_connection() {
             return Ok(Some(connection));
         }
-        if peer.is_down() || node.closing.is_cancelled() {
+        if peer.is_down() || node.shutdown.is_cancelled() {
             return Err(DownReason::Closed);
         }
-        if Instant::now() >= give_up {
+        if Instant::now() >= down_at {
             if !peer.is_accepting() {
                 return Ok(None);
             }
             // It is at the door; the handshake has a time of its own.
-            node.closing.run_until_cancelled(peer.wait_for(|status| !status.is_accepting())).await;
+            node.shutdown.run_until_cancelled(peer.wait_for(|status| !status.is_accepting())).await;
             continue;
         }
         if let Some(failed) = attempts.checked_sub(1) {
             let pause = node.reconnect_backoff().wait(failed, node.handle.random_u64());
-            let left = give_up.saturating_duration_since(Instant::now());
+            let left = down_at.saturating_duration_since(Instant::now());
             let rest = timeout(pause.min(left), peer.wait_connection());
-            node.closing.run_until_cancelled(rest).await;
+            node.shutdown.run_until_cancelled(rest).await;
         }
         attempts = attempts.saturating_add(1);
 
         if peer.address().is_empty() {
             continue;
         }
-        // Whoever dials us meanwhile is not kept waiting.
+        // A node that dials this one meanwhile is not kept waiting.
         select! {
             biased;
-            () = node.closing.cancelled() => return Err(DownReason::Closed),
+            () = node.shutdown.cancelled() => return Err(DownReason::Closed),
             () = peer.wait_connection() => {}
             reached = connect_again(node, peer) => match reconnect_once(node, peer, reached).await {
                 Attempt::Connected => {}
@@ -112,11 +112,11 @@ async fn reconnect(
 enum Attempt {
     Connected,
     Failed,
-    /// Nobody is there, or another node. Of one that was never met this says nothing: it may be elsewhere.
+    /// No node is there, or another one. Of one that was never met this says nothing: it may be elsewhere.
     Gone(DownReason),
 }
 
-/// Connects to where the other node listens. The relation is not reserved for it yet: as long as nobody answers, the other
+/// Connects to where the other node listens. The relation is not reserved for it yet: as long as no answer comes, the other
 /// node may reach us.
 async fn connect_again(node: &NodeState, peer: &Peer) -> Result<TcpStream, DialError> {
     let connecting = async {
@@ -138,7 +138,7 @@ async fn reconnect_once(node: &Arc<NodeState>, peer: &Arc<Peer>, reached: Result
     };
     let shaken = select! {
         biased;
-        () = node.closing.cancelled() => return Attempt::Gone(DownReason::Closed),
+        () = node.shutdown.cancelled() => return Attempt::Gone(DownReason::Closed),
         shaken = shaking => shaken,
     };
     match shaken {

@@ -182,7 +182,7 @@ async fn write_loop(
             return Ok(());
         }
         peer.write_ready.notified().await;
-        // Whoever else is about to send something does so first, and it goes in one write.
+        // Other tasks that are about to send something do so first, and it goes in one write.
         yield_now().await;
     }
 }
@@ -206,7 +206,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads until the connection ends. `Err` if we end it, with what to say.
     async fn read_loop(&mut self, read: &OwnedReadHalf) -> Result<DisconnectReason, CloseFrame> {
-        let closing = self.peer.closing.cancelled();
+        let closing = self.peer.shutdown.cancelled();
         let mut closing = pin!(closing);
         let mut timer = sleep_until(Instant::now());
         loop {
@@ -253,7 +253,7 @@ impl Reader<'_> {
                 .await
             };
             match woken {
-                // Others have said so already; there is nobody here to say goodbye for.
+                // Others have said so already; no actor here is left to take leave for.
                 ReadEvent::Closing if peer.is_down() => {
                     return Ok(DisconnectReason::LocallyClosed { code: CloseReason::Shutdown, detail: "".into() });
                 }
@@ -349,7 +349,7 @@ async fn let_writer_go_first(peer: &Peer) {
             progress.await;
         }
     });
-    peer.closing.run_until_cancelled(written).await;
+    peer.shutdown.run_until_cancelled(written).await;
 }
 
 /// What a look at the input has come to.

@@ -6,7 +6,7 @@
 //!
 //! While others wait, a frame that has room must come with a minimum rate and without long pauses, or its connection is
 //! closed. The more wait, the less time there is, so a line of many is gone through in little more time than one of a few.
-//! Nobody is held to it while there is room for all, and nobody while there is something to read. Whose frame was cut goes
+//! No peer is held to it while there is room for all, and none while there is something to read. Whose frame was cut goes
 //! behind others with the next one, until a frame of it was received in time.
 
 use super::reasons::CloseFrame;
@@ -31,7 +31,7 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// the usual messages, in buffers of 64 KiB, pay nothing.
 const SHORT_BYTES: usize = 2 * READ_BYTES;
 
-/// While others wait, a frame may be behind by so much, and has a second for each of so many bytes; both are divided by
+/// While others wait, a frame may be behind by this much, and has a second for each of this many bytes; both are divided by
 /// those who wait and this one, up to `SHARES_MAX`. Guessed; loopback gives a thousand times as much.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 const RATE_MIN: usize = 1024 * 1024;
@@ -87,7 +87,7 @@ impl LongFrames {
             // Not for ever: others may come all the time.
             let _ = timeout(PENALTY_TIME, self.wait_idle()).await;
         }
-        // Who finds room at once keeps nobody waiting, and is not seen to wait.
+        // A frame that finds room at once keeps no other waiting, and is not seen to wait.
         if let Ok(room) = self.room.try_acquire_many(bytes) {
             return Some(room);
         }
@@ -155,7 +155,7 @@ enum Frame<'a> {
     },
 }
 
-/// The receiving end of a connection. Its read loop owns it and calls it, nobody else does.
+/// The receiving end of a connection. Its read loop alone owns it and calls it.
 pub(crate) struct FrameReader<'a> {
     frames: &'a LongFrames,
     /// Bytes that were read and are not parsed yet. Filled by `read`, emptied by the session as whole frames are there.
@@ -196,7 +196,7 @@ impl<'a> FrameReader<'a> {
         matches!(self.frame, Frame::Waiting(_))
     }
 
-    /// How soon it is to be looked at. While nobody waits a frame may be late for ever.
+    /// How soon it is to be looked at. While no other waits a frame may be late for ever.
     pub(crate) fn due(&self, now: Duration) -> Option<Duration> {
         let Frame::Long { rate, .. } = &self.frame else { return None };
         let shares = self.frames.shares();
@@ -273,7 +273,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             let frames = LongFrames::new(&NodeConfig::default());
-            // Whoever stops to wait says so, if it is the last.
+            // The last that stops waiting says so.
             let mut nobody_waits = pin!(frames.free.notified());
             let mut cx = Context::from_waker(Waker::noop());
             assert!(nobody_waits.as_mut().poll(&mut cx).is_pending());

@@ -104,7 +104,7 @@ pub(crate) struct Peer {
     pub(crate) pending_replies: PendingReplies,
     /// Monitors of the other node on our actors. An entry goes when the actor ends, with UNWATCH, and with the connection.
     remote_monitors: Mutex<BTreeMap<CorrelationId, (Arc<Monitors>, u64)>>,
-    /// There is something to write, or the connection is to end. The writer waits for it, and nobody else.
+    /// There is something to write, or the connection is to end. Only the writer waits for it.
     pub(crate) write_ready: Notify,
     /// Asks of the other node wait until replies were read, or the reader until answers were written. Written by the reader
     /// before it sleeps, read by the writer. Partner of the load in [`let_asks_begin`](Self::let_asks_begin): the stores in
@@ -115,13 +115,13 @@ pub(crate) struct Peer {
     /// Its last long frame came too slowly. Written and read by its connection alone; it outlives that.
     pub(crate) was_slow: AtomicBool,
     /// The node is down, or this one closes: its connection ends. A child of the node's.
-    pub(crate) closing: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Peer {
     /// A node that was not met yet.
-    pub(crate) fn new(node: &Arc<NodeState>, introduction: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
-        let NodeInfo { node: id, name, address } = introduction;
+    pub(crate) fn new(node: &Arc<NodeState>, node_info: NodeInfo, types: &[TypeInfo]) -> Arc<Self> {
+        let NodeInfo { node: id, name, address } = node_info;
         let status = Status {
             phase: PeerPhase::Disconnected,
             connection: None,
@@ -145,24 +145,20 @@ impl Peer {
             asks_wait: AtomicBool::new(false),
             was_slow: AtomicBool::new(false),
             asks_may_begin: Notify::new(),
-            closing: node.closing.child_token(),
+            shutdown: node.shutdown.child_token(),
         })
     }
 
     /// What [`new`](Self::new) allocates, at least: itself, what it knows of the other node, and the numbers of types.
-    pub(crate) fn bytes(introduction: &NodeInfo, types: &[TypeInfo]) -> usize {
-        2 * size_of::<usize>()
-            + size_of::<Self>()
-            + introduction.name.len()
-            + introduction.address.len()
-            + size_of_val(types)
+    pub(crate) fn bytes(node_info: &NodeInfo, types: &[TypeInfo]) -> usize {
+        2 * size_of::<usize>() + size_of::<Self>() + node_info.name.len() + node_info.address.len() + size_of_val(types)
     }
 
     pub(crate) fn id(&self) -> NodeId {
         self.id
     }
 
-    pub(crate) fn introduction(&self) -> NodeInfo {
+    pub(crate) fn node_info(&self) -> NodeInfo {
         NodeInfo { node: self.id, name: self.name.to_string(), address: self.address() }
     }
 
@@ -232,7 +228,7 @@ impl Peer {
     }
 
     /// Works on the session, then wakes the writer if there is something new to write, and sees to it that there is a
-    /// connection if something waits for one. For everybody but the two tasks of a connection.
+    /// connection if something waits for one. For all callers but the two tasks of a connection.
     pub(crate) fn update_session<R>(&self, f: impl FnOnce(&mut Session<Requester>) -> R) -> R {
         let mut session = self.session.lock();
         let had_output = session.has_output();
@@ -249,7 +245,7 @@ impl Peer {
         result
     }
 
-    /// Works on the session and wakes nobody. For the reader and the writer of its connection, who look by themselves.
+    /// Works on the session and wakes no task. For the reader and the writer of its connection, which look by themselves.
     pub(crate) fn with_session<R>(&self, f: impl FnOnce(&mut Session<Requester>) -> R) -> R {
         f(&mut self.session.lock())
     }
@@ -262,7 +258,7 @@ impl Peer {
 
     /// Waits in line until a message would not be refused for want of room. The place is kept until it has been sent.
     pub(crate) fn poll_reserve(&self, place: &mut RemoteReservation, to: ActorKey, cx: &mut Context<'_>) -> Poll<()> {
-        // Looked at after joining the line: whoever makes room looks at the line afterwards.
+        // Looked at after joining the line: the task that makes room looks at the line afterwards.
         if self.senders.join(place, to, cx) && self.session.lock().has_room(to) {
             Poll::Ready(())
         } else {
@@ -316,7 +312,7 @@ impl Peer {
     pub(crate) fn try_start_connect(&self) -> bool {
         self.status.send_if_modified(|status| {
             let is_disconnected = status.phase == PeerPhase::Disconnected;
-            // Where others say that it is somebody else may keep us waiting, and it may itself be at the door.
+            // Where others say that it is another node may keep this one waiting, and it may itself be dialling.
             if is_disconnected && status.is_met {
                 status.phase = PeerPhase::Connecting;
             }
@@ -357,7 +353,7 @@ impl Peer {
         self.notify_changed();
     }
 
-    /// Changes the status and wakes nobody: what the change entails comes before, and [`notify_changed`](Self::notify_changed)
+    /// Changes the status and wakes no task: what the change entails comes before, and [`notify_changed`](Self::notify_changed)
     /// after that.
     fn change(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_if_modified(|status| {
@@ -477,9 +473,9 @@ impl Peer {
         }
     }
 
-    /// The node is gone for good: everybody who waits is told, what comes later is refused, its connection ends.
+    /// The node is gone for good: all that wait are told, what comes later is refused, its connection ends.
     pub(crate) fn mark_down(&self, reason: DownReason) {
-        // Whoever is first says why; all others have nothing left to do.
+        // The first says why; all others have nothing left to do.
         let now = self.node().map_or(Duration::ZERO, |node| node.now());
         let (mut was_down, mut connection, mut is_met) = (false, None, false);
         self.change(|status| {
@@ -496,12 +492,12 @@ impl Peer {
         event!(INFO, "posse::node", "node down", node.id = %self.id, node.name = %self.name(), reason = %reason);
 
         // From here on nothing can be sent. Those who wait are told one by one, under no lock.
-        let answers = self.with_session(Session::terminate);
-        answers.into_iter().for_each(Requester::fail);
+        let requesters = self.with_session(Session::terminate);
+        requesters.into_iter().for_each(Requester::fail);
         self.clear_remote_monitors();
         self.cancel_replies();
         self.wake_senders();
-        self.closing.cancel();
+        self.shutdown.cancel();
         self.write_ready.notify_one();
         // A node that was only mentioned was no node to anybody.
         if is_met {

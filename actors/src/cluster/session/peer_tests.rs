@@ -22,8 +22,8 @@ pub(crate) fn other() -> (Arc<NodeState>, Arc<Peer>) {
 pub(crate) fn other_with(config: NodeConfig) -> (Arc<NodeState>, Arc<Peer>) {
     let hello = Hello::new("c", "me", 5, "", &config).unwrap();
     let node = NodeState::new(Handle::current(), hello, config, |_, _| {});
-    let introduction = NodeInfo { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
-    let peer = Peer::new(&node, introduction, &[]);
+    let node_info = NodeInfo { node: NodeId::new("other", 1), name: "other".into(), address: "a:1".into() };
+    let peer = Peer::new(&node, node_info, &[]);
     (node, peer)
 }
 
@@ -136,7 +136,7 @@ fn end_of_a_node_gives_everybody_their_answer_once() {
         peer.mark_down(DownReason::Gone);
         assert_eq!(*told.lock(), 1);
         assert_eq!(answer.await.unwrap(), None);
-        assert!(peer.closing.is_cancelled());
+        assert!(peer.shutdown.is_cancelled());
     });
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct PendingReplies {
 struct PendingReply {
     /// Polled by the receiver once, then by the writer each time its waker has fired.
     reply: EncodedReply,
-    /// When nobody waits for it any more.
+    /// When its asker gives it up.
     expires: Option<Duration>,
     waker: Arc<ReplyWaker>,
 }
@@ -43,7 +43,7 @@ struct PendingReply {
 struct ReplyWaker {
     id: CorrelationId,
     peer: Weak<Peer>,
-    /// Since the reply was polled last. Written by whoever wakes it and before each poll, read when it is put back.
+    /// Since the reply was polled last. Written by its waker and before each poll, read when it is put back.
     woken: AtomicBool,
 }
 
@@ -66,13 +66,13 @@ struct ReadyReply {
     id: CorrelationId,
     expires: Option<Duration>,
     result: Result<Vec<u8>, AskError>,
-    mentioned: Vec<NodeInfo>,
+    referenced_nodes: Vec<NodeInfo>,
 }
 
 impl ReadyReply {
     fn send<T>(self, node: &NodeState, session: &mut Session<T>) {
         // Whom it mentions comes before it.
-        send_node_infos(node, session, &self.mentioned);
+        send_node_infos(node, session, &self.referenced_nodes);
         match self.result {
             Ok(body) => {
                 let error = match session.reply(self.id, &body, self.expires) {
@@ -133,7 +133,7 @@ impl Peer {
         }
     }
 
-    /// Nobody waits for a reply any more. The message is dropped if work on it has not begun. False if it was not owed.
+    /// An asker gave its reply up. The message is dropped if work on it has not begun. False if it was not owed.
     pub(crate) fn cancel_reply(&self, id: CorrelationId) -> bool {
         let pending = self.pending_replies.replies.lock().remove(&id);
         pending.is_some()
@@ -153,7 +153,7 @@ impl Peer {
         let task_waker = Waker::from(pending.waker.clone());
         let mut cx = Context::from_waker(&task_waker);
         // It is the actor's work, and none of the writer's: with no budget left each reply would be looked at again and again.
-        let (polled, mentioned) = scope::within(node.clone(), || {
+        let (polled, referenced_nodes) = scope::within(node.clone(), || {
             let mut reply = pin!(unconstrained(pending.reply.as_mut()));
             catch(|| reply.as_mut().poll(&mut cx))
         });
@@ -165,7 +165,7 @@ impl Peer {
             }
             Err(_) => Err(AskError::Failed),
         };
-        Some(ReadyReply { id: pending.waker.id, expires: pending.expires, result, mentioned })
+        Some(ReadyReply { id: pending.waker.id, expires: pending.expires, result, referenced_nodes })
     }
 
     fn park_reply(&self, pending: PendingReply) {

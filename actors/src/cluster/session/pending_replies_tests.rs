@@ -32,7 +32,7 @@ fn later() -> (oneshot::Sender<()>, impl Future<Output = Reply> + Send) {
     (ready, reply)
 }
 
-/// Owes so many replies that come later; the senders are in their order.
+/// Owes a number of replies that come later; the senders are in their order.
 fn owe_later(node: &Arc<NodeState>, peer: &Arc<Peer>, count: u32) -> Vec<oneshot::Sender<()>> {
     let owe_one = |id| {
         let (ready, reply) = later();
@@ -173,9 +173,9 @@ fn reply_that_panics_is_an_error_whatever_it_panics_with() {
 fn third_node_that_a_reply_mentions_is_introduced_before_it() {
     in_runtime(async {
         let (node, peer) = other();
-        let introduction = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
+        let node_info = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "c:3".into() };
         let third: Arc<dyn Remote> =
-            Arc::new(RemoteActor::new(Peer::new(&node, introduction, &[]), ActorKey { slot: 1, generation: 1 }, 7));
+            Arc::new(RemoteActor::new(Peer::new(&node, node_info, &[]), ActorKey { slot: 1, generation: 1 }, 7));
         let mentions = |third: Arc<dyn Remote>| async move {
             scope::export(&Repr::Remote(third)).map_err(|error| AskError::Encode(error.into()))?;
             Ok(vec![1])

@@ -1,4 +1,4 @@
-//! What another node sends, given to the actors of this one. One slow actor never holds up the others: what its mailbox
+//! Delivery of what another node sends to the actors of this one. One slow actor never holds up the others: what its mailbox
 //! has no room for waits here, in its *backlog*, in order and up to a bound. The other node is told of it, and sends that actor no more than
 //! its share of the room between the two. Asks wait as well while too many replies wait to be read.
 
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// How often others get their turn before what an actor has no room for is held for long, and read past. Guessed: some ten microseconds if
-/// there is nobody else, in which an actor that is not slow makes room again.
+/// no other runs, in which an actor that is not slow makes room again.
 const TURNS_MAX: usize = 128;
 
 /// A message on its way into a mailbox.
@@ -83,7 +83,7 @@ impl Drop for Backlog {
     }
 }
 
-/// The receiving half of one connection: its read loop owns it and calls it, nobody else does.
+/// The receiving half of one connection: its read loop alone owns it and calls it.
 pub(crate) struct Receiver {
     node: Arc<NodeState>,
     peer: Arc<Peer>,
@@ -205,7 +205,7 @@ impl Receiver {
 
     /// Everything that is neither a message nor the end.
     fn handle_event(&mut self, event: Event<Requester>) {
-        // Who asked may have left meanwhile: then nobody hears it.
+        // Who asked may have left meanwhile: then no one hears it.
         match event {
             Event::Reply(Requester::Ask(asker), body) => drop(asker.send(Ok(body))),
             Event::ReplyErr(Requester::Ask(asker), code, text) => drop(asker.send(Err(ask_error(code, text)))),
@@ -227,7 +227,7 @@ impl Receiver {
                 };
                 self.peer.update_session(|session| session.resolved(id, answer));
             }
-            Event::NodeInfo(introduction) => self.node.learn_node(introduction),
+            Event::NodeInfo(node_info) => self.node.learn_node(node_info),
             _ => {}
         }
     }

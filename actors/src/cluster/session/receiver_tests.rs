@@ -1,4 +1,4 @@
-//! What arrives, without a network: an actor with as much room as the test gives it.
+//! Tests of what arrives, without a network: an actor with as much room as the test gives it.
 
 use super::*;
 use crate::actor::Actor;
@@ -117,7 +117,7 @@ fn protocol_that_becomes_known_starts_nothing() {
         let third = NodeInfo { node: NodeId::new("third", 1), name: "third".into(), address: "a:1".into() };
         let id = third.node;
         node.learn_node(third);
-        // Somebody asks, and has not started the relation yet.
+        // Another task asks, and has not started the relation yet.
         let asker = Requester::Resolve(oneshot::channel().0);
         let other = node.peer(id).unwrap();
         other.with_session(|session| session.resolve(1, "name", asker).map_err(|_| ()).unwrap());
@@ -212,7 +212,7 @@ fn asks_that_are_given_up_in_a_backlog_are_not_begun_and_not_remembered_for_long
         stage.ask(2);
         stage.tell(3);
         assert_eq!(stage.receiver.backlog_asks.len(), 1);
-        // Those that are not here, as many as a peer may like, leave nothing and crowd out nobody.
+        // Those that are not here, as many as a peer may like, leave nothing and crowd out no other.
         for id in 10..20 {
             stage.act(Event::Cancel(request(id)));
         }

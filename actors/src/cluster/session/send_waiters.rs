@@ -1,9 +1,9 @@
-//! Where an outgoing message waits that was not accepted yet: its sender waits here, in a line for each actor of the other
+//! The lines of senders whose outgoing messages were not accepted yet: each waits here, in a line for each actor of the other
 //! node, served in the order of coming. A message that was accepted waits as bytes in the session's `SendQueue`
 //! (`actors/wire/src/send_queue.rs`) until it is written.
 //!
 //! The first of a line looks for room itself when it is woken, and keeps its place until its message was taken. Meanwhile
-//! who comes later sends that actor nothing. So nobody is overtaken, and who is woken in vain has lost nothing. Whoever
+//! who comes later sends that actor nothing. So none is overtaken, and one that is woken in vain has lost nothing. A sender that
 //! leaves a line has the next one look.
 
 use crate::refs::target::RemoteReservation;
@@ -33,18 +33,18 @@ impl SendWaiters {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    /// Returns true if nobody waits before this sender, whether it waits itself or not.
+    /// Returns true if no other waits before this sender, whether it waits itself or not.
     pub(crate) fn is_next(&self, place: &RemoteReservation, to: ActorKey) -> bool {
         self.is_empty() || self.lines.lock().get(&to).is_none_or(|line| line.is_front(&place.0))
     }
 
-    /// Joins the line for an actor, or stays in it. Returns true if nobody is before.
+    /// Joins the line for an actor, or stays in it. Returns true if it is the first.
     pub(crate) fn join(&self, place: &mut RemoteReservation, to: ActorKey, cx: &Context<'_>) -> bool {
         let mut waker = PollWaker::of(cx, WaitKind::Mailbox);
         let mut lines = self.lines.lock();
         let line = lines.entry(to).or_default();
         let previous = line.poll_or_push(&mut place.0, (), &mut waker);
-        // Before the caller looks for room, so whoever makes some meanwhile sees that somebody waits.
+        // Before the caller looks for room, so a task that makes some meanwhile sees that a sender waits.
         let is_first = line.is_front(&place.0);
         self.count.store(lines.len(), Ordering::Release);
         drop(lines);
@@ -61,7 +61,7 @@ impl SendWaiters {
         let Some(line) = lines.get_mut(&to) else { return false };
         let was_first = line.is_front(&place.0);
         let previous = line.remove(&mut place.0);
-        // A line of nobody is not kept: there may be as many as actors.
+        // An empty line is not kept: there may be as many as actors.
         let others_wait = !line.is_empty();
         if !others_wait {
             lines.remove(&to);

@@ -12,11 +12,11 @@ pub(crate) struct WireLog(Option<(Arc<SimContext>, Arc<Log>)>);
 
 /// All messages between nodes of one simulation.
 #[derive(Debug, Default)]
-struct Log(Mutex<BTreeMap<(NodeId, NodeId), Way>>);
+struct Log(Mutex<BTreeMap<(NodeId, NodeId), Route>>);
 
 /// From one incarnation of a node to one of another.
 #[derive(Debug, Default)]
-struct Way {
+struct Route {
     /// By actor: what was sent and has not arrived yet, as far as is known.
     sent: BTreeMap<ActorKey, VecDeque<u64>>,
     taken: u64,

@@ -145,7 +145,7 @@ impl World {
         self.drive();
     }
 
-    /// Nobody fails any more: everything comes to rest, and every child is where it should be.
+    /// No child fails any more: everything comes to rest, and every child is where it should be.
     fn comes_to_rest(&mut self) {
         for _ in 0..1000 {
             (0..self.cells.len() as u64).for_each(|number| self.turn(number, true));

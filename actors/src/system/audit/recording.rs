@@ -114,7 +114,7 @@ impl Audit {
         overdue
     }
 
-    /// Asks that nobody ended though everything was dropped.
+    /// Asks that did not end though everything was dropped.
     pub(crate) fn left_asks(&self) -> usize {
         self.0.state.lock().asks.len()
     }

@@ -1,4 +1,4 @@
-//! What to wait for, and what has become of it: sets of conditions of a socket.
+//! Interest and readiness: sets of conditions of a socket, to wait for and that hold.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
@@ -162,7 +162,7 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
-    /// Returns whether somebody who waits for `interest` goes on.
+    /// Returns whether a task that waits for `interest` goes on.
     pub const fn satisfies(self, interest: Interest) -> bool {
         self.0 & interest.mask().0 != 0
     }

@@ -61,7 +61,7 @@ pub(crate) struct Inner {
 }
 
 impl Driver {
-    /// A turn takes so many events of the operating system at once, at least 1.
+    /// A turn takes up to this many events of the operating system at once, at least 1.
     pub(crate) fn new(events_max: usize) -> io::Result<(Self, IoHandle)> {
         let (events, registry) = os::event_queue(events_max)?;
         let inner = Inner {

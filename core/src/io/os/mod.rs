@@ -64,7 +64,7 @@ pub(crate) struct Event {
     pub(crate) error: bool,
 }
 
-/// A queue that hands out so many events at once, at least 1.
+/// A queue that hands out up to this many events at once, at least 1.
 pub(super) fn event_queue(events_max: usize) -> io::Result<(EventQueue, Registry)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE_TOKEN)?;

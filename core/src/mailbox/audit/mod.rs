@@ -2,12 +2,12 @@
 //!
 //! Without the feature `sim` nothing is checked: the same types are of no size, and their methods do nothing.
 
-#[cfg(feature = "sim")]
-mod books;
 #[cfg(not(feature = "sim"))]
-mod nothing;
+mod noop;
+#[cfg(feature = "sim")]
+mod recording;
 
-#[cfg(feature = "sim")]
-pub(super) use books::{OrderChecker, OverCapacity, SeqNo, Sequencer};
 #[cfg(not(feature = "sim"))]
-pub(super) use nothing::{OrderChecker, OverCapacity, SeqNo, Sequencer};
+pub(super) use noop::{OrderChecker, OverCapacity, SeqNo, Sequencer};
+#[cfg(feature = "sim")]
+pub(super) use recording::{OrderChecker, OverCapacity, SeqNo, Sequencer};

@@ -1,4 +1,4 @@
-//! The subscriber that puts events of a machine's code into that machine's journal, so that a failure can print it. The one that the
+//! The subscriber that puts events of a machine's code into that machine's event log, so that a failure can print it. The one that the
 //! test has set, if it has, hears them as well.
 
 use super::net::Net;
@@ -22,12 +22,12 @@ pub(crate) fn at<R>(machine: usize, f: impl FnOnce() -> R) -> R {
 }
 
 /// Where events of the code that runs now go, for another thread that runs code of the same machine.
-pub(crate) struct Place {
+pub(crate) struct LogContext {
     machine: Option<usize>,
     log: Dispatch,
 }
 
-impl Place {
+impl LogContext {
     pub(crate) fn current() -> Self {
         Self { machine: MACHINE.get(), log: get_default(Dispatch::clone) }
     }

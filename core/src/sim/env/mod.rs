@@ -1,4 +1,4 @@
-//! What a simulated machine has in place of the real one's: a clock, a network, and the random numbers that decide. Below the rooms that use them.
+//! The environment of a simulated machine, in place of the real one's: a clock, a network, and the random numbers that decide. Below the rooms that use them.
 
 pub(crate) mod clock;
 mod context;

@@ -167,13 +167,13 @@ impl WorldHandle {
 
     /// Cuts one direction between two machines. Cuts add up.
     pub fn partition(&self, from: MachineId, to: MachineId) {
-        self.net.note_way(from.0, to.0, "cut");
+        self.net.note_link(from.0, to.0, "partitioned");
         self.net.partition(from.0, to.0);
     }
 
-    /// Takes one cut back.
+    /// Takes one partition back.
     pub fn repair(&self, from: MachineId, to: MachineId) {
-        self.net.note_way(from.0, to.0, "healed");
+        self.net.note_link(from.0, to.0, "repaired");
         self.net.repair(from.0, to.0);
     }
 
@@ -207,7 +207,7 @@ impl WorldHandle {
         self.rng.below(ChoiceKind::Random, bound)
     }
 
-    /// Notes something in a machine's journal, which a failure prints.
+    /// Notes something in a machine's event log, which a failure prints.
     pub fn note(&self, machine: MachineId, text: impl FnOnce() -> String) {
         self.net.note(machine.0, text);
     }

@@ -189,7 +189,7 @@ impl World {
             let running = handle.spawn(test(control));
             drop(entered);
             while !running.is_finished() {
-                self.turn()?;
+                self.step()?;
             }
             let mut running = pin!(running);
             let ended = match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// One step of one worker, or of time.
-    fn turn(&mut self) -> Result<(), Failure> {
+    fn step(&mut self) -> Result<(), Failure> {
         while let Some(command) = self.control.take_command() {
             self.execute(command);
         }
@@ -235,7 +235,7 @@ impl World {
         }
 
         let (machine, worker) = self.chooser.choose(&ready, &self.rng);
-        self.step(machine, worker);
+        self.step_worker(machine, worker);
         self.steps += 1;
         if self.steps > self.options.steps_max {
             return Err(Failure::Found(format!("the test has not ended after {} steps", self.options.steps_max)));
@@ -244,7 +244,7 @@ impl World {
         Ok(())
     }
 
-    fn step(&mut self, index: usize, worker: usize) {
+    fn step_worker(&mut self, index: usize, worker: usize) {
         let machine = &mut self.machines[index];
         let Some(stepper) = &mut machine.running else { return };
         event_log::at(index, || stepper.step_worker(worker));
@@ -475,9 +475,9 @@ impl World {
     }
 
     /// Returns what happened last at each machine.
-    pub fn journals(&self) -> Vec<(String, Vec<(Duration, String)>)> {
+    pub fn event_logs(&self) -> Vec<(String, Vec<(Duration, String)>)> {
         let names = self.machines.iter().enumerate();
-        names.map(|(index, machine)| (machine.spec.name.clone(), self.net.journal(index))).collect()
+        names.map(|(index, machine)| (machine.spec.name.clone(), self.net.event_log(index))).collect()
     }
 }
 

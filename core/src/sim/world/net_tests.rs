@@ -163,7 +163,7 @@ fn names_of_machines_are_found_and_addresses_are_their_own() {
     let run = world(6).run(|control| async move {
         let server = control.add(spec("server", echo)).await.unwrap();
         assert_eq!(resolve("server:7".into()).await.unwrap(), [address(&control, server)]);
-        assert_eq!(resolve("nobody:7".into()).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(resolve("unknown:7".into()).await.unwrap_err().kind(), ErrorKind::NotFound);
         let foreign = TcpListener::listen(address(&control, server)).unwrap_err();
         assert_eq!(foreign.kind(), ErrorKind::AddrNotAvailable);
         let taken = TcpListener::listen("127.0.0.1:80".parse().unwrap()).unwrap();

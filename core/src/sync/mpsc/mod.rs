@@ -23,7 +23,7 @@ use crate::wait_set::WaitSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Makes a channel with room for so many values, at least one.
+/// Makes a channel with room for `capacity` values, at least one.
 ///
 /// # Examples
 /// ```

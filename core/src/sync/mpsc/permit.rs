@@ -47,7 +47,7 @@ pub struct PermitIterator<'a, T> {
 }
 
 impl<'a, T> PermitIterator<'a, T> {
-    /// Room for so many was taken.
+    /// Room for this many was taken.
     pub(super) fn new(shared: &'a Shared<T>, left: usize) -> Self {
         Self { shared, left }
     }

@@ -83,7 +83,7 @@ impl<T> Sender<T> {
         Ok(Permit::new(&self.shared))
     }
 
-    /// Waits for room for so many values, all at once.
+    /// Waits for room for `count` values, all at once.
     ///
     /// # Errors
     /// [`SendError`] if the channel is closed, or will never have so much room.
@@ -126,7 +126,7 @@ impl<T> Sender<T> {
         Ok(Permit::new(&self.shared))
     }
 
-    /// Takes room for so many values without waiting, all or none.
+    /// Takes room for `count` values without waiting, all or none.
     ///
     /// # Errors
     /// [`TrySendError`].

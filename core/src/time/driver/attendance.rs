@@ -56,7 +56,7 @@ mod loom_models {
     use crate::scheduler::park::Parker;
 
     /// The parker stands for the event queue, which keeps an interruption until the next turn. If a deadline were slept
-    /// past nobody would end the sleep, which loom reports as a deadlock.
+    /// past nothing would end the sleep, which loom reports as a deadlock.
     #[test]
     fn loom_no_deadline_is_slept_past() {
         loom::model(|| {

@@ -199,7 +199,7 @@ mod loom_models {
     use crate::testing::counting_waker;
 
     /// A thread that is no worker sets a timer, and then an earlier one, while a worker goes to sleep in the driver, whose event queue the parker
-    /// stands for. If the worker slept past the earlier one nobody would end its sleep, which loom reports as a deadlock.
+    /// stands for. If the worker slept past the earlier one nothing would end its sleep, which loom reports as a deadlock.
     #[test]
     fn loom_a_deadline_set_from_outside_is_not_slept_past() {
         loom::model(|| {

@@ -99,7 +99,7 @@ type Pair = (HostId, HostId);
 pub(super) struct Links {
     default: Arc<Network>,
     special: BTreeMap<Pair, Arc<Network>>,
-    /// Several faults may cut the same way; it is open again when the last one is healed.
+    /// Several faults may partition the same link; it is up again when the last one is repaired.
     cuts: BTreeMap<Pair, u32>,
     holds: BTreeSet<Pair>,
     held: Vec<(Pair, NetEvent)>,
@@ -133,7 +133,7 @@ impl Links {
         self.special.get(&(from, to)).unwrap_or(&self.default).clone()
     }
 
-    pub(super) fn way(&self, from: HostId, to: HostId) -> LinkState {
+    pub(super) fn link_state(&self, from: HostId, to: HostId) -> LinkState {
         if from == to {
             return LinkState::Up;
         }
@@ -175,7 +175,7 @@ impl Links {
         released.into_iter().map(|(_, what)| what).collect()
     }
 
-    /// When so many bytes have left, if they queue up behind what was sent before.
+    /// When `bytes` have left, if they queue up behind what was sent before.
     pub(super) fn transmit_at(
         &mut self,
         from: HostId,

@@ -35,7 +35,7 @@ use udp::Udp;
 const EPHEMERAL: std::ops::Range<u16> = 49_152..65_535;
 
 /// Events of a machine that are kept for a report.
-const JOURNAL_MAX: usize = 40;
+const EVENT_LOG_MAX: usize = 40;
 
 /// Names a machine.
 pub(crate) type HostId = usize;
@@ -88,11 +88,11 @@ enum NetEvent {
         listener: SocketId,
     },
     /// The next chunk from a stream to its other end.
-    Pump {
+    Deliver {
         from: SocketId,
     },
     /// The other end has read: there is room again.
-    Room {
+    WindowUpdate {
         to: SocketId,
     },
     Reset {
@@ -145,7 +145,7 @@ struct Host {
     pending_len: Arc<AtomicUsize>,
     descriptors_max: usize,
     open: usize,
-    journal: VecDeque<(u64, String)>,
+    event_log: VecDeque<(u64, String)>,
 }
 
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Net {
             pending_len: Arc::default(),
             descriptors_max: usize::MAX,
             open: 0,
-            journal: VecDeque::new(),
+            event_log: VecDeque::new(),
         });
         id
     }
@@ -316,17 +316,17 @@ impl Net {
         self.0.lock().note(host, text);
     }
 
-    /// Notes what became of a way between two machines.
-    pub(crate) fn note_way(&self, from: HostId, to: HostId, what: &str) {
+    /// Notes what became of the link between two machines.
+    pub(crate) fn note_link(&self, from: HostId, to: HostId, what: &str) {
         let mut state = self.0.lock();
         let name = state.hosts[to].name.clone();
-        state.note(from, || format!("the way to {name} is {what}"));
+        state.note(from, || format!("the link to {name} is {what}"));
     }
 
     /// What happened last at a machine, with the world's time.
-    pub(crate) fn journal(&self, host: HostId) -> Vec<(Duration, String)> {
+    pub(crate) fn event_log(&self, host: HostId) -> Vec<(Duration, String)> {
         let state = self.0.lock();
-        state.hosts[host].journal.iter().map(|(at, text)| (Duration::from_nanos(*at), text.clone())).collect()
+        state.hosts[host].event_log.iter().map(|(at, text)| (Duration::from_nanos(*at), text.clone())).collect()
     }
 }
 
@@ -350,11 +350,11 @@ impl State {
 
     fn note(&mut self, host: HostId, text: impl FnOnce() -> String) {
         let now = self.now();
-        let journal = &mut self.hosts[host].journal;
-        if journal.len() == JOURNAL_MAX {
-            journal.pop_front();
+        let event_log = &mut self.hosts[host].event_log;
+        if event_log.len() == EVENT_LOG_MAX {
+            event_log.pop_front();
         }
-        journal.push_back((now, text()));
+        event_log.push_back((now, text()));
     }
 
     fn schedule(&mut self, at: u64, what: NetEvent) {
@@ -367,8 +367,8 @@ impl State {
             NetEvent::Syn { from, to, attempt } => self.syn(from, to, attempt),
             NetEvent::SynAck { to, server } => self.syn_ack(to, server),
             NetEvent::Established { server, listener } => self.established(server, listener),
-            NetEvent::Pump { from } => self.deliver(from),
-            NetEvent::Room { to } => self.window_update(to),
+            NetEvent::Deliver { from } => self.deliver(from),
+            NetEvent::WindowUpdate { to } => self.window_update(to),
             NetEvent::Reset { to, from } => self.reset_arrives(to, from),
             NetEvent::Datagram { from_host, from, to, bytes } => self.datagram_arrives(from_host, from, to, bytes),
         }
@@ -500,11 +500,11 @@ impl State {
     }
 
     /// Whether something gets from one machine to another now.
-    fn way(&self, from: HostId, to: HostId) -> LinkState {
+    fn link_state(&self, from: HostId, to: HostId) -> LinkState {
         if self.hosts[to].host_state == HostState::PoweredOff {
             LinkState::Partitioned
         } else {
-            self.links.way(from, to)
+            self.links.link_state(from, to)
         }
     }
 }

@@ -47,7 +47,7 @@ enum Chunk {
 #[derive(Debug, Default)]
 struct Pipe {
     chunks: VecDeque<(u64, Chunk)>,
-    pumping: bool,
+    delivery_scheduled: bool,
     /// Nothing arrives before what was sent earlier.
     last_arrival: u64,
     pause: u64,
@@ -71,7 +71,7 @@ pub(super) struct Stream {
     room: usize,
     /// Bytes read whose room was not given back yet.
     consumed: usize,
-    room_on_its_way: bool,
+    window_update_pending: bool,
     /// The process has a descriptor: it connected, or accepted, and has not closed.
     descriptor: bool,
     closed: bool,
@@ -94,7 +94,7 @@ impl Stream {
             fin_out: false,
             room: window.max(1),
             consumed: 0,
-            room_on_its_way: false,
+            window_update_pending: false,
             descriptor: false,
             closed: false,
             linger_zero: false,
@@ -184,11 +184,11 @@ impl State {
         let (client, server) = (remote, host);
         let network = self.links.get(client, server);
         let lost = self.rng.chance(ChoiceKind::Fault, network.connect_loss);
-        let ways = (self.way(client, server), self.way(server, client));
-        if ways.0 == LinkState::Held {
+        let links = (self.link_state(client, server), self.link_state(server, client));
+        if links.0 == LinkState::Held {
             return self.links.keep(client, server, NetEvent::Syn { from, to, attempt });
         }
-        if lost || ways.0 == LinkState::Partitioned || ways.1 == LinkState::Partitioned {
+        if lost || links.0 == LinkState::Partitioned || links.1 == LinkState::Partitioned {
             if attempt == SYN_RETRIES {
                 return self.fail(from, ErrorKind::TimedOut);
             }
@@ -326,8 +326,8 @@ impl State {
         pipe.last_arrival = pipe.last_arrival.max(arrival);
         let at = pipe.last_arrival;
         pipe.chunks.push_back((at, chunk));
-        if !std::mem::replace(&mut pipe.pumping, true) {
-            self.schedule(at, NetEvent::Pump { from: id });
+        if !std::mem::replace(&mut pipe.delivery_scheduled, true) {
+            self.schedule(at, NetEvent::Deliver { from: id });
         }
     }
 
@@ -335,9 +335,9 @@ impl State {
     pub(super) fn deliver(&mut self, from: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(from), self.stream(from)) else { return };
         let (remote, other) = (stream.remote_host, stream.other);
-        match self.way(host, remote) {
+        match self.link_state(host, remote) {
             LinkState::Up => {}
-            LinkState::Held => return self.links.keep(host, remote, NetEvent::Pump { from }),
+            LinkState::Held => return self.links.keep(host, remote, NetEvent::Deliver { from }),
             LinkState::Partitioned => return self.retransmit(from),
         }
         let Some(other) = other.filter(|&other| self.stream(other).is_some_and(|stream| !stream.closed)) else {
@@ -362,10 +362,10 @@ impl State {
         match stream.out.chunks.front() {
             Some((at, _)) => {
                 let at = *at;
-                self.schedule(at, NetEvent::Pump { from });
+                self.schedule(at, NetEvent::Deliver { from });
             }
             None => {
-                stream.out.pumping = false;
+                stream.out.delivery_scheduled = false;
                 if stream.closed {
                     self.remove(from);
                 }
@@ -384,7 +384,7 @@ impl State {
         if now - since > GIVE_UP {
             return self.fail(from, ErrorKind::TimedOut);
         }
-        self.schedule(at, NetEvent::Pump { from });
+        self.schedule(at, NetEvent::Deliver { from });
     }
 
     /// The other end is gone: a kernel that is there says so.
@@ -449,30 +449,30 @@ impl State {
     /// Tells the other end of what was read; several reads go with one word.
     fn send_window_update(&mut self, id: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(id), self.stream_mut(id)) else { return };
-        if stream.room_on_its_way {
+        if stream.window_update_pending {
             return;
         }
-        stream.room_on_its_way = true;
+        stream.window_update_pending = true;
         let (remote, other) = (stream.remote_host, stream.other);
         let Some(other) = other else { return };
         let at = self.now().saturating_add(self.links.get(host, remote).draw_latency(&self.rng));
-        self.schedule(at, NetEvent::Room { to: other });
+        self.schedule(at, NetEvent::WindowUpdate { to: other });
     }
 
     /// The other end has read.
     pub(super) fn window_update(&mut self, to: SocketId) {
         let (Some(host), Some(stream)) = (self.host_of(to), self.stream(to)) else { return };
         let (reader, reader_host) = (stream.other, stream.remote_host);
-        match self.way(reader_host, host) {
+        match self.link_state(reader_host, host) {
             LinkState::Up => {}
-            LinkState::Held => return self.links.keep(reader_host, host, NetEvent::Room { to }),
+            LinkState::Held => return self.links.keep(reader_host, host, NetEvent::WindowUpdate { to }),
             LinkState::Partitioned => {
                 let at = self.now() + RETRY_MIN;
-                return self.schedule(at, NetEvent::Room { to });
+                return self.schedule(at, NetEvent::WindowUpdate { to });
             }
         }
         let read = reader.and_then(|reader| self.stream_mut(reader)).map_or(0, |reader| {
-            reader.room_on_its_way = false;
+            reader.window_update_pending = false;
             std::mem::take(&mut reader.consumed)
         });
         if let Some(stream) = self.stream_mut(to) {
@@ -540,7 +540,7 @@ impl State {
             TcpState::Connecting => ErrorKind::ConnectionRefused,
             _ => ErrorKind::ConnectionReset,
         };
-        match self.way(from, host) {
+        match self.link_state(from, host) {
             LinkState::Up => self.fail(to, kind),
             // A reset that is lost is not sent again: the next segment causes another one.
             LinkState::Partitioned => {}

@@ -75,7 +75,7 @@ impl State {
 
     pub(super) fn datagram_arrives(&mut self, from_host: HostId, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         let Some(host) = self.host_at(to.ip(), from_host) else { return };
-        match self.way(from_host, host) {
+        match self.link_state(from_host, host) {
             LinkState::Up => {}
             LinkState::Partitioned => return,
             LinkState::Held => {
