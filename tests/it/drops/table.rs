@@ -42,13 +42,15 @@ fn waiting(text: &str) -> BTreeSet<String> {
     let is_test = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
     let lines: Vec<_> = text.lines().take_while(|line| !is_test(line)).collect();
     let mut found = BTreeSet::new();
+    // Methods of a trait, and of one that a macro writes a part of, are public without a word.
     let (mut is_trait, mut mac) = (false, "");
     for (at, line) in lines.iter().enumerate() {
         let code = line.trim_start();
-        is_trait = !line.starts_with('}') && (is_trait || line.starts_with("pub trait "));
+        let begins = ["pub trait ", "macro_rules! "].iter().any(|start| line.starts_with(start));
+        is_trait = !line.starts_with('}') && (is_trait || begins);
         mac = line.strip_prefix("macro_rules! ").map_or(mac, word);
         let function = code.strip_prefix("pub async fn ").or_else(|| {
-            let function = if is_trait { code.strip_prefix("fn ") } else { code.strip_prefix("pub fn ") };
+            let function = code.strip_prefix("pub fn ").or_else(|| code.strip_prefix("fn ").filter(|_| is_trait));
             function.filter(|_| returns_a_future(&lines[at..]))
         });
         if let Some(function) = function {
@@ -58,7 +60,7 @@ fn waiting(text: &str) -> BTreeSet<String> {
             found.extend(name.into_iter().map(str::to_owned));
         }
         let of_type = code.starts_with("impl").then(|| code.split("Future for ").nth(1)).flatten().map(word);
-        let is_public = |ty: &str| text.contains(&format!("pub struct {ty}"));
+        let is_public = |ty: &str| ty.starts_with('$') || text.contains(&format!("pub struct {ty}"));
         found.extend(of_type.filter(|ty| is_public(ty)).map(str::to_owned));
     }
     found
