@@ -472,23 +472,6 @@ fn every_folder_has_its_floor_and_its_place_on_the_map() {
 }
 
 #[test]
-fn every_path_that_the_scripts_name_is_there() {
-    let mut found = 0;
-    for script in fs::read_dir(root().join(".ci")).unwrap() {
-        let text = fs::read_to_string(script.unwrap().path()).unwrap();
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)));
-        let folders = ["core/", "net/", "actors/", "tests/", "examples/", "benches/", ".ci/"];
-        for path in
-            words.map(|word| word.trim_end_matches('.')).filter(|word| folders.iter().any(|f| word.starts_with(f)))
-        {
-            assert!(root().join(path).exists(), "{path} is named by a script and not in the tree");
-            found += 1;
-        }
-    }
-    assert!(found > 10, "the paths were not found");
-}
-
-#[test]
 fn packages_without_unsafe_code_forbid_it() {
     let text = |package: &str| fs::read_to_string(root().join(package).join("src/lib.rs")).unwrap();
     for package in ["actors", "actors/wire", "actors/macros", "net/quinn", "net/rt"] {

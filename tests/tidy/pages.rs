@@ -64,3 +64,20 @@ fn every_test_that_the_pages_on_tests_name_is_there() {
     }
     assert!(count > 20, "the tests were not found");
 }
+
+#[test]
+fn every_path_that_the_scripts_name_is_there() {
+    let mut found = 0;
+    for script in fs::read_dir(root().join(".ci")).unwrap() {
+        let text = fs::read_to_string(script.unwrap().path()).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)));
+        let folders = ["core/", "net/", "actors/", "tests/", "examples/", "benches/", ".ci/"];
+        for path in
+            words.map(|word| word.trim_end_matches('.')).filter(|word| folders.iter().any(|f| word.starts_with(f)))
+        {
+            assert!(root().join(path).exists(), "{path} is named by a script and not in the tree");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "the paths were not found");
+}
