@@ -115,6 +115,8 @@ impl<S: Stream> Stream for Timeout<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        // Without a unit the stream cannot say what it has: the next poll asks it.
+        ready!(coop::poll_left(cx));
         if let Poll::Ready(item) = this.stream.poll_next(cx) {
             if item.is_some() {
                 this.sleep.reset_after(this.duration);
@@ -150,6 +152,7 @@ impl<S: Stream> Stream for TimeoutRepeating<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        ready!(coop::poll_left(cx));
         if let Poll::Ready(item) = this.stream.poll_next(cx) {
             if item.is_some() {
                 this.interval.reset();

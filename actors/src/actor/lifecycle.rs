@@ -213,9 +213,8 @@ fn run_incarnations<'a, A: Actor>(
             supervisor.report(LifeEvent::Ended { reason: reason.clone(), drained: shared.is_closed() });
             match next_order(&shared).await {
                 Command::Start => shared.system().count_restart(),
-                order => {
-                    // It was to start again: its failure was a matter for its supervisor, which has said it.
-                    ctx.failure_was_said = order == Command::Shutdown;
+                _ => {
+                    ctx.failure_was_said = shared.has(Command::Said);
                     return reason;
                 }
             }

@@ -270,6 +270,10 @@ impl Supervisor {
         let actor = ctx.children.get(key).map_or_else(|| "-".to_owned(), |child| child.id().to_string());
         let (child, r#type) = (entry.spec.name.as_deref().unwrap_or(entry.spec.type_name), entry.spec.type_name);
         let state = if unstarted { "starting" } else { "running" };
+        // Below, as an event.
+        if matches!(decision, Decision::Restart { .. } | Decision::Escalate) {
+            command(key, Command::Said, ctx);
+        }
         match decision {
             Decision::Restart { after } => event!(
                 WARN, "posse::supervisor", "restarting a child",

@@ -3,9 +3,10 @@
 use super::*;
 use crate::{Context, ExitReason, Handler, Message, secs};
 use posse_core::runtime::Builder;
+use std::sync::LazyLock;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// Events as lines, with their fields.
 #[derive(Clone, Default)]
@@ -40,6 +41,15 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
+/// Runs `f` while its events are noted.
+fn listening<R>(lines: &Lines, f: impl FnOnce() -> R) -> R {
+    // As long as there is one subscriber alone, `tracing` asks only the thread that comes to an event first whether anybody hears it, and
+    // keeps the answer for all threads: a test beside this one would silence it.
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Lines::default()));
+    LazyLock::force(&SECOND);
+    tracing::subscriber::with_default(lines.clone(), f)
+}
+
 struct Fragile;
 impl Actor for Fragile {}
 
@@ -58,7 +68,7 @@ impl Handler<Break> for Fragile {
 fn a_restart_is_a_warning_and_giving_up_an_error() {
     let lines = Lines::default();
     let runtime = Builder::new_current_thread().build().unwrap();
-    tracing::subscriber::with_default(lines.clone(), || {
+    listening(&lines, || {
         runtime.block_on(async {
             let supervisor = Supervisor::one_for_one().restart_limit(1, secs(60)).spawn();
             let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
@@ -86,7 +96,7 @@ fn a_restart_is_a_warning_and_giving_up_an_error() {
 fn a_child_that_waits_for_its_restart_ends_in_peace() {
     let lines = Lines::default();
     let runtime = Builder::new_current_thread().build().unwrap();
-    tracing::subscriber::with_default(lines.clone(), || {
+    listening(&lines, || {
         runtime.block_on(async {
             let supervisor = Supervisor::one_for_one().backoff(Backoff::exponential(secs(3600)..secs(7200))).spawn();
             let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
@@ -100,6 +110,25 @@ fn a_child_that_waits_for_its_restart_ends_in_peace() {
     });
     let levels: Vec<_> = lines.0.lock().iter().map(|(level, _)| *level).collect();
     assert_eq!(levels, [Level::WARN], "{:?}", lines.0.lock());
+}
+
+/// A failure that its supervisor had not seen when it was told to end the child is said by the child.
+#[test]
+fn a_failure_that_the_supervisor_has_not_seen_is_said() {
+    let lines = Lines::default();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    listening(&lines, || {
+        runtime.block_on(async {
+            let supervisor = Supervisor::one_for_one().spawn();
+            let child = supervisor.start_child(Spec::new(|| Fragile).name("f")).await.unwrap();
+            // Both are told before either runs.
+            child.try_tell(Break).unwrap();
+            supervisor.shutdown().await;
+            assert_eq!(child.closed().await, ExitReason::failed("broken on purpose"));
+        });
+    });
+    let said = lines.0.lock().iter().filter(|(_, line)| line.contains("broken on purpose")).count();
+    assert_eq!(said, 1, "{:?}", lines.0.lock());
 }
 
 /// The child for which it gives up has failed, as its monitors hear.

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Start = 8,
     /// End for good, for the reason that the last incarnation had. For an actor that waits for its supervisor.
     Release = 16,
+    /// Its supervisor has said why it ended, for people. For an actor that waits for its supervisor.
+    Said = 32,
 }
 
 /// What all references to an actor share.
@@ -69,6 +71,7 @@ impl ActorShared {
             // What came before it was for the last incarnation, what comes after it is for the next.
             self.clear(Command::Stop);
             self.clear(Command::Kill);
+            self.clear(Command::Said);
         }
         self.commands.fetch_or(command as u8, Ordering::Release);
     }

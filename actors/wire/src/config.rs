@@ -95,7 +95,8 @@ pub struct NodeConfig {
     /// Bytes of replies that wait to be sent to one node. While they take a quarter of it, no more asks of that node are
     /// begun. Should those that were begun before come to more than all of it, because they turn out larger than others of
     /// late, or the node does not read, the last are dropped and their askers told. Other frames have an eighth of it on
-    /// top; beyond, the connection is given up. At least four times `message_bytes_max`. Default 128 MiB.
+    /// top; beyond, the connection is given up. No more than one ask for each 1,024 bytes of it is begun at once, whichever
+    /// actors they are for. At least four times `message_bytes_max`. Default 128 MiB.
     pub control_bytes_max: usize,
     /// Requests to one node that wait for their reply. Default 1,048,576.
     pub asks_max: usize,

@@ -453,7 +453,18 @@ impl<T> Session<T> {
     /// Returns true if as many frames wait besides messages and replies that they are better written before more is read: what is
     /// read may have to be answered, and beyond [`NodeConfig::control_bytes_max`] the connection ends.
     pub fn is_crowded(&self) -> bool {
-        self.out.control_bytes() > self.config.control_room() / 4
+        self.crowding_bytes() > 0
+    }
+
+    /// Returns their bytes if [`is_crowded`](Self::is_crowded), else 0.
+    pub fn crowding_bytes(&self) -> usize {
+        let bytes = self.out.control_bytes();
+        if bytes > self.config.control_room() / 4 { bytes } else { 0 }
+    }
+
+    /// Returns true if asks that wait may be begun though no reply is read meanwhile: their number grows with time up to a bound.
+    pub fn may_begin_later(&self, begun: usize) -> bool {
+        self.has_room_for_replies() && begun < self.config.begun_bound()
     }
 
     /// Returns true unless too many replies wait for an ask to be begun.

@@ -138,7 +138,11 @@ impl Script {
         if !buffer.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_waits(cx));
+        if self.poll_waits(cx).is_pending() {
+            // The other half may take over the wait.
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         match self.steps.front_mut() {
             None => Poll::Ready(Ok(0)),
             Some(Step::Read(bytes)) => {
@@ -165,7 +169,10 @@ impl Script {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_waits(cx));
+        if self.poll_waits(cx).is_pending() {
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         match self.steps.front_mut() {
             None => Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the script has ended"))),
             Some(Step::Write(expected)) => {

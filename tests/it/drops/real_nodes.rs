@@ -22,9 +22,7 @@ fn connected(peers: &[posse::cluster::PeerInfo]) -> bool {
 #[test]
 fn listening_starts_no_node_and_frees_the_address() {
     at_every_real_moment(async |moment| {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        drop(listener);
+        let at = super::real_sockets::listener_of_ones_own().await.local_addr().unwrap();
         let name = format!("localhost:{}", at.port());
         let listens = moment.cut(Node::listen(name.as_str()), || ()).await.map(|node| node.unwrap());
         let ended = listens.is_some();
@@ -146,8 +144,9 @@ fn what_happens_to_nodes_is_seen() {
 #[test]
 fn a_node_whose_shutdown_is_dropped_leaves() {
     at_every_real_moment(async |moment| {
-        let server = node("server").await;
-        let (at, client) = (address(&server), Node::builder().name("client").connect(address(&server)).await.unwrap());
+        let at = super::real_sockets::listener_of_ones_own().await.local_addr().unwrap();
+        let server = Node::builder().name("server").listen(at).await.unwrap();
+        let client = Node::builder().name("client").connect(at).await.unwrap();
         let ended = moment.cut(server.shutdown(), || ()).await.is_some();
         if !moment.begins() {
             assert!(connected(&client.peers()), "it was not begun");

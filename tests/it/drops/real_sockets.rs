@@ -17,6 +17,19 @@ async fn connected() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
+/// A listener at a port that the system gives to none that asks for any: freed, it is not taken by a test beside this one.
+pub(super) async fn listener_of_ones_own() -> TcpListener {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let first = std::process::id() as usize * 16;
+    for _ in 0..1000 {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port as u16)).await {
+            return listener;
+        }
+    }
+    panic!("a thousand ports are in use");
+}
+
 /// A path of its own for each caller.
 pub(super) fn path(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -214,7 +227,7 @@ fn connecting_gives_the_connection_up() {
     });
     // The first one refuses, so the second one is tried.
     at_every_real_moment(async |moment| {
-        let free = TcpListener::bind(LOOPBACK).await.unwrap().local_addr().unwrap();
+        let free = listener_of_ones_own().await.local_addr().unwrap();
         gives_up(moment, async |address| TcpStream::connect(&[free, address][..]).await).await
     });
 }

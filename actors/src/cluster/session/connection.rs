@@ -16,6 +16,7 @@ use posse_net::io::AsyncWriteExt;
 use posse_net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use posse_wire::{CloseReason, Established, Event, ProtocolError};
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,7 +77,7 @@ pub(crate) async fn run(node: &Arc<NodeState>, peer: &Arc<Peer>, connection: Con
     let (frames, receiver) =
         (FrameReader::new(&node.long_frames, input, &peer.was_slow), Receiver::new(node.clone(), peer.clone(), epoch));
     let batch_max = BATCH_MAX.min(node.config.batch_max());
-    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new(), batch_max };
+    let mut reader = Reader { node, peer, frames, receiver, batch: Vec::new(), batch_max, crowding_bytes: 0 };
     let (code, text) = match reader.read_loop(&read).await {
         Ok(end) => {
             // The reader sees no more of a broken transport than that nothing follows.
@@ -201,6 +202,8 @@ struct Reader<'a> {
     batch: Vec<Event<Requester>>,
     /// Frames of a batch. Does not change.
     batch_max: usize,
+    /// Of frames besides messages and replies, when they were last looked at and were many; else 0.
+    crowding_bytes: usize,
 }
 
 impl Reader<'_> {
@@ -215,12 +218,12 @@ impl Reader<'_> {
                 Input::More => {
                     yield_now().await;
                     self.receiver.let_actors_catch_up().await;
-                    let_writer_go_first(self.peer).await;
+                    self.let_writer_go_first().await;
                     continue;
                 }
                 Input::Done => {
                     self.receiver.let_actors_catch_up().await;
-                    let_writer_go_first(self.peer).await;
+                    self.let_writer_go_first().await;
                 }
             }
 
@@ -278,6 +281,29 @@ impl Reader<'_> {
         }
     }
 
+    /// While much waits to be written besides messages and replies, and what was read last has added to it, the writer goes first:
+    /// what is read next may have to be answered as well. What needs no answer is read on, so two sides that have much to
+    /// write do not wait for each other.
+    async fn let_writer_go_first(&mut self) {
+        let waiting = self.peer.with_session(|session| session.crowding_bytes());
+        if waiting > mem::replace(&mut self.crowding_bytes, waiting) {
+            let is_crowded = || self.peer.with_session(|session| session.crowding_bytes()) > 0;
+            // Before the session is looked at: the writer looks at it after it has changed that.
+            self.peer.asks_wait.store(true, Ordering::Release);
+            let written = timeout(CROWDED_TIME, async {
+                loop {
+                    let progress = self.peer.asks_may_begin.notified();
+                    if !is_crowded() {
+                        return;
+                    }
+                    progress.await;
+                }
+            });
+            self.peer.shutdown.run_until_cancelled(written).await;
+            self.crowding_bytes = self.peer.with_session(|session| session.crowding_bytes());
+        }
+    }
+
     /// Sets the timer to when the session has something to say or to check.
     fn reset_timer(&self, timer: &mut posse_core::time::Sleep) {
         let now = self.node.now();
@@ -285,8 +311,10 @@ impl Reader<'_> {
         self.peer.asks_wait.store(asks_wait, Ordering::Release);
         // Without a link nothing is due: then there is no hurry.
         let idle = now.saturating_add(self.node.config.max_idle_timeout);
+        let begun = self.peer.pending_reply_count();
         let due = self.peer.with_session(|session| {
-            if asks_wait && session.has_room_for_replies() { Some(now) } else { session.poll_timeout() }
+            let may_begin_soon = asks_wait && session.may_begin_later(begun);
+            if may_begin_soon { Some(now) } else { session.poll_timeout() }
         });
         let due = due.unwrap_or(idle).saturating_sub(now).min(self.frames.due(now).unwrap_or(Duration::MAX));
         let deadline = Instant::now() + due.max(Duration::from_millis(1));
@@ -330,26 +358,6 @@ impl Reader<'_> {
             None => Input::Done,
         })
     }
-}
-
-/// While much waits to be written besides messages and replies the writer goes first: what is read may have to be answered.
-async fn let_writer_go_first(peer: &Peer) {
-    let is_crowded = || peer.with_session(|session| session.is_crowded());
-    if !is_crowded() {
-        return;
-    }
-    // Before the session is looked at: the writer looks at it after it has changed that.
-    peer.asks_wait.store(true, Ordering::Release);
-    let written = timeout(CROWDED_TIME, async {
-        loop {
-            let progress = peer.asks_may_begin.notified();
-            if !is_crowded() {
-                return;
-            }
-            progress.await;
-        }
-    });
-    peer.shutdown.run_until_cancelled(written).await;
 }
 
 /// What a look at the input has come to.
