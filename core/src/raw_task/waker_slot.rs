@@ -118,6 +118,7 @@ mod tests {
 mod loom_models {
     use super::*;
     use crate::loom::sync::{Arc, Mutex};
+    use crate::raw_task::wait_kind::WaitKind;
     use crate::testing::counting_waker;
 
     /// What is waited for, and who waits.
