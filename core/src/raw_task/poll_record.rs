@@ -41,7 +41,7 @@ impl PollStart {
     }
 }
 
-/// Marks the time, in nanoseconds, at which a task was put into a queue. No poll_start has this bit before a clock has run for 146 years.
+/// Marks the time, in nanoseconds, at which a task was put into a queue. No [`PollStart`] has this bit before a clock has run for 146 years.
 const SCHEDULED: u64 = 1 << 63;
 
 /// Low bits of the count: polls for nine years at a million a second. Then it begins anew.

@@ -280,7 +280,7 @@ impl<H: Host> Worker<H> {
     fn run_measured(&self, task: Runnable) -> Option<Runnable> {
         let front = self.local.with(|seat| seat.front.clone());
         let Some(histograms) = &front.histograms else { return task.run(self.poll_start) };
-        // A look at the clock of its own: the poll_start of the step may be as old as the last maintenance.
+        // A look at the clock of its own: that of the step may be as old as the last maintenance.
         let begin = self.now();
         if let (Some(histogram), Some(at)) = (&histograms.schedule_latency, task.header().polls().scheduled()) {
             histogram.record(begin.saturating_duration_since(Instant(at)));

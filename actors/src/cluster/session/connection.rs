@@ -287,7 +287,7 @@ impl Reader<'_> {
     async fn let_writer_go_first(&mut self) {
         let waiting = self.peer.with_session(|session| session.crowding_bytes());
         if waiting > mem::replace(&mut self.crowding_bytes, waiting) {
-            let is_crowded = || self.peer.with_session(|session| session.crowding_bytes()) > 0;
+            let is_crowded = || self.peer.with_session(|session| session.is_crowded());
             // Before the session is looked at: the writer looks at it after it has changed that.
             self.peer.asks_wait.store(true, Ordering::Release);
             let written = timeout(CROWDED_TIME, async {
